@@ -1,0 +1,72 @@
+# The two commands that matter are `make app` and `make test`; `make` alone lists them all.
+#
+# Every target makes what it needs first: the environment in .venv, the packages in it, a browser for the tests. A stamp
+# in .venv remembers what is installed, so that nothing is installed twice, or asked for over the network.
+
+# Which Python makes the environment; left empty, the usual names are tried.
+PYTHON ?=
+# Passed on to the page, the benchmarks, and pytest.
+ARGS ?=
+PYTEST_ARGS ?=
+
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# Each test process loads torch: more than four gain little and cost memory.
+WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
+# Threads of torch in each test process, so that together they use the cores once.
+THREADS ?= $(shell n=$(WORKERS); [ $$n -gt 0 ] || n=1; [ $$n -le $(CORES) ] || n=$(CORES); expr $(CORES) / $$n)
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: app
+app: $(INSTALLED)  ## start the page (ARGS="--port 7861" and the like are passed on)
+	$(VENV_PYTHON) app.py $(ARGS)
+
+.PHONY: test
+test: lint  ## check the code and run all tests (PYTEST_ARGS="tests/test_flow.py -x" for a part, WORKERS=0 for one process)
+	browser="$$($(VENV_PYTHON) scripts/ensure_browser.py)" && \
+	SRFLOW_BROWSER="$$browser" OMP_NUM_THREADS=$(THREADS) \
+		$(VENV_PYTHON) -m pytest -n $(WORKERS) --timeout 900 $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED_DEV)  ## check rules and formatting, changing nothing
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+
+.PHONY: format
+format: $(INSTALLED_DEV)  ## mend what can be mended and format
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+.PHONY: benchmark
+benchmark: $(INSTALLED)  ## measure speed on this machine (ARGS are passed on)
+	$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+.PHONY: install
+install: $(INSTALLED_DEV)  ## the environment with all packages, nothing else
+
+.PHONY: clean
+clean:  ## remove caches and build leftovers; the environment, models and runs stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV_PYTHON):
+	@sh scripts/make_venv.sh $(VENV) "$(PYTHON)"
+
+# Order-only: an update of the system's Python changes the time of the interpreter, not what is installed.
+$(INSTALLED): requirements.txt | $(VENV_PYTHON)
+	$(VENV_PYTHON) -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(INSTALLED_DEV): requirements-dev.txt requirements.txt | $(VENV_PYTHON)
+	$(VENV_PYTHON) -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $(INSTALLED) $@

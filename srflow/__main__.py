@@ -1,0 +1,7 @@
+"""`python -m srflow`."""
+
+import sys
+
+from srflow.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Weights on disk: our own format (`own`) and the files of the released networks (`released`)."""

@@ -1,0 +1,68 @@
+"""The model card that goes with a checkpoint: Hugging Face's front matter and a summary for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from huggingface_hub import ModelCardData
+
+if TYPE_CHECKING:
+    from srflow.model import SRFlow
+
+__all__ = ["model_card"]
+
+_TAGS = ["image-super-resolution", "normalizing-flow", "super-resolution", "srflow"]
+
+_TEMPLATE = """---
+{front_matter}
+---
+
+# {name}
+
+A conditional normalizing flow for x{scale_factor} super-resolution (SRFlow-DA, Jo, Yang and Kim, CVPRW 2021, and
+relatives). It draws many high-resolution pictures for one low-resolution picture, and gives each its exact likelihood.
+
+| | |
+|---|---|
+| scale factor | {scale_factor} |
+| parameters | {flow_parameters:,} (flow) + {encoder_parameters:,} (encoder) |
+| levels × steps | {num_levels} × {steps_per_level}, conv block "{conv_block}", hidden width {hidden_channels} |
+| default temperature | {temperature} |
+| licence of the weights | {license} |
+| origin of the weights | {provenance} |
+
+```python
+from srflow import SRFlow
+from srflow.images import load_image, save_png, to_tensor, to_uint8
+
+model = SRFlow.from_pretrained("path/to/this/folder")
+samples = model.sample(to_tensor(load_image("lr.png")), num_samples=8, seed=0)
+save_png("sr.png", to_uint8(samples[0]))
+```
+
+The model has seen low-resolution pictures made by bicubic reduction only. On others (camera blur, noise, JPEG) its
+pictures are not to be trusted. Fine detail is drawn, not measured: compare several samples before you believe any.
+{details}"""
+
+
+def model_card(model: SRFlow, details: str | None = None) -> str:
+    """The card's text. Args: details: Markdown added at the end: data, training, evaluation, limits."""
+    config, metadata = model.config, model.metadata
+    data = ModelCardData(
+        library_name="srflow", pipeline_tag="image-to-image", license=metadata.license, tags=list(_TAGS)
+    )
+    return _TEMPLATE.format(
+        front_matter=data.to_yaml(),
+        name=config.name,
+        scale_factor=config.scale_factor,
+        flow_parameters=sum(p.numel() for p in model.flow.parameters()),
+        encoder_parameters=sum(p.numel() for p in model.encoder.parameters()),
+        num_levels=config.flow.num_levels,
+        steps_per_level=config.flow.steps_per_level,
+        conv_block=config.flow.conv_block,
+        hidden_channels=config.flow.hidden_channels,
+        temperature=config.default_temperature,
+        license=metadata.license,
+        provenance=metadata.provenance,
+        details=f"\n{details.strip()}\n" if details else "",
+    )

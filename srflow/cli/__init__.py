@@ -1,0 +1,34 @@
+"""The command line: `python -m srflow COMMAND`. One module a command; this one finds them and words their errors."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from srflow import __version__
+from srflow.contract import SRFlowError
+
+__all__ = ["main"]
+
+_COMMANDS = ("info", "sample", "encode", "convert", "train", "evaluate")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, or 2 for an error that the caller can mend (one line on stderr)."""
+    parser = argparse.ArgumentParser(prog="srflow", description="Look into the space of super-resolutions.")
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    modules = {name: importlib.import_module(f"srflow.cli.{name}") for name in _COMMANDS}
+    for name, module in modules.items():
+        module.add_arguments(subparsers.add_parser(name, help=module.HELP, description=module.HELP))
+    parsed = parser.parse_args(arguments)
+    try:
+        return modules[parsed.command].run(parsed)
+    except SRFlowError as error:
+        print(f"srflow {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130

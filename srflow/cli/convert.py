@@ -1,0 +1,44 @@
+"""`srflow convert`: a released file becomes a checkpoint of our own format."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "Convert a released SRFlow, SRFlow-DA or RRDB / ESRGAN file (.pth) to a checkpoint folder."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("released", type=Path, help="the released .pth (or .safetensors) file")
+    parser.add_argument("output", type=Path, help="the folder to write")
+    parser.add_argument(
+        "--blocks",
+        type=_block_indices,
+        help="which encoder blocks are stacked, counted from 0, e.g. 1,8,15,22; default: the detected preset's",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, and say what became of every kind of key."""
+    from srflow.checkpoints.released import convert, read_released
+    from srflow.cli.info import describe
+
+    converted = convert(read_released(arguments.released), str(arguments.released), blocks=arguments.blocks)
+    converted.model.save_pretrained(arguments.output)
+    print("\n".join(describe(converted.model)))
+    if not converted.has_flow:
+        print("the file holds an encoder alone: the flow is random; train it (srflow train RECIPE --init FOLDER)")
+    if converted.dead_keys:
+        print(f"not converted, because no call uses them: {', '.join(converted.dead_keys)}")
+    print(f"written to {arguments.output}")
+    return 0
+
+
+def _block_indices(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers like 1,8,15,22") from None

@@ -1,0 +1,442 @@
+"""What crosses the border between the model and those who use it: named errors, requests, results, the engine.
+
+Imports neither torch nor an image library, so that a page or a script can use all of it without loading them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol, get_args
+
+import numpy as np
+
+__all__ = [
+    "RECIPE_KEY",
+    "Cancelled",
+    "ChallengeScores",
+    "CheckpointError",
+    "DatasetError",
+    "Engine",
+    "EngineInfo",
+    "Estimate",
+    "ImageError",
+    "ImageTooLargeError",
+    "InputError",
+    "MemoryBudgetError",
+    "ModelInfo",
+    "Notice",
+    "PartialSample",
+    "Precision",
+    "Progress",
+    "Recipe",
+    "RecipeError",
+    "Reference",
+    "SRFlowError",
+    "SampleEvent",
+    "SampleRequest",
+    "SampleResult",
+    "SetSummary",
+    "TrainingDivergedError",
+    "TruthScores",
+    "picture_sha256",
+]
+
+
+class SRFlowError(Exception):
+    """Base of every error that the package raises on purpose; its text is fit to be shown to a person."""
+
+
+class InputError(SRFlowError, ValueError):
+    """A value given by the caller does not fit: wrong shape, channels, range, NaN, or nothing at all."""
+
+
+class ImageError(InputError):
+    """A picture cannot be read, or is of a kind that is not accepted."""
+
+
+class ImageTooLargeError(ImageError):
+    """A picture has more pixels than the caller allows; nothing of it was decoded."""
+
+
+class CheckpointError(SRFlowError):
+    """A checkpoint is missing, truncated, holds code, or does not fit the model that it is loaded into."""
+
+
+class DatasetError(SRFlowError):
+    """A folder of pictures cannot be used: missing, empty, or with nothing readable and large enough in it."""
+
+
+class RecipeError(SRFlowError, ValueError):
+    """A training recipe, or an override of one, has an unknown name or a value out of range."""
+
+
+class TrainingDivergedError(SRFlowError):
+    """Training was stopped, because losses or gradients stayed non-finite."""
+
+
+class MemoryBudgetError(SRFlowError):
+    """A request needs more memory than the machine has left, even in the smallest tiles."""
+
+
+class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
+    """Work was stopped at the caller's wish."""
+
+
+# -- what the sampling engine is asked, and what it answers ------------------------------------------------------------
+#
+# Pictures are uint8 arrays, (H, W, 3), RGB. Nothing here is a tensor, and nothing refers to a device's memory.
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that the pixels of one sample depend on, beside the LR picture itself; small enough to go into a PNG.
+
+    The same recipe on the same LR picture gives the same pixels, on the same machine to the last bit.
+
+    model: the key by which the engine knows the model (see `ModelInfo.key`). weights_sha256: of its weights file; None
+    for weights that were never on disk. index: the sample's number among those of `seed`. tile: LR pixels a side of
+    the tiles; 0: the picture was made in one piece. lr_sha256: `picture_sha256` of the LR picture.
+    """
+
+    model: str
+    weights_sha256: str | None
+    scale_factor: int
+    seed: int
+    index: int
+    temperature: float
+    consistency_rounds: int
+    precision: Precision
+    tile: int
+    lr_height: int
+    lr_width: int
+    lr_sha256: str
+    version: str
+
+    def to_json(self) -> str:
+        """As one line of JSON, e.g. for the text of a PNG (see `RECIPE_KEY`)."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The inverse of `to_json`; the text may come from anywhere, so everything in it is checked.
+
+        Raises: InputError: if it is no JSON, a field is missing, unknown, of another type, or out of range.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"The recipe is not valid JSON ({error}).") from error
+        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+            raise InputError("The text is not a recipe of this program: fields are missing, or there are others.")
+        for name, (kind, low, high) in _RECIPE_NUMBERS.items():
+            value = values[name]
+            right = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+            if not right or not low <= value <= high:  # false for NaN, too
+                raise InputError(f"The recipe's {name} is {value!r}; it must be a number from {low} to {high}.")
+            values[name] = kind(value)
+        for name in ("model", "lr_sha256", "version"):
+            if not isinstance(values[name], str) or len(values[name]) > _MAX_TEXT:
+                raise InputError(f"The recipe's {name} must be a text of at most {_MAX_TEXT} characters.")
+        weights = values["weights_sha256"]
+        if weights is not None and not (isinstance(weights, str) and len(weights) <= _MAX_TEXT):
+            raise InputError("The recipe's weights_sha256 must be a text or null.")
+        if values["precision"] not in get_args(Precision):
+            raise InputError(f"The recipe's precision must be one of {', '.join(get_args(Precision))}.")
+        return cls(**values)
+
+
+RECIPE_KEY = "srflow"
+"""Under which name a PNG's text holds the JSON of its `Recipe`."""
+
+_MAX_TEXT = 300
+_MAX_SIDE = 1_000_000
+_RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
+    "scale_factor": (int, 1, 64),
+    "seed": (int, 0, 2**64 - 1),
+    "index": (int, 0, 2**32),
+    "temperature": (float, 0.0, 2.0),
+    "consistency_rounds": (int, 0, 100),
+    "tile": (int, 0, _MAX_SIDE),
+    "lr_height": (int, 1, _MAX_SIDE),
+    "lr_width": (int, 1, _MAX_SIDE),
+}
+
+
+def picture_sha256(picture: np.ndarray) -> str:
+    """SHA-256 of a picture's size and pixels (not of a file), by which a recipe names its LR picture."""
+    digest = hashlib.sha256(f"{picture.shape}".encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampleRequest:
+    """What to draw. Whatever is None is chosen by the engine, which says in the results what it chose.
+
+    lr: uint8, (h, w, 3). model: a key of `EngineInfo.models`; None: its default. first_index: number of the first
+    sample. temperature: 0 to 2; None: the checkpoint's default. consistency_rounds: of back-projection onto the LR
+    picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `Recipe`.
+    pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
+    summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
+    model's weights must be these.
+    """
+
+    lr: np.ndarray
+    model: str | None = None
+    num_samples: int = 8
+    first_index: int = 0
+    seed: int = 0
+    temperature: float | None = None
+    consistency_rounds: int = 5
+    ground_truth: np.ndarray | None = None
+    precision: Precision | None = None
+    tile: int | None = None
+    pairwise_lpips: bool = False
+    summaries: bool = True
+    weights_sha256: str | None = None
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
+        """The request that draws the recipe's one sample again; `changes` override its fields.
+
+        Raises: InputError: if `lr` is not the picture that the recipe was made for.
+        """
+        if lr.shape[:2] != (recipe.lr_height, recipe.lr_width) or picture_sha256(lr) != recipe.lr_sha256:
+            raise InputError(
+                f"The recipe belongs to another LR picture of {recipe.lr_width}x{recipe.lr_height}; "
+                f"got one of {lr.shape[1]}x{lr.shape[0]}. Open the picture that it was made from."
+            )
+        values: dict[str, Any] = {
+            "model": recipe.model,
+            "weights_sha256": recipe.weights_sha256,
+            "num_samples": 1,
+            "first_index": recipe.index,
+            "seed": recipe.seed,
+            "temperature": recipe.temperature,
+            "consistency_rounds": recipe.consistency_rounds,
+            "precision": recipe.precision,
+            "tile": recipe.tile,
+        }
+        return cls(lr=lr, **(values | changes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a request will take. seconds: to all results; seconds_to_first: to the first sample.
+
+    num_bytes: of memory at the peak, beyond what the engine holds already. tile: as in `Recipe`. cached: the picture's
+    conditioning is there already.
+    """
+
+    seconds: float
+    seconds_to_first: float
+    num_bytes: int
+    precision: Precision
+    tile: int
+    num_tiles: int
+    height: int
+    width: int
+    cached: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a request is. fraction: 0 to 1 of all its work. text: what is being done, for people."""
+
+    stage: Literal["waiting", "loading", "conditioning", "sampling", "comparing"]
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something a person should know, e.g. that the device's memory ran out and smaller tiles are used."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartialSample:
+    """Finished rows of a sample that is made in tiles. rows: uint8, (r, s w, 3), from row `top` on."""
+
+    index: int
+    top: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthScores:
+    """A picture against the ground truth, both cropped as in the NTIRE challenges; None: too small to be scored."""
+
+    psnr: float
+    ssim: float | None
+    lpips: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampleResult:
+    """One finished sample.
+
+    picture: uint8, (s h, s w, 3); None if it went to a file, see `path`. lr_psnr: dB, after rounding to 8 bits, at most
+    100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw* sample, before the consistency step, for a
+    density over [0, 1] (add 8 for 8-bit values). clipped: share of the raw sample's values outside [0, 1].
+    flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
+    """
+
+    index: int
+    picture: np.ndarray | None
+    lr_psnr: float
+    bits_per_dimension: float
+    clipped: float
+    flags: tuple[str, ...]
+    recipe: Recipe
+    seconds: float
+    truth: TruthScores | None = None
+    path: str | None = None
+
+    @property
+    def flagged(self) -> bool:
+        """Whether there is anything special about it."""
+        return bool(self.flags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengeScores:
+    """A set of samples against the ground truth (NTIRE 2021 and 2022); smaller is better, but for diversity and PSNR.
+
+    lpips: the mean over samples; lpips_global: the best sample; lpips_local: the best sample at every pixel.
+    diversity: 100 (global - local) / global, in percent; it depends on the number of samples (the challenge: 10).
+    mse_diversity: the same of the squared error. All of LPIPS are None where the picture is too small for it.
+    """
+
+    psnr: float
+    ssim: float | None
+    lpips: float | None
+    lpips_global: float | None
+    lpips_local: float | None
+    diversity: float | None
+    mse_diversity: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SetSummary:
+    """The samples drawn so far, taken together. The last one of a request is `final`; fields marked * only there.
+
+    indices: of the samples, in the order of all per-sample fields. mean: uint8, (H, W, 3). std_rgb: float32, (H, W, 3),
+    standard deviation over the samples (of the set itself: divided by N) in 8-bit units. std_luma: float32, (H, W), of
+    luma (BT.601, 0 to 255). diversity: the mean of `std_luma`.
+    split_half_change: mean |σ of the even - σ of the odd samples| over mean σ, of luma, each half's σ corrected for
+    its number: how much the map would still change; None below four samples.
+    distances_to_mean*: RMSE, 8-bit units. nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by
+    LPIPS. pairwise_lpips*: float32, (N, N). mean_pairwise_lpips*: of two different samples.
+    """
+
+    final: bool
+    indices: tuple[int, ...]
+    mean: np.ndarray
+    std_rgb: np.ndarray
+    std_luma: np.ndarray
+    diversity: float
+    split_half_change: float | None
+    distances_to_mean: tuple[float, ...] | None = None
+    nearest_to_mean: int | None = None
+    pairwise_lpips: np.ndarray | None = None
+    mean_pairwise_lpips: float | None = None
+    medoid: int | None = None
+    challenge: ChallengeScores | None = None
+
+
+SampleEvent = Estimate | Progress | Notice | PartialSample | SampleResult | SetSummary
+"""What `Engine.sample` yields: an `Estimate` first, a final `SetSummary` (if asked for) last."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """A picture to compare samples with: uint8, (s h, s w, 3)."""
+
+    kind: Literal["bicubic", "encoder", "zero_temperature"]
+    picture: np.ndarray
+    lr_psnr: float
+    truth: TruthScores | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """A model that can be asked for. label: for people. lr_multiple: LR sides are padded to a multiple of it."""
+
+    key: str
+    label: str
+    scale_factor: int
+    default_temperature: float
+    weights_sha256: str | None
+    license: str
+    provenance: str
+    lr_multiple: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What the engine runs on and what it offers. device, precision_reason: a short text for people.
+
+    memory_limit: bytes that a request may take at most.
+    """
+
+    device: str
+    precision: Precision
+    precision_reason: str
+    memory_limit: int
+    models: tuple[ModelInfo, ...]
+    default_model: str
+    version: str
+
+
+class Engine(Protocol):
+    """The one door to a model: `srflow.sampling.engine.SamplingEngine` is the real one, tests use a few lines of numpy.
+
+    All methods may be called from any thread. Whatever takes long takes `cancel`: when it is set, the work stops within
+    a fraction of a second and `Cancelled` is raised. Leaving the iterator of `sample` early stops the work, too.
+    """
+
+    def info(self) -> EngineInfo:
+        """Device, precision, models."""
+        ...
+
+    def estimate(self, request: SampleRequest) -> Estimate:
+        """Time, memory and tiles of a request; nothing is computed. Raises InputError, MemoryBudgetError."""
+        ...
+
+    def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
+        """Draw the samples; each is yielded when it is finished.
+
+        Raises: InputError: the request does not fit. MemoryBudgetError: not enough memory even in the smallest tiles.
+            CheckpointError: the model cannot be loaded. Cancelled.
+        """
+        ...
+
+    def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
+        """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step)."""
+        ...
+
+    def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
+        """Read a picture file. Raises ImageError, ImageTooLargeError: see `srflow.images.load_image`."""
+        ...
+
+    def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """An HR picture → its LR picture for that model (MATLAB's bicubic), and the ground truth, cropped to fit."""
+        ...
+
+    def save_png(self, path: str | Path, picture: np.ndarray, text: Mapping[str, str] | None = None) -> None:
+        """Write uint8 (H, W, 3), uint8 (H, W) or uint16 (H, W) as a PNG, whole or not at all, with text in it."""
+        ...
+
+    def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
+        """The text in a PNG; its recipe is under `RECIPE_KEY`. Raises ImageError."""
+        ...

@@ -1,0 +1,67 @@
+"""Actnorm (Glow, Kingma and Dhariwal 2018, Section 3.1): a scale and a shift per channel, set from the first batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from srflow.flow.layer import InvertibleLayer
+
+__all__ = ["ActNorm"]
+
+_EPSILON = 1e-6  # keeps a channel that never varies from getting an infinite scale
+
+
+class ActNorm(InvertibleLayer):
+    """z = (x + bias) exp(logs); log_det per position = sum of logs.
+
+    The first batch seen in training mode sets bias and logs so that its outputs have zero mean and unit variance in
+    every channel. With several processes the statistics are those of all their batches together. The flag
+    `initialized` is a buffer, so a loaded layer never starts over.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.logs = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.register_buffer("initialized", torch.tensor(False))
+        # Mirrors the buffer once it is true: reading a buffer on a GPU at every call would stall it.
+        self._known_initialized = False
+
+    def forward(self, x: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        if self.training and not self._known_initialized:
+            self._initialize_once(x)
+        return (x + self.bias) * self.logs.exp(), self._log_det()
+
+    def inverse(self, z: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return z * (-self.logs).exp() - self.bias, -self._log_det()
+
+    def _log_det(self) -> Tensor:
+        return self.logs.sum().reshape(1, 1, 1)
+
+    @torch.no_grad()
+    def _initialize_once(self, x: Tensor) -> None:
+        if not self.initialized:
+            # Sums in float64: the variance is a small difference of large numbers.
+            values = x.detach().double()
+            count = values.new_full((1,), values.numel() / values.shape[1])
+            sums = torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+            if dist.is_available() and dist.is_initialized():
+                dist.all_reduce(count)
+                dist.all_reduce(sums)
+            mean, mean_square = sums / count
+            std = (mean_square - mean.square()).clamp_min(0).sqrt()
+            self.bias.copy_(-mean.view_as(self.bias))
+            self.logs.copy_(-(std + _EPSILON).log().view_as(self.logs))
+            self.initialized.fill_(True)
+        self._known_initialized = True
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._known_initialized = False  # the buffer has changed: look again
+
+    def extra_repr(self) -> str:
+        return f"{self.bias.shape[1]}"

@@ -1,0 +1,322 @@
+"""The whole model: an encoder that reads the LR picture, and a flow between pictures and latents given what it read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import ModelHubMixin
+from torch import Tensor, nn
+
+from srflow.checkpoints import own
+from srflow.contract import InputError
+from srflow.encoder import RRDBEncoder
+from srflow.flow.conv_blocks import ZeroConv2d
+from srflow.flow.network import ConditionalFlow, PreparedLevel, PreparedStep
+from srflow.images import bicubic_upscale
+from srflow.latents import Latents, draw
+from srflow.likelihood import log_likelihood, log_likelihood_map
+from srflow.presets import FlowConfig, ModelConfig, get_preset
+
+__all__ = ["Conditioning", "SRFlow"]
+
+Checkpoint = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """All that a flow needs of one LR picture (or a batch of them), ready for any number of samples.
+
+    levels: per level, what its steps take. height, width: of the LR picture. base: its bicubic upscaling,
+    (B, 3, s h, s w), for flows that describe the rest only; else None.
+    """
+
+    levels: list[PreparedLevel] = field(repr=False)
+    height: int
+    width: int
+    base: Tensor | None = field(repr=False)
+
+    @property
+    def batch_size(self) -> int:
+        """Number of LR pictures."""
+        return self.levels[0][0].coupling.shape[0]
+
+    def num_bytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._tensors())
+
+    def _tensors(self) -> list[Tensor]:
+        tensors = [tensor for level in self.levels for step in level for tensor in (*step.injector, step.coupling)]
+        return tensors if self.base is None else [*tensors, self.base]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Conditioning:
+        """The same with `function` applied to every tensor, e.g. a move to another device or a crop of the batch."""
+        levels = [
+            tuple(
+                PreparedStep(type(step.injector)(*map(function, step.injector)), function(step.coupling))
+                for step in level
+            )
+            for level in self.levels
+        ]
+        return replace(self, levels=levels, base=None if self.base is None else function(self.base))
+
+
+class SRFlow(nn.Module, ModelHubMixin):
+    """SRFlow-DA, one of its variants, or the original SRFlow; `config` says which.
+
+    Pictures are (B, 3, H, W) floats in [0, 1], RGB. `forward` of the flow goes from picture to latents.
+
+    Args:
+        config: see `srflow.presets`.
+        metadata: licence and origin of the weights, kept with them.
+    """
+
+    def __init__(self, config: ModelConfig, metadata: own.Metadata | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.metadata = metadata or own.Metadata()
+        self.encoder = RRDBEncoder(config.encoder, config.scale_factor, _level_strides(config.flow))
+        self.flow = ConditionalFlow(config.flow, config.encoder.conditioning_channels)
+
+    @classmethod
+    def from_preset(cls, name: str) -> SRFlow:
+        """A model with random weights. Raises InputError if no preset has that name."""
+        return cls(get_preset(name))
+
+    @classmethod
+    def from_pretrained(cls, folder_or_hub_id: str | Path, **hub_options: Any) -> SRFlow:  # type: ignore[override]
+        """Load a checkpoint of our own format from a folder, or, if there is no such folder, from the Hugging Face Hub.
+
+        Args: hub_options: revision, cache_dir, token, local_files_only, force_download.
+        Returns: the model, on the CPU, in eval mode.
+        Raises: CheckpointError: if there is none, or it does not fit.
+        """
+        return own.load(cls, folder_or_hub_id, **hub_options)
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, *, model_card_kwargs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write config.json, model.safetensors and, if the folder has none yet, README.md (the model card).
+
+        Args: model_card_kwargs: `details`, further text (Markdown) for the card.
+        """
+        own.save(self, save_directory, **(model_card_kwargs or {}))
+
+    @property
+    def scale_factor(self) -> int:
+        """4 or 8."""
+        return self.config.scale_factor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of latents and log-determinants (the conv nets may run in another, see `set_conv_dtype`)."""
+        return self.flow.levels[0].transitions.layers[0].layers[1].weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
+        """log p(hr | lr), (B,), in nats: the training objective, negated. Values are not checked here.
+
+        Args: hr: (B, 3, s h, s w). lr: (B, 3, h, w).
+        """
+        latents, log_dets = self._encode(hr, self._condition(lr, None))
+        return log_likelihood(latents, log_dets)
+
+    def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
+        """Everything that does not depend on the sample, computed once.
+
+        Args:
+            lr: (B, 3, h, w), in [0, 1], any h, w >= 1; B is 1 or the number of samples decoded together later.
+            checkpoint: called between blocks and steps; it may raise, so that work can be stopped.
+        Raises: InputError: wrong shape, not floats, NaN, or values outside [0, 1].
+        """
+        _check_picture(lr, "lr", 0.0, 1.0)
+        return self._condition(lr, checkpoint)
+
+    def draw_latents(
+        self, height: int, width: int, *, num_samples: int = 1, seed: int = 0, first_sample: int = 0
+    ) -> Latents:
+        """Standard-normal latents for an LR picture of that size, before temperature, on the CPU.
+
+        Sample i of a seed is a function of seed, i and the size alone.
+
+        Args: first_sample: index i of the first one drawn.
+        """
+        return draw(self.latent_shapes(height, width), num_samples, seed, first_sample=first_sample)
+
+    def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """(C, H, W) of every latent for an LR picture of that size."""
+        if height < 1 or width < 1:
+            raise InputError(f"An LR picture of {height}x{width} is empty; both sides must be at least 1.")
+        return self.flow.latent_shapes(*(side * self.scale_factor for side in self._padded_size(height, width)))
+
+    def decode(
+        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None = None
+    ) -> Tensor:
+        """Latents (times temperature) → pictures, (num_samples, 3, s h, s w), not clipped.
+
+        Args:
+            latents: as `draw_latents` or `encode` give them.
+            conditioning: of one picture, or of as many as there are samples.
+            checkpoint: called between steps; it may raise.
+        Raises: InputError: if the latents' sizes are not those of the picture.
+        """
+        return self.decode_with_log_prob(latents, conditioning, checkpoint)[0]
+
+    def decode_with_log_prob(
+        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `decode`, with the exact log p(sr | lr) of each picture, (num_samples,), in nats, at no further cost."""
+        tensors = [latent.to(self.device, self.dtype) for latent in latents]
+        self._check_latents(tensors, conditioning)
+        x, log_dets = self.flow.inverse(tensors, conditioning.levels, checkpoint)
+        log_prob = log_likelihood(tensors, [-log_det for log_det in log_dets])
+        if conditioning.base is not None:
+            x = x + conditioning.base
+        s = self.scale_factor
+        return x[..., : conditioning.height * s, : conditioning.width * s], log_prob
+
+    def encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[Latents, Tensor]:
+        """Pictures → their latents and log p(hr | lr), (B,), in nats.
+
+        The density is over [0, 1] (not 0 … 255) and no noise is added; `likelihood.bits_per_dimension` converts it.
+
+        Args: hr: (B, 3, s h, s w), nominally in [0, 1]; noise and samples may exceed it.
+        Raises: InputError: wrong shape, not floats, NaN, or a size that does not fit the conditioning.
+        """
+        latents, log_dets = self._checked_encode(hr, conditioning)
+        return Latents(latents), log_likelihood(latents, log_dets)
+
+    def log_prob_map(self, hr: Tensor, conditioning: Conditioning) -> Tensor:
+        """log p(hr | lr) by place, (B, s h, s w), in nats per pixel: `encode`'s log_prob is its sum."""
+        latents, log_dets = self._checked_encode(hr, conditioning)
+        return log_likelihood_map(latents, log_dets, *hr.shape[-2:])
+
+    @torch.no_grad()
+    def sample(
+        self, lr: Tensor, *, num_samples: int = 1, temperature: Any = None, seed: int = 0, batch_size: int = 4
+    ) -> Tensor:
+        """Draw super-resolutions of one LR picture.
+
+        Args:
+            lr: (1, 3, h, w), in [0, 1].
+            temperature: a number, one per latent, or a map; None takes the checkpoint's default.
+            batch_size: how many samples are decoded together; it changes memory and speed alone.
+        Returns: (num_samples, 3, s h, s w), not clipped.
+        """
+        if lr.ndim != 4 or lr.shape[0] != 1:
+            raise InputError(f"sample takes one picture, (1, 3, h, w); got shape {tuple(lr.shape)}.")
+        if num_samples < 1 or batch_size < 1:
+            raise InputError(f"num_samples is {num_samples} and batch_size {batch_size}; both must be at least 1.")
+        temperature = self.config.default_temperature if temperature is None else temperature
+        conditioning = self.condition(lr.to(self.device))
+        pictures = []
+        for first in range(0, num_samples, batch_size):
+            count = min(batch_size, num_samples - first)
+            latents = self.draw_latents(*lr.shape[-2:], num_samples=count, seed=seed, first_sample=first)
+            pictures.append(self.decode(latents * temperature, conditioning))
+        return torch.cat(pictures)
+
+    def set_conv_dtype(self, dtype: torch.dtype) -> SRFlow:
+        """For sampling: keep and run the conv nets in `dtype`, channels last; all else stays in float32.
+
+        The log factors of the last convolutions are folded into their weights before the cast. Not for training (use
+        `torch.autocast`, which keeps float32 weights), and not reversible. Returns self.
+        """
+        for module in self.modules():
+            if isinstance(module, ZeroConv2d):
+                module.fold_log_factors()
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype=dtype, memory_format=torch.channels_last)
+        return self
+
+    def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
+        height, width = lr.shape[-2:]
+        padded = _pad_to(lr, *self._padded_size(height, width))
+        levels = self.flow.prepare(self.encoder(padded, checkpoint), checkpoint)
+        base = bicubic_upscale(padded, self.scale_factor) if self.config.flow.residual else None
+        return Conditioning(levels=levels, height=height, width=width, base=base)
+
+    def _encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:
+        return self.flow(hr if conditioning.base is None else hr - conditioning.base, conditioning.levels)
+
+    def _checked_encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:
+        _check_picture(hr, "hr", -_HR_MARGIN, 1 + _HR_MARGIN)
+        s = self.scale_factor
+        expected = (conditioning.height * s, conditioning.width * s)
+        if tuple(hr.shape[-2:]) != expected:
+            raise InputError(
+                f"hr is {hr.shape[-2]}x{hr.shape[-1]}, but LR of {conditioning.height}x{conditioning.width} "
+                f"at x{s} needs {expected[0]}x{expected[1]}; crop it (see images.crop_to_multiple) or use its own LR."
+            )
+        if self._padded_size(conditioning.height, conditioning.width) != (conditioning.height, conditioning.width):
+            raise InputError(
+                f"{self.config.name} weighs pictures whose LR sides are multiples of {self.config.lr_multiple} only; "
+                f"got {conditioning.height}x{conditioning.width}. Crop hr to multiples of {s * 2}."
+            )
+        if conditioning.batch_size not in (1, hr.shape[0]):
+            raise InputError(f"Got {hr.shape[0]} hr pictures and conditioning of {conditioning.batch_size}.")
+        return self._encode(hr.to(self.device, self.dtype), conditioning)
+
+    def _padded_size(self, height: int, width: int) -> tuple[int, int]:
+        multiple = self.config.lr_multiple
+        return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+    def _check_latents(self, latents: Sequence[Tensor], conditioning: Conditioning) -> None:
+        expected = self.latent_shapes(conditioning.height, conditioning.width)
+        actual = [tuple(latent.shape[1:]) for latent in latents]
+        if actual != expected:
+            raise InputError(
+                f"Latents have shapes {actual}, but an LR picture of {conditioning.height}x{conditioning.width} needs "
+                f"{expected} (without the batch); draw them with draw_latents of that size."
+            )
+        counts = {latent.shape[0] for latent in latents}
+        if len(counts) != 1 or conditioning.batch_size not in (1, *counts):
+            raise InputError(
+                f"Got latents of {sorted(counts)} samples for {conditioning.batch_size} LR pictures; "
+                "use one picture, or as many as there are samples."
+            )
+
+
+_HR_MARGIN = 2.0  # samples overshoot and noise is added; beyond it the caller has most likely passed 0 … 255
+
+
+def _check_picture(picture: Tensor, name: str, low: float, high: float) -> None:
+    if picture.ndim != 4 or picture.shape[1] != 3:
+        raise InputError(f"{name} has shape {tuple(picture.shape)}; it must be (B, 3, height, width), RGB.")
+    if 0 in picture.shape:
+        raise InputError(f"{name} has shape {tuple(picture.shape)}: it is empty; every side must be at least 1.")
+    if not picture.is_floating_point():
+        raise InputError(f"{name} is {picture.dtype}; it must be floats in [0, 1] (images.to_tensor converts 8-bit).")
+    smallest, largest = (value.item() for value in torch.aminmax(picture.detach()))
+    if not (smallest >= low and largest <= high):  # false for NaN, too
+        raise InputError(
+            f"{name} holds values from {smallest:.4g} to {largest:.4g}; they must be finite and lie in [0, 1]. "
+            "Divide 8-bit values by 255."
+        )
+
+
+def _level_strides(config: FlowConfig) -> tuple[int, ...]:
+    strides, stride = [], 1
+    for factor in config.squeeze_factors:
+        stride *= factor
+        strides.append(stride)
+    return tuple(strides)
+
+
+def _pad_to(picture: Tensor, height: int, width: int) -> Tensor:
+    """Reflect at the right and the bottom; a side of one pixel has nothing to reflect and is repeated."""
+    for dim, size in ((2, height), (3, width)):
+        missing = size - picture.shape[dim]
+        if missing:
+            mode = "reflect" if picture.shape[dim] > missing else "replicate"
+            padding = (0, 0, 0, missing) if dim == 2 else (0, missing, 0, 0)
+            picture = F.pad(picture, padding, mode=mode)
+    return picture

@@ -1,0 +1,106 @@
+"""What several test modules share: toy models with redrawn weights, and where the reference data is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from srflow.flow.affine import AffineInjector, ConditionalAffineCoupling
+from srflow.flow.conv_blocks import ZeroConv2d
+from srflow.flow.split import Split
+from srflow.model import SRFlow
+from srflow.presets import PRESETS, ModelConfig
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+TOY_NAMES = tuple(PRESETS)
+
+
+def toy_config(name: str) -> ModelConfig:
+    """The preset with few and narrow layers; levels, splits and the kinds of blocks stay."""
+    config = PRESETS[name]
+    encoder = {"num_features": 4, "growth_channels": 2, "num_blocks": 3, "stacked_blocks": (0, 2)}
+    steps = min(config.flow.steps_per_level, 2)
+    splits = tuple(tuple(min(step, steps) for step in level[:1]) for level in config.flow.splits)
+    flow = {
+        "hidden_channels": 4,
+        "steps_per_level": steps,
+        "splits": splits,
+        "projection_channels": 4 if config.flow.projection_channels else 0,
+    }
+    return config.resized(encoder=encoder, flow=flow)
+
+
+@torch.no_grad()
+def redraw_zero_convs(module: torch.nn.Module, run: Callable[[], object]) -> None:
+    """Make what starts at zero random: at zero every layer inverts trivially, whatever is wrong with it.
+
+    `run` sends data through the module, during which each zero conv gets weights that fit its own input: shifts and
+    log-scales then vary by about 0.1, whatever the width and depth before them.
+    """
+    targets: dict[torch.nn.Module, float] = {}
+    for part in module.modules():
+        if isinstance(part, Split):
+            targets[part.prior] = 0.1
+        elif isinstance(part, (AffineInjector, ConditionalAffineCoupling)):
+            # d log sigmoid(s + 2) / ds is 0.12 at s = 0, so s must vary by more.
+            targets[part.block.last] = 0.1 if part.log_scale_bound else 0.5
+
+    def redraw(conv: ZeroConv2d, inputs: tuple[torch.Tensor]) -> None:
+        conv.weight.normal_()
+        conv.logs.normal_(std=0.1)
+        response = torch.nn.functional.conv2d(inputs[0], conv.weight, padding=1)
+        conv.weight /= response.square().mean().sqrt()
+        conv.bias.normal_()
+        # Half from place to place, half from channel to channel: through 192 couplings in float32, the far tails of a
+        # random network's response would multiply rounding errors beyond what any trained network does.
+        half = conv.out_channels // 2
+        for values in (conv.weight, conv.bias):
+            values[:half] *= 0.1 / 2**0.5
+            values[half:] *= targets[conv] / 2**0.5
+
+    hooks = [conv.register_forward_pre_hook(redraw) for conv in targets]
+    run()
+    for hook in hooks:
+        hook.remove()
+
+
+def make_toy(name: str, dtype: torch.dtype = torch.float64, seed: int = 0, lr_size: tuple[int, int] = (4, 6)) -> SRFlow:
+    """A toy model, zero convs redrawn, actnorms initialised from a batch of smooth noise, in eval mode."""
+    torch.manual_seed(seed)
+    model = SRFlow(toy_config(name)).to(dtype)
+    initialise(model, lr_size)
+    return model
+
+
+def initialise(model: SRFlow, lr_size: tuple[int, int]) -> None:
+    """Actnorms from a batch, zero convs redrawn from what reaches them; leaves the model in eval mode."""
+    hr, lr = random_pair(model.scale_factor, lr_size, model.dtype)
+    with torch.no_grad():
+        redraw_zero_convs(model, lambda: model.train()(hr, lr))
+    model.eval()
+
+
+def random_pair(
+    scale_factor: int, lr_size: tuple[int, int] = (4, 6), dtype: torch.dtype = torch.float64, batch: int = 2
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """hr, lr in [0, 1] of matching sizes."""
+    height, width = lr_size
+    hr = torch.rand(batch, 3, height * scale_factor, width * scale_factor, dtype=dtype)
+    return hr, torch.nn.functional.avg_pool2d(hr, scale_factor)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the repository; tests that need it are skipped where it is not."""
+    if not (SHARED / "golden" / "index.json").is_file():
+        pytest.skip("the reference data is not beside this checkout")
+    return SHARED

@@ -1,0 +1,173 @@
+"""Our own checkpoint format: what is kept, what is refused, the Hub by a stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import safetensors.torch
+import torch
+from conftest import make_toy, random_pair
+
+from srflow.checkpoints import own
+from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
+from srflow.contract import CheckpointError
+from srflow.model import SRFlow
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    model = make_toy("srflow-da-r-x4-compact", torch.float32)
+    model.metadata = own.Metadata("cc-by-4.0", "Drawn at random.")
+    model.save_pretrained(tmp_path / "model", model_card_kwargs={"details": "## Data\n\nNone."})
+    return tmp_path / "model"
+
+
+def test_a_loaded_model_is_the_saved_one(saved: Path) -> None:
+    model = make_toy("srflow-da-r-x4-compact", torch.float32)
+    loaded = SRFlow.from_pretrained(saved)
+    assert not loaded.training
+    assert loaded.config == model.config
+    hr, lr = random_pair(4, dtype=torch.float32)
+    torch.testing.assert_close(loaded(hr, lr), model(hr, lr))
+    # The actnorms are trained: other data in training mode must not set them anew.
+    before = {key: value.clone() for key, value in loaded.state_dict().items()}
+    loaded.train()(hr * 0.1, lr * 0.1)
+    assert all(torch.equal(value, before[key]) for key, value in loaded.state_dict().items())
+
+
+def test_licence_origin_and_hash_are_kept(saved: Path) -> None:
+    loaded = SRFlow.from_pretrained(saved)
+    assert (loaded.metadata.license, loaded.metadata.provenance) == ("cc-by-4.0", "Drawn at random.")
+    assert len(loaded.metadata.weights_sha256) == 64
+    loaded.save_pretrained(saved.with_name("again"))
+    assert SRFlow.from_pretrained(saved.with_name("again")).metadata == loaded.metadata
+
+
+def test_the_card_has_front_matter_and_is_not_overwritten(saved: Path) -> None:
+    card = huggingface_hub.ModelCard.load(saved / "README.md")
+    assert card.data.license == "cc-by-4.0"
+    assert card.data.pipeline_tag == "image-to-image"
+    assert card.data.library_name == "srflow"
+    assert "## Data" in card.text
+    (saved / "README.md").write_text("mine")
+    SRFlow.from_pretrained(saved).save_pretrained(saved)
+    assert (saved / "README.md").read_text() == "mine"
+
+
+def _edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    values["model"] |= changes
+    path.write_text(json.dumps(values))
+
+
+def _edit_tensors(folder: Path, change: object) -> None:
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    change(tensors)
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+
+
+BROKEN = {
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
+    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
+    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not a configuration"),
+    "config of something else": (lambda f: (f / "config.json").write_text("{}"), "not a configuration"),
+    "unknown setting": (lambda f: _edit_config(f, colour="red"), "colour"),
+    "missing setting": (lambda f: _edit_config(f, flow={}), "incomplete"),
+    "truncated": (lambda f: os.truncate(f / "model.safetensors", 999), "truncated"),
+    "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"x" * 100), "truncated"),
+    "missing key": (lambda f: _edit_tensors(f, lambda t: t.pop("encoder.conv_first.bias")), "1 keys missing .encoder"),
+    "extra key": (lambda f: _edit_tensors(f, lambda t: t.update(surprise=torch.zeros(1))), "too many .surprise"),
+    "NaN": (lambda f: _edit_tensors(f, lambda t: t["encoder.conv_first.bias"].fill_(torch.nan)), "not finite"),
+    "another scale factor": (
+        lambda f: _edit_config(f, **make_toy("srflow-da-r-x8-compact", torch.float32).config.to_dict()),
+        "scale factor",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_checkpoints_get_a_named_error(saved: Path, case: str) -> None:
+    damage, message = BROKEN[case]
+    damage(saved)
+    with pytest.raises(CheckpointError, match=message):
+        SRFlow.from_pretrained(saved)
+
+
+def test_a_newer_format_is_refused(saved: Path) -> None:
+    values = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(values | {"format_version": 99}))
+    with pytest.raises(CheckpointError, match="version 99"):
+        SRFlow.from_pretrained(saved)
+
+
+def test_a_crash_while_saving_leaves_the_old_weights(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = (saved / "model.safetensors").read_bytes()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        make_toy("srflow-da-r-x4-compact", torch.float32, seed=1).save_pretrained(saved)
+    assert (saved / "model.safetensors").read_bytes() == old
+    assert sorted(path.name for path in saved.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+
+
+def test_loading_from_the_hub_by_a_stand_in(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(repo_id: str, filename: str, **options: object) -> str:
+        asked.append((repo_id, filename, options))
+        return str(saved / filename)
+
+    monkeypatch.setattr(own, "hf_hub_download", download)
+    model = SRFlow.from_pretrained("somebody/some-model", revision="v1")
+    assert model.config.name == "srflow-da-r-x4-compact"
+    assert asked == [
+        ("somebody/some-model", "config.json", {"revision": "v1"}),
+        ("somebody/some-model", "model.safetensors", {"revision": "v1"}),
+    ]
+
+
+def test_hub_errors_are_worded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> str:
+        raise huggingface_hub.errors.LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(own, "hf_hub_download", unreachable)
+    with pytest.raises(CheckpointError, match="could not be reached"):
+        SRFlow.from_pretrained("somebody/some-model")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="neither a folder nor a name"):
+        SRFlow.from_pretrained("no/such/folder")
+
+
+def test_pushing_to_the_hub_uploads_the_three_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded = {}
+
+    def create_repo(_self: object, repo_id: str, **_: object) -> huggingface_hub.RepoUrl:
+        return huggingface_hub.RepoUrl(f"https://huggingface.co/{repo_id}")
+
+    def upload_folder(_self: object, *, repo_id: str, folder_path: Path, **_: object) -> str:
+        uploaded[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
+        return "url"
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
+    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload_folder)
+    make_toy("srflow-da-r-x4-compact", torch.float32).push_to_hub("somebody/some-model")
+    assert uploaded == {"somebody/some-model": ["README.md", "config.json", "model.safetensors"]}
+
+
+def test_shipped_checkpoints_load() -> None:
+    for folder in shipped_checkpoints():
+        assert SRFlow.from_pretrained(folder).config.name == folder.name
+
+
+def test_names_of_shipped_checkpoints_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srflow.checkpoints.shipped._FOLDER", tmp_path)
+    with pytest.raises(CheckpointError, match="--model"):
+        resolve_checkpoint(None)
+    assert resolve_checkpoint("somebody/model") == "somebody/model"
+    (tmp_path / DEFAULT_CHECKPOINT).mkdir()
+    (tmp_path / DEFAULT_CHECKPOINT / "config.json").touch()
+    assert resolve_checkpoint(None) == resolve_checkpoint(DEFAULT_CHECKPOINT) == tmp_path / DEFAULT_CHECKPOINT
