@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "Convert a released SRFlow, SRFlow-DA or RRDB / ESRGAN file (.pth) to a checkpoint folder."
+HELP = "convert a released SRFlow, SRFlow-DA or RRDB / ESRGAN file (.pth) to a checkpoint folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

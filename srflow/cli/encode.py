@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "Turn an HR picture into its latents, with its log-likelihood, in numbers and as a picture."
+HELP = "turn an HR picture into its latents, with its log-likelihood, in numbers and as a picture"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

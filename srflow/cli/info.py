@@ -6,7 +6,7 @@ import argparse
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "List the presets with their parameters, or the layers of one preset or checkpoint."
+HELP = "list the presets with their parameters, or the layers of one preset or checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
