@@ -1,0 +1,213 @@
+"""`python -m srflow evaluate`: score a model, or another method's pictures, by the protocol of the NTIRE challenges."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srflow import __version__
+from srflow.contract import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from srflow.evaluation.challenge import Refine
+    from srflow.evaluation.pairing import PicturePair
+    from srflow.evaluation.results import MethodResult
+    from srflow.model import SRFlow
+
+NAME = "evaluate"
+HELP = "score a model, or another method's pictures, on a folder of ground-truth pictures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.description = (
+        "Scores by the protocol of the NTIRE challenges 'Learning the Super-Resolution Space': PSNR, SSIM, LR-PSNR, "
+        "LPIPS (mean, global best, local best), diversity, MSE diversity, bits per dimension and time. Writes "
+        "results.csv (every picture), results.json and results.md into the output folder. The first row is bicubic "
+        "upscaling, the second the encoder's own output."
+    )
+    parser.add_argument("--hr", type=Path, required=True, metavar="FOLDER", help="ground-truth pictures")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    parser.add_argument(
+        "--model", metavar="CHECKPOINT", help="the model to score: a shipped checkpoint's name, a folder, or a Hub id"
+    )
+    parser.add_argument(
+        "--sr",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="super-resolutions of another method, for a row of its own called like the folder, or METHOD if given as "
+        "METHOD=FOLDER (may be repeated): one picture per ground-truth picture, called NAME, NAME_SR or NAMEx4; or "
+        "several, called NAME_sample0, NAME_sample1, … or kept in one sub-folder per sample; or numbered as in the "
+        "challenge, 000000_sample00000",
+    )
+    parser.add_argument(
+        "--lr",
+        type=Path,
+        metavar="FOLDER",
+        help="LR pictures, called like the ground truth or with x4 behind the name; by default they are made from it "
+        "by MATLAB's bicubic imresize",
+    )
+    parser.add_argument("--num-samples", type=int, default=10, metavar="N", help="samples per picture (default: 10)")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        nargs="+",
+        metavar="T",
+        help="one or more; each gives a row (default: the checkpoint's)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every picture's samples (default: 0)")
+    parser.add_argument(
+        "--consistency-rounds",
+        type=int,
+        metavar="N",
+        help="rounds of back-projection in the rows with the consistency step; 0 leaves these rows out (default: 5)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
+    parser.add_argument(
+        "--scale-factor", type=int, metavar="S", help="of the LR pictures; needed with --sr if there is no --model"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
+    parser.add_argument(
+        "--conv-dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the model's convolutions (default: float32)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, write the three files, print the table. Returns the exit code."""
+    if arguments.model is None and not arguments.sr:
+        raise InputError("There is nothing to score: give --model, or --sr with a folder of super-resolutions.")
+    from srflow.evaluation.challenge import evaluate_bicubic, evaluate_files, evaluate_model
+    from srflow.evaluation.pairing import find_pairs, find_samples
+    from srflow.evaluation.perceptual import PerceptualDistance
+    from srflow.evaluation.report import markdown_table, write_report
+
+    device = _device(arguments.device)
+    model = None if arguments.model is None else _load_model(arguments, device)
+    scale_factor = _scale_factor(arguments, model)
+    pairs = find_pairs(arguments.hr, arguments.lr, scale_factor=scale_factor, limit=arguments.limit)
+    others = [_named_folder(text) for text in arguments.sr]
+    # All files are looked for before anything is computed: a missing one should not show after an hour.
+    files = [find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr) for _, folder in others]
+    perceptual = PerceptualDistance(device)
+    results: list[MethodResult]
+    rounds = _consistency_rounds(arguments)
+    if model is None:
+        results = [evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, progress=True)]
+    else:
+        results = evaluate_model(
+            model,
+            pairs,
+            num_samples=arguments.num_samples,
+            temperatures=arguments.temperature,
+            seed=arguments.seed,
+            refine=_refine(scale_factor, rounds),
+            perceptual=perceptual,
+            progress=True,
+        )
+    for (name, _), paths in zip(others, files, strict=True):
+        results.append(
+            evaluate_files(name, paths, pairs, scale_factor=scale_factor, perceptual=perceptual, progress=True)
+        )
+    write_report(arguments.output, results, _settings(arguments, model, pairs, scale_factor, rounds, device.type))
+    print(markdown_table(results))
+    print(f"Written to {arguments.output}.")
+    return 0
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"The device {name!r} cannot be used here ({error}); try --device cpu.") from error
+    return device
+
+
+def _load_model(arguments: argparse.Namespace, device: torch.device) -> SRFlow:
+    import torch
+
+    from srflow.checkpoints.shipped import resolve_checkpoint
+    from srflow.model import SRFlow
+
+    model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model)).to(device)
+    return model if arguments.conv_dtype == "float32" else model.set_conv_dtype(getattr(torch, arguments.conv_dtype))
+
+
+def _scale_factor(arguments: argparse.Namespace, model: SRFlow | None) -> int:
+    if model is None:
+        if arguments.scale_factor is None:
+            raise InputError(
+                "Without --model, say by --scale-factor how much larger the pictures are than the LR ones."
+            )
+        return arguments.scale_factor
+    if arguments.scale_factor not in (None, model.scale_factor):
+        raise InputError(
+            f"--scale-factor is {arguments.scale_factor}, but {arguments.model} is a model for x{model.scale_factor}; "
+            "leave the option out."
+        )
+    return model.scale_factor
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    """Split "NAME=FOLDER"; a folder alone gives the method its own name."""
+    name, separator, folder = text.partition("=")
+    if separator and name and not Path(text).exists():
+        return name, Path(folder)
+    return Path(text).resolve().name, Path(text)
+
+
+def _consistency_rounds(arguments: argparse.Namespace) -> int:
+    from srflow.sampling.consistency import DEFAULT_ROUNDS
+
+    rounds = DEFAULT_ROUNDS if arguments.consistency_rounds is None else arguments.consistency_rounds
+    if rounds < 0:
+        raise InputError(f"--consistency-rounds is {rounds}; it must be 0 or more.")
+    return rounds
+
+
+def _refine(scale_factor: int, rounds: int) -> Refine | None:
+    from srflow.sampling.consistency import back_project
+
+    return partial(back_project, scale_factor=scale_factor, rounds=rounds) if rounds else None
+
+
+def _settings(
+    arguments: argparse.Namespace,
+    model: SRFlow | None,
+    pairs: Sequence[PicturePair],
+    scale_factor: int,
+    rounds: int,
+    device_type: str,
+) -> dict[str, Any]:
+    """What the numbers depend on, without names of folders above the last, so that two machines write the same."""
+    settings: dict[str, Any] = {
+        "protocol": "NTIRE 2021 and 2022, Learning the Super-Resolution Space",
+        "scale_factor": scale_factor,
+        "hr": arguments.hr.resolve().name,
+        "lr": "MATLAB bicubic, uint8" if arguments.lr is None else arguments.lr.resolve().name,
+        "num_images": len(pairs),
+    }
+    if model is not None:
+        settings |= {
+            "model": model.config.name,
+            "weights_sha256": model.metadata.weights_sha256,
+            "num_samples": arguments.num_samples,
+            "temperatures": arguments.temperature or [model.config.default_temperature],
+            "seed": arguments.seed,
+            "consistency_rounds": rounds,
+            "conv_dtype": arguments.conv_dtype,
+        }
+    return settings | {"device": device_type, "srflow_version": __version__}

@@ -1,0 +1,208 @@
+"""Which files belong together: ground truth, LR pictures, and super-resolutions that another method has made."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srflow.contract import DatasetError, ImageError, InputError
+from srflow.evaluation.metrics import CROP_MULTIPLE, crop_ground_truth
+from srflow.evaluation.perceptual import MIN_SIDE
+from srflow.images import downscale_uint8, list_images, load_image
+
+__all__ = ["PicturePair", "find_pairs", "find_samples"]
+
+
+@dataclass(frozen=True)
+class PicturePair:
+    """A ground-truth picture and its LR picture. name: the file's, without suffix. lr: None to make it from the HR."""
+
+    name: str
+    hr: Path
+    lr: Path | None = None
+
+    def load(self, scale_factor: int) -> tuple[np.ndarray, np.ndarray]:
+        """The ground truth, cropped as the challenge does, and the LR picture, both uint8, (H, W, 3).
+
+        Without a file, the LR picture is the cropped ground truth by MATLAB's bicubic imresize. With one, it may have
+        been made before the cropping, as DIV2K's were: then it, times the scale factor, is up to 7 pixels larger.
+
+        Raises: ImageError: a file cannot be read, is too small, or the sizes do not fit; the message names the file.
+        """
+        full = load_image(self.hr)
+        if min(full.shape[:2]) < MIN_SIDE:
+            raise ImageError(
+                f"{self.hr.name} is {full.shape[1]}x{full.shape[0]}; the metrics need {MIN_SIDE} pixels a side."
+            )
+        hr = crop_ground_truth(full)
+        if self.lr is None:
+            return hr, downscale_uint8(hr, scale_factor)
+        lr = load_image(self.lr)
+        for side, cropped, whole in zip(lr.shape[:2], hr.shape[:2], full.shape[:2], strict=True):
+            if not cropped // scale_factor <= side <= -(-whole // scale_factor):
+                raise ImageError(
+                    f"{self.lr.name} is {lr.shape[1]}x{lr.shape[0]}, which is not {self.hr.name} "
+                    f"({full.shape[1]}x{full.shape[0]}) at 1/{scale_factor}; check the scale factor and the folders."
+                )
+        return hr, lr
+
+
+def find_pairs(
+    hr_folder: str | Path, lr_folder: str | Path | None = None, *, scale_factor: int, limit: int | None = None
+) -> list[PicturePair]:
+    """The pictures of a folder, sorted by name, each with its LR picture if a folder of those is given.
+
+    NAME's LR picture is called NAME, NAMEx4, NAME_x4, NAME_LR, NAMELRx4 or the like; a name that ends in HR or GT may
+    have that replaced. Letter case is ignored.
+
+    Args: limit: take the first so many pictures only.
+
+    Raises:
+        DatasetError: a folder is missing or has no pictures, two pictures have one name, or an LR picture is missing.
+        InputError: the scale factor does not divide 8, or the limit is below 1.
+    """
+    if scale_factor < 1 or CROP_MULTIPLE % scale_factor:
+        raise InputError(
+            f"The protocol crops to multiples of {CROP_MULTIPLE}; scale factor {scale_factor} does not divide it."
+        )
+    if limit is not None and limit < 1:
+        raise InputError(f"The limit is {limit} pictures; it must be at least 1.")
+    paths = list_images(hr_folder)
+    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
+    if twice:
+        raise DatasetError(f"{hr_folder} has several pictures called {twice[0]}, of different types; keep one.")
+    paths = paths[:limit]
+    if lr_folder is None:
+        return [PicturePair(path.stem, path) for path in paths]
+    lr_paths = {path.stem.lower(): path for path in list_images(lr_folder)}
+    pairs = []
+    for path in paths:
+        names = _related_names(path.stem, "lr", scale_factor)
+        found = next((lr_paths[name] for name in names if name in lr_paths), None)
+        if found is None:
+            raise DatasetError(
+                f"{lr_folder} has no LR picture of {path.name}; it should be called {path.stem}, {path.stem}x"
+                f"{scale_factor} or {path.stem}_LR."
+            )
+        pairs.append(PicturePair(path.stem, path, found))
+    return pairs
+
+
+def find_samples(
+    sr_folder: str | Path, pairs: Sequence[PicturePair], *, scale_factor: int, hr_folder: str | Path | None = None
+) -> dict[str, list[Path]]:
+    """The super-resolutions of every picture that another method left in a folder.
+
+    Known arrangements, for a picture NAME:
+        one each:           NAME.png, or NAME_SR.png, NAMEx4.png, NAME_x4_SR.png and the like
+        several:            NAME_sample0.png, NAME_sample1.png, … with any number of digits
+        sub-folders:        NAME/*.png; or one folder per sample, each with pictures named as in the first line
+        the challenge's:    000000_sample00000.png …, where the first number counts the ground truth pictures, sorted by
+                            name, from 0; or is NAME itself, where that is a number
+
+    Args:
+        pairs: of the pictures to look for.
+        hr_folder: needed for the challenge's counting only, when `pairs` leaves some of the folder's pictures out.
+    Returns: files by the picture's name, in the order of the samples; as many for every picture.
+    Raises: DatasetError: the folder is missing, a picture has none, or their numbers differ.
+    """
+    folder = Path(sr_folder)
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder} of super-resolutions.")
+    by_name = _group(folder)
+    names = [pair.name for pair in pairs]
+    found = {name: _look_up(by_name, name, scale_factor) for name in names}
+    if not any(found.values()):
+        all_names = names if hr_folder is None else [path.stem for path in list_images(hr_folder)]
+        found = _by_number(by_name, all_names) or found
+    missing = [name for name in names if not found.get(name)]
+    if missing:
+        raise DatasetError(
+            f"{folder} has no super-resolution of {missing[0]} ({len(missing)} of {len(names)} pictures have none); "
+            f"it should be called {missing[0]}.png, or {missing[0]}_sample0.png, {missing[0]}_sample1.png, …"
+        )
+    counts = {name: len(found[name]) for name in names}
+    if len(set(counts.values())) > 1:
+        fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        raise DatasetError(
+            f"{folder} has {counts[fewest]} samples of {fewest} and {counts[most]} of {most}; the diversity depends on "
+            "their number, so all pictures need the same."
+        )
+    return {name: found[name] for name in names}
+
+
+_SAMPLE = re.compile(r"(?P<name>.+?)[-_]?sample[-_]?(?P<number>\d+)$", re.IGNORECASE)
+
+
+def _related_names(stem: str, kind: str, scale_factor: int) -> list[str]:
+    """The names, in lower case, that a picture of `kind` ("lr" or "sr") may have; the likeliest first."""
+    stem = stem.lower()
+    base = re.sub(r"[-_]?(hr|gt)$", "", stem) or stem
+    scale = f"x{scale_factor}"
+    suffixes = ("", scale, kind, kind + scale, scale + kind, "bicubic", "bicubic" + scale, "out")
+    joined = [start + mark + suffix for start in (stem, base) for suffix in suffixes for mark in ("", "_", "-")]
+    return [*joined, *(f"{start}_{scale}_{kind}" for start in (stem, base))]
+
+
+def _group(folder: Path) -> dict[str, list[Path]]:
+    """All pictures in the folder by what their names, in lower case, say of the picture.
+
+    Sub-folders are looked into only for names that the folder itself does not have; the pictures of a sub-folder are
+    listed under its own name and a slash, too.
+    """
+    groups: dict[str, dict[tuple, Path]] = defaultdict(dict)
+    for path in _pictures(folder):
+        name, number = _picture_and_sample(path)
+        groups[name][(number, path.name)] = path
+    at_top = set(groups)
+    for sub_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for path in _pictures(sub_folder):
+            name, number = _picture_and_sample(path)
+            if name not in at_top:
+                groups[name][(*_natural(sub_folder.name), number, path.name)] = path
+            groups[f"{sub_folder.name.lower()}/"][(number, *_natural(path.stem), path.name)] = path
+    return {name: [paths[key] for key in sorted(paths)] for name, paths in groups.items()}
+
+
+def _picture_and_sample(path: Path) -> tuple[str, int]:
+    """What a file is called without "_sampleNNN", in lower case, and that number; 0 without."""
+    match = _SAMPLE.match(path.stem)
+    return (match["name"].lower(), int(match["number"])) if match else (path.stem.lower(), 0)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Sorts by the first number in the name, so that 10 comes after 9; a name without one comes first."""
+    digits = re.search(r"\d+", name)
+    return (int(digits[0]) if digits else -1, name)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """`list_images`, but a folder without any is no error: all may be in sub-folders."""
+    try:
+        return list_images(folder)
+    except DatasetError:
+        return []
+
+
+def _look_up(by_name: dict[str, list[Path]], name: str, scale_factor: int) -> list[Path]:
+    for candidate in [*_related_names(name, "sr", scale_factor), f"{name.lower()}/"]:
+        if candidate in by_name:
+            return by_name[candidate]
+    return []
+
+
+def _by_number(by_name: dict[str, list[Path]], names: list[str]) -> dict[str, list[Path]] | None:
+    """Match names that are numbers: to names that are the same number, else by counting from 0."""
+    numbered = {int(key): paths for key, paths in by_name.items() if key.isdecimal()}
+    if not numbered:
+        return None
+    if all(name.isdecimal() and int(name) in numbered for name in names):
+        return {name: numbered[int(name)] for name in names}
+    if set(numbered) == set(range(len(names))):
+        return {name: numbered[index] for index, name in enumerate(names)}
+    return None

@@ -1,0 +1,201 @@
+"""LPIPS, the learned perceptual distance (Zhang et al., CVPR 2018): AlexNet, version 0.1, as a map over the picture.
+
+The distance itself is the `lpips` package's. Its AlexNet would be downloaded; here the features come from
+`assets/lpips/` instead, so nothing is fetched from anywhere. "The LPIPS" of two pictures is the mean of the map, as in
+the NTIRE challenges: near the package's non-spatial value, but not equal to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lpips
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from srflow.contract import CheckpointError, InputError
+
+__all__ = ["MIN_SIDE", "WEIGHTS_VARIABLE", "PerceptualDistance", "find_weights", "lpips_map", "pairwise_lpips"]
+
+WEIGHTS_VARIABLE = "SRFLOW_LPIPS_WEIGHTS"
+"""Environment variable that may name the file of AlexNet's features."""
+
+MIN_SIDE = 32
+"""Pixels a side of the smallest picture that AlexNet's strides leave something of."""
+
+_WEIGHTS_FILE = Path("assets", "lpips", "alexnet_features.safetensors")
+_MAX_PIXELS_HELD = 4_000_000  # of the pictures whose features `pairwise` holds at once: about 45 bytes for each
+
+# Where torchvision's `features.<i>` are inside the package's network, which cuts AlexNet into five slices.
+_SLICES = {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"}
+
+Features = list[Tensor]
+
+
+class PerceptualDistance:
+    """The LPIPS network on one device; it is only read after construction, so threads may share it.
+
+    Args:
+        device: where it runs.
+        weights: the file of AlexNet's features; None looks for it, see `find_weights`.
+    Raises: CheckpointError: if the file is missing, truncated, or holds other tensors.
+    """
+
+    def __init__(self, device: str | torch.device = "cpu", weights: str | Path | None = None) -> None:
+        self.device = torch.device(device)
+        self._model = _build(find_weights(weights)).to(self.device)
+
+    def map(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The distance of two pictures at every pixel.
+
+        Args: a, b: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
+        Returns: float32, (H, W), 0 where nothing differs.
+        Raises: InputError: if they are anything else, or differ in size.
+        """
+        return self.map_to(b)(a)
+
+    def map_to(self, reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """`map` with one picture fixed, whose features are computed here, once, for all pictures compared with it.
+
+        Args: reference: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
+        Returns: a function of the other picture, uint8, (H, W, 3), that gives float32, (H, W).
+        Raises: InputError: if the reference, or later a picture, is anything else; or if they differ in size.
+        """
+        _check(reference, reference)
+        features = self._features(reference)
+
+        def map_of(picture: np.ndarray) -> np.ndarray:
+            _check(picture, reference)
+            return self._map(self._features(picture), features, reference.shape[:2]).cpu().numpy()
+
+        return map_of
+
+    def pairwise(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """LPIPS of every two pictures: how far samples are from each other.
+
+        Large sets are worked through in blocks, so that the features of a few pictures are held at a time.
+
+        Args: pictures: N of them, uint8, (H, W, 3), of one size.
+        Returns: float32, (N, N), symmetric, with zeros on the diagonal.
+        Raises: InputError: as in `map`, or if there are none.
+        """
+        if len(pictures) == 0:
+            raise InputError("There are no pictures to compare; give at least one.")
+        for picture in pictures:
+            _check(picture, pictures[0])
+        block = max(1, _MAX_PIXELS_HELD // (pictures[0].shape[0] * pictures[0].shape[1]))
+        result = np.zeros((len(pictures), len(pictures)), dtype=np.float32)
+        for first in range(0, len(pictures), block):
+            self._compare_block(pictures, range(first, min(first + block, len(pictures))), result)
+        return result + result.T
+
+    def _compare_block(self, pictures: Sequence[np.ndarray], rows: range, result: np.ndarray) -> None:
+        """Fill the given rows of `result` right of the diagonal; their features are let go of at the end."""
+        size = pictures[0].shape[:2]
+        row_features = {i: self._features(pictures[i]) for i in rows}
+        for j in range(rows.start, len(pictures)):
+            features = row_features[j] if j in row_features else self._features(pictures[j])
+            for i in range(rows.start, min(j, rows.stop)):
+                result[i, j] = self._mean(row_features[i], features, size)
+
+    @torch.no_grad()
+    def _features(self, picture: np.ndarray) -> Features:
+        """Unit-length features of the five layers, (1, C, h, w) each. Uses the package's parts, as its forward does."""
+        x = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device).permute(2, 0, 1).unsqueeze(0)
+        outputs = self._model.net(self._model.scaling_layer(x.float() / 127.5 - 1))
+        return [lpips.normalize_tensor(output) for output in outputs]
+
+    @torch.no_grad()
+    def _map(self, a: Features, b: Features, size: tuple[int, int]) -> Tensor:
+        """(H, W): per layer, the weighted squared difference, scaled up bilinearly; their sum."""
+        total = torch.zeros(size, device=self.device)
+        for head, x, y in zip(self._model.lins, a, b, strict=True):
+            total += lpips.upsample(head((x - y) ** 2), out_HW=size)[0, 0]
+        return total
+
+    def _mean(self, a: Features, b: Features, size: tuple[int, int]) -> float:
+        return self._map(a, b, size).double().mean().item()
+
+
+def lpips_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`PerceptualDistance.map` on the CPU, by a network that is built at the first call and kept."""
+    return _shared().map(a, b)
+
+
+def pairwise_lpips(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """`PerceptualDistance.pairwise` on the CPU, by a network that is built at the first call and kept."""
+    return _shared().pairwise(pictures)
+
+
+def find_weights(weights: str | Path | None = None) -> Path:
+    """The file of AlexNet's features.
+
+    Looked for as `weights` if given; else where the environment variable `WEIGHTS_VARIABLE` says; else in
+    `assets/lpips/` beside the package's folder, which is the repository's root.
+
+    Raises: CheckpointError: if it is not there; the message says where it was looked for.
+    """
+    path = Path(weights or os.environ.get(WEIGHTS_VARIABLE) or Path(__file__).resolve().parents[2] / _WEIGHTS_FILE)
+    if not path.is_file():
+        raise CheckpointError(
+            f"LPIPS needs AlexNet's features, and there is no file {path}. Take {_WEIGHTS_FILE.as_posix()} from the "
+            f"repository, put it there, or set {WEIGHTS_VARIABLE} to where it is. Nothing is downloaded."
+        )
+    return path
+
+
+@functools.cache
+def _shared() -> PerceptualDistance:
+    return PerceptualDistance()
+
+
+def _build(path: Path) -> lpips.LPIPS:
+    # The package first fills AlexNet with random numbers. Those must not be taken from the caller's generator: a
+    # training run that is resumed would go another way than one that is not.
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*'(pretrained|weights)'.*", category=UserWarning)
+        model = lpips.LPIPS(net="alex", version="0.1", spatial=True, pnet_rand=True, verbose=False)
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is truncated or is no safetensors file ({error}); fetch it again.") from error
+    expected = {
+        f"features.{index}.{kind}": model.net.state_dict()[f"{place}.{kind}"].shape
+        for index, place in _SLICES.items()
+        for kind in ("weight", "bias")
+    }
+    actual = {name: tensor.shape for name, tensor in tensors.items()}
+    if actual != expected:
+        wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+        raise CheckpointError(
+            f"{path} does not hold the ten tensors of AlexNet's features; missing, left over or of another shape: "
+            f"{', '.join(wrong)}."
+        )
+    renamed = {}
+    for index, place in _SLICES.items():
+        for kind in ("weight", "bias"):
+            renamed[f"{place}.{kind}"] = tensors[f"features.{index}.{kind}"]
+    model.net.load_state_dict(renamed)
+    return model.eval().requires_grad_(False)
+
+
+def _check(picture: np.ndarray, reference: np.ndarray) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(
+            f"LPIPS takes uint8 pictures of shape (H, W, 3); got {picture.dtype} of {picture.shape}. "
+            "images.to_uint8 converts tensors in [0, 1]."
+        )
+    if picture.shape != reference.shape:
+        raise InputError(
+            f"The pictures differ in size: {picture.shape[1]}x{picture.shape[0]} and "
+            f"{reference.shape[1]}x{reference.shape[0]}; crop them first."
+        )
+    if min(picture.shape[:2]) < MIN_SIDE:
+        raise InputError(f"LPIPS needs {MIN_SIDE} pixels a side; the picture is {picture.shape[1]}x{picture.shape[0]}.")

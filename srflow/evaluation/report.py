@@ -1,0 +1,163 @@
+"""Results as files: results.csv (every picture), results.json (for programs), results.md (for people)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from srflow.evaluation.results import MethodResult, Scores
+from srflow.files import atomic_write
+
+__all__ = ["CSV_FILE", "JSON_FILE", "MARKDOWN_FILE", "markdown_table", "write_report"]
+
+CSV_FILE, JSON_FILE, MARKDOWN_FILE = "results.csv", "results.json", "results.md"
+
+_SCORE_NAMES = tuple(field.name for field in fields(Scores))
+_MISSING = "-"
+
+
+def write_report(folder: str | Path, results: Sequence[MethodResult], settings: Mapping[str, Any]) -> None:
+    """Write the three files into `folder`, which is made if it is missing; files of an earlier run are replaced.
+
+    Args:
+        results: one per row, in the order of the rows.
+        settings: what was measured and how, as JSON values; kept in results.json and listed in results.md.
+    """
+    folder = Path(folder)
+    for name, text in (
+        (CSV_FILE, _csv(results)),
+        (JSON_FILE, _json(results, settings)),
+        (MARKDOWN_FILE, _markdown(results, settings)),
+    ):
+        with atomic_write(folder / name, "w") as file:
+            file.write(text)
+
+
+def markdown_table(results: Sequence[MethodResult]) -> str:
+    """The means over pictures, in the form of Table 1 of the SRFlow-DA paper."""
+    lines = [
+        "| Method | Params | Time | PSNR | | LPIPS | | | Diversity |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| | | s | LR | HR | mean | global | local | |",
+    ]
+    for result in results:
+        mean = result.mean
+        cells = [
+            _label(result),
+            _params(result.params),
+            _seconds(mean.seconds),
+            _number(mean.lr_psnr, 2),
+            _number(mean.psnr, 2),
+            _number(mean.lpips, 3),
+            _number(mean.lpips_global, 3),
+            _number(mean.lpips_local, 3),
+            _number(mean.diversity, 2),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _more_table(results: Sequence[MethodResult]) -> str:
+    lines = [
+        "| Method | Samples | SSIM | PSNR LR, worst sample | MSE diversity | Bits per dimension | Non-finite |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for result in results:
+        mean = result.mean
+        share = None if mean.non_finite is None else 100 * mean.non_finite
+        cells = [
+            _label(result),
+            str(result.num_samples),
+            _number(mean.ssim, 4),
+            _number(mean.lr_psnr_worst, 2),
+            _number(mean.mse_diversity, 2),
+            _number(mean.bits_per_dim, 3),
+            _MISSING if _finite(share) is None else f"{share:.3g} %",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> str:
+    num_images = len(results[0].pictures) if results else 0
+    listed = [f"- {_plain(key.replace('_', ' '))}: {_plain(_setting(value))}" for key, value in settings.items()]
+    return (
+        f"# Results on {num_images} {'picture' if num_images == 1 else 'pictures'}\n\n"
+        f"{markdown_table(results)}\n"
+        "Params: of a flow without its encoder, as in the papers. Time: for one super-resolution. PSNR LR: of the "
+        "pictures scaled down, in dB; the challenge asks for 45. LPIPS: the mean over samples, the best sample, and "
+        "the best sample at every pixel. Diversity: 100 (global - local) / global.\n\n"
+        f"{_more_table(results)}\n"
+        "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Non-finite: share "
+        "of the samples with NaN or infinity; they are in no other score.\n\n"
+        f"## Settings\n\n" + "\n".join(listed) + "\n"
+    )
+
+
+def _json(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> str:
+    rows = []
+    for result in results:
+        mean = result.mean
+        row: dict[str, Any] = {"method": result.method}
+        row |= {name: _finite(getattr(mean, name)) for name in _SCORE_NAMES}
+        row |= {
+            "params": result.params,
+            "params_total": result.params_total,
+            "num_samples": result.num_samples,
+            "temperature": result.temperature,
+            "num_images": len(result.pictures),
+        }
+        rows.append(row)
+    return json.dumps({"rows": rows, "settings": dict(settings)}, indent=2, allow_nan=False) + "\n"
+
+
+def _csv(results: Sequence[MethodResult]) -> str:
+    """One line per method and picture; what is missing is left empty, so that columns stay numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["method", "temperature", "num_samples", "picture", *_SCORE_NAMES])
+    for result in results:
+        for picture, scores in result.pictures.items():
+            values = [result.temperature, *(_finite(getattr(scores, name)) for name in _SCORE_NAMES)]
+            temperature, *numbers = ("" if value is None else f"{value:.6g}" for value in values)
+            writer.writerow([result.method, temperature, result.num_samples, picture, *numbers])
+    return text.getvalue()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return _MISSING if _finite(value) is None else f"{value:.{decimals}f}"
+
+
+def _seconds(value: float | None) -> str:
+    """Three digits: times go from milliseconds to minutes."""
+    return _MISSING if _finite(value) is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _params(count: int | None) -> str:
+    return _MISSING if count is None else f"{count / 1e6:.1f}M"
+
+
+def _label(result: MethodResult) -> str:
+    temperature = "" if result.temperature is None else f", τ = {result.temperature:g}"
+    return _plain(result.method) + temperature
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return _MISSING
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _plain(text: str) -> str:
+    """Names come from files and folders: keep them from being read as Markdown tables or markup."""
+    return "".join(f"\\{character}" if character in "|\\`*_[]<>" else character for character in " ".join(text.split()))

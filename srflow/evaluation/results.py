@@ -1,0 +1,68 @@
+"""What an evaluation gives: scores of a picture, and of a method over all pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+__all__ = ["MethodResult", "Scores"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores of a method on one picture, or their mean over pictures. None stands for what was not measured.
+
+    psnr, ssim: against the ground truth, the mean over samples; dB, and 1 for equal.
+    lr_psnr, lr_psnr_worst: of the pictures scaled down, the mean and the smallest over samples; dB.
+    lpips, lpips_global, lpips_local: the mean over samples, the best sample, and the best sample at every pixel.
+    diversity, mse_diversity: how much lower the local best is than the global best, in percent, by LPIPS and by the
+        squared error (NTIRE 2022).
+    bits_per_dim: of the ground truth under the model, for a density over [0, 1]; + 8 for 8-bit values.
+    seconds: to make one super-resolution of one LR picture in memory.
+    non_finite: share of the samples with NaN or infinity in them, 0 to 1; those are in no other score.
+    """
+
+    psnr: float | None = None
+    ssim: float | None = None
+    lr_psnr: float | None = None
+    lr_psnr_worst: float | None = None
+    lpips: float | None = None
+    lpips_global: float | None = None
+    lpips_local: float | None = None
+    diversity: float | None = None
+    mse_diversity: float | None = None
+    bits_per_dim: float | None = None
+    seconds: float | None = None
+    non_finite: float | None = None
+
+    @classmethod
+    def mean(cls, scores: Sequence[Scores]) -> Scores:
+        """The mean of each score, over those that have it; None where none has."""
+        means: dict[str, float | None] = {}
+        for name in (one.name for one in fields(cls)):
+            values = [value for one in scores if (value := getattr(one, name)) is not None]
+            means[name] = math.fsum(values) / len(values) if values else None
+        return cls(**means)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodResult:
+    """All scores of one method.
+
+    method: its name. pictures: scores by the picture's name. num_samples: for each LR picture. temperature: None if
+    the method has none. params: its weights, for a flow without the encoder's, as the papers count. params_total: with
+    the encoder's.
+    """
+
+    method: str
+    pictures: dict[str, Scores] = field(default_factory=dict)
+    num_samples: int = 1
+    temperature: float | None = None
+    params: int | None = None
+    params_total: int | None = None
+
+    @property
+    def mean(self) -> Scores:
+        """The mean over pictures."""
+        return Scores.mean(list(self.pictures.values()))
