@@ -91,3 +91,13 @@ def test_help_of_every_command_needs_no_torch() -> None:
     assert result.returncode == 0, result.stderr
     for command in ("info", "sample", "encode", "convert", "train", "evaluate"):
         assert command in result.stdout
+
+
+def test_overrides_are_taken_before_and_after_options(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = ["train", "srflow-da-r-x4-compact"]
+    assert main([*recipe, "training.steps=7", "--dry-run", "pretraining.steps=5"]) == 0
+    printed = capsys.readouterr().out
+    assert main([*recipe, "--dry-run", "training.steps=7", "pretraining.steps=5"]) == 0
+    assert capsys.readouterr().out == printed
+    with pytest.raises(SystemExit):
+        main([*recipe, "--dry-run", "--no-such-option"])

@@ -23,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     modules = {name: importlib.import_module(f"srflow.cli.{name}") for name in _COMMANDS}
     for name, module in modules.items():
         module.add_arguments(subparsers.add_parser(name, help=module.HELP, description=module.HELP))
-    parsed = parser.parse_args(arguments)
+    parsed, rest = parser.parse_known_args(arguments)
+    if hasattr(parsed, "overrides") and not any(word.startswith("-") for word in rest):
+        parsed.overrides += rest  # argparse takes the overrides that follow the recipe only, not those after options
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return modules[parsed.command].run(parsed)
     except SRFlowError as error:
