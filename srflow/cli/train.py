@@ -1,0 +1,87 @@
+"""`python -m srflow train RECIPE [key=value …] --data FOLDER --output RUN`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from srflow.contract import RecipeError
+
+NAME = "train"
+HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
+
+_INTERRUPTED = 130  # the usual exit code of what Ctrl-C ended
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("recipe", help="name of a shipped recipe or path of a .toml file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="e.g. training.steps=1000 runtime.compile=true"
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="training pictures, subfolders included")
+    parser.add_argument("--validation", type=Path, metavar="FOLDER", help="held-out pictures; default: no validation")
+    parser.add_argument("--output", type=Path, metavar="RUN", help="the run's folder; if it holds this run, it goes on")
+    parser.add_argument("--init", metavar="FOLDER", help="start from a checkpoint, or from RUN/encoder of another run")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and end after so long")
+    parser.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="where decoded pictures are kept (3 bytes a pixel)"
+    )
+    parser.add_argument("--change-recipe", action="store_true", help="go on with a run although the recipe differs")
+    parser.add_argument("--dry-run", action="store_true", help="print steps, FLOPs, memory and hours; train nothing")
+    parser.add_argument(
+        "--throughput", type=float, metavar="TFLOPS", help="for --dry-run: what the machine sustains, in TFLOP/s"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train. Exit code 0: finished, or the time of --stop-after is over; 130: stopped by Ctrl-C or SIGTERM, saved."""
+    from srflow.training.recipe import load_recipe
+
+    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    if arguments.dry_run:
+        from srflow.training.cost import estimate
+
+        print(estimate(recipe).report(arguments.throughput))
+        return 0
+    if arguments.data is None or arguments.output is None:
+        raise RecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
+
+    # By default idle OpenMP threads spin, which wastes most of a machine that does other work too. Read when PyTorch is
+    # loaded, below.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    from tqdm import tqdm
+
+    from srflow.training.trainer import Trainer
+
+    def report(message: str) -> None:
+        tqdm.write(message, file=sys.stderr)
+
+    trainer = Trainer(
+        recipe,
+        arguments.data,
+        arguments.output,
+        validation=arguments.validation,
+        initial=arguments.init,
+        cache=arguments.cache,
+        allow_changes=arguments.change_recipe,
+        show_progress=True,
+        report=report,
+    )
+
+    def stop(signal_number: int, _frame: object) -> None:
+        report(f"{signal.Signals(signal_number).name}: saving after this step. Once more to end at once, unsaved.")
+        trainer.request_stop()
+        signal.signal(signal_number, signal.SIG_DFL)
+
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, stop)
+    outcome = trainer.run(arguments.stop_after)
+    report(
+        f"The run has {'finished' if outcome == 'finished' else f'ended ({outcome}) and is saved'}: {arguments.output}"
+    )
+    return _INTERRUPTED if outcome == "stopped" else 0

@@ -1,0 +1,366 @@
+"""Pictures, decoded once into a memory-mapped store, and patches drawn from it.
+
+A batch is a function of (seed, phase, step) and every patch of it of its index too, so a resumed run sees the same
+patches, and so do several processes that share a batch between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from queue import Empty, Full, Queue
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow.contract import DatasetError, InputError
+from srflow.images import downscale_uint8, list_images, load_image
+
+__all__ = ["Batch", "PatchSampler", "PictureStore", "Prefetcher", "centre_crops", "default_cache_folder"]
+
+_FORMAT = 1  # raised when the files' layout changes, so that old caches are not read
+_MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
+_MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
+
+
+def default_cache_folder() -> Path:
+    """$SRFLOW_CACHE, or `srflow` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SRFLOW_CACHE") or Path(base) / "srflow")
+
+
+class PictureStore:
+    """Pictures of a folder as uint8 RGB in one memory-mapped file.
+
+    The store's name is made of the pictures' paths, sizes and times, so that a changed folder gets a new one. It takes
+    3 bytes a pixel on disk (DF2K: about 30 GB) and no memory beyond what the operating system caches.
+
+    Args: folder: a finished store, see `open`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.key: str = folder.name
+        self.names: list[str] = [entry["name"] for entry in index["pictures"]]
+        self.skipped: dict[str, str] = index["skipped"]
+        self.sizes = np.array([entry["size"] for entry in index["pictures"]], dtype=np.int64).reshape(-1, 2)
+        areas = 3 * self.sizes.prod(1)
+        self._offsets = np.concatenate([[0], np.cumsum(areas)])
+        self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r", shape=(int(self._offsets[-1]),))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Picture `index`, uint8 (H, W, 3), read-only; H and W are multiples of 8."""
+        height, width = self.sizes[index]
+        start = int(self._offsets[index])
+        return self._pixels[start : start + int(height * width) * 3].reshape(int(height), int(width), 3)
+
+    @classmethod
+    def open(
+        cls, pictures: Path, cache: Path | None = None, report: Callable[[str], None] = lambda _message: None
+    ) -> PictureStore:
+        """The store of the folder `pictures` and its subfolders, built first where there is none yet.
+
+        Args:
+            cache: where stores are kept; default: `default_cache_folder()`.
+            report: is called with one line of text for what a person should know: the build, each skipped file.
+
+        Raises: DatasetError: no such folder, no readable picture in it, or no room for the store.
+        """
+        paths = _pictures_below(pictures)
+        folder = (cache or default_cache_folder()) / f"pictures-{_listing_key(pictures, paths)}"
+        store = cls._existing(folder)
+        if store is None:
+            report(f"Decoding {len(paths)} pictures of {pictures} into {folder} (once).")
+            _build_store(pictures, paths, folder)
+            store = cls(folder)
+        for name, reason in store.skipped.items():
+            report(f"Skipped {name}: {reason}")
+        if not len(store):
+            raise DatasetError(f"None of the {len(paths)} files in {pictures} could be read as a picture.")
+        return store
+
+    @classmethod
+    def _existing(cls, folder: Path) -> PictureStore | None:
+        """The store in `folder`; None, and the folder removed, if it is damaged; None if there is none."""
+        if not folder.exists():
+            return None
+        try:
+            return cls(folder)
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}; give a folder with pictures.")
+    paths: list[Path] = []
+    for candidate in [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]:
+        try:
+            paths += list_images(candidate)
+        except (DatasetError, InputError):  # a subfolder without pictures
+            continue
+    if not paths:
+        raise DatasetError(f"There are no pictures in {folder} or its subfolders.")
+    return paths
+
+
+def _listing_key(folder: Path, paths: list[Path]) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {folder.resolve()}".encode())
+    for path in paths:
+        status = path.stat()
+        digest.update(f"\n{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:20]
+
+
+def _decode(path: Path) -> np.ndarray | str:
+    """The picture, cropped to a multiple of 8; or why it is left out."""
+    try:
+        picture = load_image(path)
+    except (InputError, OSError) as error:
+        return str(error)
+    height, width = (side - side % _MULTIPLE for side in picture.shape[:2])
+    if height == 0 or width == 0:
+        return f"it has {picture.shape[1]}x{picture.shape[0]} pixels; at least {_MULTIPLE}x{_MULTIPLE} are needed."
+    return picture[:height, :width]
+
+
+def _build_store(root: Path, paths: list[Path], folder: Path) -> None:
+    """Write the store under another name and rename it, so that a killed build leaves no half store behind."""
+    workers = min(4, os.cpu_count() or 1)
+    pictures, skipped = [], {}
+    temporary: str | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+        remaining = iter(paths)
+        with (Path(temporary) / "pixels.bin").open("wb") as pixels, ThreadPoolExecutor(workers) as pool:
+            # In small groups, so that no more than that many pictures are in memory.
+            while group := list(islice(remaining, 2 * workers)):
+                for path, picture in zip(group, pool.map(_decode, group), strict=True):
+                    name = str(path.relative_to(root))
+                    if isinstance(picture, str):
+                        skipped[name] = picture
+                        continue
+                    pixels.write(np.ascontiguousarray(picture).data)
+                    pictures.append({"name": name, "size": picture.shape[:2]})
+            if not pictures:
+                pixels.write(b"\0")  # an empty file cannot be mapped
+            pixels.flush()
+            os.fsync(pixels.fileno())
+        index = {"format": _FORMAT, "pictures": pictures, "skipped": skipped}
+        (Path(temporary) / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        try:
+            Path(temporary).rename(folder)
+        except OSError:
+            if not folder.exists():  # otherwise another run built the same store meanwhile
+                raise
+    except OSError as error:
+        raise DatasetError(
+            f"The picture store {folder} cannot be written: {error}. It needs 3 bytes a pixel; choose another place "
+            "with --cache or SRFLOW_CACHE."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """HR patches (B, 3, P, P) and LR patches (B, 3, P/s, P/s), float32 in [0, 1]; HR with noise goes a little beyond.
+
+    `numbers` says where each patch comes from: (picture, top, left, orientation), (B, 4).
+    """
+
+    hr: Tensor
+    lr: Tensor
+    numbers: np.ndarray
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
+        """The same batch on another device and in another layout."""
+        hr, lr = (x.to(device, non_blocking=True, memory_format=memory_format) for x in (self.hr, self.lr))
+        return Batch(hr, lr, self.numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSampler:
+    """Random patches: pictures in proportion to their area, positions on multiples of the scale factor.
+
+    LR is what the uint8 MATLAB bicubic makes of the whole (turned) picture, at the patch's place: it is computed from
+    a crop with a margin, and mirrored pixels only where the picture itself ends.
+
+    Args:
+        patch_size: side of the HR patches, a multiple of `scale_factor`.
+        flips, rotations: also mirrored, and turned by multiples of 90 degrees.
+        noise, noise_scale: as in `srflow.training.recipe.DataRecipe`.
+        stream: tells the phases of a run apart, so that they do not draw the same patches.
+    """
+
+    store: PictureStore
+    scale_factor: int
+    patch_size: int
+    batch_size: int
+    seed: int
+    stream: int = 0
+    flips: bool = True
+    rotations: bool = True
+    noise: str = "none"
+    noise_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.eligible().size:
+            largest = self.store.sizes.min(1).max()
+            raise DatasetError(
+                f"No picture is as large as the patches, {self.patch_size}x{self.patch_size}; the largest has a "
+                f"shorter side of {largest} (after cropping to multiples of {_MULTIPLE}). Lower patch_size or give "
+                "larger pictures."
+            )
+
+    def eligible(self) -> np.ndarray:
+        """The indices of the pictures that a patch fits into."""
+        return np.flatnonzero(self.store.sizes.min(1) >= self.patch_size)
+
+    def too_small(self) -> list[str]:
+        """The names of the pictures that no patch fits into."""
+        chosen = set(self.eligible().tolist())
+        return [name for index, name in enumerate(self.store.names) if index not in chosen]
+
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
+        """The share of process `rank` in the batch of step `step`; the whole batch if there is one process."""
+        share = self.batch_size // world_size
+        drawn = [self._draw(step, rank * share + index) for index in range(share)]
+        crops = np.concatenate([crop for _, crop, _ in drawn], axis=1)
+        # One call for the whole batch: the crops' margins keep neighbours in the strip from touching the patches.
+        lr_strip = downscale_uint8(crops, self.scale_factor)
+        size, margin = self.patch_size, _MARGIN_LR
+        lr_size = size // self.scale_factor
+        lr = np.stack(np.split(lr_strip, share, axis=1))[:, margin : margin + lr_size, margin : margin + lr_size]
+        start = margin * self.scale_factor
+        hr = np.stack(np.split(crops, share, axis=1))[:, start : start + size, start : start + size]
+        hr_values = _to_float(hr)
+        for index, (_, _, generator) in enumerate(drawn):
+            self._add_noise(hr_values[index], generator)
+        return Batch(hr_values, _to_float(lr), np.array([numbers for numbers, _, _ in drawn]))
+
+    def _draw(self, step: int, index: int) -> tuple[tuple[int, ...], np.ndarray, np.random.Generator]:
+        """Where patch `index` of step `step` lies, its crop with margin, and the generator, to go on drawing."""
+        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.stream, step, index])))
+        eligible = self.eligible()
+        positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1  # (N, 2)
+        areas = np.cumsum(self.store.sizes[eligible].prod(1))
+        chosen = int(np.searchsorted(areas, generator.integers(areas[-1]), side="right"))
+        top, left = (int(generator.integers(count)) * self.scale_factor for count in positions[chosen])
+        mirrored = int(generator.integers(2)) if self.flips else 0
+        turns = int(generator.integers(4)) if self.rotations else 0
+        picture = int(eligible[chosen])
+        crop = self._crop(self.store[picture], top, left)
+        return (picture, top, left, 4 * mirrored + turns), orient(crop, 4 * mirrored + turns), generator
+
+    def _crop(self, picture: np.ndarray, top: int, left: int) -> np.ndarray:
+        margin = _MARGIN_LR * self.scale_factor
+        height, width = picture.shape[:2]
+        bottom, right = top + self.patch_size, left + self.patch_size
+        inside = picture[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
+        outside = [
+            (max(margin - top, 0), max(bottom + margin - height, 0)),
+            (max(margin - left, 0), max(right + margin - width, 0)),
+        ]
+        return np.pad(inside, [*outside, (0, 0)], mode="symmetric") if np.any(outside) else inside
+
+    def _add_noise(self, hr: Tensor, generator: np.random.Generator) -> None:
+        shape = tuple(hr.shape)
+        if self.noise == "gaussian":
+            noise = generator.standard_normal(shape, dtype=np.float32)
+        elif self.noise == "uniform":
+            noise = generator.random(shape, dtype=np.float32) - np.float32(0.5)
+        else:
+            return
+        hr.add_(torch.from_numpy(noise), alpha=self.noise_scale / 255)
+
+
+def orient(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """One of the eight views of a picture (H, W, 3): turned `orientation % 4` times, from 4 on mirrored first."""
+    return np.rot90(picture[:, ::-1] if orientation >= 4 else picture, orientation % 4)
+
+
+def _to_float(patches: np.ndarray) -> Tensor:
+    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [0, 1], contiguous."""
+    planes = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2)))
+    return planes.to(torch.float32).div_(255)
+
+
+def centre_crops(store: PictureStore, count: int, size: int, scale_factor: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, uint8 (h, w, 3)) of the first `count` pictures: `size` a side, or as much of it as there is.
+
+    Begins and ends on multiples of `scale_factor`, so that LR pictures have whole sizes.
+    """
+    for index in range(min(count, len(store))):
+        picture = store[index]
+        sides = [min(size, side - side % scale_factor) for side in picture.shape[:2]]
+        spare = np.subtract(picture.shape[:2], sides)
+        starts = (spare // 2 // scale_factor * scale_factor).tolist()
+        rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+        yield store.names[index], np.ascontiguousarray(picture[rows, columns])
+
+
+class Prefetcher:
+    """Makes the batches of steps `first_step`, `first_step + 1`, … in a thread, a few ahead of the one in use.
+
+    A context manager; `next_batch` raises what the thread raised.
+    """
+
+    def __init__(self, make: Callable[[int], Batch], first_step: int, last_step: int, depth: int) -> None:
+        self._make = make
+        self._steps = range(first_step, last_step)
+        self._queue: Queue[Batch | Exception] = Queue(depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="srflow-patches", daemon=True)
+
+    def __enter__(self) -> Prefetcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def next_batch(self) -> Batch:
+        """The next step's batch."""
+        while True:
+            try:
+                made = self._queue.get(timeout=5)
+                break
+            except Empty:
+                if not self._thread.is_alive():
+                    raise RuntimeError("The thread that draws patches has ended; there are no more batches.") from None
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def _work(self) -> None:
+        for step in self._steps:
+            try:
+                made: Batch | Exception = self._make(step)
+            except Exception as error:  # handed to the training loop, which raises it
+                made = error
+            while not self._stopped.is_set():
+                try:
+                    self._queue.put(made, timeout=0.1)
+                    break
+                except Full:
+                    continue
+            if self._stopped.is_set() or isinstance(made, Exception):
+                return

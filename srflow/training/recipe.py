@@ -1,0 +1,385 @@
+"""What a training run is: frozen, checked numbers, read from small TOML files and overrides on the command line.
+
+A recipe file may say `extends = "name"` and then holds only the differences. It may say `for_presets = [...]`; then it
+serves each of those names, with `model.preset` set to it. Recipes shipped with the package lie in `srflow/recipes/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from srflow.contract import InputError, RecipeError
+from srflow.presets import PRESETS, ModelConfig, get_preset
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "CheckpointRecipe",
+    "DataRecipe",
+    "LikelihoodRecipe",
+    "LogRecipe",
+    "ModelRecipe",
+    "PhaseRecipe",
+    "Recipe",
+    "RuntimeRecipe",
+    "ValidationRecipe",
+    "load_recipe",
+    "recipe_names",
+]
+
+
+def _setting(default: Any, minimum: float = -math.inf, maximum: float = math.inf) -> Any:
+    """A field whose number, or each of whose numbers, lies in [minimum, maximum]."""
+    return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecipe:
+    """Which network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
+
+    preset: str
+    encoder: dict[str, Any] = field(default_factory=dict)
+    flow: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> ModelConfig:
+        """The model's configuration. Raises RecipeError if the preset or a number of it is not allowed."""
+        try:
+            preset = get_preset(self.preset)
+            encoder, flow = (_lists_to_tuples(table) for table in (self.encoder, self.flow))
+            return preset.resized(encoder=encoder, flow=flow)
+        except (InputError, TypeError) as error:
+            raise RecipeError(f"The recipe's model cannot be built: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """How patches are drawn.
+
+    noise, noise_scale: what is added to HR in the likelihood stages, in 8-bit units: "gaussian" of that standard
+        deviation (SRFlow-DA: 4/√3), or "uniform" of that full width, centred (SRFlow: 255/32, that is ±1/64 of the
+        value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
+    """
+
+    noise: Literal["gaussian", "uniform", "none"] = "gaussian"
+    noise_scale: float = _setting(4 / math.sqrt(3), 0, 64)
+    flips: bool = True
+    rotations: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseRecipe:
+    """A span of steps with one optimiser (Adam) and one learning-rate schedule.
+
+    steps: how many; 0 leaves the phase out.
+    batch_size: patches a step over all processes together, so that a recipe means the same on any number of them.
+    patch_size: side of the HR patches, in pixels.
+    schedule: "constant"; "halving" at each of `milestones` (fractions of `steps`); or "cosine" from `learning_rate`
+        down to `final_learning_rate`. The first `warmup_steps` rise linearly.
+    clip_norm: longest gradient, over all parameters together; 0 does not clip.
+    ema_decay: of the averaged weights, which are what is validated and exported; 0 keeps the last weights only.
+    """
+
+    steps: int = _setting(0, 0)
+    batch_size: int = _setting(16, 1)
+    patch_size: int = _setting(160, 16, 4096)
+    learning_rate: float = _setting(2e-4, 1e-9, 1)
+    schedule: Literal["constant", "halving", "cosine"] = "halving"
+    milestones: tuple[float, ...] = _setting((0.5, 0.75, 0.9, 0.95), 0, 1)
+    final_learning_rate: float = _setting(0.0, 0, 1)
+    warmup_steps: int = _setting(0, 0)
+    betas: tuple[float, ...] = _setting((0.9, 0.999), 0, 0.999999)
+    clip_norm: float = _setting(0.0, 0)
+    ema_decay: float = _setting(0.999, 0, 0.999999)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of step `step`, counted from 0."""
+        progress = step / max(self.steps, 1)
+        if self.schedule == "constant":
+            rate = self.learning_rate
+        elif self.schedule == "halving":
+            rate = self.learning_rate * 0.5 ** sum(progress >= milestone for milestone in self.milestones)
+        else:
+            falling = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+            rate = self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * falling
+        return rate * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodRecipe(PhaseRecipe):
+    """The phase that maximises the likelihood.
+
+    encoder_joins_at: the fraction of `steps` during which the encoder is frozen; after it both parts are trained.
+    """
+
+    encoder_joins_at: float = _setting(0.5, 0, 1)
+
+    @property
+    def join_step(self) -> int:
+        """The first step that trains the encoder too."""
+        return round(self.steps * self.encoder_joins_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeRecipe:
+    """How the arithmetic is done.
+
+    precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
+        loss and needs a GPU.
+    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
+    max_bad_steps: so many non-finite losses or gradients in a row stop the run.
+    """
+
+    precision: Literal["float32", "bf16", "fp16"] = "bf16"
+    channels_last: bool = True
+    compile: bool = False
+    low_memory: bool = False
+    max_bad_steps: int = _setting(20, 1)
+    prefetch: int = _setting(2, 1, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationRecipe:
+    """Samples of the averaged weights on held-out pictures, every `every_steps` steps; 0 never validates.
+
+    Centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights whose samples at
+    `best_temperature` (one of `temperatures`) have the lowest LPIPS are kept as the best.
+    """
+
+    every_steps: int = _setting(1000, 0)
+    num_pictures: int = _setting(6, 1)
+    crop_size: int = _setting(192, 32, 4096)
+    temperatures: tuple[float, ...] = _setting((0.0, 0.5, 0.9), 0, 2)
+    best_temperature: float = _setting(0.9, 0, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRecipe:
+    """When the run is saved: every `every_steps` steps, and when `every_minutes` have passed; the last `keep` stay."""
+
+    every_steps: int = _setting(1000, 1)
+    every_minutes: float = _setting(10.0, 0.01)
+    keep: int = _setting(3, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogRecipe:
+    """Means over `every_steps` steps go to metrics.jsonl and TensorBoard."""
+
+    every_steps: int = _setting(20, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run. `pretraining` teaches the encoder alone by L1; `training` maximises the likelihood."""
+
+    name: str
+    model: ModelRecipe
+    seed: int = _setting(0, 0, 2**63 - 1)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    pretraining: PhaseRecipe = field(default_factory=PhaseRecipe)
+    training: LikelihoodRecipe = field(default_factory=LikelihoodRecipe)
+    runtime: RuntimeRecipe = field(default_factory=RuntimeRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+    checkpoint: CheckpointRecipe = field(default_factory=CheckpointRecipe)
+    log: LogRecipe = field(default_factory=LogRecipe)
+
+    def __post_init__(self) -> None:
+        if self.pretraining.steps + self.training.steps == 0:
+            raise RecipeError("pretraining.steps and training.steps are both 0; there is nothing to train.")
+        multiple = max(self.model.config().flow.total_squeeze, self.model.config().scale_factor)
+        sizes = {"pretraining.patch_size": self.pretraining.patch_size, "training.patch_size": self.training.patch_size}
+        for key, size in (sizes | {"validation.crop_size": self.validation.crop_size}).items():
+            if size % multiple:
+                raise RecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
+        for name in ("pretraining", "training"):
+            if len(getattr(self, name).betas) != 2:
+                raise RecipeError(f"{name}.betas is {list(getattr(self, name).betas)}; Adam has two.")
+        if self.validation.best_temperature not in self.validation.temperatures:
+            raise RecipeError(
+                f"validation.best_temperature is {self.validation.best_temperature}; it must be one of "
+                f"validation.temperatures, {list(self.validation.temperatures)}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_dict`. Raises RecipeError, naming the setting, if one is unknown or out of range."""
+        return _build(cls, values, "")
+
+    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ, by dotted key: (mine, the other's)."""
+        mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
+        return {
+            key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)
+        }
+
+
+def recipe_names() -> list[str]:
+    """The names of the shipped recipes, those served through `for_presets` included."""
+    names = {path.stem: _read(path) for path in _shipped()}
+    served = {name for values in names.values() for name in values.get("for_presets", ())}
+    return sorted(served | {name for name, values in names.items() if "for_presets" not in values})
+
+
+def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
+        overrides: "dotted.key=value", the value written as in TOML; quotes may be left out round a word.
+
+    Raises: RecipeError: no such recipe, an unknown setting, or a value out of range; the text names all three.
+    """
+    values = _resolve(str(source), Path.cwd(), ())
+    for override in overrides:
+        _apply(values, override)
+    return Recipe.from_dict(values)
+
+
+def _shipped() -> list[Path]:
+    folder = resources.files("srflow") / "recipes"
+    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of `source` with everything that it extends merged in."""
+    if source in seen:
+        raise RecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
+    path, preset = _find(source, folder)
+    values = _read(path)
+    parent = values.pop("extends", None)
+    served = values.pop("for_presets", None)
+    if preset is not None:
+        values = _merge(values, {"name": preset, "model": {"preset": preset}})
+    elif served is None:
+        values.setdefault("name", path.stem)
+    return _merge(_resolve(str(parent), path.parent, (*seen, source)), values) if parent else values
+
+
+def _find(source: str, folder: Path) -> tuple[Path, str | None]:
+    """The file of a recipe, and the preset that it shall serve if `source` is one of its `for_presets`."""
+    if source.endswith((".toml", ".json")):
+        path = folder / source
+        if not path.is_file():
+            raise RecipeError(f"There is no recipe file {path}.")
+        return path, None
+    by_name = {path.stem: path for path in _shipped()}
+    if source in by_name:
+        return by_name[source], None
+    for path in by_name.values():
+        if source in _read(path).get("for_presets", ()):
+            return path, source
+    raise RecipeError(
+        f"There is no recipe {source!r}; shipped are {', '.join(recipe_names())}. The path of a .toml file works too."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one value; an inline table changes the settings that it names and leaves the others."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise RecipeError(f"The override {override!r} is not of the form key=value, such as training.steps=1000.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
+    values.update(_merge(values, {last: value}))
+
+
+def _build(cls: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
+    known = {f.name: f for f in fields(cls)}
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f" Did you mean {prefix + close[0]!r}?" if close else ""
+            raise RecipeError(
+                f"Unknown setting {prefix + key!r} (value {values[key]!r}).{hint} Known are {', '.join(known)}."
+            )
+    if "preset" in known and "preset" not in values:
+        raise RecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
+    hints = get_type_hints(cls)
+    built = {}
+    for key, value in values.items():
+        if is_dataclass(hints[key]):
+            built[key] = _build(hints[key], value, f"{prefix}{key}.")
+        else:
+            built[key] = _checked(value, hints[key], known[key].metadata, prefix + key)
+    try:
+        return cls(**built)
+    except TypeError as error:
+        raise RecipeError(f"The recipe is incomplete: {error}.") from error
+
+
+def _checked(value: Any, kind: Any, bounds: Mapping[str, float], key: str) -> Any:
+    """`value` as `kind`, if it is of that kind and within the bounds."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise RecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
+        return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise RecipeError(f"{key} is {value!r}; it must be a list of numbers.")
+        return tuple(_checked(item, get_args(kind)[0], bounds, key) for item in value)
+    if get_origin(kind) is dict:
+        if not isinstance(value, Mapping):
+            raise RecipeError(f"{key} is {value!r}; it must be a table of settings.")
+        return dict(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise RecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
+    if kind in (int, float) and not bounds["minimum"] <= value <= bounds["maximum"]:
+        upper = "" if math.isinf(bounds["maximum"]) else f" and at most {bounds['maximum']:g}"
+        raise RecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
+    return value
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _lists_to_tuples(item) for key, item in value.items()}
+    return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

@@ -1,0 +1,114 @@
+"""The stages of a run, encoder → flow → both: which steps, which parameters, which loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srflow.likelihood import bits_per_dimension
+from srflow.model import SRFlow
+from srflow.training.recipe import DataRecipe, PhaseRecipe, Recipe
+
+__all__ = ["EncoderObjective", "LikelihoodObjective", "Stage", "build_objective", "freeze_all_but", "plan"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A span of steps in which the same parameters are trained.
+
+    first, last: the run's steps [first, last), counted over all phases from 0.
+    phase_start: the run's step at which the phase that the stage belongs to, and its optimiser, begins.
+    """
+
+    name: Literal["encoder", "flow", "both"]
+    phase: PhaseRecipe
+    phase_start: int
+    first: int
+    last: int
+
+    @property
+    def stream(self) -> int:
+        """Tells the phases' random patches apart."""
+        return 0 if self.name == "encoder" else 1
+
+
+def plan(recipe: Recipe) -> list[Stage]:
+    """The stages with at least one step, in order."""
+    start = recipe.pretraining.steps
+    join, end = start + recipe.training.join_step, start + recipe.training.steps
+    stages = [
+        Stage("encoder", recipe.pretraining, 0, 0, start),
+        Stage("flow", recipe.training, start, start, join),
+        Stage("both", recipe.training, start, join, end),
+    ]
+    return [stage for stage in stages if stage.last > stage.first]
+
+
+class EncoderObjective(nn.Module):
+    """Mean absolute error of the encoder's own super-resolution, values in [0, 1]."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
+        """Hr (B, 3, s h, s w), lr (B, 3, h, w) → the loss, a scalar."""
+        return F.l1_loss(self.encoder.super_resolve(lr), hr)
+
+
+class LikelihoodObjective(nn.Module):
+    """Negative log-likelihood in bits per dimension of a density over [0, 1] (eq. 2 of the SRFlow-DA paper).
+
+    Through `nn.Module.__call__` of the model, so that hooks and wrappers see it.
+    """
+
+    def __init__(self, model: SRFlow, data: DataRecipe) -> None:
+        super().__init__()
+        self.model = model
+        # Uniform noise of width q makes the density at a value the probability of a bin, divided by q (SRFlow).
+        self.dequantisation = math.log2(255 / data.noise_scale) if data.noise == "uniform" else 0.0
+
+    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
+        """Hr (B, 3, s h, s w), with noise, lr (B, 3, h, w) → the loss, a scalar."""
+        log_prob = self.model(hr, lr)
+        return bits_per_dimension(log_prob, *hr.shape[-2:]).mean() + self.dequantisation
+
+
+def build_objective(stage: Stage, model: SRFlow, data: DataRecipe) -> nn.Module:
+    """The module that makes a stage's loss of (hr, lr)."""
+    return EncoderObjective(model.encoder) if stage.name == "encoder" else LikelihoodObjective(model, data)
+
+
+def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
+    """Let only the parameters that a stage trains require gradients; returns them.
+
+    The encoder's super-resolution tail gets no gradient from the likelihood, and several processes wait in vain for
+    such parameters, so it is frozen with the rest.
+    """
+    chosen = {id(parameter) for parameter in _trained(stage, model)}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+        if not parameter.requires_grad:
+            parameter.grad = None
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
+    """What the optimiser of a stage's phase holds: all that the phase ever trains."""
+    last_of_phase = stage if stage.name == "encoder" else Stage("both", stage.phase, 0, 0, 1)
+    chosen = {id(parameter) for parameter in _trained(last_of_phase, model)}
+    return [parameter for parameter in model.parameters() if id(parameter) in chosen]
+
+
+def _trained(stage: Stage, model: SRFlow) -> Iterator[nn.Parameter]:
+    if stage.name != "flow":
+        tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
+        keep_tail = stage.name == "encoder"
+        yield from (p for p in model.encoder.parameters() if keep_tail or id(p) not in tail)
+    if stage.name != "encoder":
+        yield from model.flow.parameters()

@@ -1,0 +1,415 @@
+"""The training loop: stages in order, resumable at any step, on one process or many (Hugging Face Accelerate)."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
+from tqdm import tqdm
+
+from srflow.contract import RecipeError, TrainingDivergedError
+from srflow.model import SRFlow
+from srflow.training.averaging import AveragedModel
+from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
+from srflow.training.initialise import initial_model
+from srflow.training.journal import Journal
+from srflow.training.memory import recompute_activations
+from srflow.training.recipe import Recipe
+from srflow.training.run_folder import RunFolder
+from srflow.training.stages import Stage, build_objective, freeze_all_but, phase_parameters, plan
+from srflow.training.validation import ValidationSet
+
+__all__ = ["Trainer"]
+
+Outcome = Literal["finished", "time limit", "stopped"]
+
+
+@dataclass
+class _Progress:
+    """How far a run is; saved with every checkpoint."""
+
+    step: int = 0  # steps done, over all stages
+    seconds: float = 0.0  # spent in steps, over all starts
+    skipped: int = 0  # steps without an update, because something was not finite
+    bad_in_a_row: int = 0
+    best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
+    losses: list[float] = field(default_factory=list)  # since the last log line
+    norms: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Timing:
+    """Of the steps since the last log line. Validation and saving do not count."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0  # for patches
+
+    def add(self, seconds: float, waited: float) -> None:
+        self.steps += 1
+        self.seconds += seconds
+        self.waited += waited
+
+
+@dataclass
+class _Parts:
+    """What a stage's steps work with. `rate` is the learning rate of the step in progress."""
+
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    prepared_optimizer: AcceleratedOptimizer
+    parameters: list[nn.Parameter]
+    rate: float = 0.0
+
+
+class Trainer:
+    """Trains one model after a recipe, in a run folder.
+
+    Every random choice is a function of the recipe's seed and the step, so a run that is killed and started again goes
+    on as if nothing had happened (bit for bit on a CPU), and several processes that share a batch see what one would.
+
+    Args:
+        recipe: what to do.
+        data: the folder of training pictures.
+        output: the run's folder. If it holds a run of the same recipe, that run goes on.
+        validation: the folder of held-out pictures, or None.
+        initial: a checkpoint folder (or Hub name) or a run's `encoder` folder to start from; see `initial_model`.
+        cache: where decoded pictures are kept.
+        allow_changes: go on with a run although the recipe differs.
+        show_progress: a progress bar on stderr.
+        report: is called with one line of text for what a person should know (on the main process alone).
+
+    Raises: RecipeError, DatasetError, CheckpointError: if the run cannot start.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        output: Path,
+        *,
+        validation: Path | None = None,
+        initial: str | Path | None = None,
+        cache: Path | None = None,
+        allow_changes: bool = False,
+        show_progress: bool = False,
+        report: Callable[[str], None] = lambda _message: None,
+    ) -> None:
+        self.recipe = recipe
+        self.accelerator = _accelerator(recipe)
+        self._is_main = self.accelerator.is_main_process
+        self._report = report if self._is_main else lambda _message: None
+        self._show_progress = show_progress and self._is_main
+        self._stop_requested = False
+        world_size = self.accelerator.num_processes
+        for name, phase in (("pretraining", recipe.pretraining), ("training", recipe.training)):
+            if phase.steps and phase.batch_size % world_size:
+                raise RecipeError(f"{name}.batch_size is {phase.batch_size}; {world_size} processes cannot share it.")
+
+        with self.accelerator.main_process_first():
+            self._store = PictureStore.open(data, cache, self._report)
+            validation_store = PictureStore.open(validation, cache, self._report) if validation else None
+        self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
+        for name in next(iter(self._samplers.values())).too_small():
+            self._report(f"Skipped {name}: smaller than a patch.")
+
+        self.folder = RunFolder(output, self._report)
+        if self._is_main:
+            self.folder.settle_recipe(recipe, allow_changes=allow_changes)
+        self.progress = _Progress()
+        self._optimizer_state: dict[str, Any] | None = None
+        self._prepare_weights(initial)
+        self._validation: ValidationSet | None = None
+        self._journal: Journal | None = None
+        if self._is_main:
+            if validation_store is not None:
+                self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
+            self._journal = Journal(self.folder.metrics_file, output / "tensorboard", self.progress.step)
+
+    def request_stop(self) -> None:
+        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread."""
+        self._stop_requested = True
+
+    def run(self, stop_after: float | None = None) -> Outcome:
+        """Train until the recipe's last step, or until stopped.
+
+        Args: stop_after: seconds after which the run is saved and ended, whatever the step.
+        Raises: TrainingDivergedError: too many steps in a row were not finite; the last good state is saved.
+        """
+        self._deadline = time.monotonic() + stop_after if stop_after is not None else math.inf
+        self._last_saved = time.monotonic()
+        outcome: Outcome = "finished"
+        try:
+            for stage in plan(self.recipe):
+                if self.progress.step < stage.last:
+                    outcome = self._run_stage(stage)
+                    if outcome != "finished":
+                        break
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+        return outcome
+
+    def _sampler(self, stage: Stage) -> PatchSampler:
+        data, phase = self.recipe.data, stage.phase
+        return PatchSampler(
+            store=self._store,
+            scale_factor=self.recipe.model.config().scale_factor,
+            patch_size=phase.patch_size,
+            batch_size=phase.batch_size,
+            seed=self.recipe.seed,
+            stream=stage.stream,
+            flips=data.flips,
+            rotations=data.rotations,
+            noise="none" if stage.name == "encoder" else data.noise,
+            noise_scale=data.noise_scale,
+        )
+
+    def _prepare_weights(self, initial: str | Path | None) -> None:
+        """The model and its average: from the run's last checkpoint, from `initial`, or random."""
+        torch.manual_seed(self.recipe.seed)
+        with self.accelerator.main_process_first():
+            state = self.folder.load_checkpoint()
+        if state is None:
+            self.model, has_encoder = initial_model(self.recipe, initial)
+            if has_encoder and plan(self.recipe)[0].name == "encoder":
+                self.progress.step = self.recipe.pretraining.steps
+                self._report(f"The encoder comes from {initial}: its own training is left out.")
+        else:
+            self.model = SRFlow(self.recipe.model.config())
+        self._layout = torch.channels_last if self.recipe.runtime.channels_last else torch.contiguous_format
+        self.model.to(self.accelerator.device, memory_format=self._layout)
+        self.average = AveragedModel(self.model)
+        if state is not None:
+            self._restore(state)
+        if self.recipe.runtime.low_memory:
+            recompute_activations(self.model)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.model.metadata = replace(self.model.metadata, license=state["license"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.module.metadata = self.model.metadata
+        self.average.num_updates = state["average_updates"]
+        self._optimizer_state = state["optimizer"]
+        if state["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.progress = _Progress(step=state["step"], **state["progress"])
+        self._report(f"Going on with {self.folder.path} after step {self.progress.step}.")
+        if state["pictures"] != self._store.key:
+            self._report("The training pictures are not those that this run began with; going on with the new ones.")
+
+    def _run_stage(self, stage: Stage) -> Outcome:
+        """The rest of a stage."""
+        progress, accelerator = self.progress, self.accelerator
+        if progress.step == stage.phase_start:
+            self._begin_phase(stage)
+        parts = self._prepare_stage(stage)
+
+        def make(step: int) -> Batch:
+            return self._samplers[stage.name].batch(step, accelerator.process_index, accelerator.num_processes)
+
+        timing = _Timing()
+        with (
+            self._progress_bar(stage) as bar,
+            Prefetcher(make, progress.step, stage.last, self.recipe.runtime.prefetch) as patches,
+        ):
+            while progress.step < stage.last:
+                started = time.perf_counter()
+                batch = patches.next_batch().to(accelerator.device, self._layout)
+                waited = time.perf_counter() - started
+                parts.rate = stage.phase.learning_rate_at(progress.step - stage.phase_start)
+                stop = self._step(stage, parts, batch)
+                seconds = time.perf_counter() - started
+                progress.step += 1
+                progress.seconds += seconds
+                timing.add(seconds, waited)
+                bar.update()
+                if progress.step % self.recipe.log.every_steps == 0:
+                    self._log(stage, parts.rate, timing, bar)
+                    timing = _Timing()
+                self._raise_if_diverged(stage, parts.rate)
+                if self._validation_is_due(stage):
+                    self._validate(stage)
+                if self._save_is_due(stop) or progress.step == stage.last:
+                    self._save(parts.optimizer)
+                if stop:
+                    return stop
+        self._optimizer_state = parts.optimizer.state_dict()
+        if stage.name == "encoder" and self._is_main:
+            self.folder.export("encoder", self.average.module, self._provenance())
+        return "finished"
+
+    def _prepare_stage(self, stage: Stage) -> _Parts:
+        """The stage's objective and optimiser, wrapped for the devices and processes there are."""
+        accelerator = self.accelerator
+        parameters = freeze_all_but(stage, self.model)
+        held = phase_parameters(stage, self.model)
+        optimizer = torch.optim.Adam(held, lr=0.0, betas=tuple(stage.phase.betas), fused=True)
+        if self._optimizer_state is not None:
+            optimizer.load_state_dict(self._optimizer_state)
+        accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
+        objective: nn.Module = build_objective(stage, self.model, self.recipe.data).train()
+        if self.recipe.runtime.compile:
+            objective = torch.compile(objective)
+        self._report(
+            f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
+            f"{sum(parameter.numel() for parameter in parameters):,} parameters."
+        )
+        return _Parts(
+            objective=accelerator.prepare_model(objective),
+            optimizer=optimizer,
+            prepared_optimizer=accelerator.prepare_optimizer(optimizer),
+            parameters=parameters,
+        )
+
+    def _progress_bar(self, stage: Stage) -> tqdm:
+        return tqdm(
+            total=stage.last,
+            initial=self.progress.step,
+            desc=stage.name,
+            unit="step",
+            disable=not self._show_progress,
+            mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file should not fill with bars
+        )
+
+    def _raise_if_diverged(self, stage: Stage, rate: float) -> None:
+        bad = self.progress.bad_in_a_row
+        if bad >= self.recipe.runtime.max_bad_steps:
+            phase = "pretraining" if stage.name == "encoder" else "training"
+            raise TrainingDivergedError(
+                f"Losses or gradients were not finite for {bad} steps in a row, up to step {self.progress.step}. The "
+                f"checkpoint before them is in {self.folder.path}. Lower {phase}.learning_rate (now {rate:.2g}), set "
+                f"{phase}.clip_norm, or use runtime.precision=float32."
+            )
+
+    def _begin_phase(self, stage: Stage) -> None:
+        """The likelihood phase starts from the averaged encoder, which is better than the last one."""
+        if stage.name != "encoder" and self.average.num_updates:
+            self.model.load_state_dict(self.average.module.state_dict())
+        self.average.num_updates = 0
+        self._optimizer_state = None
+
+    def _step(self, stage: Stage, parts: _Parts, batch: Batch) -> Outcome | None:
+        """One update, or none if something is not finite. Returns why to stop after it, if so."""
+        progress, accelerator, optimizer = self.progress, self.accelerator, parts.prepared_optimizer
+        for group in parts.optimizer.param_groups:
+            group["lr"] = parts.rate
+        optimizer.zero_grad(set_to_none=True)
+        loss = parts.objective(batch.hr, batch.lr)
+        accelerator.backward(loss)
+        # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
+        norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
+        loss = loss.detach()
+        stop = self._stop_reason()
+        if accelerator.num_processes > 1:
+            # All processes must agree on what to do next, or one waits for the others for ever.
+            flags = torch.tensor([stop == "stopped", stop == "time limit"], dtype=torch.float32, device=loss.device)
+            shared = accelerator.reduce(torch.cat([loss.float().reshape(1), flags]), reduction="mean")
+            loss = shared[0]
+            stop = "stopped" if shared[1] > 0 else "time limit" if shared[2] > 0 else None
+        progress.losses.append(loss.item())
+        progress.norms.append(norm.item())
+        finite = math.isfinite(progress.losses[-1]) and math.isfinite(progress.norms[-1])
+        if finite or accelerator.scaler is not None:  # the scaler leaves a bad step out itself, and lowers its scale
+            optimizer.step()
+        if finite:
+            self.average.update(self.model, stage.phase.ema_decay)
+            progress.bad_in_a_row = 0
+        else:
+            progress.skipped += 1
+            progress.bad_in_a_row += 1
+        return stop
+
+    def _stop_reason(self) -> Outcome | None:
+        if self._stop_requested:
+            return "stopped"
+        return "time limit" if time.monotonic() >= self._deadline else None
+
+    def _log(self, stage: Stage, rate: float, timing: _Timing, bar: tqdm) -> None:
+        progress = self.progress
+        values = {
+            "stage": stage.name,
+            "loss": sum(progress.losses) / len(progress.losses),
+            "grad_norm": sum(progress.norms) / len(progress.norms),
+            "learning_rate": rate,
+            "steps_per_second": timing.steps / timing.seconds,
+            "data_share": timing.waited / timing.seconds,
+            "seconds": progress.seconds,
+            "skipped": progress.skipped,
+        }
+        progress.losses, progress.norms = [], []
+        bar.set_postfix(loss=f"{values['loss']:.4f}", skipped=progress.skipped, refresh=False)
+        if self._journal is not None:
+            self._journal.write("training", progress.step, values)
+
+    def _validation_is_due(self, stage: Stage) -> bool:
+        every = self.recipe.validation.every_steps
+        return every > 0 and (self.progress.step % every == 0 or self.progress.step == stage.last)
+
+    def _validate(self, stage: Stage) -> None:
+        if self._validation is not None:
+            kind = "encoder" if stage.name == "encoder" else "flow"
+            result = self._validation.score(self.average.module, stage.name)
+            self._journal.write("validation", self.progress.step, {"stage": stage.name} | result.values)
+            self._journal.pictures(self.progress.step, result.pictures)
+            self._report(f"Step {self.progress.step}, validation: {result.summary()}")
+            if result.score < self.progress.best.get(kind, math.inf):
+                self.progress.best[kind] = result.score
+                if kind == "flow":
+                    self.folder.export("best", self.average.module, self._provenance())
+        self.accelerator.wait_for_everyone()
+
+    def _save_is_due(self, stop: Outcome | None) -> bool:
+        """Asked of the main process alone: times differ between processes."""
+        checkpoint = self.recipe.checkpoint
+        minutes = (time.monotonic() - self._last_saved) / 60
+        return self._is_main and (
+            stop is not None or self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
+        )
+
+    def _save(self, optimizer: torch.optim.Optimizer) -> None:
+        if not self._is_main or self.progress.bad_in_a_row:
+            return  # a state that may be on its way to nowhere must not replace a good one
+        scaler = self.accelerator.scaler
+        progress = self.progress
+        self.folder.save_checkpoint(
+            progress.step,
+            {
+                "recipe": json.dumps(self.recipe.to_dict()),
+                "model": self.model.state_dict(),
+                "average": self.average.module.state_dict(),
+                "average_updates": self.average.num_updates,
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "license": self.model.metadata.license,
+                "progress": {key: getattr(progress, key) for key in ("seconds", "skipped", "best", "losses", "norms")},
+                "pictures": self._store.key,
+            },
+            self.recipe.checkpoint.keep,
+        )
+        self.folder.export("last", self.average.module, self._provenance())
+        self._last_saved = time.monotonic()
+
+    def _provenance(self) -> str:
+        return (
+            f"Trained by `srflow train {self.recipe.name}`: averaged weights after step {self.progress.step} of "
+            f"{plan(self.recipe)[-1].last}."
+        )
+
+
+def _accelerator(recipe: Recipe) -> Accelerator:
+    precision = {"float32": "no"}.get(recipe.runtime.precision, recipe.runtime.precision)
+    if precision == "fp16" and not torch.accelerator.is_available():
+        raise RecipeError("runtime.precision is 'fp16', which needs a GPU; use 'bf16' or 'float32' on a CPU.")
+    return Accelerator(mixed_precision=precision)

@@ -1,0 +1,195 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_helpers import write_pictures
+
+from srflow.contract import DatasetError
+from srflow.images import downscale_uint8, load_image
+from srflow.training import data
+from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher, centre_crops, orient
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "pictures", [(80, 72), (51, 98), (64, 64), (30, 200)])
+
+
+@pytest.fixture
+def store(pictures: Path, tmp_path: Path) -> PictureStore:
+    return PictureStore.open(pictures, tmp_path / "cache")
+
+
+def sampler(store: PictureStore, **settings) -> PatchSampler:
+    return PatchSampler(**{"store": store, "scale_factor": 4, "patch_size": 32, "batch_size": 6, "seed": 1} | settings)
+
+
+def test_the_store_holds_the_pictures_cropped_to_multiples_of_8(store, pictures):
+    assert len(store) == 4
+    for index, name in enumerate(store.names):
+        whole = load_image(pictures / name)
+        height, width = (side // 8 * 8 for side in whole.shape[:2])
+        np.testing.assert_array_equal(store[index], whole[:height, :width])
+
+
+def test_the_store_is_built_once_and_again_when_a_picture_changes(pictures, tmp_path, monkeypatch):
+    first = PictureStore.open(pictures, tmp_path / "cache")
+    monkeypatch.setattr(data, "load_image", lambda path: pytest.fail(f"{path} was decoded again"))
+    assert PictureStore.open(pictures, tmp_path / "cache").key == first.key
+    monkeypatch.undo()
+    write_pictures(pictures, [(40, 40)], seed=5)
+    assert PictureStore.open(pictures, tmp_path / "cache").sizes[0].tolist() == [40, 40]
+
+
+def test_a_damaged_store_is_built_again(pictures, tmp_path):
+    first = PictureStore.open(pictures, tmp_path / "cache")
+    pixels = tmp_path / "cache" / first.key / "pixels.bin"
+    expected = first[3].copy()
+    pixels.write_bytes(pixels.read_bytes()[:1000])
+    np.testing.assert_array_equal(PictureStore.open(pictures, tmp_path / "cache")[3], expected)
+
+
+def test_a_build_that_fails_leaves_nothing_behind(pictures, tmp_path, monkeypatch):
+    def full_disk(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data.os, "fsync", full_disk)
+    with pytest.raises(DatasetError, match=r"No space left.*--cache"):
+        PictureStore.open(pictures, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_unreadable_pictures_are_named_and_skipped_and_subfolders_read(pictures, tmp_path):
+    (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    write_pictures(pictures / "more", [(4, 100), (48, 48)])
+    messages: list[str] = []
+    store = PictureStore.open(pictures, tmp_path / "cache", messages.append)
+    assert len(store) == 5
+    assert str(Path("more", "picture1.png")) in store.names
+    assert sum("broken.png" in message for message in messages) == 1
+    assert any(str(Path("more", "picture0.png")) in message and "100x4" in message for message in messages)
+
+
+def test_no_usable_picture_is_an_error(tmp_path):
+    with pytest.raises(DatasetError, match="no folder"):
+        PictureStore.open(tmp_path / "missing", tmp_path / "cache")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no pictures"):
+        PictureStore.open(tmp_path / "empty", tmp_path / "cache")
+    (tmp_path / "empty" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="None of the 1 files"):
+        PictureStore.open(tmp_path / "empty", tmp_path / "cache")
+
+
+def test_pictures_smaller_than_a_patch_are_named_and_never_drawn(store):
+    patches = sampler(store, patch_size=56)
+    assert patches.too_small() == ["picture1.png", "picture3.png"]  # 48 and 24 high after cropping
+    drawn = {int(row[0]) for step in range(10) for row in patches.batch(step).numbers}
+    assert drawn == {0, 2}
+    with pytest.raises(DatasetError, match=r"128x128.*72"):
+        sampler(store, patch_size=128)
+
+
+@pytest.mark.parametrize("scale_factor", [4, 8])
+def test_lr_patches_equal_those_of_the_whole_turned_picture(store, scale_factor):
+    """At every orientation, at the picture's borders too: no trace of the patch's own border."""
+    size = 32
+    patches = sampler(store, scale_factor=scale_factor, batch_size=8)
+    seen_orientations, at_border = set(), 0
+    for step in range(12):
+        batch = patches.batch(step)
+        for (index, top, left, orientation), hr, lr in zip(batch.numbers.tolist(), batch.hr, batch.lr, strict=True):
+            whole = store[index]
+            turned = orient(whole, orientation)
+            # Where the patch's pixels went, found by turning their numbers.
+            numbers = np.zeros(whole.shape, dtype=bool)
+            numbers[top : top + size, left : left + size] = True
+            rows, columns, _ = np.nonzero(orient(numbers, orientation))
+            place = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            lr_place = tuple(slice(s.start // scale_factor, s.stop // scale_factor) for s in place)
+            np.testing.assert_array_equal(as_uint8(hr), turned[place])
+            np.testing.assert_array_equal(as_uint8(lr), downscale_uint8(turned, scale_factor)[lr_place])
+            seen_orientations.add(orientation)
+            at_border += top == 0 or left == 0 or top + size == whole.shape[0] or left + size == whole.shape[1]
+    assert seen_orientations == set(range(8))
+    assert at_border > 5
+
+
+def as_uint8(patch: torch.Tensor) -> np.ndarray:
+    values = patch.numpy().transpose(1, 2, 0) * 255
+    np.testing.assert_allclose(values, values.round(), atol=1e-4)
+    return values.round().astype(np.uint8)
+
+
+def test_positions_reach_the_last_pixel_and_stay_on_the_grid(store):
+    patches = sampler(store, batch_size=64)
+    numbers = np.concatenate([patches.batch(step).numbers for step in range(6)])
+    assert not (numbers[:, 1:3] % 4).any()
+    first = numbers[numbers[:, 0] == 0]
+    assert (first[:, 1].min(), first[:, 1].max()) == (0, 80 - 32)
+
+
+def test_large_pictures_are_drawn_in_proportion_to_their_area(tmp_path):
+    pictures = write_pictures(tmp_path / "pictures", [(64, 64), (192, 192)])
+    patches = sampler(PictureStore.open(pictures, tmp_path / "cache"), batch_size=100)
+    drawn = np.concatenate([patches.batch(step).numbers[:, 0] for step in range(5)])
+    assert (drawn == 1).mean() == pytest.approx(0.9, abs=0.04)
+
+
+def test_without_flips_and_rotations_pictures_stay_upright(store):
+    assert not sampler(store, flips=False, rotations=False).batch(0).numbers[:, 3].any()
+    assert set(sampler(store, flips=False, batch_size=64).batch(0).numbers[:, 3]) == {0, 1, 2, 3}
+
+
+def test_a_batch_is_a_function_of_seed_phase_and_step(store):
+    batch = sampler(store).batch(3)
+    assert torch.equal(batch.hr, sampler(store).batch(3).hr)
+    for other in (sampler(store).batch(4), sampler(store, seed=2).batch(3), sampler(store, stream=1).batch(3)):
+        assert not torch.equal(batch.hr, other.hr)
+
+
+def test_processes_share_the_batch_of_one(store):
+    patches = sampler(store, noise="gaussian", noise_scale=2.0)
+    whole = patches.batch(5)
+    shares = [patches.batch(5, rank, 3) for rank in range(3)]
+    assert torch.equal(whole.hr, torch.cat([share.hr for share in shares]))
+    assert torch.equal(whole.lr, torch.cat([share.lr for share in shares]))
+
+
+def test_noise_is_as_strong_as_said_and_only_on_hr(store):
+    quiet = sampler(store, batch_size=16).batch(0)
+    gaussian = sampler(store, batch_size=16, noise="gaussian", noise_scale=2.3).batch(0)
+    uniform = sampler(store, batch_size=16, noise="uniform", noise_scale=8.0).batch(0)
+    assert torch.equal(quiet.lr, gaussian.lr)
+    noise = (gaussian.hr - quiet.hr) * 255
+    assert noise.std().item() == pytest.approx(2.3, rel=0.02)
+    assert noise.mean().item() == pytest.approx(0, abs=0.05)
+    assert not torch.allclose(noise[0], noise[1])
+    width = (uniform.hr - quiet.hr) * 255
+    assert width.abs().max().item() == pytest.approx(4.0, abs=0.01)
+    assert width.std().item() == pytest.approx(8 / 12**0.5, rel=0.02)
+
+
+def test_centre_crops_lie_on_the_grid(store):
+    crops = dict(centre_crops(store, 3, 48, 8))
+    assert [crop.shape for crop in crops.values()] == [(48, 48, 3), (48, 48, 3), (48, 48, 3)]
+    np.testing.assert_array_equal(crops["picture0.png"], store[0][16:64, 8:56])
+
+
+def test_prefetched_batches_come_in_order_and_errors_reach_the_caller():
+    def make(step: int) -> Batch:
+        if step == 6:
+            raise DatasetError("picture gone")
+        return Batch(torch.full((1,), float(step)), torch.zeros(1), np.zeros(1))
+
+    with Prefetcher(make, 3, 10, depth=2) as patches:
+        assert [patches.next_batch().hr.item() for _ in range(3)] == [3, 4, 5]
+        with pytest.raises(DatasetError, match="picture gone"):
+            patches.next_batch()
+
+
+def test_a_prefetcher_that_is_left_early_ends_its_thread():
+    with Prefetcher(lambda step: Batch(torch.zeros(1), torch.zeros(1), np.zeros(1)), 0, 10**6, depth=2) as patches:
+        patches.next_batch()
+    assert not patches._thread.is_alive()

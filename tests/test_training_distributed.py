@@ -1,0 +1,89 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from training_helpers import TOY, toy_recipe, write_pictures
+from training_worker import gradients
+
+from srflow.contract import RecipeError
+from srflow.training import trainer as trainer_module
+from srflow.training.trainer import Trainer
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _one_accelerator_a_test():
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return write_pictures(tmp_path / "pictures", [(80, 72), (64, 96)])
+
+
+def launch_two(*command: str) -> None:
+    """Two processes on the CPU, which talk by gloo; `accelerate launch` starts such only where there is MPI."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {
+        "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    done = subprocess.run(
+        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["flow", "both"])
+def test_two_processes_have_the_gradients_of_one_with_the_whole_batch(data, tmp_path, stage):
+    """From before the initialisation of the actnorms on: their statistics are those of the whole batch."""
+    launch_two(str(TESTS / "training_worker.py"), str(data), str(tmp_path), stage, str(tmp_path / "two.pt"))
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    assert two.pop("processes") == 2
+    one = gradients(Accelerator(cpu=True), data, tmp_path, stage)
+    assert two.keys() == one.keys()
+    for name, expected in one.items():
+        torch.testing.assert_close(two[name], expected, rtol=1e-8, atol=1e-10, msg=f"{name} differs")
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(data, tmp_path):
+    """The command itself: all stages, one diary, one set of checkpoints, and the losses of a single process."""
+    overrides = [*TOY, "runtime.precision=float32", "training.learning_rate=1e-4"]
+    places = ["--data", str(data), "--validation", str(data), "--cache", str(tmp_path)]
+    places += ["--output", str(tmp_path / "two")]
+    launch_two("-m", "srflow", "train", "srflow-da-r-x4-compact", *overrides, *places)
+    one = Trainer(toy_recipe(*overrides[len(TOY) :]), data, tmp_path / "one", cache=tmp_path)
+    assert one.run() == "finished"
+    curves = [
+        [(line["step"], line["loss"]) for line in lines if line["kind"] == "training"]
+        for lines in (read_lines(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
+    ]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-3)
+    assert len(curves[1]) == 8
+    lines = read_lines(tmp_path / "two" / "metrics.jsonl")
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [2, 4, 8]
+
+
+def read_lines(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, monkeypatch):
+    class ThreeProcesses(Accelerator):
+        num_processes = 3
+
+    monkeypatch.setattr(trainer_module, "_accelerator", lambda recipe: ThreeProcesses(cpu=True))
+    with pytest.raises(RecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
+        Trainer(toy_recipe(), data, tmp_path / "run", cache=tmp_path)

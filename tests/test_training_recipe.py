@@ -1,0 +1,134 @@
+import json
+import math
+
+import pytest
+
+from srflow.contract import RecipeError
+from srflow.presets import PRESETS
+from srflow.training.recipe import PhaseRecipe, Recipe, load_recipe, recipe_names
+
+
+def test_every_preset_has_a_recipe():
+    assert set(recipe_names()) == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_trains_its_preset_and_survives_json(name):
+    recipe = load_recipe(name)
+    assert (recipe.name, recipe.model.preset) == (name, name)
+    assert recipe.model.config() == PRESETS[name]
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_the_papers_numbers():
+    recipe = load_recipe("srflow-da-r-x4")
+    training = recipe.training
+    assert (training.steps, training.join_step, training.patch_size) == (200_000, 100_000, 160)
+    assert training.betas == (0.9, 0.999)
+    assert (recipe.data.noise, recipe.data.noise_scale) == ("gaussian", pytest.approx(4 / math.sqrt(3)))
+    rates = [training.learning_rate_at(round(f * 200_000)) for f in (0, 0.4999, 0.5, 0.7499, 0.75, 0.9, 0.95, 0.9999)]
+    assert rates == pytest.approx([2e-4, 2e-4, 1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5, 1.25e-5])
+
+
+@pytest.mark.parametrize(("name", "rate"), [("srflow-x4", 2.5e-4), ("srflow-x8", 5e-4)])
+def test_the_original_srflow_differs_in_noise_and_rate(name, rate):
+    recipe = load_recipe(name)
+    assert recipe.training.learning_rate == rate
+    assert recipe.data.noise == "uniform"
+    assert recipe.data.noise_scale / 255 == pytest.approx(2 / 64)  # ±1/64
+
+
+def test_cosine_and_warmup():
+    phase = PhaseRecipe(
+        steps=100, schedule="cosine", learning_rate=1.0, final_learning_rate=0.2, warmup_steps=4, milestones=()
+    )
+    assert phase.learning_rate_at(50) == pytest.approx(0.6)
+    assert phase.learning_rate_at(100) == pytest.approx(0.2)
+    assert phase.learning_rate_at(0) == pytest.approx(0.25)
+    assert phase.learning_rate_at(1) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_overrides_reach_every_kind_of_value():
+    recipe = load_recipe(
+        "srflow-da-r-x4-compact",
+        [
+            "training.steps=7",
+            "runtime.precision=float32",
+            "runtime.compile=true",
+            "training.betas=[0.5, 0.6]",
+            "model.flow.hidden_channels=48",
+            "training.learning_rate=1",
+        ],
+    )
+    assert (recipe.training.steps, recipe.training.learning_rate) == (7, 1.0)
+    assert (recipe.runtime.precision, recipe.runtime.compile) == ("float32", True)
+    assert recipe.training.betas == (0.5, 0.6)
+    assert recipe.model.config().flow.hidden_channels == 48
+    assert recipe.model.config().flow.conv_block == "skip"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.learning_rat=1", ["training.learning_rat", "Did you mean 'training.learning_rate'", "clip_norm"]),
+        ("training.learning_rate=3", ["training.learning_rate", "3.0", "at most 1"]),
+        ("training.steps=1.5", ["training.steps", "1.5", "whole number"]),
+        ("training.steps=true", ["training.steps", "True", "whole number"]),
+        ("training.betas=[0.9, 2]", ["training.betas", "2.0", "at most"]),
+        ("training.betas=[0.9]", ["training.betas", "[0.9]", "two"]),
+        ("training=3", ["training", "3", "table"]),
+        ("seed.x=3", ["seed", "whole number"]),
+        ("data.noise=salt", ["data.noise", "'salt'", "'gaussian'"]),
+        ("training.patch_size=98", ["training.patch_size", "98", "multiple of 4"]),
+        ("model.preset=srflow-x5", ["srflow-x5", "srflow-x4"]),
+        ("model.flow.hidden=3", ["hidden"]),
+        ("model.encoder.num_blocks=2", ["stacked_blocks", "0 to 1"]),
+        ("validation.best_temperature=0.7", ["best_temperature", "0.7", "[0.0, 0.5, 0.8, 0.9]"]),
+        ("steps", ["'steps'", "key=value"]),
+    ],
+)
+def test_a_bad_override_is_named_with_its_value_and_what_is_allowed(override, words):
+    with pytest.raises(RecipeError) as error:
+        load_recipe("srflow-da-r-x4-compact", [override])
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_nothing_to_train_is_an_error():
+    with pytest.raises(RecipeError, match="nothing to train"):
+        load_recipe("srflow-da-r-x4-compact", ["training.steps=0", "pretraining.steps=0"])
+
+
+def test_a_recipe_file_extends_another(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "other.toml"\n[training]\nsteps = 5\n')
+    (tmp_path / "other.toml").write_text('extends = "srflow-da-s-x4-compact"\nseed = 3\n[training]\nbatch_size = 2\n')
+    recipe = load_recipe(tmp_path / "mine.toml")
+    assert (recipe.training.steps, recipe.training.batch_size, recipe.seed) == (5, 2, 3)
+    assert recipe.model.preset == "srflow-da-s-x4-compact"
+    assert recipe.training.schedule == "cosine"
+    assert recipe.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('extends = "mine.toml"', "circle"),
+        ("a = ", "cannot be read"),
+        ('extends = "nothing"', "'nothing'"),
+        ("", "model"),
+    ],
+)
+def test_a_bad_recipe_file_is_named(tmp_path, text, word):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(RecipeError, match=word):
+        load_recipe(tmp_path / "mine.toml")
+
+
+def test_unknown_recipes_list_the_known_ones():
+    with pytest.raises(RecipeError, match="srflow-da-r-x4-compact"):
+        load_recipe("srflow-da-r-x5")
+
+
+def test_differences_are_named_by_dotted_key():
+    first, second = (load_recipe("srflow-da-r-x4", overrides) for overrides in ([], ["training.steps=9", "seed=1"]))
+    assert second.differences(first) == {"seed": (1, 0), "training.steps": (9, 200_000)}

@@ -1,0 +1,50 @@
+"""Started twice by `test_training_distributed.py`: one likelihood step's gradients, saved to a file.
+
+Arguments: the pictures' folder, the cache, the stage's name, and the file to save to.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from training_helpers import toy_recipe
+
+from srflow.model import SRFlow
+from srflow.training.data import PatchSampler, PictureStore
+from srflow.training.stages import build_objective, freeze_all_but, plan
+
+
+def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name: str) -> dict[str, torch.Tensor]:
+    """Loss and gradients, by name, of the first batch, from before the actnorms are initialised. In float64."""
+    recipe = toy_recipe("training.batch_size=4")
+    stage = next(stage for stage in plan(recipe) if stage.name == stage_name)
+    torch.manual_seed(0)
+    model = SRFlow(recipe.model.config()).double()
+    for parameter in model.parameters():
+        if not parameter.any():  # zero convs would keep most gradients at zero
+            torch.nn.init.normal_(parameter, std=0.02)
+    freeze_all_but(stage, model)
+    sampler = PatchSampler(
+        store=PictureStore.open(pictures, cache), scale_factor=4, patch_size=32, batch_size=4, seed=0
+    )
+    batch = sampler.batch(0, accelerator.process_index, accelerator.num_processes)
+    objective = accelerator.prepare_model(build_objective(stage, model, recipe.data).train())
+    loss = objective(batch.hr.double(), batch.lr.double())
+    accelerator.backward(loss)
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    found |= {name: buffer.double() for name, buffer in model.named_buffers()}
+    # What the actnorms' initialisation set.
+    found |= {f"value of {name}": p.detach() for name, p in model.named_parameters() if name.endswith(("bias", "logs"))}
+    return found | {"loss": accelerator.reduce(loss.detach(), reduction="mean")}
+
+
+if __name__ == "__main__":
+    places = [Path(argument) for argument in sys.argv[1:3]]
+    two = Accelerator(cpu=True)
+    results = gradients(two, *places, sys.argv[3])
+    if two.is_main_process:
+        torch.save(results | {"processes": torch.tensor(two.num_processes)}, sys.argv[4])
+    two.end_training()
