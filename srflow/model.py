@@ -22,7 +22,7 @@ from srflow.latents import Latents, draw
 from srflow.likelihood import log_likelihood, log_likelihood_map
 from srflow.presets import FlowConfig, ModelConfig, get_preset
 
-__all__ = ["Conditioning", "SRFlow"]
+__all__ = ["Conditioning", "SRFlow", "pad_to_multiple"]
 
 Checkpoint = Callable[[], None]
 
@@ -239,7 +239,7 @@ class SRFlow(nn.Module, ModelHubMixin):
 
     def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
         height, width = lr.shape[-2:]
-        padded = _pad_to(lr, *self._padded_size(height, width))
+        padded = pad_to_multiple(lr, self.config.lr_multiple)
         levels = self.flow.prepare(self.encoder(padded, checkpoint), checkpoint)
         base = bicubic_upscale(padded, self.scale_factor) if self.config.flow.residual else None
         return Conditioning(levels=levels, height=height, width=width, base=base)
@@ -311,10 +311,10 @@ def _level_strides(config: FlowConfig) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def _pad_to(picture: Tensor, height: int, width: int) -> Tensor:
-    """Reflect at the right and the bottom; a side of one pixel has nothing to reflect and is repeated."""
-    for dim, size in ((2, height), (3, width)):
-        missing = size - picture.shape[dim]
+def pad_to_multiple(picture: Tensor, multiple: int) -> Tensor:
+    """Pad (B, C, H, W) at the right and the bottom to multiples: reflected; a side of one pixel is repeated."""
+    for dim in (2, 3):
+        missing = -picture.shape[dim] % multiple
         if missing:
             mode = "reflect" if picture.shape[dim] > missing else "replicate"
             padding = (0, 0, 0, missing) if dim == 2 else (0, missing, 0, 0)

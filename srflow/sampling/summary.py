@@ -1,0 +1,147 @@
+"""What a set of samples says together, kept up as they come in: mean, standard deviation, and how settled it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srflow.contract import ChallengeScores, SetSummary, TruthScores
+from srflow.evaluation.metrics import BestOfSamples, crop_ground_truth, crop_to_ground_truth, mse_map, psnr, ssim
+from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
+
+__all__ = ["RunningSummary", "TruthScorer"]
+
+_LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
+_MIN_SIDE_SSIM = 11  # its Gaussian window
+_MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
+
+
+class _Moments:
+    """Sums from which mean and standard deviation follow; values are 8-bit, so float64 sums are exact enough."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: np.ndarray | float = 0.0
+        self.squares: np.ndarray | float = 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        values = values.astype(np.float64)
+        self.count += 1
+        self.total = self.total + values
+        self.squares = self.squares + values * values
+
+    def mean(self) -> np.ndarray:
+        return self.total / self.count
+
+    def std(self, *, corrected: bool = False) -> np.ndarray:
+        """Divided by N, or by N - 1 if corrected."""
+        variance = np.maximum(self.squares / self.count - self.mean() ** 2, 0)
+        return np.sqrt(variance * (self.count / (self.count - 1) if corrected else 1.0))
+
+
+class RunningSummary:
+    """Takes the samples of one request, 8-bit pictures, one after the other."""
+
+    def __init__(self) -> None:
+        self._rgb, self._luma = _Moments(), _Moments()
+        self._halves = (_Moments(), _Moments())
+        self._indices: list[int] = []
+        self._pictures: list[np.ndarray] = []
+
+    def add(self, index: int, picture: np.ndarray) -> None:
+        """Take sample number `index`, uint8 (H, W, 3)."""
+        luma = picture.astype(np.float32) @ _LUMA
+        self._halves[len(self._indices) % 2].add(luma)
+        self._rgb.add(picture)
+        self._luma.add(luma)
+        self._indices.append(index)
+        self._pictures.append(picture)
+
+    def so_far(self) -> SetSummary:
+        """The summary without what is only worth its time at the end."""
+        return SetSummary(final=False, **self._cheap())
+
+    def final(self, perceptual: PerceptualDistance | None, challenge: ChallengeScores | None) -> SetSummary:
+        """All of it. Args: perceptual: for LPIPS between all pairs, or None to leave these out."""
+        mean = self._rgb.mean()
+        distances = tuple(float(np.sqrt(np.mean((picture - mean) ** 2))) for picture in self._pictures)
+        values = self._cheap() | {
+            "distances_to_mean": distances,
+            "nearest_to_mean": self._indices[int(np.argmin(distances))],
+            "challenge": challenge,
+        }
+        count = len(self._pictures)
+        if perceptual is not None and min(mean.shape[:2]) >= MIN_SIDE:
+            matrix = perceptual.pairwise(self._pictures)
+            values["pairwise_lpips"] = matrix
+            values["medoid"] = self._indices[int(np.argmin(matrix.sum(1)))]
+            if count > 1:
+                values["mean_pairwise_lpips"] = float(matrix.sum() / (count * (count - 1)))
+        return SetSummary(final=True, **values)
+
+    def _cheap(self) -> dict[str, object]:
+        std_luma = self._luma.std()
+        change = None
+        if len(self._indices) >= 4:
+            even, odd = (half.std(corrected=True) for half in self._halves)
+            overall = float(std_luma.mean())
+            change = float(np.abs(even - odd).mean() / overall) if overall > 0 else 0.0
+        return {
+            "indices": tuple(self._indices),
+            "mean": np.rint(self._rgb.mean()).astype(np.uint8),
+            "std_rgb": self._rgb.std().astype(np.float32),
+            "std_luma": std_luma.astype(np.float32),
+            "diversity": float(std_luma.mean()),
+            "split_half_change": change,
+        }
+
+
+class TruthScorer:
+    """Pictures against one ground truth, and a set of samples by the challenge's protocol.
+
+    Raises: nothing for small pictures: what they are too small for is None.
+    """
+
+    def __init__(self, ground_truth: np.ndarray, perceptual: PerceptualDistance) -> None:
+        smallest = min(ground_truth.shape[:2])
+        self._hr = crop_ground_truth(ground_truth) if smallest >= _MIN_SIDE_CHALLENGE else ground_truth
+        smallest = min(self._hr.shape[:2])
+        self._with_ssim = smallest >= _MIN_SIDE_SSIM
+        self._lpips_map = perceptual.map_to(self._hr) if smallest >= MIN_SIDE else None
+        self._lpips, self._mse = BestOfSamples(), BestOfSamples()
+        self._scores: list[TruthScores] = []
+
+    def score(self, picture: np.ndarray) -> TruthScores:
+        """One picture, which is not counted as a sample."""
+        return self._score(picture)[0]
+
+    def add_sample(self, picture: np.ndarray) -> TruthScores:
+        """One more sample of the set."""
+        scores, picture, lpips_map = self._score(picture)
+        if lpips_map is not None:
+            self._lpips.add(lpips_map)
+        self._mse.add(mse_map(picture, self._hr))
+        self._scores.append(scores)
+        return scores
+
+    def challenge(self) -> ChallengeScores:
+        """The set so far."""
+        lpips = self._lpips.scores() if self._lpips_map is not None else None
+        return ChallengeScores(
+            psnr=float(np.mean([scores.psnr for scores in self._scores])),
+            ssim=float(np.mean([scores.ssim for scores in self._scores])) if self._with_ssim else None,
+            lpips=lpips.mean if lpips else None,
+            lpips_global=lpips.global_best if lpips else None,
+            lpips_local=lpips.local_best if lpips else None,
+            diversity=lpips.diversity if lpips else None,
+            mse_diversity=self._mse.scores().diversity,
+        )
+
+    def _score(self, picture: np.ndarray) -> tuple[TruthScores, np.ndarray, np.ndarray | None]:
+        picture = crop_to_ground_truth(picture, self._hr)
+        lpips_map = None if self._lpips_map is None else self._lpips_map(picture)
+        scores = TruthScores(
+            psnr=psnr(picture, self._hr),
+            ssim=ssim(picture, self._hr) if self._with_ssim else None,
+            lpips=None if lpips_map is None else float(lpips_map.mean(dtype=np.float64)),
+        )
+        return scores, picture, lpips_map

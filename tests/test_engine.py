@@ -1,0 +1,298 @@
+"""The sampling engine: the same pixels for the same recipe, exact numbers, stopping, taking turns, the guard."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_toy
+
+from srflow.cli import main
+from srflow.contract import (
+    RECIPE_KEY,
+    Cancelled,
+    CheckpointError,
+    InputError,
+    MemoryBudgetError,
+    Recipe,
+    SampleRequest,
+    SampleResult,
+    SetSummary,
+)
+from srflow.images import downscale_uint8, load_image, read_png_text, save_png, to_tensor
+from srflow.likelihood import bits_per_dimension
+from srflow.sampling import engine as engine_module
+from srflow.sampling.engine import SamplingEngine
+
+NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folders = [tmp_path_factory.mktemp("models") / name for name in NAMES]
+    for folder, name in zip(folders, NAMES, strict=True):
+        make_toy(name, torch.float32).save_pretrained(folder)
+    return folders
+
+
+@pytest.fixture
+def engine(folders: list[Path]) -> SamplingEngine:
+    return SamplingEngine("cpu", "float32", folders)
+
+
+def picture(height: int = 9, width: int = 11, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(90, 160, (height, width, 3), dtype=np.uint8)
+
+
+def results(engine: SamplingEngine, request: SampleRequest) -> list[SampleResult]:
+    return [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_are_those_of_the_model(folders: list[Path], engine: SamplingEngine, name: str) -> None:
+    """Without the consistency step: what SRFlow.sample gives, odd sizes with padding included."""
+    model = make_toy(name, torch.float32)
+    lr = picture()
+    expected = model.sample(to_tensor(lr), num_samples=2, temperature=0.3, seed=4)
+    request = SampleRequest(lr=lr, model=name, num_samples=2, temperature=0.3, seed=4, consistency_rounds=0)
+    drawn = results(engine, request)
+    for result, raw in zip(drawn, expected, strict=True):
+        ours = torch.from_numpy(result.picture).permute(2, 0, 1) / 255
+        assert (ours - raw.clamp(0, 1)).abs().max() < 0.5 / 255 + 1e-3
+        assert result.clipped == pytest.approx(((raw < 0) | (raw > 1)).float().mean().item(), abs=2e-3)
+
+
+def test_bits_per_dimension_are_exact(engine: SamplingEngine) -> None:
+    model = make_toy(NAMES[0], torch.float32)
+    lr = picture()
+    with torch.no_grad():
+        conditioning = model.condition(to_tensor(lr))
+        _, log_prob = model.decode_with_log_prob(model.draw_latents(9, 11, seed=1) * 0.5, conditioning)
+    result = results(engine, SampleRequest(lr=lr, num_samples=1, temperature=0.5, seed=1))[0]
+    assert result.bits_per_dimension == pytest.approx(bits_per_dimension(log_prob, 36, 44).item(), rel=1e-3)
+
+
+def test_a_recipe_gives_the_same_pixels_again(engine: SamplingEngine, folders: list[Path]) -> None:
+    lr = picture()
+    drawn = results(engine, SampleRequest(lr=lr, num_samples=3, seed=2, temperature=0.4))
+    recipe = Recipe.from_json(drawn[2].recipe.to_json())
+    again = results(SamplingEngine("cpu", "float32", folders), SampleRequest.from_recipe(recipe, lr))
+    assert len(again) == 1
+    np.testing.assert_array_equal(again[0].picture, drawn[2].picture)
+    assert not np.array_equal(drawn[0].picture, drawn[2].picture)
+
+
+def test_the_consistency_step_keeps_what_is_known(engine: SamplingEngine) -> None:
+    lr = downscale_uint8(np.kron(picture(6, 6), np.ones((8, 8, 1), np.uint8)), 4)
+    raw, consistent = (
+        results(engine, SampleRequest(lr=lr, num_samples=1, temperature=0.2, consistency_rounds=rounds))[0]
+        for rounds in (0, 8)
+    )
+    assert consistent.lr_psnr > raw.lr_psnr + 10
+
+
+def test_the_picture_is_conditioned_once(engine: SamplingEngine) -> None:
+    lr = picture()
+    assert not engine.estimate(SampleRequest(lr=lr)).cached
+    list(engine.sample(SampleRequest(lr=lr, num_samples=1)))
+    assert engine.estimate(SampleRequest(lr=lr, seed=9, temperature=0.1)).cached
+    assert not engine.estimate(SampleRequest(lr=picture(seed=1))).cached
+
+
+def test_the_cache_is_bounded_and_forgets_the_longest_unused(folders: list[Path]) -> None:
+    first = SamplingEngine("cpu", "float32", folders)
+    list(first.sample(SampleRequest(lr=picture(), num_samples=1)))
+    size = next(iter(first._prepared.values())).num_bytes()
+    engine = SamplingEngine("cpu", "float32", folders, cache_bytes=2 * size)
+    for seed in (0, 1, 0, 2):
+        list(engine.sample(SampleRequest(lr=picture(seed=seed), num_samples=1)))
+    cached = [engine.estimate(SampleRequest(lr=picture(seed=seed))).cached for seed in (0, 1, 2)]
+    assert cached == [True, False, True]
+
+
+def test_summary_against_numpy(engine: SamplingEngine) -> None:
+    events = list(engine.sample(SampleRequest(lr=picture(), num_samples=5, temperature=0.8, pairwise_lpips=True)))
+    pictures = np.stack([event.picture for event in events if isinstance(event, SampleResult)]).astype(np.float64)
+    summary = events[-1]
+    assert isinstance(summary, SetSummary)
+    assert summary.final
+    np.testing.assert_array_equal(summary.mean, np.rint(pictures.mean(0)))
+    np.testing.assert_allclose(summary.std_rgb, pictures.std(0), atol=1e-4)
+    luma = pictures @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(summary.std_luma, luma.std(0), atol=1e-3)
+    assert summary.diversity == pytest.approx(luma.std(0).mean(), abs=1e-3)
+    halves = luma[0::2].std(0, ddof=1), luma[1::2].std(0, ddof=1)
+    change = np.abs(halves[0] - halves[1]).mean() / luma.std(0).mean()
+    assert summary.split_half_change == pytest.approx(change, rel=1e-3)
+    distances = np.sqrt(((pictures - pictures.mean(0)) ** 2).mean((1, 2, 3)))
+    np.testing.assert_allclose(summary.distances_to_mean, distances, rtol=1e-6)
+    assert summary.nearest_to_mean == distances.argmin()
+    assert summary.pairwise_lpips.shape == (5, 5)
+    assert summary.medoid == summary.pairwise_lpips.sum(1).argmin()
+    # One summary after every sample, the first of one sample alone, which does not vary.
+    summaries = [event for event in events if isinstance(event, SetSummary)]
+    assert [len(each.indices) for each in summaries] == [1, 2, 3, 4, 5, 5]
+    assert summaries[0].diversity == 0
+
+
+def test_ground_truth_adds_scores(engine: SamplingEngine) -> None:
+    hr = np.kron(picture(10, 10), np.ones((4, 4, 1), np.uint8))
+    lr, truth = engine.scale_down(hr)
+    events = list(engine.sample(SampleRequest(lr=lr, ground_truth=truth, num_samples=2, temperature=0.3)))
+    scores = [event.truth for event in events if isinstance(event, SampleResult)]
+    error = (events[-3].picture.astype(float) - truth) ** 2 if isinstance(events[-3], SampleResult) else None
+    assert all(score.lpips is not None and score.ssim is not None for score in scores)
+    assert events[-1].challenge.psnr == pytest.approx(np.mean([score.psnr for score in scores]))
+    assert events[-1].challenge.lpips_global == pytest.approx(min(score.lpips for score in scores), rel=1e-5)
+    if error is not None:
+        assert scores[-1].psnr == pytest.approx(10 * np.log10(255**2 / error.mean()))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
+def test_tiny_pictures_with_ground_truth(engine: SamplingEngine, size: tuple[int, int]) -> None:
+    lr = picture(*size)
+    truth = np.kron(lr, np.ones((4, 4, 1), np.uint8))
+    request = SampleRequest(lr=lr, ground_truth=truth, num_samples=2, temperature=0.2, pairwise_lpips=True)
+    events = list(engine.sample(request))
+    assert events[-1].final
+    assert [reference.kind for reference in engine.references(request)][0] == "bicubic"
+
+
+def test_references_are_in_size_and_the_spoilt_encoder_is_left_out(engine: SamplingEngine) -> None:
+    references = {each.kind: each for each in engine.references(SampleRequest(lr=picture()))}
+    assert references.keys() == {"bicubic", "zero_temperature"}  # a random encoder's picture is no reference
+    assert all(each.picture.shape == (36, 44, 3) for each in references.values())
+    zero = results(engine, SampleRequest(lr=picture(), num_samples=1, temperature=0.0, seed=123))[0]
+    np.testing.assert_array_equal(references["zero_temperature"].picture, zero.picture)
+
+
+def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel = threading.Event()
+    after = []
+    original = engine_module._stopper
+
+    def counting(event: threading.Event | None) -> object:
+        stop = original(event)
+
+        def check() -> None:
+            if cancel.is_set():
+                after.append(1)
+            stop()
+
+        return check
+
+    monkeypatch.setattr(engine_module, "_stopper", counting)
+    events = engine.sample(SampleRequest(lr=picture(), num_samples=50), cancel)
+    with pytest.raises(Cancelled):
+        for event in events:
+            if isinstance(event, SampleResult):
+                cancel.set()
+    assert len(after) == 1
+    # And the engine is free again.
+    assert len(results(engine, SampleRequest(lr=picture(), num_samples=1))) == 1
+
+
+def test_visitors_at_once_get_their_own_pictures(engine: SamplingEngine) -> None:
+    requests = [SampleRequest(lr=picture(seed=seed), num_samples=3, seed=seed) for seed in range(8)]
+    expected = [[result.picture for result in results(engine, request)] for request in requests]
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda request: [r.picture for r in results(engine, request)], requests))
+    for ours, theirs in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_exploded_sample_is_decoded_again_from_clipped_latents(
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = engine_module._decode_once
+    seen = []
+
+    def exploding(model: object, latents: list[torch.Tensor], *rest: object) -> tuple:
+        seen.append(max(latent.abs().max().item() for latent in latents))
+        raw, log_prob = original(model, latents, *rest)
+        return (raw * torch.nan if len(seen) == 1 else raw), log_prob
+
+    monkeypatch.setattr(engine_module, "_decode_once", exploding)
+    result = results(engine, SampleRequest(lr=picture(), num_samples=1, temperature=1.0))[0]
+    assert seen[0] > 1.5 >= seen[1]
+    assert result.flagged
+    assert "exploded" in result.flags[0]
+    monkeypatch.setattr(
+        engine_module, "_decode_once", lambda *_: (torch.full((1, 3, 36, 44), torch.inf), torch.zeros(1))
+    )
+    assert len(results(engine, SampleRequest(lr=picture(), num_samples=1))[0].flags) == 2
+
+
+BAD_REQUESTS = {
+    "grey": ({"lr": picture()[..., 0]}, "uint8"),
+    "floats": ({"lr": picture() / 255}, "float64"),
+    "empty": ({"lr": picture()[:0]}, "empty"),
+    "no samples": ({"num_samples": 0}, "num_samples"),
+    "temperature": ({"temperature": float("nan")}, "temperature"),
+    "seed": ({"seed": -1}, "seed"),
+    "model": ({"model": "nobody"}, "nobody"),
+    "rounds": ({"consistency_rounds": -1}, "consistency_rounds"),
+    "tile": ({"tile": 32}, "tile"),
+    "weights": ({"weights_sha256": "0" * 64}, "other weights"),
+    "truth": ({"ground_truth": picture()}, "ground truth"),
+    "precision": ({"precision": "int8"}, "precision"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REQUESTS)
+def test_bad_requests_get_a_named_error(engine: SamplingEngine, case: str) -> None:
+    changes, message = BAD_REQUESTS[case]
+    with pytest.raises(InputError, match=message):
+        list(engine.sample(SampleRequest(**({"lr": picture()} | changes))))
+
+
+def test_too_large_a_picture_is_refused_before_work_starts(
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "memory_limit", lambda _: 1000)
+    with pytest.raises(MemoryBudgetError, match="smaller region"):
+        list(engine.sample(SampleRequest(lr=picture())))
+
+
+def test_devices_and_checkpoints_that_are_not_there(folders: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cuda:77"):
+        SamplingEngine("cuda:77", "float32", folders)
+    with pytest.raises(CheckpointError):
+        SamplingEngine("cpu", "float32", [tmp_path])
+
+
+def test_precision_is_tried_out_and_said(folders: list[Path]) -> None:
+    info = SamplingEngine("cpu", None, folders).info()
+    assert info.precision in ("float32", "bfloat16")
+    assert "times as fast" in info.precision_reason
+    assert dataclasses.asdict(info.models[0])["scale_factor"] == 4
+
+
+def test_bf16_is_close_to_float32_on_the_shipped_checkpoint() -> None:
+    engine = SamplingEngine("cpu", "float32")
+    base = np.add.outer(np.sin(np.arange(24) / 3), np.cos(np.arange(24) / 5))[..., None]
+    lr = (128 + 50 * base + np.random.default_rng(0).normal(0, 8, (24, 24, 3))).clip(0, 255).astype(np.uint8)
+    exact, half = (
+        results(engine, SampleRequest(lr=lr, num_samples=1, precision=precision))[0].picture.astype(float)
+        for precision in ("float32", "bfloat16")
+    )
+    assert 10 * np.log10(255**2 / np.mean((exact - half) ** 2)) > 45
+
+
+def test_command_line_writes_pngs_that_can_be_made_again(folders: list[Path], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        save_png(tmp_path / "in" / f"p{seed}.png", picture(seed=seed))
+    arguments = ["--model", str(folders[0]), "--num-samples", "2", "--temperature", "0.3", "--seed", "5"]
+    assert main(["sample", str(tmp_path / "in"), str(tmp_path / "out"), *arguments]) == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["p0_sample0.png", "p0_sample1.png", "p1_sample0.png", "p1_sample1.png"]
+    recipe = Recipe.from_json(read_png_text(tmp_path / "out" / "p1_sample1.png")[RECIPE_KEY])
+    assert (recipe.seed, recipe.index, recipe.temperature) == (5, 1, 0.3)
+    engine = SamplingEngine("cpu", recipe.precision, folders)
+    again = results(engine, SampleRequest.from_recipe(recipe, picture(seed=1)))[0]
+    np.testing.assert_array_equal(again.picture, load_image(tmp_path / "out" / "p1_sample1.png"))
