@@ -1,8 +1,8 @@
 """What distinguishes one network of the family from another, as checked numbers; nothing here builds anything.
 
 The presets without "-compact" follow Jo, Yang and Kim (CVPRW 2021, Sections 3.2 and 4.5), and the released code where
-the two differ; each difference is named where it is set. The `-compact` presets are our own small relatives, made of the
-same parts.
+the two differ; each difference is named where it is set. The `-compact` presets are our own small relatives, made of
+the same parts.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def test_tiny_pictures_with_ground_truth(engine: SamplingEngine, size: tuple[int
     request = SampleRequest(lr=lr, ground_truth=truth, num_samples=2, temperature=0.2, pairwise_lpips=True)
     events = list(engine.sample(request))
     assert events[-1].final
-    assert [reference.kind for reference in engine.references(request)][0] == "bicubic"
+    assert next(iter(engine.references(request))).kind == "bicubic"
 
 
 def test_references_are_in_size_and_the_spoilt_encoder_is_left_out(engine: SamplingEngine) -> None:
@@ -188,10 +188,10 @@ def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeyp
 
     monkeypatch.setattr(engine_module, "_stopper", counting)
     events = engine.sample(SampleRequest(lr=picture(), num_samples=50), cancel)
+    next(event for event in events if isinstance(event, SampleResult))
+    cancel.set()
     with pytest.raises(Cancelled):
-        for event in events:
-            if isinstance(event, SampleResult):
-                cancel.set()
+        list(events)
     assert len(after) == 1
     # And the engine is free again.
     assert len(results(engine, SampleRequest(lr=picture(), num_samples=1))) == 1

@@ -1,0 +1,1 @@
+"""The page to explore super-resolutions with."""

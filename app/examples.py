@@ -1,0 +1,38 @@
+"""The example pictures that come with the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["EXAMPLES", "EXAMPLES_FOLDER", "Example", "find_example"]
+
+EXAMPLES_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture to try; kind: "hr" or "lr", as the switch on the page. Sources: assets/examples/NOTICE.md."""
+
+    name: str
+    kind: str = "hr"
+
+    @property
+    def path(self) -> Path:
+        """The PNG file."""
+        return EXAMPLES_FOLDER / f"{self.name}.png"
+
+
+EXAMPLES = (
+    Example("cat"),
+    Example("astronaut"),
+    Example("coffee"),
+    Example("rocket"),
+    Example("grass"),
+    Example("galaxies", "lr"),
+)
+
+
+def find_example(name: str) -> Example | None:
+    """The example of that name, if there is one."""
+    return next((example for example in EXAMPLES if example.name == name), None)

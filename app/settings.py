@@ -1,0 +1,118 @@
+"""What a visitor can set, checked; to and from a page's address and the browser's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from app.checks import read_bool, read_choice, read_float, read_int
+from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, Recipe
+
+__all__ = ["CONSISTENCY_ROUNDS", "MAX_SAMPLES", "MAX_SEED", "MAX_TEMPERATURE", "PRESETS", "Settings", "find_model"]
+
+MAX_SAMPLES = 16
+MAX_TEMPERATURE = 1.2
+MAX_SEED = 2**53 - 1
+"""The largest whole number that JavaScript keeps exactly."""
+CONSISTENCY_ROUNDS = 5
+
+PRESETS: dict[str, tuple[float | None, bool]] = {
+    "Faithful": (0.5, True),
+    "Balanced": (None, True),
+    "Wild": (1.1, False),
+}
+"""Name → temperature (None: the model's default) and consistency."""
+
+_MAX_TILE = 4096
+_MAX_INDEX = 2**32 - MAX_SAMPLES
+AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One visitor's settings. Ranges are those of the controls; precision and tile as in `SampleRequest`."""
+
+    model: str
+    temperature: float
+    seed: int = 0
+    num_samples: int = 8
+    consistency_rounds: int = CONSISTENCY_ROUNDS
+    first_index: int = 0
+    precision: Precision | None = None
+    tile: int | None = None
+    pairwise: bool = False
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], info: EngineInfo) -> Settings:
+        """Check values that come from a browser; those that are missing get their defaults.
+
+        Raises: InputError: if one of them is out of range, or of another kind.
+        """
+        model = find_model(info, values.get("model"))
+        temperature = values.get("temperature")
+        rounds = values.get("consistency", True)
+        if isinstance(rounds, bool) or rounds in ("true", "false"):
+            rounds = CONSISTENCY_ROUNDS if read_bool(rounds, "Consistency") else 0
+        precision = values.get("precision") or AUTO
+        tile = values.get("tile")
+        return cls(
+            model=model.key,
+            temperature=model.default_temperature
+            if temperature is None
+            else read_float(temperature, "The temperature", 0, MAX_TEMPERATURE),
+            seed=read_int(values.get("seed", 0), "The seed", 0, MAX_SEED),
+            num_samples=read_int(values.get("num_samples", 8), "The number of samples", 1, MAX_SAMPLES),
+            consistency_rounds=read_int(rounds, "The number of consistency rounds", 0, 100),
+            first_index=read_int(values.get("first_index", 0), "The number of the first sample", 0, _MAX_INDEX),
+            precision=None if precision == AUTO else read_choice(precision, "The precision", get_args(Precision)),  # type: ignore[arg-type]
+            tile=None if tile in (None, "", AUTO, -1) else read_int(tile, "The tile's side", 0, _MAX_TILE),
+            pairwise=read_bool(values.get("pairwise", False), "Compare all pairs"),
+        )
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, info: EngineInfo) -> Settings:
+        """Settings whose samples include the recipe's one.
+
+        Raises: InputError: if there is no such model here, or a value is beyond what the page offers.
+        """
+        model = find_model(info, recipe.model)
+        if None not in (recipe.weights_sha256, model.weights_sha256) and recipe.weights_sha256 != model.weights_sha256:
+            raise InputError(
+                f"This picture was drawn with other weights of {recipe.model} ({recipe.weights_sha256[:12]}…) than "
+                f"those loaded here ({model.weights_sha256[:12]}…): the same pixels cannot be drawn again."
+            )
+        first = max(0, recipe.index - MAX_SAMPLES + 1)
+        values = {
+            "model": recipe.model,
+            "temperature": recipe.temperature,
+            "seed": recipe.seed,
+            "num_samples": max(recipe.index - first + 1, 4 if first == 0 else 1),
+            "consistency": recipe.consistency_rounds,
+            "first_index": first,
+            "precision": recipe.precision,
+            "tile": recipe.tile,
+        }
+        return cls.read(values, info)
+
+    def to_values(self) -> dict[str, Any]:
+        """The inverse of `read`, for the browser's memory."""
+        values = asdict(self)
+        values["consistency"] = values.pop("consistency_rounds")
+        return {name: value for name, value in values.items() if value is not None}
+
+    def to_query(self, **more: str) -> str:
+        """For a page's address; `read` understands it. `more`: other names, e.g. of the example shown."""
+        values = {
+            name: str(value).lower() if isinstance(value, bool) else value for name, value in self.to_values().items()
+        }
+        defaults = {"first_index": 0, "pairwise": "false"}
+        shown = {name: value for name, value in values.items() if defaults.get(name) != value}
+        return urlencode(shown | more)
+
+
+def find_model(info: EngineInfo, key: Any) -> ModelInfo:
+    """The model of that key; None: the default one. Raises: InputError: if there is none."""
+    models = {model.key: model for model in info.models}
+    return models[read_choice(info.default_model if key is None else key, "The model", models)]

@@ -1,0 +1,5 @@
+"""The linked viewer: pictures side by side that are moved and enlarged as one."""
+
+from app.viewer.component import LinkedViewer, Overlay, Picture, Scene, parse_picture_id, parse_place
+
+__all__ = ["LinkedViewer", "Overlay", "Picture", "Scene", "parse_picture_id", "parse_place"]

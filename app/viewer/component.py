@@ -1,0 +1,325 @@
+"""The Python side of the linked viewer: what it is given, and the checks on what a browser sends back.
+
+A handler returns a `Scene` for the viewer; the browser loads the PNG files it names and keeps the visitor's view while
+`Scene.subject` stays the same. Files are handed over as paths and never re-encoded: what is seen is the PNG's pixels.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+from gradio.events import EventListener
+
+from srflow.contract import ImageError, InputError
+
+__all__ = ["LinkedViewer", "Overlay", "Picture", "Scene", "parse_picture_id", "parse_place"]
+
+VIEWER_KEYS = "afhlnoprwxz"
+"""Letters that the viewer uses itself; keep in step with `keyActions` in viewer.js."""
+
+_HERE = Path(__file__).parent
+_PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a scene.
+
+    id: unique in the scene; the same id is the same place in the grid from one scene to the next.
+    label: short text for people.
+    path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed.
+    kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
+        and, if wanted, the grid). A reference smaller than the frame is enlarged pixel by pixel.
+    badge: short mark beside the label, for example "flagged".
+    key: lower-case letter that shows a reference, or "".
+    """
+
+    id: str
+    label: str
+    path: str | Path | None = None
+    kind: Literal["sample", "reference"] = "sample"
+    badge: str = ""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.label:
+            raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
+        if self.kind not in ("sample", "reference"):
+            raise InputError(f"A picture is of kind 'sample' or 'reference', not {self.kind!r}.")
+        if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
+            raise InputError(
+                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A map over the pictures, with its legend.
+
+    path: PNG in colour, of any size; it is stretched over the frame.
+    title: for the switch and the legend, for example "Diversity".
+    minimum, maximum: values at the two ends of the scale, in `unit`.
+    colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
+    values_path: PNG in grey (8 bits), 0 for `minimum` and 255 for `maximum`, from which the viewer reads single values.
+    """
+
+    path: str | Path
+    title: str
+    minimum: float
+    maximum: float
+    colors: Sequence[str]
+    unit: str = ""
+    values_path: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.minimum <= self.maximum:
+            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not fall.")
+        if len(self.colors) < 2 or not all(_COLOR.fullmatch(color) for color in self.colors):
+            raise InputError(f"The overlay needs two or more colours as '#rrggbb'; got {list(self.colors)!r}.")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that the viewer shows.
+
+    width, height: the frame in SR pixels; pictures of other sizes are scaled to it.
+    pictures: in the order of grid, buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7.
+    overlay: map over all pictures, or None.
+    subject: names the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
+        chosen place are kept, and each old picture stays until the new one is loaded.
+    mode, selected, compare, place: settings to apply once, when they differ from the former scene's: the mode, the id
+        of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the crops in SR pixels. None: the
+        visitor's choice stays.
+    """
+
+    width: int
+    height: int
+    pictures: Sequence[Picture] = ()
+    overlay: Overlay | None = None
+    subject: str = ""
+    mode: Literal["grid", "single", "wipe"] | None = None
+    selected: str | None = None
+    compare: tuple[str, str] | None = None
+    place: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+        ids = [picture.id for picture in self.pictures]
+        if len(set(ids)) != len(ids):
+            raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
+        if self.mode not in (None, "grid", "single", "wipe"):
+            raise InputError(f"The viewer's mode is 'grid', 'single' or 'wipe', not {self.mode!r}.")
+        for chosen in (self.selected, *(self.compare or ())):
+            if chosen is not None and chosen not in ids:
+                raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
+        if self.place is not None:
+            parse_place({"x": self.place[0], "y": self.place[1]}, self.width, self.height)
+
+
+class _PictureData(GradioModel):
+    id: str
+    label: str
+    kind: str
+    badge: str
+    key: str
+    image: FileData | None
+
+
+class _OverlayData(GradioModel):
+    image: FileData
+    values: FileData | None
+    title: str
+    minimum: float
+    maximum: float
+    unit: str
+    colors: list[str]
+
+
+class _SceneData(GradioModel):
+    """What travels to the browser; Gradio copies the files to its cache and fills in their addresses."""
+
+    width: int
+    height: int
+    subject: str
+    pictures: list[_PictureData]
+    overlay: _OverlayData | None
+    mode: str | None
+    selected: str | None
+    compare: list[str] | None
+    place: list[int] | None
+
+
+class LinkedViewer(gr.HTML):
+    """Shows a `Scene`: samples side by side with one shared zoom and position, flipping, a wipe, a loupe and crops.
+
+    For output only: as an input of an event it gives None, because the page itself knows best what it sent.
+    Wire events to it with `show_progress="hidden"`, or Gradio dims the pictures while the handler runs.
+
+    Events (data by `gr.EventData`, to be read with the functions named):
+        place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
+            `parse_picture_id(event._data, ids)` the picture that was clicked.
+        pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
+    """
+
+    data_model = _SceneData
+    EVENTS = [  # noqa: RUF012 (Gradio's metaclass reads a list)
+        EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
+        EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
+    ]
+
+    def __init__(
+        self,
+        value: Scene | None = None,
+        *,
+        label: str | None = "Linked viewer",
+        visible: bool | Literal["hidden"] = True,
+        elem_id: str | None = None,
+        elem_classes: list[str] | str | None = None,
+        render: bool = True,
+    ) -> None:
+        super().__init__(
+            value,
+            label=label,
+            html_template="<div></div>",  # never changes: viewer.js builds what is inside, and keeps it
+            css_template=(_HERE / "viewer.css").read_text(encoding="utf-8"),
+            js_on_load=(_HERE / "viewer.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+            visible=visible,
+            elem_id=elem_id,
+            elem_classes=elem_classes,
+            render=render,
+        )
+
+    def preprocess(self, payload: Any) -> None:  # noqa: ARG002
+        """Give nothing: what a browser says about pictures and files is not to be trusted."""
+        return None
+
+    def postprocess(self, value: Scene | None) -> _SceneData | None:
+        """Turn a scene into what travels to the browser.
+
+        Raises:
+            ImageError: if a file is missing or not a PNG.
+        """
+        if value is None:
+            return None
+        return _SceneData(
+            width=value.width,
+            height=value.height,
+            subject=value.subject,
+            pictures=[_picture_data(picture) for picture in value.pictures],
+            overlay=None if value.overlay is None else _overlay_data(value.overlay),
+            mode=value.mode,
+            selected=value.selected,
+            compare=None if value.compare is None else list(value.compare),
+            place=None if value.place is None else list(value.place),
+        )
+
+    def example_payload(self) -> None:
+        """Nothing goes in."""
+        return None
+
+    def example_value(self) -> None:
+        """No scene without files."""
+        return None
+
+    def api_info(self) -> dict[str, Any]:
+        """Schema of the scene as it travels."""
+        return self.data_model.model_json_schema()
+
+
+def parse_place(value: Any, width: int, height: int) -> tuple[int, int]:
+    """Read the place of a "place" event, trusting nothing.
+
+    Args:
+        value: what the browser sent, meant to be {"x": int, "y": int, …}.
+        width: of the frame, in SR pixels.
+        height: of the frame, in SR pixels.
+
+    Returns:
+        (x, y) in SR pixels, 0 <= x < width and 0 <= y < height.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    if not isinstance(value, dict):
+        raise InputError(f"A place is an object with x and y; got {type(value).__name__}.")
+    place = []
+    for name, size in (("x", width), ("y", height)):
+        number = value.get(name)
+        if type(number) is not int:  # bool is an int to isinstance
+            raise InputError(f"The place's {name} is a whole number; got {_brief(number)}.")
+        if not 0 <= number < size:
+            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {_brief(number)}.")
+        place.append(number)
+    return place[0], place[1]
+
+
+def parse_picture_id(value: Any, ids: Collection[str]) -> str:
+    """Read which picture a "place" or "pick" event means, trusting nothing.
+
+    Args:
+        value: what the browser sent, meant to be {"id": str, …}.
+        ids: the ids of the visitor's scene.
+
+    Returns:
+        One of `ids`.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    chosen = value.get("id") if isinstance(value, dict) else None
+    if not isinstance(chosen, str) or chosen not in ids:
+        raise InputError(f"The picture is none of the scene's; got {_brief(chosen)}.")
+    return chosen
+
+
+def _brief(value: Any) -> str:
+    """Quote a foreign value in an error, whatever its size: Python refuses to print integers of thousands of digits."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number far too large"
+    return repr(value)[:40]
+
+
+def _picture_data(picture: Picture) -> _PictureData:
+    return _PictureData(
+        id=picture.id,
+        label=picture.label,
+        kind=picture.kind,
+        badge=picture.badge,
+        key=picture.key,
+        image=None if picture.path is None else _png_file(picture.path),
+    )
+
+
+def _overlay_data(overlay: Overlay) -> _OverlayData:
+    return _OverlayData(
+        image=_png_file(overlay.path),
+        values=None if overlay.values_path is None else _png_file(overlay.values_path),
+        title=overlay.title,
+        minimum=float(overlay.minimum),
+        maximum=float(overlay.maximum),
+        unit=overlay.unit,
+        colors=list(overlay.colors),
+    )
+
+
+def _png_file(path: str | Path) -> FileData:
+    """Refuse lossy formats where they would enter unseen: by the file's first bytes, not by its name."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_PNG_HEADER.size)
+    except OSError as error:
+        raise ImageError(f"The viewer cannot read the picture {str(path)!r}: {error.strerror}.") from error
+    signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
+    if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
+        raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")
+    return FileData(path=str(path), mime_type="image/png")

@@ -1,0 +1,293 @@
+"""Arrays and numbers → what a component shows: coloured maps, figures, tables as HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import sequential
+
+from app.state import Run
+from srflow.contract import TruthScores
+
+__all__ = [
+    "COLORS",
+    "atlas_html",
+    "atlas_positions",
+    "colorize",
+    "empty_figure",
+    "grey",
+    "heat_map",
+    "histogram",
+    "matrix_figure",
+    "numbers_html",
+    "scale_top",
+    "status_html",
+    "sweep_figure",
+]
+
+COLORS: tuple[str, ...] = tuple(sequential.Inferno)
+"""From none to much; rises in lightness all the way, so that it is read without colour vision, too."""
+
+_MAX_FIGURE_SIDE = 256
+_INK = "#808691"  # legible on white and on black
+_LAYOUT = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": _INK, "size": 12, "family": "system-ui, sans-serif"},
+    "margin": {"l": 48, "r": 16, "t": 28, "b": 40},
+    "hoverlabel": {"font": {"family": "system-ui, sans-serif"}},
+    "legend": {"orientation": "h", "y": 1.12, "x": 0},
+}
+_GRID = {"gridcolor": "rgba(128,134,145,0.25)", "zerolinecolor": "rgba(128,134,145,0.4)"}
+_ACCENTS = ("#3b82f6", "#e69f00", "#009e73", "#cc79a7")  # told apart without colour vision
+
+
+def scale_top(values: np.ndarray) -> float:
+    """The upper end of a map's scale: nearly all values lie below it, and it is a round number."""
+    top = max(float(np.percentile(values, 99.5)), 1.0)
+    step = 10 ** math.floor(math.log10(top)) / 2
+    return math.ceil(top / step) * step
+
+
+def colorize(values: np.ndarray, top: float) -> np.ndarray:
+    """(H, W), 0 to `top` → uint8 (H, W, 3) in `COLORS`."""
+    stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in COLORS], np.float32)
+    positions = np.linspace(0, 255, len(stops))
+    table = np.stack([np.interp(np.arange(256), positions, stops[:, channel]) for channel in range(3)], axis=1)
+    return np.rint(table).astype(np.uint8)[grey(values, top)]
+
+
+def grey(values: np.ndarray, top: float) -> np.ndarray:
+    """(H, W), 0 to `top` → uint8 (H, W), 0 to 255."""
+    return np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+
+
+def status_html(text: str, fraction: float | None = None, kind: str = "") -> str:
+    """One line of news with a bar; `fraction` None: no bar. kind: "", "error", "done"."""
+    bar = (
+        ""
+        if fraction is None
+        else f'<div class="bar"><span style="width:{100 * min(max(fraction, 0), 1):.0f}%"></span></div>'
+    )
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="status {kind}" role="{role}"><span>{html.escape(text)}</span>{bar}</div>'
+
+
+def empty_figure(text: str) -> go.Figure:
+    """A place held for a figure to come."""
+    figure = go.Figure(layout=_LAYOUT)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(text=text, showarrow=False, font={"color": _INK, "size": 13})
+    return figure
+
+
+def _scale(colors: Sequence[str]) -> list[list[float | str]]:
+    return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
+
+
+def heat_map(values: np.ndarray, top: float) -> go.Figure:
+    """The diversity map, thinned out by averaging if large; hovering gives place (in SR pixels) and value."""
+    height, width = values.shape
+    step = max(1, math.ceil(max(height, width) / _MAX_FIGURE_SIDE))
+    rows, columns = height // step, width // step
+    blocks = values[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.round(blocks, 2).astype(np.float32),
+            x0=(step - 1) / 2,
+            dx=step,
+            y0=(step - 1) / 2,
+            dy=step,
+            zmin=0,
+            zmax=top,
+            colorscale=_scale(COLORS),
+            hovertemplate="x %{x:.0f}, y %{y:.0f}: σ = %{z:.2f}<extra></extra>",
+            colorbar={"title": {"text": "σ, 8-bit units", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        ),
+        layout=_LAYOUT,
+    )
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8}, uirevision="map")
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    return figure
+
+
+def histogram(values: np.ndarray) -> go.Figure:
+    """How many pixels differ how much."""
+    counts, edges = np.histogram(values, bins=60, range=(0, scale_top(values)))
+    figure = go.Figure(
+        go.Bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=100 * counts / values.size,
+            width=np.diff(edges),
+            marker={"color": _ACCENTS[0], "line": {"width": 0}},
+            hovertemplate="σ %{x:.1f}: %{y:.1f} % of pixels<extra></extra>",
+        ),
+        layout=_LAYOUT,
+    )
+    figure.update_xaxes(title="σ, 8-bit units", **_GRID)
+    figure.update_yaxes(title="% of pixels", **_GRID)
+    return figure
+
+
+def matrix_figure(pairs: Sequence[Sequence[float]], names: Sequence[str]) -> go.Figure:
+    """LPIPS of every two samples."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.float32(pairs),
+            x=names,
+            y=names,
+            zmin=0,
+            colorscale=_scale(sequential.Cividis),
+            hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
+            colorbar={"title": {"text": "LPIPS", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        ),
+        layout=_LAYOUT,
+    )
+    figure.update_xaxes(type="category", constrain="domain", showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
+    return figure
+
+
+def sweep_figure(points: Sequence[dict[str, float | None]]) -> go.Figure:
+    """Numbers over temperature, one small panel each; those that are None throughout are left out."""
+    titles = {"diversity": "Diversity (σ)", "lr_psnr": "LR-PSNR (dB)", "lpips": "LPIPS", "psnr": "PSNR (dB)"}
+    shown = [name for name in titles if any(point.get(name) is not None for point in points)]
+    figure = go.Figure(layout=_LAYOUT)
+    gap = 0.08
+    width = (1 - gap * (len(shown) - 1)) / max(len(shown), 1)
+    for number, name in enumerate(shown):
+        suffix = "" if number == 0 else str(number + 1)
+        figure.add_scatter(
+            x=[point["temperature"] for point in points],
+            y=[point.get(name) for point in points],
+            xaxis=f"x{suffix}",
+            yaxis=f"y{suffix}",
+            mode="lines+markers",
+            line={"color": _ACCENTS[number], "width": 2},
+            hovertemplate=f"τ %{{x:.2f}}: %{{y:.3g}}<extra>{titles[name]}</extra>",
+        )
+        left = number * (width + gap)
+        figure.update_layout(
+            {
+                f"xaxis{suffix}": {"domain": [left, left + width], "anchor": f"y{suffix}", "title": "τ"} | _GRID,
+                f"yaxis{suffix}": {"anchor": f"x{suffix}"} | _GRID,
+            }
+        )
+        figure.add_annotation(
+            text=titles[name],
+            x=left,
+            y=1.08,
+            xref="paper",
+            yref="paper",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+        )
+    figure.update_layout(showlegend=False, margin={"l": 48, "r": 16, "t": 44, "b": 40})
+    return figure
+
+
+def atlas_positions(features: Sequence[np.ndarray], pairs: np.ndarray | None = None) -> list[tuple[float, float]]:
+    """Places in a plane whose distances are near those of the samples: classical scaling, by LPIPS if there is any.
+
+    features: small versions of the samples. Returns positions in -1 to 1.
+    """
+    if pairs is None:
+        flat = np.stack([feature.ravel() for feature in features]).astype(np.float64)
+        squares = ((flat[:, None] - flat[None]) ** 2).mean(-1)
+    else:
+        squares = np.asarray(pairs, np.float64) ** 2
+    centred = np.eye(len(squares)) - 1 / len(squares)
+    values, vectors = np.linalg.eigh(-centred @ squares @ centred / 2)
+    axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0))
+    if axes.shape[1] < 2:
+        axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
+    largest = float(np.abs(axes).max())
+    scaled = axes / largest if largest > 0 else axes
+    return [(float(x), float(y)) for x, y in scaled]
+
+
+def atlas_html(run: Run, positions: Sequence[tuple[float, float]]) -> str:
+    """The samples as numbered dots; a click shows that sample in the viewer (see page.js)."""
+    dots = []
+    for sample, (x, y) in zip(run.samples, positions, strict=True):
+        mark = " medoid" if sample.recipe.index == run.medoid else ""
+        label = html.escape(f"Show {sample.label}" + (", the most central one" if mark else ""))
+        dots.append(
+            f'<g class="dot{mark}" role="button" tabindex="0" data-show-sample="{sample.id}" aria-label="{label}" '
+            f'transform="translate({180 + 155 * x:.1f} {130 + 105 * y:.1f})"><circle r="13"/>'
+            f"<text>{sample.recipe.index + 1}</text><title>{label}</title></g>"
+        )
+    return (
+        f'<svg class="atlas" viewBox="0 0 360 260" role="group" aria-label="Atlas of the samples">{"".join(dots)}</svg>'
+    )
+
+
+def numbers_html(run: Run | None) -> str:
+    """The table of all samples, and the set's numbers below it."""
+    if run is None or not run.samples:
+        return '<p class="quiet">A row for each sample will appear here.</p>'
+    has_truth = any(sample.truth for sample in run.samples)
+    heads = [
+        ("Sample", "Click to show it alone"),
+        ("LR-PSNR", "dB; how well the sample, scaled down, gives the input: 45 or more is as good as equal"),
+        ("bits/dim", "how improbable the model finds it, before the consistency step; smaller is more probable"),
+        ("to mean", "root of the mean squared distance to the mean of all, 8-bit units"),
+    ]
+    if has_truth:
+        heads += [
+            ("LPIPS", "perceived difference from the ground truth; smaller is closer"),
+            ("PSNR", "dB, to the ground truth"),
+        ]
+    heads.append(("", "Remarks"))
+    distances = dict(zip(run.summary_indices, run.distances_to_mean or (), strict=False))
+    rows = []
+    for sample in run.samples:
+        index = sample.recipe.index
+        cells = [
+            f'<button type="button" data-show-sample="{sample.id}">{index + 1}</button>',
+            f"{sample.lr_psnr:.1f}",
+            f"{sample.bits_per_dimension:.2f}",
+            f"{distances[index]:.1f}" if index in distances else "–",
+        ]
+        if has_truth:
+            cells += _truth_cells(sample.truth)
+        marks = [html.escape(flag) for flag in sample.flags]
+        marks += ["nearest to the mean"] if index == run.nearest_to_mean else []
+        marks += ["most central by LPIPS"] if index == run.medoid else []
+        cells.append(f'<span class="{"flag" if sample.flags else "quiet"}">{"; ".join(marks)}</span>')
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(f'<th scope="col" title="{html.escape(title)}">{name}</th>' for name, title in heads)
+    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table class="numbers">{table}</table></div>{_set_html(run)}'
+
+
+def _truth_cells(truth: TruthScores | None) -> list[str]:
+    if truth is None:
+        return ["–", "–"]
+    return ["–" if truth.lpips is None else f"{truth.lpips:.3f}", f"{truth.psnr:.2f}"]
+
+
+def _set_html(run: Run) -> str:
+    facts: list[tuple[str, str]] = []
+    if run.diversity is not None:
+        facts.append(("Diversity (mean σ)", f"{run.diversity:.2f}"))
+    if run.mean_pairwise_lpips is not None:
+        facts.append(("Mean LPIPS of two samples", f"{run.mean_pairwise_lpips:.3f}"))
+    scores = run.challenge
+    if scores is not None:
+        named = (
+            ("PSNR of the set", scores.psnr, "{:.2f} dB"),
+            ("LPIPS, mean", scores.lpips, "{:.3f}"),
+            ("LPIPS, best sample", scores.lpips_global, "{:.3f}"),
+            ("NTIRE diversity", scores.diversity, "{:.1f} %"),
+        )
+        facts += [(name, pattern.format(value)) for name, value, pattern in named if value is not None]
+    items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{items}</dl>'

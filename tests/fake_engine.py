@@ -1,0 +1,224 @@
+"""An engine in a few lines of numpy: the contract of the real one, without torch, weights or waiting.
+
+Samples are the picture enlarged pixel by pixel plus noise of the size of the temperature, from seed and index, so that
+they differ as real ones do, and are the same again for the same recipe.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from srflow.contract import (
+    Cancelled,
+    EngineInfo,
+    Estimate,
+    ImageError,
+    ImageTooLargeError,
+    InputError,
+    ModelInfo,
+    Notice,
+    Progress,
+    Recipe,
+    Reference,
+    SampleEvent,
+    SampleRequest,
+    SampleResult,
+    SetSummary,
+    TruthScores,
+    picture_sha256,
+)
+
+LUMA = np.float32([0.299, 0.587, 0.114])
+
+
+class FakeEngine:
+    """`srflow.contract.Engine`. delay: seconds that each sample takes, in steps of which each can be cancelled."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.error: Exception | None = None
+        self.requests: list[SampleRequest] = []
+        self.num_cancelled = 0
+
+    def info(self) -> EngineInfo:
+        models = tuple(
+            ModelInfo(
+                key=f"fake-x{scale}",
+                label=f"Fake ×{scale}",
+                scale_factor=scale,
+                default_temperature=0.9,
+                weights_sha256=f"{scale}" * 64,
+                license="none",
+                provenance="made up",
+            )
+            for scale in (4, 8)
+        )
+        return EngineInfo(
+            device="numpy",
+            precision="float32",
+            precision_reason="there is no other",
+            memory_limit=10**9,
+            models=models,
+            default_model="fake-x4",
+            version="0",
+        )
+
+    def model(self, request: SampleRequest) -> ModelInfo:
+        key = request.model or "fake-x4"
+        for model in self.info().models:
+            if model.key == key:
+                return model
+        raise InputError(f"There is no model {key!r}.")
+
+    def estimate(self, request: SampleRequest) -> Estimate:
+        height, width = (side * self.model(request).scale_factor for side in request.lr.shape[:2])
+        return Estimate(
+            seconds=self.delay * request.num_samples,
+            seconds_to_first=self.delay,
+            num_bytes=3 * height * width * 4,
+            precision="float32",
+            tile=0,
+            num_tiles=1,
+            height=height,
+            width=width,
+            cached=False,
+        )
+
+    def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
+        self.requests.append(request)
+        model = self.model(request)
+        temperature = model.default_temperature if request.temperature is None else request.temperature
+        yield self.estimate(request)
+        yield Progress(stage="conditioning", fraction=0.0, text="Reading the picture")
+        yield Notice(text="This is the test's engine.")
+        base = np.kron(request.lr.astype(np.float32), np.ones((model.scale_factor, model.scale_factor, 1), np.float32))
+        pictures: list[np.ndarray] = []
+        indices: list[int] = []
+        for index in range(request.first_index, request.first_index + request.num_samples):
+            for _ in range(10 if self.delay else 0):
+                self._check(cancel)
+                yield Progress(stage="sampling", fraction=len(pictures) / request.num_samples, text="Drawing")
+                time.sleep(self.delay / 10)
+            self._check(cancel)
+            if self.error:
+                raise self.error
+            noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
+            ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
+            picture = np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
+            pictures.append(picture)
+            indices.append(index)
+            yield SampleResult(
+                index=index,
+                picture=picture,
+                lr_psnr=50.0 + index,
+                bits_per_dimension=-3.0 - index / 10,
+                clipped=0.01,
+                flags=("decoded again from clipped latents",) if index == 2 else (),
+                recipe=Recipe(
+                    model=model.key,
+                    weights_sha256=model.weights_sha256,
+                    scale_factor=model.scale_factor,
+                    seed=request.seed,
+                    index=index,
+                    temperature=temperature,
+                    consistency_rounds=request.consistency_rounds,
+                    precision=request.precision or "float32",
+                    tile=request.tile or 0,
+                    lr_height=request.lr.shape[0],
+                    lr_width=request.lr.shape[1],
+                    lr_sha256=picture_sha256(request.lr),
+                    version="0",
+                ),
+                seconds=self.delay,
+                truth=self._scores(picture, request.ground_truth),
+            )
+            if request.summaries:
+                yield self._summary(pictures, indices, request, final=False)
+        if request.summaries:
+            yield self._summary(pictures, indices, request, final=True)
+
+    def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
+        scale = self.model(request).scale_factor
+        for kind, shift in (("bicubic", 0), ("encoder", 10), ("zero_temperature", 20)):
+            self._check(cancel)
+            picture = np.kron(request.lr, np.ones((scale, scale, 1), np.uint8)) // 2 + np.uint8(shift)
+            yield Reference(kind=kind, picture=picture, lr_psnr=40.0, truth=self._scores(picture, request.ground_truth))
+
+    def open_picture(self, source: str | Path | bytes, max_pixels: int | None = None) -> np.ndarray:
+        try:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                if max_pixels is not None and image.width * image.height > max_pixels:
+                    raise ImageTooLargeError(f"The picture has {image.width}×{image.height} pixels; too large.")
+                return np.array(image.convert("RGB"))
+        except OSError as error:
+            raise ImageError("This is not a picture that can be read.") from error
+
+    def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        scale = 8 if model == "fake-x8" else 4
+        height, width = (side // scale for side in hr.shape[:2])
+        truth = hr[: height * scale, : width * scale]
+        return truth[::scale, ::scale].copy(), truth
+
+    def save_png(self, path: str | Path, picture: np.ndarray, text: dict[str, str] | None = None) -> None:
+        info = PngImagePlugin.PngInfo()
+        for key, value in (text or {}).items():
+            info.add_text(key, value)
+        Image.fromarray(picture).save(path, format="PNG", pnginfo=info, compress_level=1)
+
+    def read_png_text(self, source: str | Path | bytes) -> dict[str, str]:
+        try:
+            with Image.open(source) as image:
+                image.load()
+                return {key: value for key, value in image.info.items() if isinstance(value, str)}
+        except OSError as error:
+            raise ImageError("This is not a PNG.") from error
+
+    def _check(self, cancel: threading.Event | None) -> None:
+        if cancel is not None and cancel.is_set():
+            self.num_cancelled += 1
+            raise Cancelled("Stopped.")
+
+    def _scores(self, picture: np.ndarray, truth: np.ndarray | None) -> TruthScores | None:
+        if truth is None:
+            return None
+        error = float(np.mean((picture.astype(np.float32) - truth) ** 2)) + 1e-3
+        return TruthScores(psnr=10 * float(np.log10(255**2 / error)), ssim=0.9, lpips=error / 1e4)
+
+    def _summary(
+        self, pictures: list[np.ndarray], indices: list[int], request: SampleRequest, final: bool
+    ) -> SetSummary:
+        stack = np.stack(pictures).astype(np.float32)
+        luma = stack @ LUMA
+        mean = stack.mean(0)
+        more = {}
+        if final:
+            distances = np.sqrt(((stack - mean) ** 2).mean((1, 2, 3)))
+            more = {
+                "distances_to_mean": tuple(map(float, distances)),
+                "nearest_to_mean": indices[int(distances.argmin())],
+            }
+            if request.pairwise_lpips:
+                flat = stack.reshape(len(stack), -1)
+                pairs = np.abs(flat[:, None] - flat[None]).mean(-1) / 255
+                more |= {
+                    "pairwise_lpips": pairs.astype(np.float32),
+                    "mean_pairwise_lpips": float(pairs.mean()),
+                    "medoid": indices[int(pairs.sum(1).argmin())],
+                }
+        return SetSummary(
+            final=final,
+            indices=tuple(indices),
+            mean=np.rint(mean).astype(np.uint8),
+            std_rgb=stack.std(0),
+            std_luma=luma.std(0),
+            diversity=float(luma.std(0).mean()),
+            split_half_change=0.5 / len(pictures) if len(pictures) >= 4 else None,
+            **more,
+        )

@@ -1,0 +1,321 @@
+"""The real page in headless Chromium, with the fake engine, and its endpoints through `gradio_client`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from app.examples import EXAMPLES
+from app.layout import build_app, launch_options
+from srflow.contract import RECIPE_KEY, Recipe
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+TIMEOUT = 30_000
+
+
+@pytest.fixture(scope="module")
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture(scope="module")
+def url(engine, tmp_path_factory) -> Iterator[str]:
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    app = build_app(engine)
+    _, address, _ = app.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    yield address.rstrip("/")
+    app.close()
+    del os.environ["GRADIO_TEMP_DIR"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = (os.environ.get("SRFLOW_BROWSER"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as playwright:
+        found = next((path for name in names if name and (path := shutil.which(name))), None)
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One visitor's tab."""
+
+    def __init__(self, browser: Browser, url: str, query: str = "", **options) -> None:
+        self.problems: list[str] = []
+        self.page: Page = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options)).new_page()
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", self._check_request)
+        self.page.goto(f"{url}/{query}")
+        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|Settings taken"), timeout=TIMEOUT)
+
+    def _check_request(self, request) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.problems.append(f"asked for {request.url}")
+
+    def sample(self, button: str = "#sample") -> None:
+        self.page.click(button)
+        self.wait_done()
+
+    def wait_done(self) -> None:
+        """Until the run that is under way (or about to start) has ended and all is drawn."""
+        self.page.wait_for_timeout(400)
+        self.page.locator("#status .done").wait_for()
+        self.page.wait_for_function(
+            "() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;"
+            " return viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready'); }"
+        )
+
+    def viewer(self, expression: str):
+        script = "document.querySelector('#viewer .lv').parentElement.linkedViewer"
+        return self.page.evaluate(f"() => {{ const viewer = {script}; return {expression}; }}")
+
+    def canvas(self, index: int = 0):
+        return self.page.locator("#viewer .lv-canvas").nth(index)
+
+    def pixels(self, canvas: str = "viewer.panes[0].canvas") -> str:
+        return self.viewer(f"({canvas}).toDataURL('image/png')")
+
+    def upload(self, path: Path | str) -> None:
+        self.page.locator("#picture input[type=file]").set_input_files(str(path))
+
+    def set_number(self, selector: str, value: object) -> None:
+        field = self.page.locator(f"{selector} input[type=number]")
+        field.fill(str(value))
+        field.press("Tab")
+
+    def close(self) -> None:
+        assert not self.problems
+        self.page.context.close()
+
+
+@pytest.fixture
+def visit(browser, url) -> Iterator[Visit]:
+    visit = Visit(browser, url)
+    yield visit
+    visit.close()
+
+
+def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
+    hr = np.array(Image.open(EXAMPLES[1].path))[:160, :200]
+    Image.fromarray(hr).save(tmp_path / "mine.png")
+    visit.page.locator("#kind").get_by_label("High-resolution").check()
+    visit.upload(tmp_path / "mine.png")
+    expect(visit.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
+    visit.set_number("#num-samples", 3)
+    visit.sample()
+    assert visit.viewer("viewer.samples().length") == 3
+    assert visit.viewer("viewer.references().map(p => p.id)") == [
+        *("input", "bicubic", "encoder", "zero_temperature", "mean", "truth"),
+    ]
+    expect(visit.page.locator("#numbers tbody tr")).to_have_count(3)
+
+    # zoom in one: all zoom, and stay so while other pictures come in
+    box = visit.canvas(1).bounding_box()
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.page.mouse.wheel(0, -600)
+    visit.page.wait_for_timeout(200)
+    view = visit.viewer("({...viewer.view})")
+    assert view["fitted"] is False
+    before = visit.pixels()
+    assert before != visit.pixels("viewer.panes[1].canvas")
+
+    # flip by key, at the same place
+    visit.page.keyboard.press("2")
+    assert visit.viewer("viewer.current") == "s1"
+    visit.page.keyboard.press("a")
+
+    # click a place: crops of all
+    empty = visit.pixels("[...viewer.crops.values()][0].canvas")
+    visit.page.mouse.click(box["x"] + 40, box["y"] + 40)
+    visit.page.wait_for_timeout(600)
+    crop = visit.pixels("[...viewer.crops.values()][0].canvas")
+    assert crop != empty
+
+    # another temperature: other pictures, same view
+    visit.set_number("#temperature", 0.3)
+    expect(visit.page).to_have_url(re.compile("temperature=0.3"), timeout=TIMEOUT)
+    visit.wait_done()
+    assert visit.pixels() != before
+    assert visit.pixels("[...viewer.crops.values()][0].canvas") != crop
+    assert visit.viewer("({...viewer.view})") == view
+
+    # download; dropped on another visitor's page, it restores the settings and gives the same pixels
+    visit.viewer("viewer.show('s1')")
+    expect(visit.page.locator("#download-choice input")).to_have_value("Sample 2")
+    with visit.page.expect_download() as download:
+        visit.page.click("#download-png")
+    path = tmp_path / "sample.png"
+    download.value.save_as(path)
+    with Image.open(path) as image:
+        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        pixels = np.array(image)
+    assert (recipe.temperature, recipe.index) == (0.3, 1)
+
+    with visit.page.expect_download() as download:
+        visit.page.click("#download-zip")
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert np.array_equal(np.array(Image.open(io.BytesIO(archive.read("samples/sample-02.png")))), pixels)
+        assert json.loads(archive.read("run.json"))["settings"]["temperature"] == 0.3
+
+    other = Visit(browser, url)
+    other.upload(path)
+    expect(other.page.locator("#status")).to_contain_text("sample 2 of seed 0")
+    expect(other.page.locator("#temperature input[type=number]")).to_have_value("0.3")
+    expect(other.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
+    other.sample()
+    address = other.viewer("viewer.pictures.get('s1').loadedUrl")
+    served = np.array(Image.open(io.BytesIO(other.page.request.get(address).body())))
+    assert np.array_equal(served, pixels)
+    other.close()
+
+
+def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
+    (tmp_path / "fake.png").write_text("no picture at all")
+    visit.upload(tmp_path / "fake.png")
+    expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
+    visit.sample()  # the old picture is still there
+
+
+def test_examples_the_map_and_the_sweep(visit):
+    visit.page.locator("#examples button").nth(2).click()
+    expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
+    visit.set_number("#num-samples", 4)
+    visit.sample()
+    expect(visit.page).to_have_url(re.compile("example=coffee"), timeout=TIMEOUT)
+    visit.page.get_by_role("tab", name="Diversity map").click()
+    expect(visit.page.locator("#heat-map .js-plotly-plot")).to_be_visible()
+    expect(visit.page.locator("#readout")).to_contain_text("Mean σ")
+    luma = visit.viewer("viewer.overlay.url")
+    fill = visit.page.evaluate("() => document.querySelector('#heat-map .cbfill').style.fill")
+    assert fill.split('"')[1].split("#")[0] in ("", visit.page.url.split("#")[0]), "or the scale has no colours"
+    visit.page.locator("#measure").get_by_label("RGB").check()
+    visit.page.wait_for_function(
+        f"() => document.querySelector('#viewer .lv').parentElement.linkedViewer.overlay.url !== '{luma}'"
+    )
+    visit.page.get_by_role("tab", name="Numbers").click()
+    visit.page.locator("#atlas [data-show-sample=s2]").click()
+    assert visit.viewer("[viewer.mode, viewer.current]") == ["single", "s2"]
+    visit.page.get_by_role("tab", name="Temperature sweep").click()
+    visit.page.click("#sweep")
+    expect(visit.page.locator("#status")).to_contain_text("The sweep is done", timeout=TIMEOUT)
+    expect(visit.page.locator("#sweep-viewer .lv-canvas")).to_have_count(8)
+
+
+def test_stop_stops(visit, engine):
+    engine.delay = 0.5
+    try:
+        visit.page.click("#sample")
+        expect(visit.page.locator("#status")).to_contain_text(re.compile("1 sample of|Drawing"))
+        visit.page.wait_for_timeout(700)
+        visit.page.click("#stop")
+        expect(visit.page.locator("#status")).to_contain_text("Stopped", timeout=5000)
+    finally:
+        engine.delay = 0.0
+    assert 0 < visit.viewer("viewer.samples().length") < 8
+    visit.sample()
+
+
+def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
+    visit.set_number("#num-samples", 2)
+    visit.set_number("#temperature", 0.6)
+    visit.sample()
+    page = visit.page
+    page.goto("about:blank")
+    page.goto(url)
+    expect(page.locator("#status")).to_contain_text("Ready", timeout=TIMEOUT)
+    expect(page.locator("#temperature input[type=number]")).to_have_value("0.6")
+    page.goto("about:blank")
+    page.goto(f"{url}/#seed=11&temperature=0.2&num_samples=1&example=rocket")
+    expect(page.locator("#status")).to_contain_text("Settings taken from the address", timeout=TIMEOUT)
+    expect(page.locator("#seed input")).to_have_value("11")
+
+
+def test_nothing_is_wider_than_a_phone(browser, url):
+    for theme in ("light", "dark"):
+        visit = Visit(browser, url, f"?__theme={theme}", viewport={"width": 390, "height": 844})
+        visit.sample()
+        overflow = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow <= 0
+        visit.close()
+
+
+def test_visitors_get_their_own_pictures(browser, url):
+    visits = [Visit(browser, url) for _ in range(3)]
+    for number, visit in enumerate(visits):
+        visit.page.locator("#examples button").nth(number + 1).click()
+        expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
+    for visit in visits:
+        visit.page.click("#sample")
+    for number, visit in enumerate(visits):
+        visit.wait_done()
+        expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"), timeout=TIMEOUT)
+        address = visit.viewer("viewer.pictures.get('truth').loadedUrl")
+        served = np.array(Image.open(io.BytesIO(visit.page.request.get(address).body())))
+        expected = np.array(Image.open(EXAMPLES[number + 1].path).convert("RGB"))
+        assert np.array_equal(served, expected[: served.shape[0], : served.shape[1]])
+    for visit in visits:
+        visit.close()
+
+
+# ---------------------------------------------------------------- endpoints
+
+
+@pytest.fixture(scope="module")
+def client(url, tmp_path_factory) -> Client:
+    return Client(url, verbose=False, download_files=str(tmp_path_factory.mktemp("client")))
+
+
+def test_the_sample_endpoint_gives_files_and_numbers(client):
+    image = handle_file(str(EXAMPLES[0].path))
+    files, numbers = client.predict(
+        image=image, temperature=0.5, seed=3, num_samples=2, high_resolution_input=True, api_name="/sample"
+    )
+    assert [sample["recipe"]["seed"] for sample in numbers["samples"]] == [3, 3]
+    assert numbers["samples"][0]["truth"]["psnr"] > 0
+    for file, sample in zip(files, numbers["samples"], strict=True):
+        with Image.open(file) as picture:
+            assert picture.size == (384, 300)
+            assert json.loads(picture.info[RECIPE_KEY]) == sample["recipe"]
+
+
+def test_the_other_endpoints(client):
+    image = handle_file(str(EXAMPLES[-1].path))
+    colour, exact, numbers = client.predict(image=image, num_samples=4, api_name="/diversity_map")
+    assert Image.open(colour).size == (384, 384)
+    std = np.array(Image.open(exact)) / 256
+    assert std.mean() == pytest.approx(numbers["diversity"], abs=0.01)
+    files, points = client.predict(image=image, num_samples=2, api_name="/sweep")
+    assert len(files) == len(points) == 8
+    assert {model["key"] for model in client.predict(api_name="/models")} == {"fake-x4", "fake-x8"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"num_samples": 99}, "The number of samples must be"),
+        ({"model": "nothing"}, "The model must be one of"),
+        ({"temperature": 7}, "The temperature must be"),
+    ],
+)
+def test_endpoints_refuse_in_words(client, values, words):
+    with pytest.raises(AppError, match=words):
+        client.predict(image=handle_file(str(EXAMPLES[0].path)), api_name="/sample", **values)

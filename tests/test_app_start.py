@@ -1,0 +1,102 @@
+"""app.py: arguments, and the engine that is loaded behind the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+
+from srflow.contract import Cancelled, CheckpointError, SampleRequest, SampleResult
+
+
+@pytest.fixture(scope="module")
+def start() -> ModuleType:
+    """The script, which shares its name with the package."""
+    spec = importlib.util.spec_from_file_location("start_script", Path(__file__).resolve().parents[1] / "app.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def install(monkeypatch, make) -> None:
+    module = ModuleType("srflow.sampling.engine")
+    module.SamplingEngine = make
+    monkeypatch.setitem(sys.modules, "srflow.sampling.engine", module)
+
+
+def test_the_engine_is_made_with_the_arguments_and_only_when_started(start, monkeypatch):
+    made = []
+    install(monkeypatch, lambda **options: made.append(options) or FakeEngine())
+    arguments = start.parse_arguments(
+        ["--port", "7999", "--checkpoint", "one", "--checkpoint", "two", "--device", "cpu", "--no-mcp"]
+    )
+    _, engine, launch = start.build(arguments)
+    assert not made
+    assert (launch["server_port"], launch["share"], launch["mcp_server"]) == (7999, False, False)
+    engine.start()
+    assert engine.info().default_model == "fake-x4"
+    assert made == [{"device": "cpu", "precision": None, "checkpoints": ["one", "two"]}]
+
+
+def test_whoever_asks_early_waits(start, monkeypatch):
+    gate = threading.Event()
+    install(monkeypatch, lambda **_: gate.wait(10) and FakeEngine())
+    engine = start.LazyEngine({})
+    engine.start()
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(engine.info()))
+    thread.start()
+    assert not answers
+    gate.set()
+    thread.join(10)
+    assert len(answers) == 1
+    request = SampleRequest(lr=np.zeros((16, 16, 3), np.uint8), num_samples=2)
+    assert sum(isinstance(event, SampleResult) for event in engine.sample(request)) == 2
+    assert next(reference.kind for reference in engine.references(request)) == "bicubic"
+
+
+def test_a_model_that_cannot_be_loaded_is_told_to_everybody(start, monkeypatch):
+    def fail(**_):
+        raise CheckpointError("There is no such checkpoint.")
+
+    install(monkeypatch, fail)
+    engine = start.LazyEngine({})
+    engine.start()
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="no such checkpoint"):
+            engine.info()
+
+
+def test_on_zero_gpu_drawing_asks_for_a_gpu_for_as_long_as_it_takes(start, monkeypatch):
+    asked = []
+
+    class Spaces:
+        @staticmethod
+        def GPU(duration):  # noqa: N802
+            def wrap(function):
+                def lent(request):
+                    asked.append(duration(request))
+                    return function(request)
+
+                return lent
+
+            return wrap
+
+    monkeypatch.setattr(start, "spaces", Spaces)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    install(monkeypatch, lambda **_: FakeEngine(delay=0.01))
+    engine = start.LazyEngine({})
+    engine.load()
+    request = SampleRequest(lr=np.zeros((16, 16, 3), np.uint8), num_samples=2)
+    assert sum(isinstance(event, SampleResult) for event in engine.sample(request)) == 2
+    assert asked == [10]
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        list(engine.sample(request, cancel))
