@@ -5,7 +5,7 @@
 
 # Which Python makes the environment; left empty, the usual names are tried.
 PYTHON ?=
-# Passed on to the page, the benchmarks, and pytest.
+# Passed on to the page and to pytest.
 ARGS ?=
 PYTEST_ARGS ?=
 
@@ -46,10 +46,6 @@ lint: $(INSTALLED_DEV)  ## check rules and formatting, changing nothing
 format: $(INSTALLED_DEV)  ## mend what can be mended and format
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
-
-.PHONY: benchmark
-benchmark: $(INSTALLED)  ## measure speed on this machine (ARGS are passed on)
-	$(VENV_PYTHON) -m benchmarks $(ARGS)
 
 .PHONY: install
 install: $(INSTALLED_DEV)  ## the environment with all packages, nothing else

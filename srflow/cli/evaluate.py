@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from srflow.evaluation.results import MethodResult
     from srflow.model import SRFlow
 
-NAME = "evaluate"
 HELP = "score a model, or another method's pictures, on a folder of ground-truth pictures"
 
 

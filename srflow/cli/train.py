@@ -10,7 +10,6 @@ from pathlib import Path
 
 from srflow.contract import RecipeError
 
-NAME = "train"
 HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
 
 _INTERRUPTED = 130  # the usual exit code of what Ctrl-C ended
