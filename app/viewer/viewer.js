@@ -19,12 +19,15 @@ const CROP_SIZES = [76, 112]; // smallest and largest side of a crop
 const CROP_GAP = 6;
 const LENS_SIZE = 120;
 const CELL_SIZES = [64, 88]; // in the loupe that shows several pictures, on phones and elsewhere
-const NARROW = 640;
+const NARROW = 640; // a stage on a phone
+const NARROW_PANE = 100; // too little for a full caption
 const FADED = 0.3; // opacity of an older picture while the new one is being made
 const CLICK_DISTANCE = 5; // further is a drag
 const DOUBLE_CLICK_MS = 320;
 const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
 const SAMPLE_KEYS = 16;
+
+const CROP_HINT = "Click a place to see it in all pictures";
 
 const HELP = [
   ["1 – 9", "show sample 1 – 9 alone (in wipe: on the right)"],
@@ -60,7 +63,8 @@ function make(tag, properties = {}, ...children) {
 /** Four corners; drawn, because the character for it is missing in many fonts. */
 function fullscreenIcon() {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  for (const [name, value] of Object.entries({ viewBox: "0 0 12 12", width: "12", height: "12", "aria-hidden": "true" })) {
+  const attributes = { viewBox: "0 0 12 12", width: "12", height: "12", "aria-hidden": "true" };
+  for (const [name, value] of Object.entries(attributes)) {
     svg.setAttribute(name, value);
   }
   const path = document.createElementNS(svg.namespaceURI, "path");
@@ -255,7 +259,8 @@ class LinkedViewer {
       tabindex: "0",
       role: "application",
       "aria-label":
-        "Pictures, linked. Arrow keys move, plus and minus zoom, 0 fits, digits show one sample, A shows all, question mark lists the keys.",
+        "Pictures, linked. Arrow keys move, plus and minus zoom, 0 fits, digits show one sample, A shows all, " +
+        "question mark lists the keys.",
     });
     this.empty = make("p", { class: "lv-empty" }, "Samples will appear here.");
     this.divider = this.buildDivider();
@@ -278,7 +283,8 @@ class LinkedViewer {
   }
 
   button(text, title, action, extra = {}) {
-    return make("button", { type: "button", class: "lv-button", title, "aria-label": title, onclick: action, ...extra }, text);
+    const properties = { type: "button", class: "lv-button", title, "aria-label": title, onclick: action };
+    return make("button", { ...properties, ...extra }, text);
   }
 
   buildToolbar() {
@@ -287,7 +293,8 @@ class LinkedViewer {
       single: this.button("Single", "One picture; digits flip between samples", () => this.setMode("single")),
       wipe: this.button("Wipe", "Two pictures with a movable border (W)", () => this.setMode("wipe")),
     };
-    this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel", "aria-label": "Zoom" });
+    const meaning = "Screen pixels per picture pixel";
+    this.zoomText = make("output", { class: "lv-zoom", title: meaning, "aria-label": "Zoom" }, "–");
     this.loupeButton = this.button("Loupe", "Loupe (L)", () => this.toggleLoupe());
     this.referenceButton = this.button("References", "References in the grid (R)", () => this.toggleReferences());
     this.overlayButton = this.button("Overlay", "Overlay on or off (O)", () => this.toggleOverlay());
@@ -302,7 +309,8 @@ class LinkedViewer {
       oninput: () => this.setOpacity(Number(this.opacityInput.value) / 100),
     });
     this.helpButton = this.button("?", "Keys (?)", () => this.toggleHelp(), { "aria-expanded": "false" });
-    const group = (label, ...children) => make("div", { class: "lv-group", role: "group", "aria-label": label }, ...children);
+    const group = (label, ...children) =>
+      make("div", { class: "lv-group", role: "group", "aria-label": label }, ...children);
     return make(
       "div",
       { class: "lv-toolbar", role: "group", "aria-label": "View" },
@@ -380,9 +388,9 @@ class LinkedViewer {
   }
 
   buildCrops() {
-    this.cropTitle = make("output", { class: "lv-crop-title" });
+    this.cropTitle = make("output", { class: "lv-crop-title" }, CROP_HINT);
     this.cropZooms = [4, 8, 16].map((zoom) =>
-      this.button(`${zoom}×`, `Crops enlarged ${zoom} times`, () => this.setCropZoom(zoom), { "data-zoom": String(zoom) }),
+      this.button(`${zoom}×`, `Crops enlarged ${zoom} times`, () => this.setCropZoom(zoom), { "data-zoom": zoom }),
     );
     this.cropRow = make("div", { class: "lv-crop-row", role: "group", "aria-label": "The same place in all pictures" });
     return make(
@@ -586,7 +594,8 @@ class LinkedViewer {
   /** Leave equal children alone: replacing them would take the keyboard focus away at each streamed picture. */
   replaceIfChanged(parent, children) {
     const isEqual =
-      parent.children.length === children.length && children.every((child, i) => this.looksLike(parent.children[i], child));
+      parent.children.length === children.length &&
+      children.every((child, i) => this.looksLike(parent.children[i], child));
     if (!isEqual) parent.replaceChildren(...children);
   }
 
@@ -618,7 +627,8 @@ class LinkedViewer {
   buildCrop(id) {
     const canvas = make("canvas", { "aria-hidden": "true" });
     const caption = make("span", { class: "lv-crop-label" });
-    const button = make("button", { type: "button", class: "lv-crop", onclick: () => this.showPlace(id) }, canvas, caption);
+    const properties = { type: "button", class: "lv-crop", onclick: () => this.showPlace(id) };
+    const button = make("button", properties, canvas, caption);
     return { button, canvas, caption };
   }
 
@@ -647,7 +657,10 @@ class LinkedViewer {
 
   buildPane() {
     const canvas = make("canvas", { class: "lv-canvas", role: "img" });
-    const captions = [make("button", { type: "button", class: "lv-caption", tabindex: "-1" }), make("span", { class: "lv-caption lv-right" })];
+    const captions = [
+      make("button", { type: "button", class: "lv-caption", tabindex: "-1" }), // the row of buttons above does the same
+      make("span", { class: "lv-caption lv-right" }),
+    ];
     const cursor = make("div", { class: "lv-cursor", hidden: true });
     const head = make("figcaption", { class: "lv-head" }, ...captions);
     const node = make("figure", { class: "lv-pane" }, head, make("div", { class: "lv-view" }, canvas, cursor));
@@ -663,14 +676,19 @@ class LinkedViewer {
       pictures.forEach((picture, side) => this.fillCaption(pane.captions[side], picture));
       pane.captions[1].hidden = pictures.length < 2;
       pane.captions[0].title = this.mode === "grid" ? `${pictures[0].label} alone` : "All samples side by side (A)";
-      const words = pictures.map((picture) => [picture.label, picture.badge, this.stateWord(picture)].filter(Boolean).join(", "));
-      pane.canvas.setAttribute("aria-label", words.join(" and "));
+      const words = (picture) => [picture.label, picture.badge, this.stateWord(picture)].filter(Boolean).join(", ");
+      pane.canvas.setAttribute("aria-label", pictures.map(words).join(" and "));
       pane.node.classList.toggle("lv-waiting", pictures.some((picture) => picture.state !== "ready"));
     }
   }
 
   fillCaption(node, picture) {
-    const parts = [make("span", { class: "lv-label" }, picture.label)];
+    // In a narrow pane the style sheet shows a sample's number only, so that there is room for the badge.
+    const short = picture.kind === "sample" ? String(picture.number + 1) : picture.label;
+    const parts = [
+      make("span", { class: "lv-label" }, picture.label),
+      make("span", { class: "lv-label lv-short" }, short),
+    ];
     if (picture.badge) parts.push(make("span", { class: "lv-badge" }, picture.badge));
     const word = this.stateWord(picture);
     if (word) parts.push(make("span", { class: "lv-state" }, word));
@@ -736,6 +754,7 @@ class LinkedViewer {
     const paneWidth = Math.floor((width - gap * (columns - 1)) / columns);
     const rows = Math.ceil(count / columns);
     const paneHeight = Math.floor((height - gap * (rows - 1)) / rows);
+    this.root.classList.toggle("lv-narrow", paneWidth / ratio < NARROW_PANE);
     this.paneSize = { width: paneWidth, height: Math.max(1, paneHeight - caption), caption };
     this.panes.forEach((pane, index) => {
       pane.left = (index % columns) * (paneWidth + gap);
@@ -796,7 +815,10 @@ class LinkedViewer {
 
   zoomStep(direction) {
     const { zoom } = this.view;
-    const further = direction > 0 ? ZOOM_STEPS.find((step) => step > zoom * 1.001) : ZOOM_STEPS.findLast((step) => step < zoom * 0.999);
+    const further =
+      direction > 0
+        ? ZOOM_STEPS.find((step) => step > zoom * 1.001)
+        : ZOOM_STEPS.findLast((step) => step < zoom * 0.999);
     if (further) this.zoomTo(further);
   }
 
@@ -852,7 +874,9 @@ class LinkedViewer {
     } else {
       const border = Math.round(width * this.split);
       const boxes = [{ ...whole, width: border }, { ...whole, x: border, width: width - border }];
-      boxes.forEach((box, side) => withClip(pane.context, box, () => this.drawLayer(pane.context, pane.ids[side], origin, box)));
+      boxes.forEach((box, side) => {
+        withClip(pane.context, box, () => this.drawLayer(pane.context, pane.ids[side], origin, box));
+      });
     }
     this.drawOverlay(pane.context, this.view.zoom, origin, whole);
     this.drawPlace(pane.context, origin);
@@ -927,7 +951,7 @@ class LinkedViewer {
       const centre = { x: this.place.x + 0.5, y: this.place.y + 0.5 };
       this.drawDetail(context, this.pictures.get(id), centre, zoom, { x: 0, y: 0, width: size, height: size });
     }
-    this.cropTitle.textContent = this.place ? this.placeText(this.place) : "Click a place to see it in all pictures";
+    this.cropTitle.textContent = this.place ? this.placeText(this.place) : CROP_HINT;
   }
 
   placeText({ x, y }) {
@@ -963,7 +987,7 @@ class LinkedViewer {
     if (!this.loupe || this.mode !== "grid") return;
     const { width, height } = this.paneSize;
     const target = this.loupeTarget();
-    const size = Math.round(Math.min(LENS_SIZE * deviceRatio(), 0.6 * width, 0.6 * height));
+    const size = Math.round(Math.min(LENS_SIZE * deviceRatio(), 0.5 * width, 0.5 * height));
     const box = {
       x: Math.round(clamp(target.px - size / 2, 0, width - size)),
       y: Math.round(clamp(target.py - size / 2, 0, height - size)),
@@ -975,7 +999,7 @@ class LinkedViewer {
     outline(pane.context, box.x, box.y, size, size);
   }
 
-  /** One picture is seen large already: show the same place in all of them, or in the two compared, beside the pointer. */
+  /** One picture is seen large already: show the same place in all, or in the two compared, beside the pointer. */
   drawSharedLens() {
     this.sharedLens.hidden = !this.loupe || this.mode === "grid";
     if (this.sharedLens.hidden) return;
@@ -1016,7 +1040,10 @@ class LinkedViewer {
     const lens = this.sharedLens;
     const ratio = deviceRatio();
     const gap = 20 * ratio;
-    const beside = (at, size, room) => (at + gap + size <= room ? at + gap : at - gap - size >= 0 ? at - gap - size : null);
+    const beside = (at, size, room) => {
+      if (at + gap + size <= room) return at + gap;
+      return at - gap - size >= 0 ? at - gap - size : null;
+    };
     const side = beside(px, lens.width, width);
     const centred = (at, size, room) => clamp(at - size / 2, 0, Math.max(0, room - size));
     const x = side ?? centred(px, lens.width, width);
@@ -1127,7 +1154,8 @@ class LinkedViewer {
   }
 
   startGesture(pane, isMoved) {
-    this.gesture = { pane: this.gesture?.pane || pane, isMoved: isMoved || Boolean(this.gesture?.isMoved), ...this.spread() };
+    const { pane: firstPane = pane, isMoved: wasMoved = false } = this.gesture || {};
+    this.gesture = { pane: firstPane, isMoved: isMoved || wasMoved, ...this.spread() };
   }
 
   /** Middle of the fingers (device pixels in the gesture's pane) and how far apart they are. */
@@ -1409,7 +1437,8 @@ class LinkedViewer {
     const { mode, current, previous, compare, split, loupe, overlayOn, opacity, place, view, showReferences } = this;
     const pictures = [...this.pictures.values()].map(({ id, state, loadedUrl }) => ({ id, state, loadedUrl }));
     const panes = this.panes.map(({ ids, drawn }) => ({ ids, drawn }));
-    return { mode, current, previous, compare, split, loupe, overlayOn, opacity, place, view, showReferences, pictures, panes };
+    const choices = { mode, current, previous, compare, split, loupe, overlayOn, opacity, showReferences };
+    return { ...choices, place, view, pictures, panes };
   }
 }
 
