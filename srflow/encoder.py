@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srflow.fused import conv_leaky_relu
+from srflow.images import bicubic_upscale
 from srflow.presets import EncoderConfig
 
 __all__ = ["RRDBEncoder"]
@@ -98,7 +99,11 @@ class RRDBEncoder(nn.Module):
 
         Returns: a list with, for level i, (B, features * (1 + stacked), s h / stride_i, s w / stride_i).
         """
-        features, stacked = self.features(lr, checkpoint)
+        return self.stack(*self.features(lr, checkpoint))
+
+    @staticmethod
+    def stack(features: list[Tensor], stacked: list[Tensor]) -> list[Tensor]:
+        """What `forward` gives, put together of what `features` gives."""
         levels = []
         for level in features:
             resized = [F.interpolate(block, size=level.shape[-2:], mode="nearest") for block in stacked]
@@ -106,14 +111,12 @@ class RRDBEncoder(nn.Module):
         return levels
 
     def features(self, lr: Tensor, checkpoint: Callable[[], None] | None = None) -> tuple[list[Tensor], list[Tensor]]:
-        """What `forward` puts together: the features at every level's size, and the stacked blocks at the LR size."""
+        """What `stack` puts together: the features at every level's size, and the stacked blocks at the LR size."""
         trunk, stacked = self._trunk(lr, checkpoint)
         by_stride = {self.scale_factor: trunk}
         stride = self.scale_factor
         upsampled = trunk
-        for conv in self.up_convs:
-            if stride <= min(self.level_strides):
-                break
+        for conv in self.up_convs[: self._num_up_convs_used()]:
             upsampled = _conv_leaky_relu(conv, _double(upsampled))
             stride //= 2
             by_stride[stride] = upsampled
@@ -133,13 +136,28 @@ class RRDBEncoder(nn.Module):
         Returns: (B, 3, s h, s w), float32, not clipped.
         """
         features, _ = self._trunk(lr, checkpoint)
-        for conv in self.up_convs:
+        return self._super_resolve_from(features, 0, lr)
+
+    def super_resolve_from_finest(self, features: list[Tensor], lr: Tensor) -> Tensor:
+        """As `super_resolve`, of what `features` gave for `lr`; gradients end at the features.
+
+        So only the parameters of `super_resolution_tail` learn from a loss of it, and the conditioning does not.
+        """
+        return self._super_resolve_from(features[0].detach(), self._num_up_convs_used(), lr)
+
+    def _super_resolve_from(self, features: Tensor, num_doubled: int, lr: Tensor) -> Tensor:
+        for conv in self.up_convs[num_doubled:]:
             features = _conv_leaky_relu(conv, _double(features))
-        return self.conv_last(_conv_leaky_relu(self.hr_conv, features)).float()
+        result = self.conv_last(_conv_leaky_relu(self.hr_conv, features)).float()
+        return result + bicubic_upscale(lr.float(), self.scale_factor) if self.config.residual else result
+
+    def _num_up_convs_used(self) -> int:
+        """How many of the upsampling convolutions the conditioning needs."""
+        return (self.scale_factor // min(self.level_strides)).bit_length() - 1
 
     def super_resolution_tail(self) -> dict[str, nn.Parameter]:
         """The parameters, by name, that only `super_resolve` uses: the likelihood gives them no gradient."""
-        num_used = (self.scale_factor // min(self.level_strides)).bit_length() - 1
+        num_used = self._num_up_convs_used()
         unused = {f"up_convs.{i}": conv for i, conv in enumerate(self.up_convs) if i >= num_used}
         unused |= {"hr_conv": self.hr_conv, "conv_last": self.conv_last}
         return {f"{name}.{key}": p for name, module in unused.items() for key, p in module.named_parameters()}

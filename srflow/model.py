@@ -129,6 +129,17 @@ class SRFlow(nn.Module, ModelHubMixin):
         latents, log_dets = self._encode(hr, self._condition(lr, None))
         return log_likelihood(latents, log_dets)
 
+    def log_prob_and_encoder_output(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the encoder's own super-resolution, (B, 3, s h, s w), read off the same features.
+
+        Gradients of the latter reach the encoder's super-resolution tail alone.
+        """
+        padded = pad_to_multiple(lr, self.config.lr_multiple)
+        features, stacked = self.encoder.features(padded)
+        latents, log_dets = self._encode(hr, self._prepare(self.encoder.stack(features, stacked), lr, padded, None))
+        encoder_output = self.encoder.super_resolve_from_finest(features, padded)
+        return log_likelihood(latents, log_dets), encoder_output[..., : hr.shape[-2], : hr.shape[-1]]
+
     def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
         """Everything that does not depend on the sample, computed once.
 
@@ -238,11 +249,15 @@ class SRFlow(nn.Module, ModelHubMixin):
         return self
 
     def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
-        height, width = lr.shape[-2:]
         padded = pad_to_multiple(lr, self.config.lr_multiple)
-        levels = self.flow.prepare(self.encoder(padded, checkpoint), checkpoint)
+        return self._prepare(self.encoder(padded, checkpoint), lr, padded, checkpoint)
+
+    def _prepare(
+        self, encoded: list[Tensor], lr: Tensor, padded: Tensor, checkpoint: Checkpoint | None
+    ) -> Conditioning:
+        levels = self.flow.prepare(encoded, checkpoint)
         base = bicubic_upscale(padded, self.scale_factor) if self.config.flow.residual else None
-        return Conditioning(levels=levels, height=height, width=width, base=base)
+        return Conditioning(levels=levels, height=lr.shape[-2], width=lr.shape[-1], base=base)
 
     def _encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:
         return self.flow(hr if conditioning.base is None else hr - conditioning.base, conditioning.levels)

@@ -31,6 +31,7 @@ class EncoderConfig:
     stacked_blocks: the blocks, counted from 0, whose outputs are stacked to the conditioning.
     long_skip: what is added to the trunk's last convolution: the output of the "last_block", as in the released SRFlow
         and SRFlow-DA, or of the "first_conv", as in ESRGAN. Trained weights depend on it.
+    residual: the encoder's own super-resolution is bicubic(lr) plus what the network gives (not in the released ones).
     """
 
     num_features: int = 64
@@ -38,6 +39,7 @@ class EncoderConfig:
     num_blocks: int = 23
     stacked_blocks: tuple[int, ...] = (1, 8, 15, 22)
     long_skip: LongSkip = "last_block"
+    residual: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_features", "growth_channels", "num_blocks"):
@@ -234,7 +236,9 @@ def _paper_presets() -> dict[str, ModelConfig]:
 
 
 def _compact_presets() -> dict[str, ModelConfig]:
-    encoder = EncoderConfig(num_features=32, growth_channels=16, num_blocks=6, stacked_blocks=(0, 2, 4, 5))
+    encoder = EncoderConfig(
+        num_features=32, growth_channels=16, num_blocks=6, stacked_blocks=(0, 2, 4, 5), residual=True
+    )
     settings: dict[str, Any] = {
         "hidden_channels": 32,
         "log_scale_bound": 1.0,

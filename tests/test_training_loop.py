@@ -276,7 +276,9 @@ class _Poisoned(nn.Module):
 
     def forward(self, hr, lr):
         self.calls += 1
-        return self.objective(hr, lr) * (float("nan") if self.calls in self.bad else 1.0)
+        factor = float("nan") if self.calls in self.bad else 1.0
+        objective, loss = self.objective(hr, lr)
+        return objective * factor, loss * factor
 
 
 def poison(monkeypatch, bad: set[int]) -> None:
@@ -352,12 +354,25 @@ def test_each_stage_trains_exactly_what_gets_gradients(preset):
             nn.init.normal_(parameter, std=0.01)
     for stage in plan(recipe):
         trained = freeze_all_but(stage, model)
-        build_objective(stage, model, recipe.data)(hr, lr).backward()
+        build_objective(stage, model, recipe.data)(hr, lr)[0].backward()
         assert all(parameter.grad is not None and parameter.grad.any() for parameter in trained), stage.name
         chosen = {id(parameter) for parameter in trained}
         assert all(parameter.grad is None for parameter in model.parameters() if id(parameter) not in chosen)
         assert chosen <= {id(parameter) for parameter in phase_parameters(stage, model)}
         model.zero_grad(set_to_none=True)
+
+
+def test_the_encoders_own_picture_is_learnt_beside_the_likelihood_without_touching_it():
+    from conftest import random_pair, toy_config
+
+    model = SRFlow(toy_config("srflow-da-r-x4-compact")).train()
+    hr, lr = random_pair(4, dtype=torch.float32)
+    log_prob, picture = model.log_prob_and_encoder_output(hr, lr)
+    torch.testing.assert_close(log_prob, model(hr, lr))
+    torch.testing.assert_close(picture, model.encoder.super_resolve(lr))
+    picture.square().sum().backward()
+    reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert reached == {f"encoder.{name}" for name in model.encoder.super_resolution_tail()}
 
 
 def test_the_average_copies_first_and_follows_then():

@@ -32,7 +32,7 @@ def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name:
     )
     batch = sampler.batch(0, accelerator.process_index, accelerator.num_processes)
     objective = accelerator.prepare_model(build_objective(stage, model, recipe.data).train())
-    loss = objective(batch.hr.double(), batch.lr.double())
+    loss, _ = objective(batch.hr.double(), batch.lr.double())
     accelerator.backward(loss)
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     found |= {name: buffer.double() for name, buffer in model.named_buffers()}

@@ -118,7 +118,7 @@ def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
 
     with FlopCounterMode(display=False) as counter:
         with torch.autocast("cpu", dtype) if dtype else nullcontext(), saved_tensors_hooks(note, lambda x: x):
-            loss = objective(hr, lr)
+            loss, _ = objective(hr, lr)
         loss.backward()
     for parameter in trained:
         parameter.grad = None

@@ -120,9 +120,13 @@ class LikelihoodRecipe(PhaseRecipe):
     """The phase that maximises the likelihood.
 
     encoder_joins_at: the fraction of `steps` during which the encoder is frozen; after it both parts are trained.
+    encoder_output_weight: how much the L1 error of the encoder's own super-resolution, values in [0, 1], counts beside
+        the bits per dimension once the encoder is trained too. Only the layers that nothing else uses learn from it,
+        so that the encoder's own picture stays worth looking at; 0 leaves them as they are (the paper).
     """
 
     encoder_joins_at: float = _setting(0.5, 0, 1)
+    encoder_output_weight: float = _setting(0.0, 0, 1000)
 
     @property
     def join_step(self) -> int:

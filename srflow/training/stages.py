@@ -56,39 +56,51 @@ class EncoderObjective(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
-        """Hr (B, 3, s h, s w), lr (B, 3, h, w) → the loss, a scalar."""
-        return F.l1_loss(self.encoder.super_resolve(lr), hr)
+    def forward(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Hr (B, 3, s h, s w), lr (B, 3, h, w) → what to minimise and what to report, both scalars."""
+        loss = F.l1_loss(self.encoder.super_resolve(lr), hr)
+        return loss, loss.detach()
 
 
 class LikelihoodObjective(nn.Module):
     """Negative log-likelihood in bits per dimension of a density over [0, 1] (eq. 2 of the SRFlow-DA paper).
 
-    Through `nn.Module.__call__` of the model, so that hooks and wrappers see it.
+    encoder_output_weight: see `LikelihoodRecipe`; 0: without that term.
     """
 
-    def __init__(self, model: SRFlow, data: DataRecipe) -> None:
+    def __init__(self, model: SRFlow, data: DataRecipe, encoder_output_weight: float = 0.0) -> None:
         super().__init__()
         self.model = model
+        self.encoder_output_weight = encoder_output_weight
         # Uniform noise of width q makes the density at a value the probability of a bin, divided by q (SRFlow).
         self.dequantisation = math.log2(255 / data.noise_scale) if data.noise == "uniform" else 0.0
 
-    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
-        """Hr (B, 3, s h, s w), with noise, lr (B, 3, h, w) → the loss, a scalar."""
-        log_prob = self.model(hr, lr)
+    def forward(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Hr (B, 3, s h, s w), with noise, lr (B, 3, h, w) → what to minimise and what to report, both scalars."""
+        if not self.encoder_output_weight:
+            loss = self._bits(self.model(hr, lr), hr)
+            return loss, loss.detach()
+        log_prob, encoder_output = self.model.log_prob_and_encoder_output(hr, lr)
+        bits = self._bits(log_prob, hr)
+        return bits + self.encoder_output_weight * F.l1_loss(encoder_output, hr), bits.detach()
+
+    def _bits(self, log_prob: Tensor, hr: Tensor) -> Tensor:
         return bits_per_dimension(log_prob, *hr.shape[-2:]).mean() + self.dequantisation
 
 
 def build_objective(stage: Stage, model: SRFlow, data: DataRecipe) -> nn.Module:
-    """The module that makes a stage's loss of (hr, lr)."""
-    return EncoderObjective(model.encoder) if stage.name == "encoder" else LikelihoodObjective(model, data)
+    """The module that makes of (hr, lr) what a stage minimises, and the loss that it reports."""
+    if stage.name == "encoder":
+        return EncoderObjective(model.encoder)
+    weight = stage.phase.encoder_output_weight if stage.name == "both" else 0.0
+    return LikelihoodObjective(model, data, weight)
 
 
 def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
     """Let only the parameters that a stage trains require gradients; returns them.
 
     The encoder's super-resolution tail gets no gradient from the likelihood, and several processes wait in vain for
-    such parameters, so it is frozen with the rest.
+    such parameters, so it is frozen with the rest unless it has a loss of its own.
     """
     chosen = {id(parameter) for parameter in _trained(stage, model)}
     for parameter in model.parameters():
@@ -108,7 +120,7 @@ def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
 def _trained(stage: Stage, model: SRFlow) -> Iterator[nn.Parameter]:
     if stage.name != "flow":
         tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
-        keep_tail = stage.name == "encoder"
+        keep_tail = stage.name == "encoder" or stage.phase.encoder_output_weight > 0
         yield from (p for p in model.encoder.parameters() if keep_tail or id(p) not in tail)
     if stage.name != "encoder":
         yield from model.flow.parameters()

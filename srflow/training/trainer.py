@@ -306,11 +306,10 @@ class Trainer:
         for group in parts.optimizer.param_groups:
             group["lr"] = parts.rate
         optimizer.zero_grad(set_to_none=True)
-        loss = parts.objective(batch.hr, batch.lr)
-        accelerator.backward(loss)
+        objective, loss = parts.objective(batch.hr, batch.lr)
+        accelerator.backward(objective)
         # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
         norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
-        loss = loss.detach()
         stop = self._stop_reason()
         if accelerator.num_processes > 1:
             # All processes must agree on what to do next, or one waits for the others for ever.

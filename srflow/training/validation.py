@@ -95,6 +95,7 @@ class ValidationSet:
                 _, log_prob = model.encode(self._noisy(hr, seed=index), conditioning)
                 row = {"bits_per_dimension": bits_per_dimension(log_prob, *hr.shape[:2]).item()}
                 latents = model.draw_latents(*lr.shape[-2:], seed=index).to(self._device)
+                row["encoder_psnr"] = psnr(to_uint8(model.encoder.super_resolve(lr).float()), hr)
                 samples = {t: model.decode(latents * t, conditioning).float() for t in settings.temperatures}
             for temperature, sample in samples.items():
                 scores, picture = self._compare(sample, hr)
