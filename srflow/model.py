@@ -134,11 +134,9 @@ class SRFlow(nn.Module, ModelHubMixin):
 
         Gradients of the latter reach the encoder's super-resolution tail alone.
         """
-        padded = pad_to_multiple(lr, self.config.lr_multiple)
-        features, stacked = self.encoder.features(padded)
-        latents, log_dets = self._encode(hr, self._prepare(self.encoder.stack(features, stacked), lr, padded, None))
-        encoder_output = self.encoder.super_resolve_from_finest(features, padded)
-        return log_likelihood(latents, log_dets), encoder_output[..., : hr.shape[-2], : hr.shape[-1]]
+        features, stacked = self.encoder.features(lr)  # not padded: a picture of other sizes has no likelihood
+        latents, log_dets = self._encode(hr, self._prepare(self.encoder.stack(features, stacked), lr, lr, None))
+        return log_likelihood(latents, log_dets), self.encoder.super_resolve_from_finest(features, lr)
 
     def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
         """Everything that does not depend on the sample, computed once.

@@ -17,9 +17,11 @@ from srflow import SRFlow
 from srflow.contract import CheckpointError, DatasetError, RecipeError, TrainingDivergedError
 from srflow.training import run_folder
 from srflow.training.averaging import AveragedModel
+from srflow.training.data import PictureStore
 from srflow.training.recipe import load_recipe
 from srflow.training.stages import freeze_all_but, phase_parameters, plan
 from srflow.training.trainer import Trainer
+from srflow.training.validation import ValidationSet
 
 
 @pytest.fixture(autouse=True)
@@ -336,6 +338,15 @@ def test_validation_pictures_must_be_large_enough(train, tmp_path):
     small = write_pictures(tmp_path / "small", [(24, 24)])
     with pytest.raises(DatasetError, match="32"):
         train(validation=small)
+
+
+def test_an_encoder_picture_that_is_not_finite_does_not_end_the_validation(data, cache):
+    recipe = toy_recipe()
+    model = SRFlow(recipe.model.config()).eval()
+    validation = ValidationSet(PictureStore.open(data, cache), recipe, torch.device("cpu"))
+    assert validation.score(model, "both").values["encoder_psnr"] > 15
+    nn.init.constant_(model.encoder.conv_last.bias, float("nan"))
+    assert validation.score(model, "both").values["encoder_psnr"] < 15  # it counts as black
 
 
 @pytest.mark.parametrize("preset", ["srflow-da-r-x4-compact", "srflow-da-s-x4-compact", "srflow-da-r-x8-compact"])

@@ -36,6 +36,11 @@ class Stage:
         """Tells the phases' random patches apart."""
         return 0 if self.name == "encoder" else 1
 
+    @property
+    def encoder_output_weight(self) -> float:
+        """Of the L1 term beside the likelihood, see `LikelihoodRecipe`; 0 in stages that have none."""
+        return self.phase.encoder_output_weight if self.name == "both" else 0.0
+
 
 def plan(recipe: Recipe) -> list[Stage]:
     """The stages with at least one step, in order."""
@@ -92,8 +97,7 @@ def build_objective(stage: Stage, model: SRFlow, data: DataRecipe) -> nn.Module:
     """The module that makes of (hr, lr) what a stage minimises, and the loss that it reports."""
     if stage.name == "encoder":
         return EncoderObjective(model.encoder)
-    weight = stage.phase.encoder_output_weight if stage.name == "both" else 0.0
-    return LikelihoodObjective(model, data, weight)
+    return LikelihoodObjective(model, data, stage.encoder_output_weight)
 
 
 def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
@@ -120,7 +124,7 @@ def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
 def _trained(stage: Stage, model: SRFlow) -> Iterator[nn.Parameter]:
     if stage.name != "flow":
         tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
-        keep_tail = stage.name == "encoder" or stage.phase.encoder_output_weight > 0
+        keep_tail = stage.name == "encoder" or stage.encoder_output_weight > 0
         yield from (p for p in model.encoder.parameters() if keep_tail or id(p) not in tail)
     if stage.name != "encoder":
         yield from model.flow.parameters()

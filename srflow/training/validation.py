@@ -95,8 +95,9 @@ class ValidationSet:
                 _, log_prob = model.encode(self._noisy(hr, seed=index), conditioning)
                 row = {"bits_per_dimension": bits_per_dimension(log_prob, *hr.shape[:2]).item()}
                 latents = model.draw_latents(*lr.shape[-2:], seed=index).to(self._device)
-                row["encoder_psnr"] = psnr(to_uint8(model.encoder.super_resolve(lr).float()), hr)
+                encoder_output = model.encoder.super_resolve(lr)
                 samples = {t: model.decode(latents * t, conditioning).float() for t in settings.temperatures}
+            row["encoder_psnr"] = self._compare(encoder_output, hr)[0]["psnr"]
             for temperature, sample in samples.items():
                 scores, picture = self._compare(sample, hr)
                 row |= {f"{key}@{temperature:g}": value for key, value in scores.items()}
