@@ -285,9 +285,11 @@ class TruthScores:
 class SampleResult:
     """One finished sample.
 
-    picture: uint8, (s h, s w, 3); None if it went to a file, see `path`. lr_psnr: dB, after rounding to 8 bits, at most
+    picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, the caller's
+    to remove. lr_psnr: dB, after rounding to 8 bits, at most
     100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw* sample, before the consistency step, for a
-    density over [0, 1] (add 8 for 8-bit values). clipped: share of the raw sample's values outside [0, 1].
+    density over [0, 1] (add 8 for 8-bit values); exact for a picture in one piece, and of one in tiles the sum over the
+    tiles' own parts, which nearly is. clipped: share of the raw sample's values outside [0, 1].
     flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
     """
 

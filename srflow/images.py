@@ -21,6 +21,7 @@ from torch import Tensor
 
 from srflow.contract import DatasetError, ImageError, ImageTooLargeError, InputError
 from srflow.files import atomic_write
+from srflow.png import write_png
 
 __all__ = [
     "MAX_PIXELS",
@@ -55,6 +56,8 @@ SUFFIXES = frozenset(
 """Name endings, in small letters, by which `list_images` knows a picture. Loading goes by the content alone."""
 
 Source = str | Path | bytes | BinaryIO
+
+_LARGE_BYTES = 1 << 28  # of a picture that is written strip by strip: Pillow would copy it first
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -111,6 +114,9 @@ def save_png(path: str | Path, array: np.ndarray, *, text: Mapping[str, str] | N
             raise InputError(f"The text {key!r} of a PNG must not hold NUL characters.")
         info.add_text(key, value)  # Latin-1 where that does, else UTF-8 (iTXt)
     with atomic_write(path) as file:
+        if array.nbytes > _LARGE_BYTES and array.ndim == 3:
+            write_png(file, array, ((chunk[0], chunk[1]) for chunk in info.chunks))
+            return
         # zlib's usual level 6 takes about three times as long, for files that are 8 % smaller.
         Image.fromarray(np.ascontiguousarray(array)).save(file, format="PNG", pnginfo=info, compress_level=3)
 
@@ -320,7 +326,10 @@ def _interpolate(x: Tensor, factor: int, axes: Sequence[int], *, down: bool) -> 
     sizes = list(x.shape[2:])
     for axis in axes:
         sizes[axis - 2] = sizes[axis - 2] // factor if down else sizes[axis - 2] * factor
-    x = F.interpolate(x, size=sizes, mode="bicubic", align_corners=False, antialias=True)
+    device = x.device
+    if device.type == "mps":  # where PyTorch has no antialiased scaling
+        x = x.cpu()
+    x = F.interpolate(x, size=sizes, mode="bicubic", align_corners=False, antialias=True).to(device)
     margin = _PADDING if down else _PADDING * factor
     for axis in axes:
         x = x.narrow(axis, margin, x.shape[axis] - 2 * margin)

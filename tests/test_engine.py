@@ -19,6 +19,9 @@ from srflow.contract import (
     CheckpointError,
     InputError,
     MemoryBudgetError,
+    Notice,
+    PartialSample,
+    Progress,
     Recipe,
     SampleRequest,
     SampleResult,
@@ -28,7 +31,9 @@ from srflow.images import downscale_uint8, load_image, read_png_text, save_png, 
 from srflow.likelihood import bits_per_dimension
 from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.inference import InferenceModel
 
+CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
 
 
@@ -107,7 +112,7 @@ def test_the_picture_is_conditioned_once(engine: SamplingEngine) -> None:
 def test_the_cache_is_bounded_and_forgets_the_longest_unused(folders: list[Path]) -> None:
     first = SamplingEngine("cpu", "float32", folders)
     list(first.sample(SampleRequest(lr=picture(), num_samples=1)))
-    size = next(iter(first._prepared.values())).num_bytes()
+    size = first._worker.cache.num_bytes()
     engine = SamplingEngine("cpu", "float32", folders, cache_bytes=2 * size)
     for seed in (0, 1, 0, 2):
         list(engine.sample(SampleRequest(lr=picture(seed=seed), num_samples=1)))
@@ -176,8 +181,8 @@ def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeyp
     after = []
     original = engine_module._stopper
 
-    def counting(event: threading.Event | None) -> object:
-        stop = original(event)
+    def counting(*given: object) -> object:
+        stop = original(*given)
 
         def check() -> None:
             if cancel.is_set():
@@ -209,22 +214,30 @@ def test_visitors_at_once_get_their_own_pictures(engine: SamplingEngine) -> None
 def test_an_exploded_sample_is_decoded_again_from_clipped_latents(
     engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = engine_module._decode_once
+    original = InferenceModel.decode
     seen = []
 
-    def exploding(model: object, latents: list[torch.Tensor], *rest: object) -> tuple:
+    def exploding(model: InferenceModel, latents: list[torch.Tensor], *rest: object) -> tuple:
         seen.append(max(latent.abs().max().item() for latent in latents))
-        raw, log_prob = original(model, latents, *rest)
-        return (raw * torch.nan if len(seen) == 1 else raw), log_prob
+        raw, log_dets = original(model, latents, *rest)
+        if len(seen) == 1:
+            raw[1] *= torch.nan
+        return raw, log_dets
 
-    monkeypatch.setattr(engine_module, "_decode_once", exploding)
-    result = results(engine, SampleRequest(lr=picture(), num_samples=1, temperature=1.0))[0]
+    monkeypatch.setattr(InferenceModel, "decode", exploding)
+    good, bad, also_good = results(engine, SampleRequest(lr=picture(), num_samples=3, temperature=1.0))
     assert seen[0] > 1.5 >= seen[1]
-    assert result.flagged
-    assert "exploded" in result.flags[0]
-    monkeypatch.setattr(
-        engine_module, "_decode_once", lambda *_: (torch.full((1, 3, 36, 44), torch.inf), torch.zeros(1))
-    )
+    assert len(seen) == 2  # the others of the batch are left as they are
+    assert bad.flagged
+    assert "exploded" in bad.flags[0]
+    assert not good.flagged
+    assert not also_good.flagged
+
+    def broken(model: InferenceModel, latents: list[torch.Tensor], *rest: object) -> tuple:
+        raw, log_dets = original(model, latents, *rest)
+        return raw * torch.inf, log_dets
+
+    monkeypatch.setattr(InferenceModel, "decode", broken)
     assert len(results(engine, SampleRequest(lr=picture(), num_samples=1))[0].flags) == 2
 
 
@@ -237,7 +250,7 @@ BAD_REQUESTS = {
     "seed": ({"seed": -1}, "seed"),
     "model": ({"model": "nobody"}, "nobody"),
     "rounds": ({"consistency_rounds": -1}, "consistency_rounds"),
-    "tile": ({"tile": 32}, "tile"),
+    "tile": ({"tile": 3}, "tile"),
     "weights": ({"weights_sha256": "0" * 64}, "other weights"),
     "truth": ({"ground_truth": picture()}, "ground truth"),
     "precision": ({"precision": "int8"}, "precision"),
@@ -264,6 +277,124 @@ def test_devices_and_checkpoints_that_are_not_there(folders: list[Path], tmp_pat
         SamplingEngine("cuda:77", "float32", folders)
     with pytest.raises(CheckpointError):
         SamplingEngine("cpu", "float32", [tmp_path])
+
+
+def test_tiles_give_the_picture_in_one_piece() -> None:
+    """On the shipped checkpoint: at least 50 dB, rows from top to bottom, and nearly the same numbers."""
+    engine = SamplingEngine("cpu", "float32")
+    lr = downscale_uint8(load_image(CAT)[:240, :280], 4)  # 60 x 70
+    request = SampleRequest(lr=lr, num_samples=2, temperature=0.8, seed=3)
+    whole = results(engine, dataclasses.replace(request, tile=0))
+    estimate, *events = engine.sample(dataclasses.replace(request, tile=24))
+    assert (estimate.tile, estimate.num_tiles) == (24, 9)
+    tiled = [event for event in events if isinstance(event, SampleResult)]
+    for one, other in zip(whole, tiled, strict=True):
+        error = np.mean((one.picture.astype(float) - other.picture) ** 2)
+        assert error == 0 or 10 * np.log10(255**2 / error) >= 50
+        assert other.bits_per_dimension == pytest.approx(one.bits_per_dimension, abs=0.01)
+        assert other.clipped == pytest.approx(one.clipped, abs=1e-3)
+        assert (one.recipe.tile, other.recipe.tile) == (0, 24)
+        parts = [event for event in events if isinstance(event, PartialSample) and event.index == other.index]
+        assert [part.top for part in parts] == [0, *np.cumsum([len(part.rows) for part in parts[:-1]])]
+        assert len(parts) >= 2
+        np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), other.picture)
+    # All rows but the last ones are there before any sample is finished.
+    kinds = [type(event) for event in events if isinstance(event, (PartialSample, SampleResult))]
+    assert kinds.index(SampleResult) > 2
+    recipe = Recipe.from_json(tiled[1].recipe.to_json())
+    again = results(engine, SampleRequest.from_recipe(recipe, lr))[0]
+    np.testing.assert_array_equal(again.picture, tiled[1].picture)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(1, 90), (70, 1), (33, 47)])
+def test_any_size_in_tiles(engine: SamplingEngine, name: str, size: tuple[int, int]) -> None:
+    request = SampleRequest(lr=picture(*size), model=name, num_samples=2, temperature=0.3, tile=16)
+    drawn = results(engine, request)
+    assert [result.picture.shape for result in drawn] == [(size[0] * 4, size[1] * 4, 3)] * 2
+    assert all(result.recipe.tile == 16 for result in drawn)
+
+
+def test_tiles_are_chosen_when_a_piece_is_limited(folders: list[Path]) -> None:
+    engine = SamplingEngine("cpu", "float32", folders, piece_bytes=2_000_000)
+    request = SampleRequest(lr=picture(80, 60), num_samples=1, temperature=0.3)
+    estimate = engine.estimate(request)
+    assert estimate.num_tiles > 1
+    assert engine.estimate(dataclasses.replace(request, lr=picture())).num_tiles == 1
+    references = {each.kind: each.picture.shape for each in engine.references(request)}
+    assert references == {"bicubic": (320, 240, 3), "zero_temperature": (320, 240, 3)}
+
+
+def test_smaller_tiles_when_memory_runs_out(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples that are finished stay as they are; the others are made in tiles, and a person is told."""
+    original = InferenceModel.decode
+    calls = []
+
+    def full(model: InferenceModel, latents: list[torch.Tensor], prepared: object, checkpoint: object) -> tuple:
+        calls.append(prepared.height)
+        if prepared.height > 45 and len(calls) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(model, latents, prepared, checkpoint)
+
+    monkeypatch.setattr(InferenceModel, "decode", full)
+    events = list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3, temperature=0.3)))
+    drawn = [event for event in events if isinstance(event, SampleResult)]
+    assert [result.index for result in drawn] == [0, 1, 2]
+    assert [result.recipe.tile for result in drawn] == [0, 48, 48]
+    assert any(isinstance(event, Notice) and "tiles of 48" in event.text for event in events)
+    assert events[-1].indices == (0, 1, 2)
+
+    monkeypatch.setattr(InferenceModel, "decode", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    with pytest.raises(MemoryBudgetError):
+        list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3)))
+
+
+def test_results_that_do_not_fit_go_to_files(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SamplingEngine("cpu", "float32", folders, spill_folder=tmp_path / "spill")
+    request = SampleRequest(lr=picture(40, 40), num_samples=2, temperature=0.3, tile=16)
+    expected = results(engine, request)
+    needed = engine.estimate(request).num_bytes
+    monkeypatch.setattr(engine_module, "memory_limit", lambda _: needed - 1000)
+    events = list(engine.sample(request))
+    drawn = [event for event in events if isinstance(event, SampleResult)]
+    for one, other in zip(expected, drawn, strict=True):
+        assert other.picture is None
+        np.testing.assert_array_equal(np.load(other.path), one.picture)
+        assert other.lr_psnr == one.lr_psnr
+    assert any(isinstance(event, Notice) and "files" in event.text for event in events)
+    assert not any(isinstance(event, SetSummary) for event in events)
+    # Stopped half-way, nothing is left behind.
+    for result in drawn:
+        Path(result.path).unlink()
+    events = engine.sample(request)
+    next(event for event in events if isinstance(event, PartialSample))
+    events.close()
+    assert list((tmp_path / "spill").iterdir()) == []
+    monkeypatch.setattr(engine_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    with pytest.raises(MemoryBudgetError, match="disk space"):
+        engine.estimate(request)
+
+
+def test_times_are_estimated_before_and_after_the_first_request(engine: SamplingEngine) -> None:
+    request = SampleRequest(lr=picture(), num_samples=40, summaries=False)
+    before = engine.estimate(request)
+    assert 0 < before.seconds_to_first < before.seconds
+    list(engine.sample(request))
+    after = engine.estimate(request)
+    assert after.cached
+    assert 0 < after.seconds_to_first < after.seconds
+
+
+def test_progress_is_told_in_the_middle_of_a_piece(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srflow.sampling.drawing._NEWS_SECONDS", 0.0)
+    events = engine.sample(SampleRequest(lr=picture(40, 40), num_samples=2, temperature=0.3, tile=16))
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert len(fractions) > 20
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < 0.1
+    assert fractions[-1] == 1.0
 
 
 def test_precision_is_tried_out_and_said(folders: list[Path]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -21,39 +24,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--consistency-rounds", type=int, default=5, metavar="N", help="of back-projection; 0: none (default: 5)"
     )
+    parser.add_argument("--tile", type=int, metavar="PIXELS", help="LR pixels a side; 0: in one piece; default: fits")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
     )
+    parser.add_argument("--compile", action="store_true", help="compile the networks first; pays for many pictures")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one PNG a sample; each carries its recipe as text."""
+    """Write one PNG a sample; each carries its recipe as text.
+
+    Started by `accelerate launch` or `torchrun`, every process takes its share of a folder. A picture of a folder that
+    cannot be enlarged is named and left out; the exit code is 1 then.
+    """
     from tqdm import tqdm
 
     from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
-    from srflow.contract import RECIPE_KEY, SampleRequest, SampleResult
-    from srflow.images import list_images
+    from srflow.contract import InputError, MemoryBudgetError
+    from srflow.images import MAX_PIXELS, list_images
     from srflow.sampling.engine import SamplingEngine
 
-    engine = SamplingEngine(arguments.device, arguments.precision, checkpoints=[arguments.model or DEFAULT_CHECKPOINT])
-    paths = list_images(arguments.input) if arguments.input.is_dir() else [arguments.input]
-    with tqdm(total=len(paths) * arguments.num_samples, unit="sample") as bar:
-        for path in paths:
-            request = SampleRequest(
-                lr=engine.open_picture(path),
-                num_samples=arguments.num_samples,
-                seed=arguments.seed,
-                temperature=arguments.temperature,
-                consistency_rounds=arguments.consistency_rounds,
-                summaries=False,
-            )
+    is_folder = arguments.input.is_dir()
+    paths = list_images(arguments.input) if is_folder else [arguments.input]
+    names = _output_names(paths)
+    rank, num_processes, device = _share(arguments.device)
+    engine = SamplingEngine(
+        device,
+        arguments.precision,
+        checkpoints=[arguments.model or DEFAULT_CHECKPOINT],
+        spill_folder=arguments.output,
+        compiled=arguments.compile,
+    )
+    share = paths[rank::num_processes]
+    failed = False
+    with tqdm(total=len(share) * arguments.num_samples, unit="sample", disable=rank > 0) as bar:
+        for path in share:
             bar.set_description(path.name)
-            for event in engine.sample(request):
-                if isinstance(event, SampleResult):
-                    output = arguments.output / f"{path.stem}_sample{event.index}.png"
-                    engine.save_png(output, event.picture, {RECIPE_KEY: event.recipe.to_json()})
-                    for flag in event.flags:
-                        bar.write(f"{output.name}: {flag}")
+            try:
+                lr = engine.open_picture(path, max_pixels=MAX_PIXELS)
+                for output, flags in _draw(engine, lr, arguments, names[path]):
+                    for flag in flags:
+                        bar.write(f"{output.name}: {flag}", file=sys.stderr)
                     bar.update()
-    return 0
+            except (InputError, MemoryBudgetError) as error:
+                if not is_folder:
+                    raise
+                failed = True
+                bar.write(f"{path.name}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _draw(engine, lr, arguments: argparse.Namespace, name: str):  # noqa: ANN001, ANN202 - numpy is not imported yet
+    """Draw and write the samples of one picture; yields each one's path and flags."""
+    import numpy as np
+
+    from srflow.contract import RECIPE_KEY, Notice, SampleRequest, SampleResult
+
+    request = SampleRequest(
+        lr=lr,
+        num_samples=arguments.num_samples,
+        seed=arguments.seed,
+        temperature=arguments.temperature,
+        consistency_rounds=arguments.consistency_rounds,
+        tile=arguments.tile,
+        summaries=False,
+    )
+    for event in engine.sample(request):
+        if isinstance(event, Notice):
+            sys.stderr.write(f"{name}: {event.text}\n")
+        elif isinstance(event, SampleResult):
+            output = arguments.output / f"{name}_sample{event.index}.png"
+            picture = np.load(event.path, mmap_mode="r") if event.picture is None else event.picture
+            try:
+                engine.save_png(output, picture, {RECIPE_KEY: event.recipe.to_json()})
+            finally:
+                if event.path is not None:
+                    Path(event.path).unlink()
+            yield output, event.flags
+
+
+def _output_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """What the PNGs of each picture begin with: its name without the ending, unless two would be the same."""
+    stems = [path.stem for path in paths]
+    return {path: path.name if stems.count(path.stem) > 1 else path.stem for path in paths}
+
+
+def _share(device: str) -> tuple[int, int, str]:
+    """The number of this process, how many there are, and the device that it is to use."""
+    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+        return 0, 1, device
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device == "cpu")
+    return state.process_index, state.num_processes, str(state.device) if device == "auto" else device

@@ -7,10 +7,13 @@ from torch import Tensor
 from srflow.contract import InputError
 from srflow.images import bicubic_downscale, bicubic_upscale
 
-__all__ = ["DEFAULT_ROUNDS", "back_project"]
+__all__ = ["DEFAULT_ROUNDS", "REACH", "back_project"]
 
 DEFAULT_ROUNDS = 5
 """Rounds of `back_project`. Each brings several dB of LR-PSNR, until rounding to 8 bits stops that above 70 dB."""
+
+REACH = 4
+"""How many LR pixels away a round still changes something: scaling down reaches 2, and scaling up 2."""
 
 
 def back_project(sr: Tensor, lr: Tensor, scale_factor: int, rounds: int = DEFAULT_ROUNDS) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -11,7 +13,7 @@ import torch
 
 from srflow.contract import InputError, Precision
 
-__all__ = ["DTYPES", "choose_precision", "memory_limit", "resolve_device"]
+__all__ = ["DTYPES", "choose_precision", "conv_throughput", "memory_limit", "resolve_device"]
 
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -21,10 +23,9 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 _WORTHWHILE = 1.2  # bfloat16 must be faster by this, for it costs accuracy
 _MEMORY_SHARE = 0.7  # of what is free; the rest is left to others, and to what an estimate misses
-_CGROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+_CHANNELS, _SIDE = 64, 64  # of the convolution that is tried out
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -49,34 +50,66 @@ def choose_precision(device: torch.device) -> tuple[Precision, str]:
         return "float16", "the GPU has no native bfloat16"
     if device.type != "cpu":
         return "float32", f"the safe choice on {device.type}"
-    ratio = _seconds(torch.float32) / _seconds(torch.bfloat16)
+    ratio = conv_throughput("bfloat16") / conv_throughput("float32")
     if ratio >= _WORTHWHILE:
         return "bfloat16", f"convolutions were {ratio:.1f} times as fast as in float32 when tried"
     return "float32", f"bfloat16 convolutions were only {ratio:.1f} times as fast when tried"
 
 
+@functools.cache
 @torch.inference_mode()
-def _seconds(dtype: torch.dtype) -> float:
-    """Median time of a convolution like those of the networks, on the CPU."""
-    x = torch.ones(1, 64, 64, 64).to(dtype, memory_format=torch.channels_last)
-    weight = torch.full((64, 64, 3, 3), 0.01).to(dtype, memory_format=torch.channels_last)
+def conv_throughput(precision: Precision) -> float:
+    """FLOP/s of a 3x3 convolution like those of the networks, channels last, on the CPU: the median of a few tries."""
+    dtype = DTYPES[precision]
+    x = torch.ones(1, _CHANNELS, _SIDE, _SIDE).to(dtype, memory_format=torch.channels_last)
+    weight = torch.full((_CHANNELS, _CHANNELS, 3, 3), 0.01).to(dtype, memory_format=torch.channels_last)
     times = []
     for _ in range(6):
         started = time.perf_counter()
         torch.nn.functional.conv2d(x, weight, padding=1)
         times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+    return 2 * 9 * _CHANNELS**2 * _SIDE**2 / statistics.median(times[1:])
 
 
 def memory_limit(device: torch.device) -> int:
-    """Bytes that one request may take: a share of what is free now, of the GPU, or of machine and control group."""
+    """Bytes that one request may take: a share of what is free now, of the GPU, or of machine and control groups."""
     if device.type == "cuda":
         return int(_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0])
-    free = psutil.virtual_memory().available
-    for limit_file, usage_file in _CGROUP_FILES:
-        try:
-            limit, usage = (int(Path(name).read_text()) for name in (limit_file, usage_file))
-        except (OSError, ValueError):  # no such control group, or "max": no limit
-            continue
-        free = min(free, limit - usage)
+    free = min([psutil.virtual_memory().available, *_free_in_cgroups()])
     return int(_MEMORY_SHARE * max(free, 0))
+
+
+def _free_in_cgroups() -> Iterator[int]:
+    """Bytes left in each control group that this process is in (version 2, then version 1) and that has a limit."""
+    try:
+        lines = _OWN_CGROUP.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            yield from _walk_up(_CGROUPS, path, ("memory.max", "memory.current", "inactive_file"))
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            yield from _walk_up(_CGROUPS / "memory", path, names)
+
+
+def _walk_up(root: Path, path: str, names: tuple[str, str, str]) -> Iterator[int]:
+    """Of a group and those around it. In a container the path may be one of the host's: then the root is its own."""
+    folder = root / path.lstrip("/")
+    if not folder.is_dir():
+        folder = root
+    limit_name, usage_name, cache_name = names
+    while folder == root or root in folder.parents:
+        try:
+            limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
+            # Files that were read count as used, but make room when room is needed.
+            yield limit - usage + _statistic(folder / "memory.stat", cache_name)
+        except (OSError, ValueError):  # not there, or "max": no limit
+            pass
+        folder = folder.parent
+
+
+def _statistic(path: Path, name: str) -> int:
+    values = dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
+    return int(values.get(name, 0))

@@ -16,26 +16,40 @@ _MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
 
 
 class _Moments:
-    """Sums from which mean and standard deviation follow; values are 8-bit, so float64 sums are exact enough."""
+    """Sums of the differences from the first sample, from which mean and standard deviation follow.
+
+    Differences, not values: what samples have in common would use up float32's digits. Of 8-bit values the sums are
+    whole numbers, exact for 250 samples and more; those of luma are good to a few thousandths.
+    """
 
     def __init__(self) -> None:
         self.count = 0
-        self.total: np.ndarray | float = 0.0
-        self.squares: np.ndarray | float = 0.0
+        self._first: np.ndarray | float = 0.0
+        self._total: np.ndarray | float = 0.0
+        self._squares: np.ndarray | float = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        values = values.astype(np.float64)
+        values = values.astype(np.float32)
+        if self.count == 0:
+            self._first, self._total, self._squares = values, np.zeros_like(values), np.zeros_like(values)
         self.count += 1
-        self.total = self.total + values
-        self.squares = self.squares + values * values
+        difference = values - self._first
+        self._total += difference
+        difference *= difference
+        self._squares += difference
 
     def mean(self) -> np.ndarray:
-        return self.total / self.count
+        return self._first + self._total / np.float32(self.count)
 
     def std(self, *, corrected: bool = False) -> np.ndarray:
         """Divided by N, or by N - 1 if corrected."""
-        variance = np.maximum(self.squares / self.count - self.mean() ** 2, 0)
-        return np.sqrt(variance * (self.count / (self.count - 1) if corrected else 1.0))
+        count = np.float32(self.count)
+        variance = self._total / count
+        variance *= -variance
+        variance += self._squares / count
+        np.maximum(variance, 0, out=variance)
+        variance *= np.float32(self.count / (self.count - 1) if corrected else 1.0)
+        return np.sqrt(variance, out=variance)
 
 
 class RunningSummary:
@@ -63,7 +77,9 @@ class RunningSummary:
     def final(self, perceptual: PerceptualDistance | None, challenge: ChallengeScores | None) -> SetSummary:
         """All of it. Args: perceptual: for LPIPS between all pairs, or None to leave these out."""
         mean = self._rgb.mean()
-        distances = tuple(float(np.sqrt(np.mean((picture - mean) ** 2))) for picture in self._pictures)
+        distances = tuple(
+            float(np.sqrt(np.mean(np.square(picture - mean), dtype=np.float64))) for picture in self._pictures
+        )
         values = self._cheap() | {
             "distances_to_mean": distances,
             "nearest_to_mean": self._indices[int(np.argmin(distances))],
@@ -83,14 +99,14 @@ class RunningSummary:
         change = None
         if len(self._indices) >= 4:
             even, odd = (half.std(corrected=True) for half in self._halves)
-            overall = float(std_luma.mean())
-            change = float(np.abs(even - odd).mean() / overall) if overall > 0 else 0.0
+            overall = float(std_luma.mean(dtype=np.float64))
+            change = float(np.abs(even - odd).mean(dtype=np.float64) / overall) if overall > 0 else 0.0
         return {
             "indices": tuple(self._indices),
             "mean": np.rint(self._rgb.mean()).astype(np.uint8),
-            "std_rgb": self._rgb.std().astype(np.float32),
-            "std_luma": std_luma.astype(np.float32),
-            "diversity": float(std_luma.mean()),
+            "std_rgb": self._rgb.std(),
+            "std_luma": std_luma,
+            "diversity": float(std_luma.mean(dtype=np.float64)),
             "split_half_change": change,
         }
 

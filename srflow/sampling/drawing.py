@@ -1,0 +1,359 @@
+"""One request on its way: tiles outside, samples inside, each result sent as soon as it is finished."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow import __version__
+from srflow.contract import (
+    Estimate,
+    MemoryBudgetError,
+    Notice,
+    PartialSample,
+    Precision,
+    Progress,
+    Recipe,
+    Reference,
+    SampleRequest,
+    SampleResult,
+    picture_sha256,
+)
+from srflow.evaluation.perceptual import PerceptualDistance
+from srflow.images import to_tensor, to_uint8, upscale_uint8
+from srflow.latents import draw_region
+from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
+from srflow.model import pad_to_multiple
+from srflow.sampling.background import Channel
+from srflow.sampling.finishing import Canvas, lr_psnr
+from srflow.sampling.guard import Decoded
+from srflow.sampling.inference import InferenceModel
+from srflow.sampling.models import LoadedModel
+from srflow.sampling.planning import Plan
+from srflow.sampling.summary import RunningSummary, TruthScorer
+from srflow.sampling.tiling import RowBlender, Tile
+from srflow.sampling.worker import OutOfMemory, Worker
+
+__all__ = ["Drawing", "Task", "tile_key"]
+
+_NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a piece of work
+# Trained on with the flow, an encoder may forget its own super-resolution; below this LR-PSNR, in dB, it has, and its
+# picture would mislead.
+_ENCODER_LR_PSNR = 25.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request that has been checked, with all that was left open decided."""
+
+    request: SampleRequest
+    loaded: LoadedModel
+    model: InferenceModel
+    precision: Precision
+    temperature: float
+    plan: Plan
+
+    @property
+    def scale(self) -> int:
+        """HR pixels to an LR pixel."""
+        return self.loaded.info.scale_factor
+
+
+def tile_key(task: Task, lr_sha256: str, number: int) -> Hashable:
+    """By which the conditioning of a picture's tile is kept."""
+    return task.loaded.info.key, task.precision, lr_sha256, task.plan.grid.tile, number
+
+
+class Drawing:
+    """Carries out a task.
+
+    Args:
+        worker: the device.
+        task: what to do.
+        channel: told what happens; says when nobody listens any more.
+        stop: raises Cancelled when the work shall end.
+        replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
+        spill_folder: where samples go that do not fit into memory.
+        distance: makes the LPIPS network, when it is first needed.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        task: Task,
+        channel: Channel,
+        stop: Callable[[], None],
+        replan: Callable[[Task], Task],
+        spill_folder: Path,
+        distance: Callable[[], PerceptualDistance],
+    ) -> None:
+        self._worker, self._task, self._channel, self._stop = worker, task, channel, stop
+        self._replan, self._spill_folder, self._distance = replan, spill_folder, distance
+        request = task.request
+        self._lr = to_tensor(request.lr)
+        self._padded = pad_to_multiple(self._lr, task.loaded.info.lr_multiple)
+        self._lr_sha256 = picture_sha256(request.lr)
+        self._truth: TruthScorer | None = None
+
+    def draw(self, estimate: Estimate) -> None:
+        """All samples, then their summary."""
+        task, send = self._task, self._channel.send
+        request = task.request
+        send(estimate)
+        if request.ground_truth is not None and not task.plan.on_disk:
+            self._truth = TruthScorer(request.ground_truth, self._distance())
+        summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
+        if task.plan.on_disk:
+            send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
+        waiting = list(range(request.first_index, request.first_index + request.num_samples))
+
+        def finished(result: SampleResult) -> None:
+            waiting.remove(result.index)
+            send(result)
+            if summary is not None:
+                summary.add(result.index, result.picture)
+                send(summary.so_far())
+
+        while waiting:
+            try:
+                self._draw_tiles(tuple(waiting[: self._task.plan.group]), finished)
+            except OutOfMemory:
+                self._task = self._replan(self._task)
+                tile = self._task.plan.grid.tile
+                send(Notice(text=f"The device's memory ran out; going on in tiles of {tile}×{tile} pixels."))
+        if summary is not None:
+            send(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
+            self._stop()
+            distance = self._distance() if request.pairwise_lpips else None
+            send(summary.final(distance, self._truth.challenge() if self._truth else None))
+
+    def draw_references(self) -> None:
+        """Bicubic, the encoder's own picture, and the flow's at temperature 0."""
+        request, scale = self._task.request, self._task.scale
+        if self._task.plan.on_disk:
+            raise MemoryBudgetError("The pictures to compare with do not fit into memory. Choose a smaller region.")
+        if request.ground_truth is not None:
+            self._truth = TruthScorer(request.ground_truth, self._distance())
+
+        def send(kind: str, picture: np.ndarray, known: float | None = None) -> None:
+            scores = self._truth.score(picture) if self._truth else None
+            known = lr_psnr(picture, request.lr, scale) if known is None else known
+            self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
+
+        send("bicubic", upscale_uint8(request.lr, scale))
+        encoder = self._retried(self._super_resolve)
+        known = lr_psnr(encoder, request.lr, scale)
+        if known >= _ENCODER_LR_PSNR:
+            send("encoder", encoder, known)
+        zero: list[np.ndarray] = []
+        self._task = replace(self._task, temperature=0.0)
+        self._retried(lambda: self._draw_tiles((0,), lambda result: zero.append(result.picture), scored=False))
+        send("zero_temperature", zero[0])
+
+    def _retried(self, work: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+        """In smaller and smaller tiles while memory runs out."""
+        while True:
+            try:
+                return work()
+            except OutOfMemory:
+                self._task = self._replan(self._task)
+
+    def _super_resolve(self) -> np.ndarray:
+        task = self._task
+        height, width = task.request.lr.shape[:2]
+        blender = RowBlender(task.plan.grid, task.scale)
+        rows = []
+        for tile in task.plan.grid:
+            own = self._worker.super_resolve(task.model, self._cut(tile), self._stop)
+            complete = blender.add(tile, own)
+            if complete is not None:
+                rows.append(to_uint8(complete))
+        return np.concatenate(rows)[: height * task.scale, : width * task.scale]
+
+    def _draw_tiles(
+        self, indices: tuple[int, ...], finished: Callable[[SampleResult], None], *, scored: bool = True
+    ) -> None:
+        """Every sample, tile by tile; in one piece that is sample by sample."""
+        canvases: dict[int, Canvas] = {}
+        try:
+            self._fill(canvases, indices, finished, scored)
+        except BaseException:
+            for canvas in canvases.values():
+                canvas.discard()
+            raise
+
+    def _fill(
+        self,
+        canvases: dict[int, Canvas],
+        indices: tuple[int, ...],
+        finished: Callable[[SampleResult], None],
+        scored: bool,
+    ) -> None:
+        """Canvases are made when the first tile is there, and go when the last one is."""
+        task = self._task
+        plan = task.plan
+        in_tiles = len(plan.grid) > 1
+        spent = dict.fromkeys(indices, 0.0)
+        meter = _Meter(self, len(indices))
+        for number, tile in enumerate(plan.grid):
+            checkpoint = meter.begin("conditioning", number)
+            key = tile_key(task, self._lr_sha256, number)
+            keep = plan.kept_bytes <= self._worker.cache.max_bytes
+            prepared = self._worker.condition(task.model, self._cut(tile), key, keep, self._stop, checkpoint)
+            for first in range(0, len(indices), plan.batch):
+                batch = indices[first : first + plan.batch]
+                checkpoint = meter.begin("sampling", number, first, len(batch))
+                started = time.perf_counter()
+                latents = self._latents(tile, batch)
+                samples = self._worker.decode(task.model, latents, prepared, self._stop, checkpoint)
+                share = (time.perf_counter() - started) / len(batch)
+                for index, decoded in zip(batch, samples, strict=True):
+                    started = time.perf_counter()
+                    canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
+                    top = canvas.num_rows
+                    with self._worker.measured("finishing", task.model, tile.rows.size * tile.columns.size):
+                        rows = canvas.add(tile, decoded, self._log_prob(tile, decoded), self._stop)
+                    spent[index] += share + time.perf_counter() - started
+                    if in_tiles and rows is not None:
+                        self._channel.send(PartialSample(index=index, top=top, rows=np.array(rows)))
+                    if tile.is_last:
+                        # Not kept here: a sample in one piece is not needed any more once it has been sent.
+                        finished(self._result(index, canvases.pop(index), spent[index], scored=scored))
+
+    def _canvas(self, index: int) -> Canvas:
+        task = self._task
+        path = None
+        if task.plan.on_disk:
+            self._spill_folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f"srflow-{index}-", suffix=".npy", dir=self._spill_folder)
+            os.close(handle)
+            path = Path(name)
+        lr = self._lr.to(self._worker.device)
+        return Canvas(task.plan.grid, lr, task.scale, task.request.consistency_rounds, path)
+
+    def _cut(self, tile: Tile) -> Tensor:
+        lr = self._padded[:, :, tile.rows.first : tile.rows.last, tile.columns.first : tile.columns.last]
+        return lr.to(self._worker.device)
+
+    def _latents(self, tile: Tile, indices: tuple[int, ...]) -> list[Tensor]:
+        """Latents times temperature, (N, C, h, w) each: the whole picture's at this place, without making the rest."""
+        task = self._task
+        height, width = self._padded.shape[-2:]
+        latents = []
+        for level, shape in enumerate(task.model.latent_shapes(height, width)):
+            # Positions of a level are a whole number of times finer than LR pixels, or coarser.
+            rows, columns = (
+                slice(span.first * size // side, span.last * size // side)
+                for span, size, side in zip((tile.rows, tile.columns), shape[1:], (height, width), strict=True)
+            )
+            drawn = [draw_region(shape, level, index, task.request.seed, rows, columns) for index in indices]
+            latents.append(torch.stack(drawn) * task.temperature)
+        return latents
+
+    def _log_prob(self, tile: Tile, decoded: Decoded) -> float:
+        """log p of the tile's own part, in nats: latents and log-determinants at its own positions."""
+
+        def own_sum(values: Tensor) -> float:
+            rows, columns = (
+                span.own(size, span.size)
+                for span, size in zip((tile.rows, tile.columns), values.shape[-2:], strict=True)
+            )
+            return values[..., rows, columns].sum().item()
+
+        latents = sum(own_sum(standard_normal_log_prob(latent)) for latent in decoded.latents)
+        return latents + sum(own_sum(log_det) for log_det in decoded.log_dets)
+
+    def _result(self, index: int, canvas: Canvas, seconds: float, *, scored: bool) -> SampleResult:
+        task = self._task
+        request, info, grid = task.request, task.loaded.info, task.plan.grid
+        height, width = request.lr.shape[:2]
+        padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
+        started = time.perf_counter()
+        known = lr_psnr(canvas.picture, request.lr, task.scale)
+        return SampleResult(
+            index=index,
+            picture=None if task.plan.on_disk else canvas.picture,
+            path=canvas.picture.filename if task.plan.on_disk else None,
+            lr_psnr=known,
+            bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
+            clipped=canvas.clipped,
+            flags=tuple(
+                flag if len(grid) == 1 else f"{flag} (in {count} of {len(grid)} tiles)"
+                for flag, count in canvas.flags.items()
+            ),
+            recipe=Recipe(
+                model=info.key,
+                weights_sha256=info.weights_sha256,
+                scale_factor=task.scale,
+                seed=request.seed,
+                index=index,
+                temperature=float(task.temperature),
+                consistency_rounds=request.consistency_rounds,
+                precision=task.precision,
+                tile=grid.tile,
+                lr_height=height,
+                lr_width=width,
+                lr_sha256=self._lr_sha256,
+                version=__version__,
+            ),
+            seconds=seconds + time.perf_counter() - started,
+            truth=self._truth.add_sample(canvas.picture) if self._truth and scored else None,
+        )
+
+    def report(self, progress: Progress) -> None:
+        """Tell how far it is; may get lost if nobody takes it."""
+        self._channel.offer(progress)
+
+    @property
+    def task(self) -> Task:
+        """As it is now: its plan changes when memory runs out."""
+        return self._task
+
+    def stop(self) -> None:
+        """Raise Cancelled when the work shall end."""
+        self._stop()
+
+
+class _Meter:
+    """How far a drawing is, from the number of checkpoints that its models have passed.
+
+    A checkpoint of conditioning and one of decoding a sample are about as much work.
+    """
+
+    def __init__(self, drawing: Drawing, num_samples: int) -> None:
+        self._drawing = drawing
+        self._num_samples = num_samples
+        self._conditioning, self._decoding = drawing.task.model.num_checkpoints
+        self._num_tiles = len(drawing.task.plan.grid)
+        self._told = 0.0
+
+    def begin(self, stage: str, tile: int, first: int = 0, count: int = 1) -> Callable[[], None]:
+        """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
+        in_tile = self._conditioning + self._num_samples * self._decoding
+        done = tile * in_tile + (0 if stage == "conditioning" else self._conditioning + first * self._decoding)
+        where = f", tile {tile + 1} of {self._num_tiles}" if self._num_tiles > 1 else ""
+        which = f"samples {first + 1} to {first + count}" if count > 1 else f"sample {first + 1}"
+        text = f"Reading the picture{where}" if stage == "conditioning" else f"Drawing {which}{where}"
+
+        def tell() -> None:
+            self._told = time.monotonic()
+            fraction = min(1.0, done / (self._num_tiles * in_tile))
+            self._drawing.report(Progress(stage=stage, fraction=fraction, text=text))
+
+        def checkpoint() -> None:
+            nonlocal done
+            self._drawing.stop()
+            done += count
+            if time.monotonic() - self._told > _NEWS_SECONDS:
+                tell()
+
+        tell()
+        return checkpoint

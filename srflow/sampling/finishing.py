@@ -1,0 +1,122 @@
+"""From raw rows to the 8-bit picture: the consistency step and rounding, strip by strip as rows come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow.evaluation.metrics import psnr
+from srflow.images import downscale_uint8, to_uint8
+from srflow.sampling.consistency import REACH, back_project
+from srflow.sampling.guard import Decoded
+from srflow.sampling.tiling import Grid, RowBlender, Tile
+
+__all__ = ["Canvas", "lr_psnr"]
+
+_STRIP_PIXELS = 1 << 22  # HR pixels of a strip: what the consistency step works on at once
+_REACH_OF_DOWNSCALING = 4  # LR pixels; the kernel reaches 2
+
+
+class Canvas:
+    """One sample on its way: takes its tiles, finishes rows as they become complete, and keeps count.
+
+    Args:
+        grid: the tiles.
+        lr: (1, 3, h, w), not padded, on the device that shall do the work.
+        scale: HR pixels to an LR pixel.
+        rounds: of the consistency step.
+        path: a .npy file to be made for the result; None keeps it in memory.
+    """
+
+    def __init__(self, grid: Grid, lr: Tensor, scale: int, rounds: int, path: Path | None = None) -> None:
+        self._lr, self._scale, self._rounds = lr, scale, rounds
+        self._blender = RowBlender(grid, scale)
+        height, width = lr.shape[-2:]
+        shape = (height * scale, width * scale, 3)
+        if path is None:
+            self.picture = np.empty(shape, np.uint8)
+        else:
+            self.picture = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        self._raw = torch.zeros(3, 0, shape[1])  # rows still needed, from LR row `_raw_top` on
+        self._raw_top = 0
+        self._done = 0  # LR rows finished
+        self._num_clipped = 0
+        self.log_prob = 0.0  # nats
+        self.flags: dict[str, int] = {}  # how many tiles each was true of
+
+    def discard(self) -> None:
+        """Remove the file, if there is one: the picture will not be finished."""
+        if isinstance(self.picture, np.memmap):
+            Path(self.picture.filename).unlink(missing_ok=True)
+
+    @property
+    def num_rows(self) -> int:
+        """HR rows finished."""
+        return self._done * self._scale
+
+    @property
+    def clipped(self) -> float:
+        """Share of the raw values outside [0, 1]."""
+        return self._num_clipped / self.picture.size
+
+    def add(self, tile: Tile, decoded: Decoded, log_prob: float, checkpoint: Callable[[], None]) -> np.ndarray | None:
+        """Take a tile. log_prob: of its own part, in nats. checkpoint: called between strips; it may raise.
+
+        Returns: the rows that this finished, uint8 (n, W, 3), if any.
+        """
+        self.log_prob += log_prob
+        for flag in decoded.flags:
+            self.flags[flag] = self.flags.get(flag, 0) + 1
+        rows = self._blender.add(tile, decoded.raw)
+        return None if rows is None else self._finish(rows, checkpoint)
+
+    def _finish(self, rows: Tensor, checkpoint: Callable[[], None]) -> np.ndarray | None:
+        scale = self._scale
+        height, width = self._lr.shape[-2:]
+        missing = (height * scale) - self._raw_top * scale - self._raw.shape[1]
+        rows = rows[:, :missing, : width * scale]  # what was padded goes
+        self._num_clipped += int(((rows < 0) | (rows > 1)).sum())
+        self._raw = rows if self._raw.shape[1] == 0 else torch.cat([self._raw, rows.to(self._raw)], 1)
+        halo = REACH * self._rounds
+        available = self._raw_top + self._raw.shape[1] // scale
+        stop = height if available == height else max(self._done, available - halo)
+        begun = self._done
+        strip = max(1, _STRIP_PIXELS // (width * scale * scale))
+        while self._done < stop:
+            checkpoint()
+            self._finish_strip(self._done, min(stop, self._done + strip), halo)
+        top = max(0, self._done - halo)
+        self._raw = self._raw[:, (top - self._raw_top) * scale :].clone() if self._done < height else self._raw[:, :0]
+        self._raw_top = top if self._done < height else height
+        return self.picture[begun * scale : self._done * scale] if self._done > begun else None
+
+    @torch.inference_mode()
+    def _finish_strip(self, start: int, stop: int, halo: int) -> None:
+        """LR rows [start, stop), made from `halo` rows more on either side, as far as there are any."""
+        scale = self._scale
+        first, last = max(0, start - halo), min(self._lr.shape[-2], stop + halo)
+        raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
+        strip = back_project(raw[None].to(self._lr.device), self._lr[:, :, first:last], scale, self._rounds)
+        rows = to_uint8(strip[:, :, (start - first) * scale : (stop - first) * scale])
+        self.picture[start * scale : stop * scale] = rows
+        self._done = stop
+
+
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int) -> float:
+    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept.
+
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece.
+    """
+    height, width = lr.shape[:2]
+    strip = max(1, _STRIP_PIXELS // (width * scale * scale))
+    small = np.empty_like(lr)
+    for start in range(0, height, strip):
+        stop = min(height, start + strip)
+        first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
+        reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)
+        small[start:stop] = reduced[start - first : stop - first]
+    return psnr(small, lr)

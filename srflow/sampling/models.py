@@ -1,0 +1,88 @@
+"""The models that an engine offers: loaded once, rearranged for sampling when first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
+from srflow.contract import CheckpointError, InputError, ModelInfo, Precision
+from srflow.model import SRFlow
+from srflow.sampling.hardware import DTYPES
+from srflow.sampling.inference import InferenceModel
+from srflow.sampling.planning import Footprint
+
+__all__ = ["LoadedModel", "Models"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checkpoint. model: float32, on the CPU, not to be run; rearranged copies are made of it."""
+
+    info: ModelInfo
+    model: SRFlow
+
+
+class Models:
+    """All checkpoints of an engine.
+
+    Args: names: of shipped checkpoints, folders or Hub ids; None takes all that are shipped.
+    Raises: CheckpointError: there is none, or one cannot be loaded.
+    """
+
+    def __init__(self, names: Sequence[str | Path] | None, device: torch.device, compiled: bool) -> None:
+        if names is None:
+            names = [folder.name for folder in shipped_checkpoints()]
+            if not names:
+                raise CheckpointError("No checkpoint comes with this installation; name one (--checkpoint FOLDER).")
+        self._device = device
+        self._compiled = compiled
+        self._loaded = {Path(name).name: _load(name) for name in names}
+        self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
+        self._lock = threading.Lock()
+        self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
+
+    def infos(self) -> tuple[ModelInfo, ...]:
+        """What there is."""
+        return tuple(loaded.info for loaded in self._loaded.values())
+
+    def get(self, key: str | None) -> LoadedModel:
+        """A model; None: the default one. Raises InputError if there is none of that name."""
+        key = self.default if key is None else key
+        if key not in self._loaded:
+            raise InputError(f"There is no model {key!r} here; there are {', '.join(self._loaded)}.")
+        return self._loaded[key]
+
+    def rearranged(self, loaded: LoadedModel, precision: Precision) -> InferenceModel:
+        """The model as it samples, on the device."""
+        key = (loaded.info.key, precision)
+        with self._lock:
+            if key not in self._rearranged:
+                copy = SRFlow(loaded.model.config, loaded.model.metadata)
+                copy.load_state_dict(loaded.model.state_dict())
+                on_device = copy.to(self._device)
+                self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
+            return self._rearranged[key]
+
+    def footprint(self, loaded: LoadedModel, precision: Precision) -> Footprint:
+        """What it takes of memory."""
+        return Footprint.of(loaded.model, DTYPES[precision])
+
+
+def _load(name: str | Path) -> LoadedModel:
+    model = SRFlow.from_pretrained(resolve_checkpoint(name))
+    info = ModelInfo(
+        key=Path(name).name,
+        label=f"{model.config.name} (×{model.scale_factor})",
+        scale_factor=model.scale_factor,
+        default_temperature=model.config.default_temperature,
+        weights_sha256=model.metadata.weights_sha256,
+        license=model.metadata.license,
+        provenance=model.metadata.provenance,
+        lr_multiple=model.config.lr_multiple,
+    )
+    return LoadedModel(info, model)

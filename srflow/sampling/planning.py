@@ -1,0 +1,158 @@
+"""How a request is cut up so that it fits into memory: tiles, batches of samples, and where results are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from srflow.contract import MemoryBudgetError
+from srflow.model import SRFlow
+from srflow.sampling.tiling import FADE, MIN_TILE, Grid, make_grid
+
+__all__ = ["Footprint", "Plan", "make_plan"]
+
+_TILES = (4096, 2048, 1024, 768, 512, 384, 320, 256, 224, 192, 160, 128, 112, 96, 80, 64, 48, 32, MIN_TILE)
+_SLACK = 1.2  # allocators round up, and convolutions take buffers of their own
+_FLOAT = 4  # bytes
+_ACTIVATIONS = 5  # of a conv block's width, alive together while it runs
+_COPIES = 4  # of a level's channels, in float32, likewise
+_MAX_BATCH = 16
+# On a CPU, samples of this many LR pixels keep all cores busy; larger batches only leave the caches (measured).
+_CPU_BATCH_PIXELS = 48 * 48
+# What summing up takes for an HR pixel: running sums in float32, and those that are made of them.
+_SUMMARY_BYTES = 80
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a model needs for an LR pixel. kept: of what conditioning leaves; conditioning: more while it runs.
+
+    decoding: while a sample is decoded; for each sample of a batch.
+    """
+
+    kept: float
+    conditioning: float
+    decoding: float
+
+    @classmethod
+    def of(cls, model: SRFlow, dtype: torch.dtype) -> Footprint:
+        """Counted from the numbers of the architecture. dtype: of the convolutions."""
+        flow, encoder, scale = model.config.flow, model.config.encoder, model.scale_factor
+        half = dtype.itemsize
+        kept, level_peaks, decoding = 0.0, [0.0], [0.0]
+        stacked = encoder.conditioning_channels - encoder.num_features
+        features = 3.0 * stacked * half  # beside each other, joined, and with a border
+        stride, channels = 1, 3
+        for level in model.flow.levels:
+            stride *= level.squeeze.factor
+            channels *= level.squeeze.factor**2
+            positions = (scale / stride) ** 2
+            widest = flow.hidden_channels * half * _ACTIVATIONS
+            for step in level.steps:
+                # Fewer channels after a split in the middle of a level.
+                kept += positions * (2 * step.layers[0].logs.numel() * _FLOAT + flow.hidden_channels * half)
+            kept += positions * _FLOAT
+            features += 2 * positions * encoder.num_features * half
+            level_peaks.append(positions * (widest + 3 * 2 * channels * _FLOAT))
+            decoding.append(positions * (widest + (_COPIES + 2) * channels * _FLOAT))
+            channels = level.out_channels
+        dense = 3.0 * (encoder.num_features + 4 * encoder.growth_channels) * half
+        hr = 3 * scale**2 * _FLOAT
+        kept += hr if flow.residual else 0
+        return cls(
+            kept=_SLACK * kept,
+            conditioning=_SLACK * (features + max(dense, *level_peaks)),
+            decoding=_SLACK * (max(decoding) + 2 * hr),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a request is carried out.
+
+    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: of memory at the peak. on_disk: results go to files. kept_bytes: of
+    what conditioning leaves, of all tiles. result_bytes: of all samples.
+    """
+
+    grid: Grid
+    batch: int
+    group: int
+    num_bytes: int
+    on_disk: bool
+    kept_bytes: int
+    result_bytes: int
+
+
+def make_plan(
+    footprint: Footprint,
+    size: tuple[int, int],
+    *,
+    scale: int,
+    multiple: int,
+    num_samples: int,
+    rounds: int,
+    summaries: bool,
+    tile: int | None,
+    limit: int,
+    piece_limit: int,
+    is_cpu: bool,
+    smaller_than: int | None = None,
+) -> Plan:
+    """Choose tiles, batch and where results go.
+
+    Args:
+        size: of the LR picture, padded to `multiple`.
+        rounds: of the consistency step, which holds rows back.
+        tile: asked for; None: chosen, the picture in one piece if that takes no more than `piece_limit`.
+        limit, piece_limit: bytes for all together; bytes for what a single tile needs.
+        smaller_than: LR pixels a side that no tile may reach, after larger ones were too large; None: any.
+    Raises: MemoryBudgetError: it does not fit.
+    """
+    height, width = size
+    candidates = [make_grid(height, width, side, multiple) for side in ((0, *_TILES) if tile is None else (tile,))]
+    if smaller_than is not None:
+        candidates = [grid for grid in candidates if max(grid.largest) < smaller_than]
+    bound = min(limit, piece_limit) if tile is None else limit
+    needed = 0.0
+    for grid in candidates:
+        pixels = grid.largest[0] * grid.largest[1]
+        single = pixels * (footprint.kept + max(footprint.conditioning, footprint.decoding))
+        # Under tight memory the smallest tiles may take what there is, whatever is meant for a piece.
+        if single > bound and not (grid is candidates[-1] and single <= limit):
+            needed = single
+            continue
+        spare = min(limit, max(bound, single)) - pixels * footprint.kept
+        batch = int(max(1, min(num_samples, _MAX_BATCH, spare // (pixels * footprint.decoding))))
+        if is_cpu:
+            batch = min(batch, max(1, _CPU_BATCH_PIXELS // pixels))
+        working = pixels * (footprint.kept + max(footprint.conditioning, batch * footprint.decoding))
+        rows_in_work = _rows_in_work(grid, width, scale, rounds)
+        hr_pixels = height * width * scale**2
+        results = hr_pixels * (3 * num_samples + (_SUMMARY_BYTES if summaries else 0))
+        on_disk = working + rows_in_work + results > limit
+        room = limit - working - (0 if on_disk else results)
+        group = num_samples if len(grid) == 1 else int(max(1, min(num_samples, room // rows_in_work)))
+        working += rows_in_work * (1 if len(grid) == 1 else group)
+        if working <= limit:
+            return Plan(
+                grid=grid,
+                batch=min(batch, group),
+                group=group,
+                num_bytes=int(working + (0 if on_disk else results)),
+                on_disk=on_disk,
+                kept_bytes=int(grid.num_pixels * footprint.kept),
+                result_bytes=3 * hr_pixels * num_samples,
+            )
+        needed = working
+    raise MemoryBudgetError(
+        f"A picture of {width}x{height} at x{scale} needs about {needed / 1e9:.1f} GB"
+        f"{'' if tile is None else f' with tile {tile}'}; {limit / 1e9:.1f} GB are free. Choose a smaller region of it"
+        f"{', fewer samples' if num_samples > 1 else ''}{'' if tile is None else ' or leave the tile to be chosen'}."
+    )
+
+
+def _rows_in_work(grid: Grid, width: int, scale: int, rounds: int) -> float:
+    """Bytes of a sample's raw rows that wait to be complete, and of the consistency step on them."""
+    height = grid.largest[0] + 2 * FADE + 8 * rounds
+    return 2.0 * 3 * _FLOAT * min(height, grid.rows[-1].stop) * scale * width * scale
