@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from srflow.sampling.engine import SamplingEngine
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -42,47 +47,48 @@ def run(arguments: argparse.Namespace) -> int:
 
     from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
     from srflow.contract import InputError, MemoryBudgetError
-    from srflow.images import MAX_PIXELS, list_images
+    from srflow.images import list_images
     from srflow.sampling.engine import SamplingEngine
 
     is_folder = arguments.input.is_dir()
     paths = list_images(arguments.input) if is_folder else [arguments.input]
     names = _output_names(paths)
-    rank, num_processes, device = _share(arguments.device)
-    engine = SamplingEngine(
-        device,
-        arguments.precision,
-        checkpoints=[arguments.model or DEFAULT_CHECKPOINT],
-        spill_folder=arguments.output,
-        compiled=arguments.compile,
-    )
-    share = paths[rank::num_processes]
     failed = False
-    with tqdm(total=len(share) * arguments.num_samples, unit="sample", disable=rank > 0) as bar:
-        for path in share:
-            bar.set_description(path.name)
-            try:
-                lr = engine.open_picture(path, max_pixels=MAX_PIXELS)
-                for output, flags in _draw(engine, lr, arguments, names[path]):
-                    for flag in flags:
-                        bar.write(f"{output.name}: {flag}", file=sys.stderr)
-                    bar.update()
-            except (InputError, MemoryBudgetError) as error:
-                if not is_folder:
-                    raise
-                failed = True
-                bar.write(f"{path.name}: {error}", file=sys.stderr)
+    with _process(arguments.device) as (rank, num_processes, device):
+        engine = SamplingEngine(
+            device,
+            arguments.precision,
+            checkpoints=[arguments.model or DEFAULT_CHECKPOINT],
+            spill_folder=arguments.output,
+            compiled=arguments.compile,
+        )
+        share = paths[rank::num_processes]
+        with tqdm(total=len(share) * arguments.num_samples, unit="sample", disable=rank > 0) as bar:
+            for path in share:
+                bar.set_description(path.name)
+                try:
+                    for output, flags in _draw(engine, path, arguments, names[path]):
+                        for flag in flags:
+                            bar.write(f"{output.name}: {flag}", file=sys.stderr)
+                        bar.update()
+                except (InputError, MemoryBudgetError) as error:
+                    if not is_folder:
+                        raise
+                    failed = True
+                    bar.write(f"{path.name}: {error}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _draw(engine, lr, arguments: argparse.Namespace, name: str):  # noqa: ANN001, ANN202 - numpy is not imported yet
+def _draw(
+    engine: SamplingEngine, path: Path, arguments: argparse.Namespace, name: str
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Draw and write the samples of one picture; yields each one's path and flags."""
     import numpy as np
 
     from srflow.contract import RECIPE_KEY, Notice, SampleRequest, SampleResult
 
     request = SampleRequest(
-        lr=lr,
+        lr=engine.open_picture(path),
         num_samples=arguments.num_samples,
         seed=arguments.seed,
         temperature=arguments.temperature,
@@ -110,11 +116,16 @@ def _output_names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: path.name if stems.count(path.stem) > 1 else path.stem for path in paths}
 
 
-def _share(device: str) -> tuple[int, int, str]:
+@contextmanager
+def _process(device: str) -> Iterator[tuple[int, int, str]]:
     """The number of this process, how many there are, and the device that it is to use."""
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return 0, 1, device
+        yield 0, 1, device
+        return
     from accelerate import PartialState
 
     state = PartialState(cpu=device == "cpu")
-    return state.process_index, state.num_processes, str(state.device) if device == "auto" else device
+    try:
+        yield state.process_index, state.num_processes, str(state.device) if device in ("auto", "cuda") else device
+    finally:
+        state.destroy_process_group()

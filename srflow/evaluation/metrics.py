@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from srflow.contract import InputError
 from srflow.images import crop_to_multiple, downscale_uint8
@@ -121,6 +120,8 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     _check_pair(a, b)
     if min(a.shape[:2]) < SSIM_WINDOW:
         raise InputError(f"SSIM needs {SSIM_WINDOW} pixels a side; the pictures are {a.shape[1]}x{a.shape[0]}.")
+    from skimage.metrics import structural_similarity  # with SciPy: slow to import, and rarely needed
+
     return float(
         structural_similarity(
             a, b, data_range=255, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False

@@ -12,8 +12,8 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lpips
 import numpy as np
 import safetensors.torch
 import torch
@@ -21,6 +21,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from srflow.contract import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    import lpips
 
 __all__ = ["MIN_SIDE", "WEIGHTS_VARIABLE", "PerceptualDistance", "find_weights", "lpips_map", "pairwise_lpips"]
 
@@ -108,6 +111,8 @@ class PerceptualDistance:
     @torch.no_grad()
     def _features(self, picture: np.ndarray) -> Features:
         """Unit-length features of the five layers, (1, C, h, w) each. Uses the package's parts, as its forward does."""
+        import lpips
+
         x = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device).permute(2, 0, 1).unsqueeze(0)
         outputs = self._model.net(self._model.scaling_layer(x.float() / 127.5 - 1))
         return [lpips.normalize_tensor(output) for output in outputs]
@@ -115,6 +120,8 @@ class PerceptualDistance:
     @torch.no_grad()
     def _map(self, a: Features, b: Features, size: tuple[int, int]) -> Tensor:
         """(H, W): per layer, the weighted squared difference, scaled up bilinearly; their sum."""
+        import lpips
+
         total = torch.zeros(size, device=self.device)
         for head, x, y in zip(self._model.lins, a, b, strict=True):
             total += lpips.upsample(head((x - y) ** 2), out_HW=size)[0, 0]
@@ -157,6 +164,8 @@ def _shared() -> PerceptualDistance:
 
 
 def _build(path: Path) -> lpips.LPIPS:
+    import lpips  # with torchvision, a second and 150 MB; whoever only samples does without
+
     # The package first fills AlexNet with random numbers. Those must not be taken from the caller's generator: a
     # training run that is resumed would go another way than one that is not.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -71,8 +71,9 @@ class Footprint:
 class Plan:
     """How a request is carried out.
 
-    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: of memory at the peak. on_disk: results go to files. kept_bytes: of
-    what conditioning leaves, of all tiles. result_bytes: of all samples.
+    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: of memory
+    at the peak. on_disk: results go to files. kept_bytes: of what conditioning leaves, of all tiles. result_bytes: of
+    all samples.
     """
 
     grid: Grid

@@ -1,0 +1,58 @@
+"""One request in a process of its own: `python -m benchmarks.memory plain|engine PRESET HEIGHT WIDTH SAMPLES`.
+
+Prints peak memory (of the process, its interpreter and PyTorch included) before and after, in bytes, and the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from srflow.contract import SampleRequest, SampleResult
+from srflow.images import to_tensor
+from srflow.model import SRFlow
+from srflow.presets import PRESETS
+
+
+def main(way: str, preset: str, height: int, width: int, num_samples: int) -> None:
+    """Draw samples of a made-up picture with random weights, the plain way or ours."""
+    lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    torch.manual_seed(0)
+    if way == "plain":
+        from benchmarks.plain import PlainSampler
+
+        model = SRFlow(PRESETS[preset])
+        sampler = PlainSampler(model)
+        before, started = _peak(), time.perf_counter()
+        for index in range(num_samples):
+            latents = model.draw_latents(height, width, first_sample=index)
+            sampler.sample(to_tensor(lr), list(latents * 0.0))
+    else:
+        from srflow.sampling.engine import SamplingEngine
+
+        with tempfile.TemporaryDirectory() as folder:
+            SRFlow(PRESETS[preset]).save_pretrained(folder)
+            engine = SamplingEngine("cpu", checkpoints=[Path(folder)])
+        request = SampleRequest(lr=lr, num_samples=num_samples, temperature=0.0, summaries=False)
+        before, started = _peak(), time.perf_counter()
+        results = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+        assert len(results) == num_samples
+    print(json.dumps({"before": before, "peak": _peak(), "seconds": time.perf_counter() - started}))  # noqa: T201
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux ru_maxrss begins with what the parent process held
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))

@@ -1,0 +1,57 @@
+"""What benchmarks share: repeating, medians, the machine in words, tables in Markdown."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+__all__ = ["interleaved", "machine", "save", "table"]
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, in turns, so that whatever else the machine does meets all of them; one round is for
+    warming up and does not count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(repeats + 1):
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+        sys.stderr.write(f"round {number} of {repeats}\n")
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def machine() -> str:
+    """Processor, threads, versions; no names of hosts."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    flags: set[str] = set()
+    if cpuinfo.is_file():
+        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        values = {key.strip(): value.strip() for key, value in lines.items()}
+        model, flags = values.get("model name", model), set(values.get("flags", "").split())
+    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    return f"{model} ({', '.join(known)}), {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def save(name: str, text: str) -> None:
+    """Print, and write to benchmarks/results/."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")

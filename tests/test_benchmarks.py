@@ -1,0 +1,36 @@
+"""The baseline of the benchmarks is the same function as the model, or comparing times with it would mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import make_toy
+
+from benchmarks.plain import PlainSampler
+from benchmarks.report import interleaved, table
+
+
+@pytest.mark.parametrize("name", ["srflow-da-x4", "srflow-da-r-x8", "srflow-da-r-x4-compact", "srflow-da-s-x4"])
+def test_the_plain_way_gives_the_pictures_of_the_model(name: str) -> None:
+    model = make_toy(name, torch.float32)
+    lr = torch.rand(1, 3, 5, 6)
+    latents = model.draw_latents(5, 6, seed=3) * 0.7
+    with torch.no_grad():
+        expected = model.decode(latents, model.condition(lr))
+    torch.testing.assert_close(PlainSampler(model).sample(lr, list(latents)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_it_says_what_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="srflow-x4"):
+        PlainSampler(make_toy("srflow-x4", torch.float32))
+
+
+def test_works_take_turns_and_the_first_round_does_not_count() -> None:
+    calls: list[str] = []
+    medians = interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, 3)
+    assert calls == list("abababab")
+    assert all(0 <= median < 1 for median in medians.values())
+
+
+def test_tables() -> None:
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |"
