@@ -16,6 +16,8 @@ from srflow.checkpoints import own
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
 from srflow.contract import CheckpointError
 from srflow.model import SRFlow
+from srflow.training.initialise import initial_model
+from srflow.training.recipe import load_recipe
 
 
 @pytest.fixture
@@ -161,6 +163,18 @@ def test_pushing_to_the_hub_uploads_the_three_files(monkeypatch: pytest.MonkeyPa
 def test_shipped_checkpoints_load() -> None:
     for folder in shipped_checkpoints():
         assert SRFlow.from_pretrained(folder).config.name == folder.name
+
+
+def test_shipped_encoders_fit_the_recipes_that_they_are_for() -> None:
+    folders = sorted((resolve_checkpoint(None).parent / "encoders").iterdir())
+    assert folders
+    for folder in folders:
+        assert folder not in shipped_checkpoints()  # it cannot be sampled from
+        model, has_encoder = initial_model(load_recipe(folder.name), folder)
+        assert has_encoder
+        given = SRFlow.from_pretrained(folder).encoder.state_dict()
+        for name, tensor in model.encoder.state_dict().items():
+            assert torch.equal(tensor, given[name]), name
 
 
 def test_names_of_shipped_checkpoints_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
