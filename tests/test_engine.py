@@ -32,6 +32,8 @@ from srflow.likelihood import bits_per_dimension
 from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
+from srflow.sampling.planning import _rows_in_work
+from srflow.sampling.tiling import make_grid
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
@@ -356,7 +358,9 @@ def test_results_that_do_not_fit_go_to_files(
     request = SampleRequest(lr=picture(40, 40), num_samples=2, temperature=0.3, tile=16)
     expected = results(engine, request)
     needed = engine.estimate(request).num_bytes
-    monkeypatch.setattr(engine_module, "memory_limit", lambda _: needed - 1000)
+    # Even if the second sample's rows waited until the first is finished, its results would not fit.
+    rows = _rows_in_work(make_grid(40, 40, 16), 40, 4, request.consistency_rounds)
+    monkeypatch.setattr(engine_module, "memory_limit", lambda _: needed - rows - 1000)
     events = list(engine.sample(request))
     drawn = [event for event in events if isinstance(event, SampleResult)]
     for one, other in zip(expected, drawn, strict=True):

@@ -56,7 +56,6 @@ class Task:
 
     request: SampleRequest
     loaded: LoadedModel
-    model: InferenceModel
     precision: Precision
     temperature: float
     plan: Plan
@@ -77,6 +76,7 @@ class Drawing:
 
     Args:
         worker: the device.
+        model: the task's, on the device.
         task: what to do.
         channel: told what happens; says when nobody listens any more.
         stop: raises Cancelled when the work shall end.
@@ -88,6 +88,7 @@ class Drawing:
     def __init__(
         self,
         worker: Worker,
+        model: InferenceModel,
         task: Task,
         channel: Channel,
         stop: Callable[[], None],
@@ -95,7 +96,7 @@ class Drawing:
         spill_folder: Path,
         distance: Callable[[], PerceptualDistance],
     ) -> None:
-        self._worker, self._task, self._channel, self._stop = worker, task, channel, stop
+        self._worker, self._model, self._task, self._channel, self._stop = worker, model, task, channel, stop
         self._replan, self._spill_folder, self._distance = replan, spill_folder, distance
         request = task.request
         self._lr = to_tensor(request.lr)
@@ -124,7 +125,8 @@ class Drawing:
 
         while waiting:
             try:
-                self._draw_tiles(tuple(waiting[: self._task.plan.group]), finished)
+                group = tuple(waiting[: self._task.plan.group])
+                self._draw_tiles(group, finished, done=1 - len(waiting) / request.num_samples)
             except OutOfMemory:
                 self._task = self._replan(self._task)
                 tile = self._task.plan.grid.tile
@@ -172,19 +174,24 @@ class Drawing:
         blender = RowBlender(task.plan.grid, task.scale)
         rows = []
         for tile in task.plan.grid:
-            own = self._worker.super_resolve(task.model, self._cut(tile), self._stop)
+            own = self._worker.super_resolve(self._model, self._cut(tile), self._stop)
             complete = blender.add(tile, own)
             if complete is not None:
                 rows.append(to_uint8(complete))
         return np.concatenate(rows)[: height * task.scale, : width * task.scale]
 
     def _draw_tiles(
-        self, indices: tuple[int, ...], finished: Callable[[SampleResult], None], *, scored: bool = True
+        self,
+        indices: tuple[int, ...],
+        finished: Callable[[SampleResult], None],
+        *,
+        done: float = 0.0,
+        scored: bool = True,
     ) -> None:
-        """Every sample, tile by tile; in one piece that is sample by sample."""
+        """Every sample, tile by tile; in one piece that is sample by sample. done: of the request, before these."""
         canvases: dict[int, Canvas] = {}
         try:
-            self._fill(canvases, indices, finished, scored)
+            self._fill(canvases, indices, finished, done, scored)
         except BaseException:
             for canvas in canvases.values():
                 canvas.discard()
@@ -195,6 +202,7 @@ class Drawing:
         canvases: dict[int, Canvas],
         indices: tuple[int, ...],
         finished: Callable[[SampleResult], None],
+        done: float,
         scored: bool,
     ) -> None:
         """Canvases are made when the first tile is there, and go when the last one is."""
@@ -202,26 +210,32 @@ class Drawing:
         plan = task.plan
         in_tiles = len(plan.grid) > 1
         spent = dict.fromkeys(indices, 0.0)
-        meter = _Meter(self, len(indices))
+        share = len(indices) / task.request.num_samples
+
+        def report(progress: Progress) -> None:
+            self._channel.offer(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
+
+        work = _Work(len(plan.grid), len(indices), *self._model.num_checkpoints)
+        meter = _Meter(work, self._stop, report)
         for number, tile in enumerate(plan.grid):
             checkpoint = meter.begin("conditioning", number)
             key = tile_key(task, self._lr_sha256, number)
             keep = plan.kept_bytes <= self._worker.cache.max_bytes
-            prepared = self._worker.condition(task.model, self._cut(tile), key, keep, self._stop, checkpoint)
+            prepared = self._worker.condition(self._model, self._cut(tile), key, keep, self._stop, checkpoint)
             for first in range(0, len(indices), plan.batch):
                 batch = indices[first : first + plan.batch]
                 checkpoint = meter.begin("sampling", number, first, len(batch))
                 started = time.perf_counter()
                 latents = self._latents(tile, batch)
-                samples = self._worker.decode(task.model, latents, prepared, self._stop, checkpoint)
-                share = (time.perf_counter() - started) / len(batch)
+                samples = self._worker.decode(self._model, latents, prepared, self._stop, checkpoint)
+                seconds = (time.perf_counter() - started) / len(batch)
                 for index, decoded in zip(batch, samples, strict=True):
                     started = time.perf_counter()
                     canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
                     top = canvas.num_rows
-                    with self._worker.measured("finishing", task.model, tile.rows.size * tile.columns.size):
+                    with self._worker.measured("finishing", self._model, tile.rows.size * tile.columns.size):
                         rows = canvas.add(tile, decoded, self._log_prob(tile, decoded), self._stop)
-                    spent[index] += share + time.perf_counter() - started
+                    spent[index] += seconds + time.perf_counter() - started
                     if in_tiles and rows is not None:
                         self._channel.send(PartialSample(index=index, top=top, rows=np.array(rows)))
                     if tile.is_last:
@@ -248,7 +262,7 @@ class Drawing:
         task = self._task
         height, width = self._padded.shape[-2:]
         latents = []
-        for level, shape in enumerate(task.model.latent_shapes(height, width)):
+        for level, shape in enumerate(self._model.latent_shapes(height, width)):
             # Positions of a level are a whole number of times finer than LR pixels, or coarser.
             rows, columns = (
                 slice(span.first * size // side, span.last * size // side)
@@ -308,50 +322,48 @@ class Drawing:
             truth=self._truth.add_sample(canvas.picture) if self._truth and scored else None,
         )
 
-    def report(self, progress: Progress) -> None:
-        """Tell how far it is; may get lost if nobody takes it."""
-        self._channel.offer(progress)
 
-    @property
-    def task(self) -> Task:
-        """As it is now: its plan changes when memory runs out."""
-        return self._task
-
-    def stop(self) -> None:
-        """Raise Cancelled when the work shall end."""
-        self._stop()
-
-
-class _Meter:
-    """How far a drawing is, from the number of checkpoints that its models have passed.
+@dataclass(frozen=True)
+class _Work:
+    """How much there is to do. conditioning, decoding: checkpoints of a tile, and of a sample of one.
 
     A checkpoint of conditioning and one of decoding a sample are about as much work.
     """
 
-    def __init__(self, drawing: Drawing, num_samples: int) -> None:
-        self._drawing = drawing
-        self._num_samples = num_samples
-        self._conditioning, self._decoding = drawing.task.model.num_checkpoints
-        self._num_tiles = len(drawing.task.plan.grid)
+    num_tiles: int
+    num_samples: int
+    conditioning: int
+    decoding: int
+
+    def fraction(self, tile: int, checkpoints: int) -> float:
+        """Done, after so many checkpoints of tile number `tile`."""
+        in_tile = self.conditioning + self.num_samples * self.decoding
+        return min(1.0, (tile * in_tile + checkpoints) / (self.num_tiles * in_tile))
+
+
+class _Meter:
+    """Tells how far a drawing is, now and then, from the middle of whatever is being done."""
+
+    def __init__(self, work: _Work, stop: Callable[[], None], report: Callable[[Progress], None]) -> None:
+        self._work, self._stop, self._report = work, stop, report
         self._told = 0.0
 
     def begin(self, stage: str, tile: int, first: int = 0, count: int = 1) -> Callable[[], None]:
         """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
-        in_tile = self._conditioning + self._num_samples * self._decoding
-        done = tile * in_tile + (0 if stage == "conditioning" else self._conditioning + first * self._decoding)
-        where = f", tile {tile + 1} of {self._num_tiles}" if self._num_tiles > 1 else ""
+        work = self._work
+        passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding
+        where = f", tile {tile + 1} of {work.num_tiles}" if work.num_tiles > 1 else ""
         which = f"samples {first + 1} to {first + count}" if count > 1 else f"sample {first + 1}"
         text = f"Reading the picture{where}" if stage == "conditioning" else f"Drawing {which}{where}"
 
         def tell() -> None:
             self._told = time.monotonic()
-            fraction = min(1.0, done / (self._num_tiles * in_tile))
-            self._drawing.report(Progress(stage=stage, fraction=fraction, text=text))
+            self._report(Progress(stage=stage, fraction=work.fraction(tile, passed), text=text))
 
         def checkpoint() -> None:
-            nonlocal done
-            self._drawing.stop()
-            done += count
+            nonlocal passed
+            self._stop()
+            passed += count
             if time.monotonic() - self._told > _NEWS_SECONDS:
                 tell()
 

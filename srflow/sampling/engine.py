@@ -149,7 +149,6 @@ class SamplingEngine:
         return Task(
             request=request,
             loaded=loaded,
-            model=self._models.rearranged(loaded, precision),
             precision=precision,
             temperature=default if request.temperature is None else request.temperature,
             plan=self._plan(request, loaded, precision),
@@ -246,16 +245,18 @@ class SamplingEngine:
 
     def _seconds(self, task: Task, what: Work) -> float:
         """Of an LR pixel: measured, or guessed."""
-        measured = self._worker.seconds_per_pixel(what, task.model)
+        measured = self._worker.seconds_per_pixel(what, task.loaded.model.config.name, DTYPES[task.precision])
         if measured is not None:
             return measured
         if what == "finishing" or self._device.type != "cpu" or task.precision == "float16":
             return 0.0
-        return task.model.flops_per_pixel(what) / (_CPU_EFFICIENCY * conv_throughput(task.precision))
+        model = self._models.rearranged(task.loaded, task.precision)
+        return model.flops_per_pixel(what) / (_CPU_EFFICIENCY * conv_throughput(task.precision))
 
     def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None) -> Drawing:
+        model = self._models.rearranged(task.loaded, task.precision)
         stop = _stopper(cancel, channel)
-        return Drawing(self._worker, task, channel, stop, self._replan, self._spill_folder, self._distance)
+        return Drawing(self._worker, model, task, channel, stop, self._replan, self._spill_folder, self._distance)
 
     def _replan(self, task: Task) -> Task:
         """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""

@@ -35,11 +35,11 @@ class Worker:
         self.device = device
         self.cache = PreparedCache(cache_bytes)
         self._lock = threading.Lock()
-        self._seconds_per_pixel: dict[tuple[str, InferenceModel], float] = {}
+        self._seconds_per_pixel: dict[tuple[Work, str, torch.dtype], float] = {}
 
-    def seconds_per_pixel(self, what: Work, model: InferenceModel) -> float | None:
-        """Of LR, as last measured; None before that."""
-        return self._seconds_per_pixel.get((what, model))
+    def seconds_per_pixel(self, what: Work, architecture: str, dtype: torch.dtype) -> float | None:
+        """Of LR, as last measured with a model of that name and precision; None before that."""
+        return self._seconds_per_pixel.get((what, architecture, dtype))
 
     @contextmanager
     def measured(self, what: Work, model: InferenceModel, pixels: int) -> Iterator[None]:
@@ -48,7 +48,7 @@ class Worker:
         yield
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        self._seconds_per_pixel[what, model] = (time.perf_counter() - started) / pixels
+        self._seconds_per_pixel[what, model.config.name, model.dtype] = (time.perf_counter() - started) / pixels
 
     def condition(
         self, model: InferenceModel, lr: Tensor, key: Hashable, keep: bool, stop: Callback, checkpoint: Callback
