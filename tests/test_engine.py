@@ -339,7 +339,7 @@ def test_smaller_tiles_when_memory_runs_out(engine: SamplingEngine, monkeypatch:
         return original(model, latents, prepared, checkpoint)
 
     monkeypatch.setattr(InferenceModel, "decode", full)
-    events = list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3, temperature=0.3)))
+    events = list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3, temperature=0.3, tile=0)))
     drawn = [event for event in events if isinstance(event, SampleResult)]
     assert [result.index for result in drawn] == [0, 1, 2]
     assert [result.recipe.tile for result in drawn] == [0, 48, 48]

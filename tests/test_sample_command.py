@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_two_processes_share_a_folder(folders: tuple[Path, Path, Path]) -> None:
     assert names(shared) == sorted(expected)
     for path in shared.iterdir():
         np.testing.assert_array_equal(load_image(path), expected[path.name])
+
+
+def test_a_process_takes_its_share_and_no_more(
+    folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srflow.cli.sample._process", lambda device: nullcontext((1, 2, device)))
+    assert main(arguments(folders, "--device", "cpu")) == 0
+    assert names(folders[2]) == ["p1_sample0.png"]
 
 
 def test_a_picture_that_cannot_be_read_is_named_and_left_out(

@@ -49,16 +49,19 @@ def test_leaving_early_stops_the_work_and_waits_for_its_end() -> None:
 
 def test_an_offer_never_waits_and_a_worker_that_is_far_ahead_does() -> None:
     ahead = []
+    offered = threading.Event()
 
     def work(channel: Channel[int]) -> None:
         for number in range(100):
             channel.offer(number)
+        offered.set()
         for number in range(100, 200):
             channel.send(number)
             ahead.append(number)
 
     events = in_background(work, "test")
     first = next(events)
+    assert offered.wait(10)  # although nobody takes the others
     time.sleep(0.2)
     assert first == 0
     assert len(ahead) < 50
