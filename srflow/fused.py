@@ -20,14 +20,14 @@ def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """relu(conv(x)) for a convolution with zero padding; as two operations wherever gradients are recorded."""
     if _can_fuse(conv, x):
         return _fused(conv, x, "relu", [])
-    return F.relu(conv(x))
+    return F.relu(conv(x), inplace=True)
 
 
 def conv_leaky_relu(conv: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
     """leaky_relu(conv(x)), the same way."""
     if _can_fuse(conv, x):
         return _fused(conv, x, "leaky_relu", [slope])
-    return F.leaky_relu(conv(x), slope)
+    return F.leaky_relu(conv(x), slope, inplace=True)
 
 
 def _fused(conv: nn.Conv2d, x: Tensor, activation: str, scalars: Sequence[float]) -> Tensor:

@@ -135,7 +135,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         Gradients of the latter reach the encoder's super-resolution tail alone.
         """
         features, stacked = self.encoder.features(lr)  # not padded: a picture of other sizes has no likelihood
-        latents, log_dets = self._encode(hr, self._prepare(self.encoder.stack(features, stacked), lr, lr, None))
+        latents, log_dets = self._encode(hr, self._prepare(features, stacked, lr, lr, None))
         return log_likelihood(latents, log_dets), self.encoder.super_resolve_from_finest(features, lr)
 
     def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
@@ -248,12 +248,12 @@ class SRFlow(nn.Module, ModelHubMixin):
 
     def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
         padded = pad_to_multiple(lr, self.config.lr_multiple)
-        return self._prepare(self.encoder(padded, checkpoint), lr, padded, checkpoint)
+        return self._prepare(*self.encoder.features(padded, checkpoint), lr, padded, checkpoint)
 
     def _prepare(
-        self, encoded: list[Tensor], lr: Tensor, padded: Tensor, checkpoint: Checkpoint | None
+        self, features: list[Tensor], stacked: list[Tensor], lr: Tensor, padded: Tensor, checkpoint: Checkpoint | None
     ) -> Conditioning:
-        levels = self.flow.prepare(encoded, checkpoint)
+        levels = self.flow.prepare(features, checkpoint, torch.cat(stacked, 1) if stacked else None)
         base = bicubic_upscale(padded, self.scale_factor) if self.config.flow.residual else None
         return Conditioning(levels=levels, height=lr.shape[-2], width=lr.shape[-1], base=base)
 

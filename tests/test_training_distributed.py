@@ -76,6 +76,18 @@ def test_two_processes_train_like_one(data, tmp_path):
     assert [line["step"] for line in lines if line["kind"] == "validation"] == [2, 4, 8]
 
 
+@pytest.mark.slow
+def test_two_processes_agree_on_a_precision_that_the_main_one_chose(data, tmp_path):
+    """Were one of them in another, the first exchange of gradients would still work and the weights drift apart."""
+    short = ["pretraining.steps=0", "training.steps=2", "validation.every_steps=0", "runtime.precision=auto"]
+    places = ["--data", str(data), "--cache", str(tmp_path), "--output", str(tmp_path / "two")]
+    worker = [str(TESTS / "training_precision_worker.py"), str(tmp_path)]
+    launch_two(*worker, "train", "srflow-da-r-x4-compact", *TOY, *short, *places)
+    chosen = json.loads((tmp_path / "two" / "recipe.json").read_text())["runtime"]["precision"]
+    assert chosen == "float32"
+    assert {(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)} == {chosen}
+
+
 def read_lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 

@@ -312,6 +312,23 @@ def test_lasting_non_finite_losses_end_the_run_and_keep_the_good_state(train, tm
     assert train("checkpoint.every_steps=1", "runtime.max_bad_steps=3").progress.step == 5
 
 
+def test_a_run_that_ends_on_a_bad_step_is_saved_as_far_as_it_came(train, tmp_path, monkeypatch):
+    poison(monkeypatch, {4})
+    assert train().run() == "finished"
+    again = train()
+    assert again.progress.step == 8
+    assert (again.progress.skipped, again.progress.bad_in_a_row) == (1, 1)
+    assert "step 8 of 8" in SRFlow.from_pretrained(tmp_path / "run" / "last").metadata.provenance
+
+
+def test_bad_steps_in_a_row_are_counted_over_a_stop(train, monkeypatch):
+    poison(monkeypatch, {2})
+    assert stop_at(train("runtime.max_bad_steps=2"), 6).run() == "stopped"
+    poison(monkeypatch, {1})
+    with pytest.raises(TrainingDivergedError, match="2 steps in a row, up to step 7"):
+        train("runtime.max_bad_steps=2").run()
+
+
 def test_low_memory_gives_the_same_losses(train, tmp_path):
     train("runtime.precision=float32", output="plain").run()
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -17,6 +17,7 @@ TOY = [
     "validation={every_steps=4, num_pictures=2, crop_size=64, temperatures=[0.0, 0.8]}",
     "checkpoint={every_steps=100}",
     "log={every_steps=1}",
+    'runtime={precision="bf16"}',  # "auto" would choose by a measurement
 ]
 
 

@@ -7,8 +7,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srflow.contract import RecipeError
+
+if TYPE_CHECKING:
+    from srflow.training.recipe import Recipe
 
 HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
 
@@ -36,15 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _dry_run(recipe: Recipe, throughput: float | None) -> None:
+    from srflow.sampling.hardware import resolve_device
+    from srflow.training.cost import estimate
+    from srflow.training.precision import choose_precision
+
+    if recipe.runtime.precision == "auto":
+        precision, reason = choose_precision(resolve_device("auto"))
+        recipe = recipe.with_precision(precision)
+        print(f"Precision here: {precision} ({reason}).")
+    print(estimate(recipe).report(throughput))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train. Exit code 0: finished, or the time of --stop-after is over; 130: stopped by Ctrl-C or SIGTERM, saved."""
     from srflow.training.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     if arguments.dry_run:
-        from srflow.training.cost import estimate
-
-        print(estimate(recipe).report(arguments.throughput))
+        _dry_run(recipe, arguments.throughput)
         return 0
     if arguments.data is None or arguments.output is None:
         raise RecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")

@@ -157,16 +157,43 @@ def build_conv_block(
     return DeepBlock(*channels, skip=kind == "skip")
 
 
-def project_conditioning(blocks: Sequence[ConvBlock], conditioning: Tensor) -> tuple[Tensor, ...]:
+def project_conditioning(
+    blocks: Sequence[ConvBlock], conditioning: Tensor, repeated: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """The conditioning's part of every block's first convolution, all in one convolution.
 
     One wide convolution instead of many narrow ones: the conditioning is read once.
 
-    Args: conditioning: (B, channels, H, W).  Returns: for every block, (B, hidden, H, W), in the weights' dtype.
+    Args:
+        conditioning: (B, channels, H, W).
+        repeated: (B, further channels, H/f, W/f), or None: stands for its nearest-upsampled copy, as the conditioning's
+            last channels, which is never made.
+
+    Returns: for every block, (B, hidden, H, W), in the weights' dtype.
     """
     firsts = [block.first for block in blocks]
     weight = torch.cat([block.first.weight[:, block.in_channels :] for block in blocks])
     bias = torch.cat([first.bias for first in firsts]) if firsts[0].bias is not None else None
     conditioning = conditioning.to(weight.dtype, memory_format=torch.channels_last)
-    together = F.conv2d(conditioning, weight.contiguous(memory_format=torch.channels_last), bias, padding=1)
+    own = weight[:, : conditioning.shape[1]].contiguous(memory_format=torch.channels_last)
+    together = F.conv2d(conditioning, own, bias, padding=1)
+    if repeated is not None:
+        factor = conditioning.shape[-1] // repeated.shape[-1]
+        together = together + _conv_of_repeated(repeated, weight[:, conditioning.shape[1] :], factor)
     return together.split([first.out_channels for first in firsts], 1)
+
+
+def _conv_of_repeated(x: Tensor, weight: Tensor, factor: int) -> Tensor:
+    """The 3x3 convolution, with padding, of x's nearest-upsampled copy, computed from x itself.
+
+    Upsampling is a transposed convolution by f x f ones with stride f, and a convolution after it makes one transposed
+    convolution of both: each of its (f + 2)² taps is the sum of those that meet the same pixel of x. So an output takes
+    4 products of 9 at factor 2, and the backward pass saves as much.
+
+    Args: x: (B, in, h, w). weight: (out, in, 3, 3).
+    Returns: (B, out, f h, f w), in the weight's dtype or autocast's.
+    """
+    x = x.to(weight.dtype, memory_format=torch.channels_last)
+    flipped = F.pad(weight.flip(2, 3).transpose(0, 1), [factor - 1] * 4)
+    kernel = F.avg_pool2d(flipped, factor, stride=1, divisor_override=1)  # (in, out, f + 2, f + 2)
+    return F.conv_transpose2d(x, kernel, stride=factor, padding=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srflow.contract import InputError
@@ -107,18 +108,38 @@ class FlowLevel(nn.Module):
                 channels //= 2
         self.out_channels = channels
 
-    def prepare(self, conditioning: Tensor, checkpoint: Checkpoint | None = None) -> PreparedLevel:
-        """All that the level's steps need of the conditioning, (B, channels, H, W) at the level's size."""
+    def prepare(
+        self, conditioning: Tensor, checkpoint: Checkpoint | None = None, repeated: Tensor | None = None
+    ) -> PreparedLevel:
+        """All that the level's steps need of the conditioning.
+
+        Args:
+            conditioning: (B, channels, H, W), at the level's size.
+            checkpoint: called between steps.
+            repeated: (B, further channels, h, w), or None: the conditioning's last channels, once nearest-resized.
+        """
+        if repeated is not None and not _divides(repeated, conditioning):
+            resized = F.interpolate(repeated, size=conditioning.shape[-2:], mode="nearest")
+            conditioning, repeated = torch.cat([conditioning, resized], 1), None
         if self.projection is not None:
-            x = conditioning.to(self.projection.weight.dtype, memory_format=torch.channels_last)
-            conditioning = torch.relu(self.projection(x))
+            conditioning, repeated = self._project(conditioning, repeated), None
         blocks = [block for step in self.steps for block in (step.injector.block, step.coupling.block)]
-        projected = project_conditioning(blocks, conditioning)
+        projected = project_conditioning(blocks, conditioning, repeated)
         prepared = []
         for step, injector, coupling in zip(self.steps, projected[::2], projected[1::2], strict=True):
             _check(checkpoint)
             prepared.append(PreparedStep(step.injector.prepare_projected(injector), coupling))
         return tuple(prepared)
+
+    def _project(self, conditioning: Tensor, repeated: Tensor | None) -> Tensor:
+        """ReLU of the level's 1x1 convolution, that of `repeated` computed before it is upsampled."""
+        weight, bias = self.projection.weight, self.projection.bias
+        own, rest = weight.split([conditioning.shape[1], weight.shape[1] - conditioning.shape[1]], 1)
+        result = F.conv2d(conditioning.to(weight.dtype, memory_format=torch.channels_last), own, bias)
+        if repeated is not None:
+            small = F.conv2d(repeated.to(weight.dtype, memory_format=torch.channels_last), rest)
+            result = result + F.interpolate(small, size=result.shape[-2:], mode="nearest")
+        return torch.relu(result)
 
     def forward(self, x: Tensor, prepared: PreparedLevel) -> tuple[Tensor, list[Tensor], Tensor]:
         """x (B, C, H, W) → what goes on to the next level, the latents in the order they leave, log_det per position.
@@ -174,12 +195,20 @@ class ConditionalFlow(nn.Module):
             channels = level.out_channels
         self.last_channels = channels
 
-    def prepare(self, conditioning: Sequence[Tensor], checkpoint: Checkpoint | None = None) -> list[PreparedLevel]:
+    def prepare(
+        self,
+        conditioning: Sequence[Tensor],
+        checkpoint: Checkpoint | None = None,
+        repeated: Tensor | None = None,
+    ) -> list[PreparedLevel]:
         """What depends on the LR picture only, computed once for all samples.
 
-        Args: conditioning: per level, finest first, (B, channels, H, W).  checkpoint: called between steps.
+        Args:
+            conditioning: per level, finest first, (B, channels, H, W).
+            checkpoint: called between steps.
+            repeated: (B, further channels, h, w), or None: nearest-resized, the last channels at every level.
         """
-        return [level.prepare(u, checkpoint) for level, u in zip(self.levels, conditioning, strict=True)]
+        return [level.prepare(u, checkpoint, repeated) for level, u in zip(self.levels, conditioning, strict=True)]
 
     def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(C, H, W) of every latent of an HR picture of that size, in the order the forward pass emits them."""
@@ -216,6 +245,12 @@ class ConditionalFlow(nn.Module):
             x, log_det = level.inverse(x, taken, own, checkpoint)
             log_dets.append(log_det)
         return x, log_dets[::-1]
+
+
+def _divides(small: Tensor, large: Tensor) -> bool:
+    """Whether the sides of `large` are the same whole multiple, 2 or more, of those of `small`."""
+    (h, w), (height, width) = small.shape[-2:], large.shape[-2:]
+    return height > h and height % h == 0 and (height // h) * w == width
 
 
 def _check(checkpoint: Checkpoint | None) -> None:

@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
+from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
 from srflow.training.stages import Stage, build_objective, freeze_all_but, plan
 
 __all__ = ["Cost", "StageCost", "estimate"]
 
-_AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _BYTES_PER_TRAINED = 4 * 4  # weight, gradient and Adam's two moments, in float32
 _BYTES_PER_WEIGHT = 2 * 4  # weight and its average
 
@@ -92,7 +92,10 @@ class Cost:
 
 
 def estimate(recipe: Recipe) -> Cost:
-    """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values."""
+    """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values.
+
+    The precision "auto" counts as float32, which takes the most memory.
+    """
     with FakeTensorMode():
         model = SRFlow(recipe.model.config()).eval()  # in training mode actnorms would look at values
         if recipe.runtime.low_memory:
@@ -107,7 +110,7 @@ def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
     hr = torch.rand(batch, 3, size, size)
     lr = torch.rand(batch, 3, size // model.scale_factor, size // model.scale_factor)
     objective = build_objective(stage, model, recipe.data)
-    dtype = _AUTOCAST_DTYPES.get(recipe.runtime.precision)
+    dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     kept: dict[int, int] = {}  # by storage, since many saved tensors are views of one
 
     def note(tensor: Tensor) -> Tensor:

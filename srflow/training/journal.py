@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from srflow.files import atomic_write
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["Journal"]
 
@@ -23,37 +28,71 @@ class Journal:
             repeats them.
         tensorboard: the folder for TensorBoard's files.
         step: the step from which the run goes on.
+        report: is called with one line of text for what a person should know: once, should a write fail, as on a full
+            disk. Training must not end for want of its diary; what could not be written is left out.
     """
 
-    def __init__(self, file: Path, tensorboard: Path, step: int) -> None:
+    def __init__(self, file: Path, tensorboard: Path, step: int, report: Callable[[str], None]) -> None:
         self._file = file
-        _drop_later_lines(file, step)
+        self._report = report
+        self._complained = False
         self._writer = None
-        if find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
+        try:
+            _drop_later_lines(file, step)
+            if find_spec("tensorboard") is not None:
+                from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1)
+                self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1)
+        except OSError as error:
+            self._complain(error)
 
     def write(self, kind: str, step: int, values: Mapping[str, float | int | str | None]) -> None:
         """One line, {"kind": kind, "step": step, **values}; values that are not finite are written as null."""
         line = {"kind": kind, "step": step} | {key: _json_value(value) for key, value in values.items()}
-        with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, allow_nan=False) + "\n")
-        if self._writer is not None:
-            for key, value in values.items():
-                if isinstance(value, (int, float)):
-                    self._writer.add_scalar(f"{kind}/{key}", value, step)
+        try:
+            _append_line(self._file, json.dumps(line, allow_nan=False))
+        except OSError as error:
+            self._complain(error)
+        numbers = {key: value for key, value in values.items() if isinstance(value, (int, float))}
+        self._to_tensorboard(
+            lambda writer: [writer.add_scalar(f"{kind}/{key}", value, step) for key, value in numbers.items()]
+        )
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """uint8 (H, W, 3) pictures, by name, to TensorBoard alone."""
-        if self._writer is not None:
-            for name, picture in pictures.items():
-                self._writer.add_image(name, picture, step, dataformats="HWC")
+        self._to_tensorboard(
+            lambda writer: [writer.add_image(name, p, step, dataformats="HWC") for name, p in pictures.items()]
+        )
 
     def close(self) -> None:
         """Have everything reach the disk."""
+        self._to_tensorboard(lambda writer: writer.close())
+
+    def _to_tensorboard(self, write: Callable[[SummaryWriter], object]) -> None:
+        """`write`, unless TensorBoard is not installed or has failed before: its writer does not recover."""
         if self._writer is not None:
-            self._writer.close()
+            try:
+                write(self._writer)
+            except OSError as error:
+                self._writer = None
+                self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._complained:
+            self._report(f"The run's diary cannot be written: {error}. Training goes on without these lines.")
+        self._complained = True
+
+
+def _append_line(file: Path, line: str) -> None:
+    """The whole line or nothing of it: half a line would spoil the next one too."""
+    size = file.stat().st_size if file.exists() else 0
+    try:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError:
+        with suppress(OSError):
+            os.truncate(file, size)
+        raise
 
 
 def _json_value(value: Any) -> Any:
@@ -63,12 +102,14 @@ def _json_value(value: Any) -> Any:
 def _drop_later_lines(file: Path, step: int) -> None:
     if not file.exists():
         return
+    text = file.read_text(encoding="utf-8")
     kept = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         try:
             if json.loads(line)["step"] <= step:
-                kept.append(line)
+                kept.append(line + "\n")
         except (ValueError, KeyError):  # the last line of a killed run may be half written
             continue
-    with atomic_write(file, "w") as stream:
-        stream.writelines(line + "\n" for line in kept)
+    if "".join(kept) != text:
+        with atomic_write(file, "w") as stream:
+            stream.writelines(kept)

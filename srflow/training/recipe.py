@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -31,12 +31,15 @@ __all__ = [
     "LogRecipe",
     "ModelRecipe",
     "PhaseRecipe",
+    "Precision",
     "Recipe",
     "RuntimeRecipe",
     "ValidationRecipe",
     "load_recipe",
     "recipe_names",
 ]
+
+Precision = Literal["float32", "bf16", "fp16"]
 
 
 def _setting(default: Any, minimum: float = -math.inf, maximum: float = math.inf) -> Any:
@@ -139,12 +142,14 @@ class RuntimeRecipe:
     """How the arithmetic is done.
 
     precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
-        loss and needs a GPU.
+        loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is
+        saved with the run, which keeps it wherever it goes on.
+    compile: by `torch.compile`; needs a C++ compiler (on a GPU, Triton), and minutes at the start.
     low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
     max_bad_steps: so many non-finite losses or gradients in a row stop the run.
     """
 
-    precision: Literal["float32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
     low_memory: bool = False
@@ -223,6 +228,10 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The inverse of `to_dict`. Raises RecipeError, naming the setting, if one is unknown or out of range."""
         return _build(cls, values, "")
+
+    def with_precision(self, precision: Precision) -> Recipe:
+        """The same with another `runtime.precision`."""
+        return replace(self, runtime=replace(self.runtime, precision=precision))
 
     def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
         """Settings that differ, by dotted key: (mine, the other's)."""

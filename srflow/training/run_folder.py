@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
-from srflow.contract import RecipeError
+from srflow.contract import InputError, RecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import Recipe, load_recipe
 
 __all__ = ["RunFolder"]
 
@@ -48,26 +48,41 @@ class RunFolder:
         """One JSON object a line."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def _recipe_file(self) -> Path:
+        return self.path / "recipe.json"
+
+    def saved_recipe(self) -> Recipe | None:
+        """The recipe of the run in this folder; None if it holds none. Raises RecipeError if it cannot be read."""
+        return load_recipe(self._recipe_file) if self._recipe_file.exists() else None
+
     def settle_recipe(self, recipe: Recipe, *, allow_changes: bool = False) -> None:
         """Save the recipe in a new run; in an old one, see that it is the same.
 
-        Only what changes neither weights nor data (`validation`, `checkpoint`, `log`, `runtime`) may differ.
+        Only what changes neither weights nor data (`validation`, `checkpoint`, `log`, `runtime`) may differ. Of these,
+        `runtime` changes how numbers are rounded, which is reported.
 
-        Raises: RecipeError: names what differs, unless `allow_changes`.
+        Raises:
+            RecipeError: names what differs, unless `allow_changes`; or the saved recipe cannot be read.
+            InputError: the folder cannot be written.
         """
-        file = self.path / "recipe.json"
-        if file.exists():
-            saved = Recipe.from_dict(json.loads(file.read_text(encoding="utf-8")))
-            harmless = ("validation.", "checkpoint.", "log.", "runtime.")
-            changed = {key: values for key, values in recipe.differences(saved).items() if not key.startswith(harmless)}
-            if changed and not allow_changes:
-                listed = "; ".join(f"{key} is {new!r}, was {old!r}" for key, (new, old) in changed.items())
-                raise RecipeError(
-                    f"{self.path} holds a run of another recipe: {listed}. Choose another --output, start with the "
-                    "same settings, or give --change-recipe to go on with the new ones."
-                )
-        with atomic_write(file, "w") as stream:
-            stream.write(json.dumps(recipe.to_dict(), indent=2) + "\n")
+        saved = self.saved_recipe()
+        changed = {} if saved is None else recipe.differences(saved)
+        if saved is not None and not changed:
+            return
+        harmful = [key for key in changed if not key.startswith(("validation.", "checkpoint.", "log.", "runtime."))]
+        if harmful and not allow_changes:
+            raise RecipeError(
+                f"{self.path} holds a run of another recipe: {_in_words(changed, harmful)}. Choose another --output, "
+                "start with the same settings, or give --change-recipe to go on with the new ones."
+            )
+        if rounding := [key for key in changed if key.startswith("runtime.")]:
+            self.report(f"The run goes on with other settings: {_in_words(changed, rounding)}.")
+        try:
+            with atomic_write(self._recipe_file, "w") as stream:
+                stream.write(json.dumps(recipe.to_dict(), indent=2) + "\n")
+        except OSError as error:
+            raise InputError(f"The run's folder {self.path} cannot be written: {error}.") from error
 
     def checkpoints(self) -> list[Path]:
         """The checkpoint files, oldest first."""
@@ -112,3 +127,7 @@ class RunFolder:
                 model.save_pretrained(folder)
         except OSError as error:
             self.report(f"Could not export the weights to {self.path / name}: {error}. Training goes on.")
+
+
+def _in_words(changed: dict[str, tuple[Any, Any]], keys: list[str]) -> str:
+    return "; ".join("{} is {!r}, was {!r}".format(key, *changed[key]) for key in keys)

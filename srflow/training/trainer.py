@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import nn
 from tqdm import tqdm
 
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
 from srflow.training.averaging import AveragedModel
+from srflow.training.compilation import check_compiler
 from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
-from srflow.training.recipe import Recipe
+from srflow.training.precision import choose_precision
+from srflow.training.recipe import Precision, Recipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import Stage, build_objective, freeze_all_but, phase_parameters, plan
 from srflow.training.validation import ValidationSet
@@ -105,12 +108,16 @@ class Trainer:
         show_progress: bool = False,
         report: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        self.recipe = recipe
-        self.accelerator = _accelerator(recipe)
-        self._is_main = self.accelerator.is_main_process
+        processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+        self._is_main = processes.is_main_process
         self._report = report if self._is_main else lambda _message: None
         self._show_progress = show_progress and self._is_main
         self._stop_requested = False
+        self.folder = RunFolder(output, self._report)
+        self.recipe = recipe = self._settle_precision(recipe, processes.device)
+        self.accelerator = _accelerator(recipe)
+        if recipe.runtime.compile:
+            check_compiler(self.accelerator.device)
         world_size = self.accelerator.num_processes
         for name, phase in (("pretraining", recipe.pretraining), ("training", recipe.training)):
             if phase.steps and phase.batch_size % world_size:
@@ -123,7 +130,6 @@ class Trainer:
         for name in next(iter(self._samplers.values())).too_small():
             self._report(f"Skipped {name}: smaller than a patch.")
 
-        self.folder = RunFolder(output, self._report)
         if self._is_main:
             self.folder.settle_recipe(recipe, allow_changes=allow_changes)
         self.progress = _Progress()
@@ -134,7 +140,8 @@ class Trainer:
         if self._is_main:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
-            self._journal = Journal(self.folder.metrics_file, output / "tensorboard", self.progress.step)
+            files = (self.folder.metrics_file, output / "tensorboard")
+            self._journal = Journal(*files, self.progress.step, self._report)
 
     def request_stop(self) -> None:
         """Have `run` save and return after the step in progress. May be called from a signal handler or a thread."""
@@ -159,6 +166,25 @@ class Trainer:
             if self._journal is not None:
                 self._journal.close()
         return outcome
+
+    def _settle_precision(self, recipe: Recipe, device: torch.device) -> Recipe:
+        """The recipe with "auto" replaced: by what the run began with, or in a new run by what is fastest here.
+
+        The main process decides for all.
+        """
+        if recipe.runtime.precision != "auto":
+            return recipe
+        chosen: list[Precision | None] = [None]
+        if self._is_main:
+            saved = self.folder.saved_recipe()
+            if saved is not None and saved.runtime.precision != "auto":
+                chosen = [saved.runtime.precision]
+                self._report(f"Precision: {saved.runtime.precision}, with which the run began.")
+            else:
+                precision, reason = choose_precision(device)
+                chosen = [precision]
+                self._report(f"Precision: {precision} ({reason}).")
+        return recipe.with_precision(broadcast_object_list(chosen)[0])
 
     def _sampler(self, stage: Stage) -> PatchSampler:
         data, phase = self.recipe.data, stage.phase
@@ -241,8 +267,9 @@ class Trainer:
                 self._raise_if_diverged(stage, parts.rate)
                 if self._validation_is_due(stage):
                     self._validate(stage)
-                if self._save_is_due(stop) or progress.step == stage.last:
-                    self._save(parts.optimizer)
+                ends = stop is not None or progress.step == stage.last
+                if ends or self._save_is_due():
+                    self._save(parts.optimizer, ends=ends)
                 if stop:
                     return stop
         self._optimizer_state = parts.optimizer.state_dict()
@@ -320,12 +347,13 @@ class Trainer:
         progress.losses.append(loss.item())
         progress.norms.append(norm.item())
         finite = math.isfinite(progress.losses[-1]) and math.isfinite(progress.norms[-1])
-        if finite or accelerator.scaler is not None:  # the scaler leaves a bad step out itself, and lowers its scale
-            optimizer.step()
         if finite:
+            optimizer.step()
             self.average.update(self.model, stage.phase.ema_decay)
             progress.bad_in_a_row = 0
         else:
+            if accelerator.scaler is not None:
+                accelerator.scaler.update()  # lowers the scale of fp16's loss
             progress.skipped += 1
             progress.bad_in_a_row += 1
         return stop
@@ -369,16 +397,16 @@ class Trainer:
                     self.folder.export("best", self.average.module, self._provenance())
         self.accelerator.wait_for_everyone()
 
-    def _save_is_due(self, stop: Outcome | None) -> bool:
+    def _save_is_due(self) -> bool:
         """Asked of the main process alone: times differ between processes."""
         checkpoint = self.recipe.checkpoint
         minutes = (time.monotonic() - self._last_saved) / 60
-        return self._is_main and (
-            stop is not None or self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
-        )
+        due = self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
+        return self._is_main and due
 
-    def _save(self, optimizer: torch.optim.Optimizer) -> None:
-        if not self._is_main or self.progress.bad_in_a_row:
+    def _save(self, optimizer: torch.optim.Optimizer, *, ends: bool) -> None:
+        """Save the run. `ends`: there is no later step at which it could be saved."""
+        if not self._is_main or (self.progress.bad_in_a_row and not ends):
             return  # a state that may be on its way to nowhere must not replace a good one
         scaler = self.accelerator.scaler
         progress = self.progress
@@ -392,7 +420,7 @@ class Trainer:
                 "optimizer": optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else None,
                 "license": self.model.metadata.license,
-                "progress": {key: getattr(progress, key) for key in ("seconds", "skipped", "best", "losses", "norms")},
+                "progress": {key: value for key, value in vars(progress).items() if key != "step"},
                 "pictures": self._store.key,
             },
             self.recipe.checkpoint.keep,

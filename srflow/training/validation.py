@@ -21,11 +21,11 @@ from srflow.images import downscale_uint8, to_tensor, to_uint8
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
 from srflow.training.data import PictureStore, centre_crops
+from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
 
 __all__ = ["ValidationResult", "ValidationSet"]
 
-_AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _NUM_SHOWN = 3  # pictures that go to TensorBoard
 
 
@@ -138,7 +138,7 @@ class ValidationSet:
         return self._to_device(hr) + weight * noise.to(self._device)
 
     def _autocast(self) -> AbstractContextManager:
-        dtype = _AUTOCAST_DTYPES.get(self._recipe.runtime.precision)
+        dtype = AUTOCAST_DTYPES.get(self._recipe.runtime.precision)
         return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
 
 
