@@ -12,8 +12,8 @@ import torch
 from accelerate.state import AcceleratorState
 from training_helpers import TOY, toy_recipe, write_pictures
 
+from srflow.compiling import check_compiler
 from srflow.contract import RecipeError
-from srflow.training.compilation import check_compiler
 from srflow.training.trainer import Trainer
 
 
@@ -110,11 +110,11 @@ def test_without_a_compiler_the_command_ends_with_one_line(data, tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert "srflow train: runtime.compile is true, but torch.compile does not work here" in done.stderr
+    assert "srflow train: runtime.compile=true asks for torch.compile, which does not work here" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="there is no C++ compiler")
 def test_with_a_compiler_the_check_passes():
-    check_compiler(torch.device("cpu"))
+    check_compiler(torch.device("cpu"), RecipeError, "a test")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from srflow import __version__
+from srflow.compiling import check_compiler
 from srflow.contract import (
     Cancelled,
     EngineInfo,
@@ -61,7 +62,7 @@ class SamplingEngine:
             is free on a GPU.
         spill_folder: where samples go that do not fit into memory; None: the system's folder for temporary files.
         compiled: have PyTorch compile the networks; pays on GPUs, in long runs of pictures of one size.
-    Raises: CheckpointError: a checkpoint cannot be loaded. InputError: no such device.
+    Raises: CheckpointError: a checkpoint cannot be loaded. InputError: no such device, or no compiler.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class SamplingEngine:
         compiled: bool = False,
     ) -> None:
         self._device = resolve_device(device)
+        if compiled:
+            check_compiler(self._device, InputError, "compiled=True")
         chosen, reason = choose_precision(self._device) if precision is None else (precision, "asked for")
         self._precision: Precision = chosen
         self._reason = reason

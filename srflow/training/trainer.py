@@ -18,10 +18,10 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import nn
 from tqdm import tqdm
 
+from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
 from srflow.training.averaging import AveragedModel
-from srflow.training.compilation import check_compiler
 from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
@@ -117,7 +117,7 @@ class Trainer:
         self.recipe = recipe = self._settle_precision(recipe, processes.device)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
-            check_compiler(self.accelerator.device)
+            check_compiler(self.accelerator.device, RecipeError, "runtime.compile=true")
         world_size = self.accelerator.num_processes
         for name, phase in (("pretraining", recipe.pretraining), ("training", recipe.training)):
             if phase.steps and phase.batch_size % world_size:
