@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import gradio as gr
     import numpy as np
 
-    from srflow.contract import Engine, EngineInfo, Estimate, Reference, SampleEvent, SampleRequest
+    from srflow.contract import Engine, EngineInfo, Estimate, Reference, SampleEvent, SampleRequest, SRFlowError
 
 MAX_GPU_SECONDS = 120
 
@@ -36,8 +37,14 @@ class LazyEngine:
         self._options = dict(options)
 
     def start(self) -> None:
-        """Load in a thread."""
-        threading.Thread(target=self.load, name="load the engine", daemon=True).start()
+        """Load in a thread, and draw a first sample there."""
+        threading.Thread(target=self._load_and_warm_up, name="load the engine", daemon=True).start()
+
+    def _load_and_warm_up(self) -> None:
+        from app.ahead import warm_up
+
+        self.load()
+        warm_up(self)
 
     def load(self) -> None:
         """Load now. A failure is raised by every method from then on."""
@@ -93,21 +100,42 @@ def _on_zero_gpu(engine: Engine) -> Engine:
         return min(MAX_GPU_SECONDS, int(10 + 2 * engine.estimate(request).seconds))
 
     sample, references = engine.sample, engine.references
-    lent_sample = spaces.GPU(duration=duration)(lambda request: sample(request))
-    lent_references = spaces.GPU(duration=duration)(lambda request: references(request))
+
+    # Generator functions, by which `spaces` knows that they yield: of others it sends back what they return.
+    @spaces.GPU(duration=duration)
+    def lent_sample(request: SampleRequest) -> Iterator[SampleEvent | SRFlowError]:
+        yield from _with_errors(sample(request))
+
+    @spaces.GPU(duration=duration)
+    def lent_references(request: SampleRequest) -> Iterator[Reference | SRFlowError]:
+        yield from _with_errors(references(request))
+
     # An event cannot cross to the other process; leaving the iterator early stops the work there as well.
     engine.sample = lambda request, cancel=None: _until(cancel, lent_sample(request))
     engine.references = lambda request, cancel=None: _until(cancel, lent_references(request))
     return engine
 
 
-def _until(cancel: threading.Event | None, events: Iterator[Any]) -> Iterator[Any]:
-    from srflow.contract import Cancelled
+def _with_errors(events: Iterator[Any]) -> Iterator[Any]:
+    """Named errors as the last event: what is raised in the other process arrives as something else."""
+    from srflow.contract import SRFlowError
 
-    for event in events:
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("Stopped.")
-        yield event
+    try:
+        yield from events
+    except SRFlowError as error:
+        yield error
+
+
+def _until(cancel: threading.Event | None, events: Iterator[Any]) -> Iterator[Any]:
+    from srflow.contract import Cancelled, SRFlowError
+
+    with closing(events):
+        for event in events:
+            if isinstance(event, SRFlowError):
+                raise event
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Stopped.")
+            yield event
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -140,7 +168,8 @@ def build(arguments: argparse.Namespace) -> tuple[gr.Blocks, LazyEngine, dict[st
         # Without the extra, Gradio prints an error at each start.
         "mcp_server": not arguments.no_mcp and importlib.util.find_spec("mcp") is not None,
     }
-    return build_app(engine), engine, launch
+    # On ZeroGPU work is done in another process, of which nothing is kept, and each visitor's seconds are counted.
+    return build_app(engine, ahead=not _is_zero_gpu()), engine, launch
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,6 @@ import numpy as np
 
 from app.state import Run
 from srflow.contract import Engine, EngineInfo, InputError
-from srflow.files import atomic_write
 
 __all__ = ["run_facts", "write_zip"]
 
@@ -38,10 +38,12 @@ def write_zip(engine: Engine, run: Run | None) -> Path:
         engine.save_png(run.folder / "std.png", np.rint(np.clip(std * STD_SCALE, 0, 65535)).astype(np.uint16))
         files |= {"std-luma-16bit.png": run.folder / "std.png", "diversity-map.png": Path(run.overlay.path)}
     path = run.folder / "samples.zip"
-    with atomic_write(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    unfinished = path.with_suffix(f".{secrets.token_hex(4)}")  # a second press may find the first under way
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
         for name, source in files.items():
             archive.write(source, name)
         archive.writestr("run.json", json.dumps(run_facts(engine.info(), run), indent=1))
+    unfinished.replace(path)
     return path
 
 

@@ -91,7 +91,8 @@ class _Endpoints:
         if not num_samples > 1:
             raise gr.Error("A diversity map needs at least 2 samples.")
         run, visitor = self._run(image, model, temperature, seed, num_samples, consistency, high_resolution_input)
-        assert run.overlay is not None
+        if run.overlay is None:
+            raise gr.Error("The picture is too large for a diversity map here; send a part of it.")
         path = visitor.folder / "std-luma-16bit.png"
         values = load_map(run, "luma")
         self.page.engine.save_png(path, np.rint(np.clip(values * STD_SCALE, 0, 65535)).astype(np.uint16))
@@ -173,6 +174,8 @@ class _Endpoints:
             return work(visitor, settings), visitor
         except SRFlowError as error:
             raise gr.Error(describe_error(error), print_exception=False) from error
+        finally:
+            self.page.tidy()
 
     def _visitor(self) -> Visitor:
         """Not one of the page's visitors: a flood of calls must not drive those out."""
@@ -194,6 +197,7 @@ def add(page: Page) -> None:
         temperature = gr.Number(-1, label="temperature")
         seed = gr.Number(0, precision=0, label="seed")
         num_samples = gr.Number(8, precision=0, label="num_samples")
+        few_samples = gr.Number(3, precision=0, label="num_samples")
         consistency = gr.Checkbox(True, label="consistency")
         is_hr = gr.Checkbox(False, label="high_resolution_input")
         files = gr.File(file_count="multiple", label="samples")
@@ -204,6 +208,6 @@ def add(page: Page) -> None:
     common = [image, model, temperature, seed, num_samples, consistency, is_hr]
     button.click(endpoints.sample, common, [files, numbers], api_name="sample", **MODEL_WORK)
     button.click(endpoints.diversity_map, common, [colour, exact, numbers], api_name="diversity_map", **MODEL_WORK)
-    without_temperature = [image, model, seed, num_samples, consistency, is_hr]
+    without_temperature = [image, model, seed, few_samples, consistency, is_hr]
     button.click(endpoints.sweep, without_temperature, [files, numbers], api_name="sweep", **MODEL_WORK)
     gr.api(endpoints.models, api_name="models", queue=False)

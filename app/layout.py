@@ -10,6 +10,7 @@ from gradio.themes.utils.fonts import Font
 from gradio.utils import get_upload_folder
 
 from app import endpoints, wiring
+from app.ahead import Ahead
 from app.examples import EXAMPLES_FOLDER
 from app.page import Page
 from app.panels import about, controls, diversity, download, numbers, picture, results, sweep
@@ -26,9 +27,10 @@ _CACHE_AGE_SECONDS = 3600
 STORAGE_KEY = "srflow-explorer-settings"
 
 
-def build_app(engine: Engine) -> gr.Blocks:
+def build_app(engine: Engine, ahead: bool = True) -> gr.Blocks:
     """The page, driven by this engine; nothing of the engine is called before a visitor comes.
 
+    ahead: condition pictures in the background as soon as they are opened.
     Start it with `launch(**launch_options())`: Gradio takes theme, styles and scripts there.
     """
     gr.set_static_paths([EXAMPLES_FOLDER])
@@ -39,7 +41,8 @@ def build_app(engine: Engine) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(_CACHE_SWEEP_SECONDS, _CACHE_AGE_SECONDS),
     ) as app:
-        page = Page(engine, visitors, gr.State(None, delete_callback=visitors.forget))
+        session = gr.State(None, delete_callback=visitors.forget)
+        page = Page(app, engine, visitors, session, Ahead(engine) if ahead else None)
         # Settings only, nothing secret; a fixed key, so that they survive a restart of the server.
         memory = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
         gr.HTML(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from app.ahead import Ahead
+from app.memory import drop_copies, release_memory
 from app.state import Visitor, Visitors
 from app.views import status_html
 from app.wording import describe_error
@@ -23,15 +25,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Page:
-    """Handed to every panel."""
+    """Handed to every panel.
 
+    blocks: the page as Gradio knows it. ahead: prepares pictures in the background; None: nothing is done unasked.
+    """
+
+    blocks: gr.Blocks
     engine: Engine
     visitors: Visitors
     visitor: gr.State
+    ahead: Ahead | None = None
 
     def check(self, visitor: Visitor | None) -> Visitor:
         """The session's visitor. Raises: InputError: if it was forgotten."""
         return self.visitors.touch(visitor)
+
+    def tidy(self) -> None:
+        """To be called after each piece of long work, however it ended: free what nobody needs any more."""
+        drop_copies(self.blocks)
+        release_memory()
 
 
 def error_html(error: Exception) -> str:

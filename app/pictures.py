@@ -27,6 +27,7 @@ __all__ = [
     "preview_step",
     "read_recipe",
     "select_region",
+    "write_inputs",
 ]
 
 MAX_FILE_SIZE = 64 * 2**20
@@ -102,7 +103,29 @@ def select_region(picture: OpenedPicture, x: int, y: int, side: int | None) -> O
         region = Region(left, top, width, height)
     if region == picture.region:
         return picture
-    return replace(picture, region=region, subject=secrets.token_hex(8))
+    moved = replace(picture, region=region, subject=secrets.token_hex(8))
+    _tidy(picture.folder, {picture.subject, moved.subject})
+    return moved
+
+
+def _tidy(folder: Path, subjects: set[str]) -> None:
+    """Remove the PNG files of all other regions: they are named by subject, and one may be moved for hours."""
+    for path in folder.glob("*-*.png"):
+        if path.stem.rpartition("-")[2] not in subjects:
+            path.unlink(missing_ok=True)
+
+
+def write_inputs(engine: Engine, picture: OpenedPicture) -> dict[str, Path]:
+    """PNG files of the region: "input", the LR pixels, and "truth", if there is one; written once."""
+    paths = {"input": picture.folder / f"input-{picture.subject}.png"}
+    if not paths["input"].exists():
+        engine.save_png(paths["input"], picture.lr())
+    truth = picture.truth()
+    if truth is not None:
+        paths["truth"] = picture.folder / f"truth-{picture.subject}.png"
+        if not paths["truth"].exists():
+            engine.save_png(paths["truth"], truth)
+    return paths
 
 
 def preview_step(picture: OpenedPicture) -> int:

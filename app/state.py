@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from app.settings import Settings
-from app.viewer import Overlay
+from app.viewer import Overlay, Part
 from srflow.contract import ChallengeScores, InputError, Recipe, TruthScores
 
 __all__ = ["Job", "OpenedPicture", "Region", "Run", "SampleRecord", "Visitor", "Visitors"]
@@ -97,12 +97,19 @@ class SampleRecord:
 
 @dataclass(kw_only=True)
 class Run:
-    """Samples of one picture with one set of settings, growing while they are drawn."""
+    """Samples of one picture with one set of settings, growing while they are drawn.
+
+    parts: finished rows of samples that are not finished, by their numbers.
+    place: (x, y) in SR pixels, where it is worth looking; None: not known.
+    measure: which standard deviation the map shows, "luma" or "rgb"; it may be changed while samples come in.
+    """
 
     folder: Path
     picture: OpenedPicture
     settings: Settings
+    measure: str = "luma"
     samples: list[SampleRecord] = field(default_factory=list)
+    parts: dict[int, list[Part]] = field(default_factory=dict)
     references: dict[str, Path] = field(default_factory=dict)
     diversity: float | None = None
     split_half_change: float | None = None
@@ -115,8 +122,8 @@ class Run:
     challenge: ChallengeScores | None = None
     atlas: tuple[tuple[float, float], ...] = ()
     overlay: Overlay | None = None
+    place: tuple[int, int] | None = None
     finished: bool = False
-    query: str = ""
     notices: list[str] = field(default_factory=list)
 
 
@@ -136,6 +143,7 @@ class Visitor:
         self.picture: OpenedPicture | None = None
         self.run: Run | None = None
         self._job = Job(0)
+        self._preparation = threading.Event()
         self._lock = threading.Lock()
         self._num_folders = 0
 
@@ -149,6 +157,13 @@ class Visitor:
     def stop(self) -> None:
         """Cancel what is under way."""
         self._job.cancel.set()
+
+    def begin_preparation(self) -> threading.Event:
+        """Cancel the preparation under way, and return the event that will cancel the new one."""
+        with self._lock:
+            self._preparation.set()
+            self._preparation = threading.Event()
+            return self._preparation
 
     def is_current(self, job: Job) -> bool:
         """Whether nothing newer has begun."""
@@ -179,6 +194,7 @@ class Visitor:
     def close(self) -> None:
         """Stop all work and remove all files."""
         self.stop()
+        self._preparation.set()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def keep_only(self, name: str, used: set[Path]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.runs import make_request
+from app.pictures import write_inputs
+from app.runs import make_request, sample_pixels, sample_text
 from app.settings import Settings
 from app.state import Job, Visitor
-from srflow.contract import RECIPE_KEY, Cancelled, Engine, Progress, SampleResult, SetSummary
+from srflow.contract import Cancelled, Engine, Progress, SampleResult, SetSummary
 
 __all__ = ["SWEEP_TEMPERATURES", "Sweep", "SweepNews", "sweep"]
 
@@ -50,6 +51,7 @@ def sweep(engine: Engine, visitor: Visitor, settings: Settings, num_samples: int
         picture.region.height * picture.scale_factor,
         f"{picture.subject} {folder}",
     )
+    text_of = sample_text(write_inputs(engine, picture)["input"])
     settings = replace(settings, num_samples=num_samples, pairwise=False)
     yield SweepNews("Sweeping the temperature", 0.0, result)
     for number, temperature in enumerate(SWEEP_TEMPERATURES):
@@ -65,10 +67,11 @@ def sweep(engine: Engine, visitor: Visitor, settings: Settings, num_samples: int
                 yield SweepNews(f"τ = {temperature:g}: {event.text}", done)
             elif isinstance(event, SampleResult):
                 samples.append(event)
+                with sample_pixels(event) as pixels:
+                    if len(samples) == 1:
+                        result.paths[temperature] = folder / f"tau-{temperature:.2f}.png"
+                        engine.save_png(result.paths[temperature], pixels, text_of(event))
                 if len(samples) == 1:
-                    path = folder / f"tau-{temperature:.2f}.png"
-                    engine.save_png(path, event.picture, {RECIPE_KEY: event.recipe.to_json()})
-                    result.paths[temperature] = path
                     yield SweepNews(f"τ = {temperature:g}", number / len(SWEEP_TEMPERATURES), result)
             elif isinstance(event, SetSummary) and event.final:
                 diversity = event.diversity

@@ -20,7 +20,7 @@ from app.panels.numbers import NumbersPanel
 from app.panels.picture import KINDS, PicturePanel, facts_html, read_region_side
 from app.panels.results import ResultsPanel
 from app.pictures import open_array, open_upload, preview_step, read_recipe, select_region
-from app.runs import Step, build_scene, draw
+from app.runs import Step, build_scene, draw, start_scene
 from app.settings import PRESETS, Settings, find_model
 from app.state import Visitor
 from app.views import numbers_html, status_html
@@ -79,6 +79,14 @@ class Handlers:
             panels.diversity.histogram,
             panels.numbers.matrix,
         )
+        self.results = (
+            panels.results.viewer,
+            *panels.diversity.shown,
+            panels.numbers.table,
+            panels.numbers.atlas,
+            panels.numbers.matrix,
+            panels.download.choice,
+        )
 
     # -- opening the page ----------------------------------------------------------------------------------------------
 
@@ -95,6 +103,7 @@ class Handlers:
                 panels.picture.kind,
                 *panels.controls.inputs,
                 *panels.picture.shown,
+                *self.results,
             ],
             show_progress="hidden",
             api_visibility="private",
@@ -117,7 +126,7 @@ class Handlers:
             open_upload(engine, visitor, str(example.path), kind, settings.model, example.name)
             values |= panels.controls.show(settings, info)
             values |= {panels.picture.kind: kind, panels.picture.image: str(example.path)}
-            values |= panels.picture.show(engine, visitor, settings)
+            values |= self._start(visitor, settings)
             text = note or f"Ready: press Sample, or bring your own picture. ({info.device}, {info.precision})"
             values[panels.results.status] = status_html(text)
         except Exception as error:
@@ -143,7 +152,7 @@ class Handlers:
         """Upload, example, kind, model and region change what will be enlarged."""
         panels, page = self.panels, self.page
         picture, controls = panels.picture, panels.controls
-        outputs = [panels.results.status, picture.image, picture.kind, *controls.inputs, *picture.shown]
+        outputs = [panels.results.status, picture.image, picture.kind, *controls.inputs, *picture.shown, *self.results]
         quick = {"show_progress": "hidden", "api_visibility": "private"}
         common = [page.visitor, picture.kind, *controls.inputs]
         picture.image.upload(
@@ -159,7 +168,9 @@ class Handlers:
         picture.image.clear(self.stop, page.visitor, panels.results.status, queue=False, **quick)
         picture.region.input(self.take_region, [page.visitor, picture.region, *controls.inputs], outputs, **quick)
         picture.preview.select(self.take_place, [page.visitor, picture.region, *controls.inputs], outputs, **quick)
-        controls.num_samples.release(self.refresh_facts, common, [picture.facts, panels.results.status], **quick)
+        shown = [picture.facts, panels.results.viewer, panels.results.status]
+        changed = [controls.num_samples.release, controls.tile.input, controls.precision.input]
+        gr.on(changed, self.refresh_facts, common, shown, trigger_mode="always_last", **quick)
 
     def take_upload(self, visitor: Visitor | None, path: str | None, kind: object, *values: Any) -> Values:
         """A dropped, pasted or chosen file: a picture, or a PNG of this page, which brings its settings back."""
@@ -183,7 +194,7 @@ class Handlers:
                 return {}
             scale = find_model(self.page.engine.info(), settings.model).scale_factor
             if scale == picture.scale_factor and picture.has_truth == (kind == "hr"):
-                return self._shown(visitor, settings, "")
+                return self.panels.picture.show(self.page.engine, visitor, settings)
             return self._open(visitor, path, kind, settings, picture.name)
 
         return self._guarded(visitor, values, take)
@@ -207,8 +218,7 @@ class Handlers:
                 return {}
             region = picture.region
             centre = region.left + region.width // 2, region.top + region.height // 2
-            visitor.picture = select_region(picture, *centre, read_region_side(choice))
-            return self._shown(visitor, settings, "")
+            return self._move(visitor, settings, *centre, read_region_side(choice))
 
         return self._guarded(visitor, values, take)
 
@@ -224,17 +234,19 @@ class Handlers:
             index = event.index if isinstance(event.index, (list, tuple)) and len(event.index) == 2 else (None, None)
             x = read_int(index[0], "The place", 0, picture.width // step)
             y = read_int(index[1], "The place", 0, picture.height // step)
-            visitor.picture = select_region(picture, x * step, y * step, side)
-            return self._shown(visitor, settings, "")
+            return self._move(visitor, settings, x * step, y * step, side)
 
         return self._guarded(visitor, values, take)
 
     def refresh_facts(self, visitor: Visitor | None, _kind: object, *values: Any) -> Values:
-        """Another number of samples takes another time."""
+        """Other samples take another time, and, before there are any, other places for them."""
 
         def take(visitor: Visitor, settings: Settings) -> Values:
-            facts = self.panels.picture.facts
-            return {facts: self.panels.picture.show(self.page.engine, visitor, settings)[facts]}
+            engine, picture = self.page.engine, visitor.picture
+            values: Values = {self.panels.picture.facts: facts_html(engine, visitor, settings)}
+            if visitor.run is None and picture is not None:
+                values[self.panels.results.viewer] = start_scene(engine, picture, settings)
+            return values
 
         return self._guarded(visitor, values, take)
 
@@ -251,10 +263,31 @@ class Handlers:
         return self.panels.controls.read(values, self.page.engine.info())
 
     def _open(self, visitor: Visitor, path: str, kind: object, settings: Settings, name: str = "") -> Values:
-        visitor.stop()
         chosen = read_choice(kind, "The kind of picture", KINDS)
         open_upload(self.page.engine, visitor, path, chosen, settings.model, name)
-        return self._shown(visitor, settings, "Ready: press Sample.")
+        return self._start(visitor, settings) | {self.panels.results.status: status_html("Ready: press Sample.")}
+
+    def _move(self, visitor: Visitor, settings: Settings, x: int, y: int, side: int | None) -> Values:
+        """Another region; the one there is already changes nothing."""
+        former = visitor.picture
+        assert former is not None
+        visitor.picture = select_region(former, x, y, side)
+        if visitor.picture is former:
+            return self.panels.picture.show(self.page.engine, visitor, settings)
+        return self._start(visitor, settings) | {self.panels.results.status: status_html("Ready: press Sample.")}
+
+    def _start(self, visitor: Visitor, settings: Settings) -> Values:
+        """Show the picture as it is before any sample of it; what was drawn of another one goes."""
+        panels, picture = self.panels, visitor.picture
+        assert picture is not None
+        visitor.begin()  # and nothing more comes from the work that was under way
+        visitor.run = None
+        if self.page.ahead is not None:
+            self.page.ahead.prepare(visitor, settings)
+        values: Values = {panels.results.viewer: start_scene(self.page.engine, picture, settings)}
+        values |= panels.picture.show(self.page.engine, visitor, settings)
+        values |= panels.diversity.show(None) | panels.numbers.show_final(None)
+        return values | panels.download.show(None)
 
     def _restore(self, visitor: Visitor, recipe: Any, lr: Any) -> Values:
         """Settings from a PNG, and its LR picture, if that is in it or open already."""
@@ -268,18 +301,13 @@ class Handlers:
                 f"picture of {recipe.lr_width}×{recipe.lr_height} that it was made from."
             )
             return shown | {panels.results.status: status_html(text), panels.picture.image: None}
-        visitor.stop()
         opened = open_array(visitor, lr, None, find_model(info, recipe.model))
         visitor.picture = opened.whole_region()
         path = visitor.picture.folder / "restored.png"
         self.page.engine.save_png(path, lr)
         text = f"Restored from this PNG: it is sample {number} of seed {recipe.seed}. Press Sample to draw it again."
-        shown |= {panels.picture.image: str(path), panels.picture.kind: "lr"}
-        return shown | self._shown(visitor, settings, text)
-
-    def _shown(self, visitor: Visitor, settings: Settings, text: str) -> Values:
-        shown = self.panels.picture.show(self.page.engine, visitor, settings)
-        return shown | ({self.panels.results.status: status_html(text)} if text else {})
+        shown |= {panels.picture.image: str(path), panels.picture.kind: "lr", panels.results.status: status_html(text)}
+        return shown | self._start(visitor, settings)
 
     # -- sampling ------------------------------------------------------------------------------------------------------
 
@@ -382,17 +410,21 @@ class Handlers:
                 # Progress alone is not worth more than a few messages a second.
                 if step.fresh or time.monotonic() - last_news > NEWS_SECONDS:
                     last_news = time.monotonic()
-                    values = self._show_step(visitor, step, chosen)
+                    values = self._show_step(visitor, step)
+                    if not visitor.is_current(job):
+                        return
                     kept |= {component: values[component] for component in self.objects if component in values}
                     yield values | kept
         except Cancelled:
             if visitor is not None and job is not None and visitor.is_current(job):
-                yield self._show_partial(visitor, chosen, status_html(self._stopped(visitor)))
+                yield self._show_partial(visitor, status_html(self._stopped(visitor)))
         except Exception as error:
             if job is None or visitor is None or visitor.is_current(job):
-                yield self._show_partial(visitor if job else None, "luma", error_html(error))
+                yield self._show_partial(visitor if job else None, error_html(error))
+        finally:
+            self.page.tidy()
 
-    def _show_step(self, visitor: Visitor, step: Step, measure: str) -> Values:
+    def _show_step(self, visitor: Visitor, step: Step) -> Values:
         panels, run = self.panels, visitor.run
         is_end = "end" in step.fresh
         fraction = None if is_end else step.fraction
@@ -404,17 +436,22 @@ class Handlers:
         if "samples" in step.fresh:
             values[panels.numbers.table] = numbers_html(run)
         if "map" in step.fresh:
-            values |= panels.diversity.show(run, measure)
+            values |= panels.diversity.show(run)
         if is_end:
             values |= self._final(visitor)
         return values
 
-    def _show_partial(self, visitor: Visitor | None, measure: str, status: str) -> Values:
+    def _show_partial(self, visitor: Visitor | None, status: str) -> Values:
         """After Stop or a failure: what is finished stays."""
         values: Values = {self.panels.results.status: status}
-        if visitor is not None and visitor.run is not None and visitor.run.samples:
-            values[self.panels.results.viewer] = build_scene(visitor.run, waiting=False)
-            values |= self._final(visitor) | self.panels.diversity.show(visitor.run, measure)
+        run = None if visitor is None else visitor.run
+        if run is None:
+            return values
+        if not (run.samples or run.parts):
+            return values | {self.panels.results.viewer: start_scene(self.page.engine, run.picture, run.settings)}
+        values[self.panels.results.viewer] = build_scene(run, waiting=False)
+        if run.samples:
+            values |= self._final(visitor) | self.panels.diversity.show(run)
         return values
 
     def _final(self, visitor: Visitor) -> Values:

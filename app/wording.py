@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from srflow.contract import Cancelled, CheckpointError, InputError, MemoryBudgetError, SRFlowError
+from srflow.contract import Cancelled, CheckpointError, Estimate, InputError, MemoryBudgetError, SRFlowError
 
 __all__ = [
     "ABOUT",
     "KIND_CHOICES",
     "KIND_HELP",
     "REFERENCE_LABELS",
+    "START_NOTE",
     "TITLE",
     "UNEXPECTED",
     "describe_error",
+    "describe_tiles",
     "format_bytes",
     "format_seconds",
 ]
@@ -35,6 +37,8 @@ REFERENCE_LABELS = {
     "truth": "Ground truth",
     "input": "Input",
 }
+
+START_NOTE = "Press Sample to draw pictures that fit this one."
 
 ABOUT = """
 **Many sharp pictures fit one small picture.** Scaling down throws detail away; going back is a guess, and there are
@@ -68,6 +72,13 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, (InputError, SRFlowError)):
         return str(error)
     return UNEXPECTED
+
+
+def describe_tiles(estimate: Estimate) -> list[str]:
+    """In which tiles a large picture is made: one phrase, or none if it is made in one piece."""
+    if estimate.num_tiles < 2:
+        return []
+    return [f"{estimate.num_tiles} tiles of {estimate.tile}×{estimate.tile}"]
 
 
 def format_seconds(seconds: float) -> str:

@@ -25,6 +25,7 @@ from srflow.images import to_tensor
 from srflow.model import SRFlow
 from srflow.presets import PRESETS
 from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES
 from srflow.sampling.inference import InferenceModel
 
@@ -81,8 +82,9 @@ def paper_size(repeats: int, side: int, num_samples: int) -> list[str]:
         repeats,
     )
     sample = seconds["encoder"] + seconds["decode"]
-    inference = engine._task(one).model
-    once, each = (inference.flops_per_pixel(what) * side * side for what in ("conditioning", "sampling"))
+    loaded = engine._models.get(None)
+    inference = engine._models.rearranged(loaded, engine.info().precision)
+    once, each = (flops_per_pixel(model, what) * side * side for what in ("conditioning", "sampling"))
     peak = conv_peak(engine.info().precision, repeats)
     bound = (once + num_samples * each) / peak
     rows = [

@@ -1,12 +1,13 @@
 """An engine in a few lines of numpy: the contract of the real one, without torch, weights or waiting.
 
 Samples are the picture enlarged pixel by pixel plus noise of the size of the temperature, from seed and index, so that
-they differ as real ones do, and are the same again for the same recipe.
+they differ as real ones do, and are the same again for the same recipe. With a tile in the request, they come in tiles.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ from srflow.contract import (
     ImageError,
     ImageTooLargeError,
     InputError,
+    MemoryBudgetError,
     ModelInfo,
     Notice,
+    PartialSample,
     Progress,
     Recipe,
     Reference,
@@ -39,11 +42,20 @@ LUMA = np.float32([0.299, 0.587, 0.114])
 
 
 class FakeEngine:
-    """`srflow.contract.Engine`. delay: seconds that each sample takes, in steps of which each can be cancelled."""
+    """`srflow.contract.Engine`. delay: seconds that each sample takes, in steps of which each can be cancelled.
+
+    Set `error` to have it raised before the next sample, `notice` to have that told after each row of tiles,
+    `num_restarts` to have tiles begun anew after the first row, `is_held` to have it wait for Stop after each row,
+    and `spill` to have samples put into files there.
+    """
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
         self.error: Exception | None = None
+        self.notice = ""
+        self.num_restarts = 0
+        self.is_held = False
+        self.spill: Path | None = None
         self.requests: list[SampleRequest] = []
         self.num_cancelled = 0
 
@@ -79,13 +91,15 @@ class FakeEngine:
 
     def estimate(self, request: SampleRequest) -> Estimate:
         height, width = (side * self.model(request).scale_factor for side in request.lr.shape[:2])
+        tile = request.tile or 0
+        num_tiles = math.prod(math.ceil(side / tile) for side in request.lr.shape[:2]) if tile else 1
         return Estimate(
             seconds=self.delay * request.num_samples,
             seconds_to_first=self.delay,
             num_bytes=3 * height * width * 4,
             precision="float32",
-            tile=0,
-            num_tiles=1,
+            tile=tile,
+            num_tiles=num_tiles,
             height=height,
             width=width,
             cached=False,
@@ -101,22 +115,27 @@ class FakeEngine:
         base = np.kron(request.lr.astype(np.float32), np.ones((model.scale_factor, model.scale_factor, 1), np.float32))
         pictures: list[np.ndarray] = []
         indices: list[int] = []
+        if request.tile:
+            yield from self._draw_tiles(request, base, temperature, cancel)
         for index in range(request.first_index, request.first_index + request.num_samples):
-            for _ in range(10 if self.delay else 0):
+            for _ in range(10 if self.delay and not request.tile else 0):
                 self._check(cancel)
                 yield Progress(stage="sampling", fraction=len(pictures) / request.num_samples, text="Drawing")
                 time.sleep(self.delay / 10)
             self._check(cancel)
             if self.error:
                 raise self.error
-            noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
-            ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
-            picture = np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
+            picture = self._picture(request, base, temperature, index)
             pictures.append(picture)
             indices.append(index)
+            path = None
+            if self.spill:
+                path = str(self.spill / f"{index}.npy")
+                np.save(path, picture)
             yield SampleResult(
                 index=index,
-                picture=picture,
+                picture=None if self.spill else picture,
+                path=path,
                 lr_psnr=50.0 + index,
                 bits_per_dimension=-3.0 - index / 10,
                 clipped=0.01,
@@ -139,13 +158,39 @@ class FakeEngine:
                 seconds=self.delay,
                 truth=self._scores(picture, request.ground_truth),
             )
-            if request.summaries:
+            if request.summaries and not self.spill:
                 yield self._summary(pictures, indices, request, final=False)
-        if request.summaries:
+        if request.summaries and not self.spill:
             yield self._summary(pictures, indices, request, final=True)
+
+    def _picture(self, request: SampleRequest, base: np.ndarray, temperature: float, index: int) -> np.ndarray:
+        noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
+        ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
+        return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
+
+    def _draw_tiles(
+        self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None
+    ) -> Iterator[SampleEvent]:
+        """All samples row of tiles by row of tiles, from the top."""
+        indices = range(request.first_index, request.first_index + request.num_samples)
+        pictures = {index: self._picture(request, base, temperature, index) for index in indices}
+        step = request.tile * self.model(request).scale_factor
+        for top in [*[0] * self.num_restarts, *range(0, len(base), step)]:
+            yield Progress(stage="sampling", fraction=top / len(base), text="Drawing in tiles")
+            for index in indices:
+                self._check(cancel)
+                time.sleep(self.delay * step / len(base))
+                yield PartialSample(index=index, top=top, rows=pictures[index][top : top + step])
+            if self.notice:
+                yield Notice(text=self.notice)
+            while self.is_held:
+                self._check(cancel)
+                time.sleep(0.01)
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         scale = self.model(request).scale_factor
+        if self.spill:
+            raise MemoryBudgetError("The pictures to compare with do not fit.")
         for kind, shift in (("bicubic", 0), ("encoder", 10), ("zero_temperature", 20)):
             self._check(cancel)
             picture = np.kron(request.lr, np.ones((scale, scale, 1), np.uint8)) // 2 + np.uint8(shift)

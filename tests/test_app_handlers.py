@@ -19,14 +19,16 @@ from fake_engine import FakeEngine
 from PIL import Image
 
 from app import wiring
+from app.ahead import Ahead, warm_up
 from app.checks import read_bool, read_choice, read_float, read_int
 from app.downloads import write_zip
 from app.examples import EXAMPLES
 from app.layout import build_app, launch_options
+from app.memory import release_memory
 from app.page import Page
 from app.panels import controls, diversity, download, numbers, picture, results
-from app.pictures import LR_KEY, open_array, open_upload, preview, read_recipe, select_region
-from app.runs import draw, load_map
+from app.pictures import LR_KEY, open_array, open_upload, preview, read_recipe, select_region, write_inputs
+from app.runs import build_scene, draw, load_map, start_scene
 from app.settings import MAX_SEED, Settings, find_model
 from app.state import Visitors
 from app.sweeps import SWEEP_TEMPERATURES, sweep
@@ -181,6 +183,12 @@ def test_of_a_large_picture_a_region_is_taken_and_can_be_moved(engine, visitor):
     assert moved.subject != opened.subject
     assert select_region(moved, 690, 5, 192) is moved, "the same region is the same subject"
     assert select_region(moved, 0, 0, None).lr().shape == big.shape
+    for x in range(4):
+        moved = select_region(moved, 100 * x, 0, 192)
+        write_inputs(engine, moved)
+        engine.save_png(moved.folder / f"preview-{moved.subject}.png", preview(moved))
+    assert len(list(moved.folder.glob("*.png"))) == 6, "those of the region and of the one before"
+    moved = select_region(moved, 699, 0, 192)
     shown = preview(moved)
     assert shown.shape == (150, 350, 3)
     np.testing.assert_array_equal(shown[:96, 254:], big[::2, ::2][:96, 254:])
@@ -208,6 +216,106 @@ def test_a_run_writes_samples_with_their_recipes_references_map_and_numbers(engi
     assert result.diversity == pytest.approx(expected.mean(), rel=1e-4)
     assert len(result.atlas) == 4
     assert {name for step in steps for name in step.fresh} == {"samples", "map", "references", "end"}
+
+
+def test_rows_of_tiles_are_shown_as_they_come_and_go_when_the_sample_is_there(engine, visitor, lr, monkeypatch):
+    monkeypatch.setattr("app.runs._PARTS_INTERVAL", 0.0)
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    tiled = Settings.read({"num_samples": 3, "tile": 8}, engine.info())
+    engine.notice = "Memory ran short: smaller tiles are used."
+    seen, steps = [], []
+    for step in draw(engine, visitor, tiled, visitor.begin()):
+        steps.append(step)
+        if "parts" in step.fresh:
+            scene = build_scene(visitor.run, waiting=True)
+            seen.append([[(part.top, part.rows) for part in p.parts] for p in scene.pictures if p.kind == "sample"])
+    assert seen[0] == [[(0, 32)], [], []]
+    assert seen[-1] == [[(0, 32), (32, 32), (64, 16)]] * 3, "all grow together"
+    assert len(list(visitor.run.folder.glob("part-*.png"))) == 9
+    for sample, shown in zip(visitor.run.samples, scene.pictures, strict=False):
+        whole = np.array(Image.open(sample.path))
+        for part in shown.parts:
+            np.testing.assert_array_equal(np.array(Image.open(part.path)), whole[part.top : part.top + part.rows])
+    assert not visitor.run.parts
+    assert not any(picture.parts for picture in build_scene(visitor.run, waiting=False).pictures)
+    assert steps[0].text == "Starting, 9 tiles of 8×8"
+    assert steps[-1].text.count("Memory ran short") == 1
+
+
+def test_rows_that_come_faster_than_they_are_shown_make_few_files(engine, visitor, lr, monkeypatch):
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    tiled = Settings.read({"num_samples": 2, "tile": 4}, engine.info())
+    monkeypatch.setattr("app.runs._PARTS_INTERVAL", 1e9)
+    result, steps = run(engine, visitor, tiled)
+    assert sum("parts" in step.fresh for step in steps) == 1, "the first at once, the next after a while"
+    assert len(list(result.folder.glob("part-*.png"))) == 1
+    is_due = iter([True, *[False] * 8, True])  # five rows of tiles of two samples
+    monkeypatch.setattr("app.runs._Writer.are_parts_due", lambda self: next(is_due))
+    result, steps = run(engine, visitor, tiled)
+    heights = [Image.open(result.folder / f"part-{i}.png").height for i in (1, 2, 3)]
+    assert sum("parts" in step.fresh for step in steps) == 2
+    assert heights == [16, 64, 80], "the first row of the first sample, the rest of it, all of the second"
+
+
+def test_tiles_that_are_begun_anew_replace_those_before(engine, visitor, lr, monkeypatch):
+    monkeypatch.setattr("app.runs._PARTS_INTERVAL", 0.0)
+    engine.num_restarts = 1
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    tiled = Settings.read({"num_samples": 1, "tile": 12}, engine.info())
+    seen = []
+    for step in draw(engine, visitor, tiled, visitor.begin()):
+        if "parts" in step.fresh:
+            seen.append([(part.top, part.rows, part.path) for part in visitor.run.parts[0]])
+    assert [[part[:2] for part in parts] for parts in seen] == [[(0, 48)], [(0, 48)], [(0, 48), (48, 32)]]
+    assert seen[0][0][2] != seen[1][0][2], "another file, or browsers show the old one"
+
+
+def test_samples_that_do_not_fit_into_memory_come_as_files(engine, visitor, settings, lr, tmp_path):
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    plain, _ = run(engine, visitor, settings)
+    pixels = np.array(Image.open(plain.samples[1].path))
+    engine.spill = tmp_path / "spill"
+    engine.spill.mkdir()
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    result, steps = run(engine, visitor, settings)
+    assert not list(engine.spill.iterdir()), "they are ours to remove"
+    np.testing.assert_array_equal(np.array(Image.open(result.samples[1].path)), pixels)
+    assert result.finished
+    assert result.overlay is None
+    assert "to compare with do not fit" in steps[-1].text
+    assert len(build_scene(result, waiting=False).pictures) == 5
+    news = list(sweep(engine, visitor, settings, 2, visitor.begin()))
+    assert len(news[-1].sweep.paths) == len(SWEEP_TEMPERATURES)
+    assert not list(engine.spill.iterdir())
+
+
+def test_a_place_worth_looking_at_is_found_once_for_a_picture(engine, visitor, settings, lr):
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    result, _ = run(engine, visitor, settings)
+    assert result.place[0] == 88, "the fake engine's noise grows to the right; blocks of 16, and the last one's middle"
+    assert build_scene(result, waiting=False).suggested_place == result.place
+    result.place = (3, 4)
+    again, _ = run(engine, visitor, Settings.read({"num_samples": 2, "seed": 9}, engine.info()))
+    assert again.place == (3, 4), "crops do not wander off at every new seed"
+    open_array(visitor, lr[::-1].copy(), None, find_model(engine.info(), None))
+    lone, _ = run(engine, visitor, Settings.read({"num_samples": 1}, engine.info()))
+    assert lone.place is None
+
+
+def test_before_the_first_sample_everything_is_in_its_place(engine, visitor, settings, lr):
+    truth = np.kron(lr, np.ones((4, 4, 1), np.uint8))
+    picture = open_array(visitor, lr, truth, find_model(engine.info(), None))
+    start = start_scene(engine, picture, settings)
+    assert start.note
+    there = {p.id: np.array(Image.open(p.path)) for p in start.pictures if p.path}
+    assert set(there) == {"input", "truth"}
+    np.testing.assert_array_equal(there["input"], lr)
+    np.testing.assert_array_equal(there["truth"], truth)
+    assert start.placeholder == "input"
+    result, _ = run(engine, visitor, settings)
+    end = build_scene(result, waiting=False)
+    assert [p.id for p in end.pictures] == [p.id for p in start.pictures]
+    assert (end.subject, end.note) == (start.subject, "")
 
 
 def test_a_sample_file_brings_back_settings_and_the_same_pixels(engine, visitors, visitor, lr):
@@ -330,6 +438,9 @@ def test_the_sweep_draws_the_same_noise_at_every_temperature(engine, visitor, se
     assert spread == sorted(spread)
     assert spread[0] == 0
     assert result.points[0]["psnr"] is None
+    recipe, found = read_recipe(engine, str(result.paths[0.6]))
+    assert recipe.temperature == 0.6
+    np.testing.assert_array_equal(found, lr, "it can be dropped on the page like a sample")
     fractions = [step.fraction for step in news]
     assert fractions == sorted(fractions)
 
@@ -342,7 +453,7 @@ class Harness:
 
     def __init__(self, engine: FakeEngine, visitors: Visitors):
         with gr.Blocks() as app:
-            page = Page(engine, visitors, gr.State(None))
+            page = Page(app, engine, visitors, gr.State(None))
             self.panels = wiring.Panels(
                 picture.build(),
                 controls.build(),
@@ -353,6 +464,7 @@ class Harness:
                 gr.BrowserState(None, storage_key="test", secret="test"),
             )
             self.handlers = wiring.wire(app, page, self.panels)
+            self.remeasure = diversity.wire(page, self.panels.diversity, self.panels.results)
         self.page = page
         self.values: dict = {}
         self.open()
@@ -480,6 +592,75 @@ def test_stop_keeps_what_is_finished(engine, visitors):
     assert [p.id for p in harness.scene.pictures if p.kind == "sample"] == ["s0", "s1"]
 
 
+def test_stop_keeps_the_rows_that_are_there(engine, visitors, monkeypatch):
+    monkeypatch.setattr("app.runs._PARTS_INTERVAL", 0.0)
+    harness = Harness(engine, visitors)
+    harness.change("tile", 20)
+    harness.change("num_samples", 2)
+    for values in harness.handlers.press(harness.visitor, "luma", True, *harness.settings):
+        harness.take(values)
+        if harness.visitor.run and len(harness.visitor.run.parts) == 2:
+            harness.handlers.stop(harness.visitor)
+    assert "Stopped." in harness.status
+    samples = [p for p in harness.scene.pictures if p.kind == "sample"]
+    assert [p.id for p in samples] == ["s0", "s1"]
+    assert all(p.parts and p.path is None for p in samples)
+    assert not harness.values[harness.panels.download.choice], "nothing is finished"
+
+
+def test_stop_before_the_first_sample_leaves_the_page_as_it_began(engine, visitors):
+    harness = Harness(engine, visitors)
+    before = harness.scene
+    for values in harness.handlers.press(harness.visitor, "luma", True, *harness.settings):
+        harness.take(values)
+        harness.handlers.stop(harness.visitor)
+    assert "Stopped." in harness.status
+    assert harness.scene == before
+
+
+def test_another_picture_clears_what_was_drawn_of_the_former_one(harness):
+    assert harness.scene.note
+    harness.change("num_samples", 2)
+    harness.drain(harness.handlers.press)
+    assert not harness.scene.note
+    old = harness.scene.subject
+    harness.take(harness.handlers.take_example(harness.visitor, 1, *harness.settings))
+    assert "Ready" in harness.status
+    assert harness.scene.note
+    assert harness.scene.subject != old
+    assert harness.visitor.run is None
+    assert "will appear" in harness.values[harness.panels.numbers.table]
+    harness.drain(harness.handlers.press)
+    subject = harness.scene.subject
+    harness.take(harness.handlers.take_region(harness.visitor, "Whole picture", *harness.settings))
+    assert harness.scene.subject == subject, "it is the whole picture already"
+    assert harness.visitor.run is not None
+    harness.take(harness.handlers.take_region(harness.visitor, "64 × 64", *harness.settings))
+    assert (harness.scene.width, harness.scene.note != "") == (256, True)
+
+
+def test_nothing_comes_from_a_run_once_there_is_another_picture(harness, engine):
+    engine.delay = 0.02
+    stream = harness.handlers.press(harness.visitor, "luma", True, *harness.settings)
+    while not (harness.visitor.run and harness.visitor.run.samples):
+        harness.take(next(stream))
+    harness.take(harness.handlers.take_example(harness.visitor, 1, *harness.settings))
+    assert list(stream) == []
+
+
+def test_facts_and_places_follow_the_controls(harness):
+    harness.change("num_samples", 5)
+    harness.change("tile", 32)
+    harness.take(harness.handlers.refresh_facts(harness.visitor, "hr", *harness.settings))
+    assert "9 tiles of 32×32" in harness.values[harness.panels.picture.facts]
+    assert sum(p.kind == "sample" for p in harness.scene.pictures) == 5
+    harness.drain(harness.handlers.press)
+    scene = harness.scene
+    harness.change("num_samples", 6)
+    harness.take(harness.handlers.refresh_facts(harness.visitor, "hr", *harness.settings))
+    assert harness.scene is scene, "what is drawn stays"
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -519,6 +700,16 @@ def test_uploads_that_fail_leave_the_old_picture(harness, tmp_path):
     assert "The example must be" in harness.status
 
 
+def test_memory_is_given_back_after_each_run(harness, monkeypatch):
+    release_memory()
+    calls = []
+    monkeypatch.setattr("app.page.release_memory", lambda: calls.append(harness.status))
+    harness.change("num_samples", 2)
+    harness.drain(harness.handlers.press)
+    assert len(calls) == 1
+    assert "done" in calls[0]
+
+
 def test_a_dropped_sample_restores_everything(harness, engine):
     harness.change("num_samples", 3)
     harness.change("temperature", 0.35)
@@ -553,6 +744,21 @@ def test_the_address_and_the_memory_set_the_controls(harness):
         assert harness.settings[2] == 0
 
 
+def test_the_measure_can_be_changed_while_samples_come_in(harness, monkeypatch):
+    monkeypatch.setattr("app.runs._MAP_INTERVAL", 0.0)
+    stream = harness.handlers.press(harness.visitor, "luma", True, *harness.settings)
+    while not (harness.visitor.run and harness.visitor.run.overlay):
+        harness.take(next(stream))
+    harness.take(harness.remeasure(harness.visitor, "rgb"))
+    for values in stream:
+        harness.take(values)
+    run = harness.visitor.run
+    values = np.array(Image.open(run.overlay.values_path))
+    top = run.overlay.maximum
+    np.testing.assert_allclose(values / 255 * top, np.minimum(load_map(run, "rgb"), top), atol=top / 250)
+    assert np.abs(load_map(run, "rgb") - load_map(run, "luma")).max() > 5
+
+
 def test_a_place_chosen_in_the_preview_is_checked(harness, engine):
     big = np.zeros((300, 700, 3), np.uint8)
     open_array(harness.visitor, big, None, find_model(engine.info(), None))
@@ -565,6 +771,49 @@ def test_a_place_chosen_in_the_preview_is_checked(harness, engine):
     harness.take(harness.handlers.take_place(harness.visitor, "64 × 64", *harness.settings, event=event))
     region = harness.visitor.picture.region
     assert (region.left, region.top, region.width) == (600 - 32, 200 - 32, 64)
+
+
+# ---------------------------------------------------------------- work ahead
+
+
+def test_pictures_are_conditioned_before_they_are_asked_for(engine, visitor, settings, lr, caplog):
+    ahead = Ahead(engine)
+    assert ahead.prepare(visitor, settings) is None, "there is no picture"
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    engine.delay, engine.error = 0.01, ZeroDivisionError("drawn")
+    ahead.prepare(visitor, settings).join(10)
+    assert len(engine.requests) == 1
+    assert not caplog.records, "it left before the first sample"
+    np.testing.assert_array_equal(engine.requests[0].lr, lr)
+    with ahead._turn:
+        former = ahead.prepare(visitor, settings)
+        latter = ahead.prepare(visitor, settings)
+    former.join(10)
+    latter.join(10)
+    assert len(engine.requests) == 2, "the latest picture only"
+    open_array(visitor, np.zeros((300, 300, 3), np.uint8), None, find_model(engine.info(), None))
+    visitor.picture = visitor.picture.whole_region()
+    assert ahead.prepare(visitor, settings) is None, "it would take long"
+
+
+def test_what_fails_ahead_is_told_later(engine, visitor, settings, lr, caplog):
+    open_array(visitor, lr, None, find_model(engine.info(), None))
+    engine.estimate = lambda request: 1 / 0
+    Ahead(engine).prepare(visitor, settings).join(10)
+    assert "Work ahead failed" in caplog.text
+    caplog.clear()
+    engine.error = MemoryBudgetError("too much")
+    del engine.estimate
+    warm_up(engine)
+    assert not caplog.records
+
+
+def test_the_engine_is_warmed_up_with_the_picture_that_the_page_opens_with(engine, harness):
+    warm_up(engine)
+    request = engine.requests[-1]
+    np.testing.assert_array_equal(request.lr, harness.visitor.picture.lr())
+    np.testing.assert_array_equal(request.ground_truth, harness.visitor.picture.truth())
+    assert request.num_samples == 1
 
 
 # ---------------------------------------------------------------- views
@@ -638,4 +887,9 @@ def test_endpoints_are_documented(engine):
     expected = ["image", "model", "temperature", "seed", "num_samples", "consistency", "high_resolution_input"]
     assert names == expected
     assert all(endpoint["returns"] for endpoint in named.values())
+    defaults = {
+        name: {p["parameter_name"]: p["parameter_default"] for p in named[name]["parameters"]}["num_samples"]
+        for name in ("/sample", "/diversity_map", "/sweep")
+    }
+    assert defaults == {"/sample": 8, "/diversity_map": 8, "/sweep": 3}, "as the descriptions say"
     assert "super-resolutions" in named["/sample"]["description"]

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.examples import EXAMPLES
 from app.layout import build_app, launch_options
+from app.memory import drop_copies
 from srflow.contract import RECIPE_KEY, Recipe
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -34,13 +36,18 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture(scope="module")
-def url(engine, tmp_path_factory) -> Iterator[str]:
+def app(engine, tmp_path_factory) -> Iterator[gr.Blocks]:
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
     app = build_app(engine)
-    _, address, _ = app.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
-    yield address.rstrip("/")
+    app.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    yield app
     app.close()
     del os.environ["GRADIO_TEMP_DIR"]
+
+
+@pytest.fixture(scope="module")
+def url(app) -> str:
+    return app.local_url.rstrip("/")
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +238,67 @@ def test_stop_stops(visit, engine):
     finally:
         engine.delay = 0.0
     assert 0 < visit.viewer("viewer.samples().length") < 8
+    visit.sample()
+
+
+def test_a_picture_in_tiles_grows_row_by_row(visit, engine):
+    page = visit.page
+    page.click("#more button")
+    page.get_by_label("Tile side").fill("25")
+    page.get_by_label("Tile side").press("Tab")
+    expect(page.locator("#preview-facts")).to_contain_text("12 tiles of 25×25")
+    visit.set_number("#num-samples", 2)
+    engine.is_held = True
+    try:
+        page.click("#sample")
+        page.wait_for_function(
+            "() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;"
+            " return [...(viewer.pictures.get('s0')?.parts.values() || [])].some(part => part.levels.length); }"
+        )
+        expect(page.locator("#viewer .lv-caption").first).to_contain_text("33 %")
+        page.click("#stop")
+        expect(page.locator("#status")).to_contain_text("Stopped", timeout=TIMEOUT)
+    finally:
+        engine.is_held = False
+    assert visit.viewer("viewer.describe().pictures[0].state") == "waiting"
+    visit.sample()
+    assert visit.viewer("viewer.describe().pictures[0].parts") == []
+
+
+def test_nothing_jumps_from_opening_to_the_end(visit):
+    def places() -> list[dict]:
+        parts = ("#downloads", "#tabs", "#viewer .lv-stage", "#viewer .lv-crops", "#status", "#sample")
+        return [visit.page.locator(part).bounding_box() for part in parts]
+
+    visit.page.evaluate(
+        """() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;
+             const setScene = viewer.setScene.bind(viewer);
+             window.seen = [];
+             viewer.setScene = (scene) => { setScene(scene);
+               window.seen.push(document.querySelector('#downloads').getBoundingClientRect().y); }; }"""
+    )
+    before = places()
+    hint = visit.page.locator("#viewer .lv-hint")
+    expect(hint).to_contain_text("Press Sample")
+    assert visit.viewer("viewer.pictures.get('input').state") == "ready"
+    visit.sample()
+    assert hint.is_hidden()
+    assert places() == before
+    assert set(visit.page.evaluate("window.seen")) == {before[0]["y"]}
+
+
+def test_sessions_do_not_grow_with_the_runs(visit, app):
+    def count() -> int:
+        return sum(len(session.blocks_config.blocks) for session in app.state_holder.session_data.values())
+
+    visit.set_number("#num-samples", 2)
+    counts = []
+    for _ in range(3):
+        visit.sample()
+        counts.append(count())
+    assert counts[-1] - counts[0] < 10, "else see app.memory"
+    drop_copies(app)
+    assert count() == len(app.state_holder.session_data) * len(app.blocks)
     visit.sample()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import pickle
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine
 
-from srflow.contract import Cancelled, CheckpointError, SampleRequest, SampleResult
+from srflow.contract import Cancelled, CheckpointError, MemoryBudgetError, SampleRequest, SampleResult
 
 
 @pytest.fixture(scope="module")
@@ -73,30 +75,48 @@ def test_a_model_that_cannot_be_loaded_is_told_to_everybody(start, monkeypatch):
             engine.info()
 
 
+class Spaces:
+    """What `spaces` does on ZeroGPU, as far as it can be seen from outside: all that crosses to and fro is pickled,
+    only what generator functions yield comes one by one, and errors arrive as another class.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def GPU(self, duration):  # noqa: N802
+        def wrap(function):
+            if not inspect.isgeneratorfunction(function):
+                return lambda request: pickle.loads(pickle.dumps(function(request)))
+
+            def lent(request):
+                self.asked.append(duration(request))
+                try:
+                    for event in function(pickle.loads(pickle.dumps(request))):
+                        yield pickle.loads(pickle.dumps(event))
+                except Exception as error:
+                    raise RuntimeError("ZeroGPU worker error") from error
+
+            return lent
+
+        return wrap
+
+
 def test_on_zero_gpu_drawing_asks_for_a_gpu_for_as_long_as_it_takes(start, monkeypatch):
-    asked = []
-
-    class Spaces:
-        @staticmethod
-        def GPU(duration):  # noqa: N802
-            def wrap(function):
-                def lent(request):
-                    asked.append(duration(request))
-                    return function(request)
-
-                return lent
-
-            return wrap
-
-    monkeypatch.setattr(start, "spaces", Spaces)
+    spaces = Spaces()
+    monkeypatch.setattr(start, "spaces", spaces)
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
-    install(monkeypatch, lambda **_: FakeEngine(delay=0.01))
+    fake = FakeEngine(delay=0.01)
+    install(monkeypatch, lambda **_: fake)
     engine = start.LazyEngine({})
     engine.load()
     request = SampleRequest(lr=np.zeros((16, 16, 3), np.uint8), num_samples=2)
     assert sum(isinstance(event, SampleResult) for event in engine.sample(request)) == 2
-    assert asked == [10]
+    assert spaces.asked == [10]
+    assert next(reference.kind for reference in engine.references(request)) == "bicubic"
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
         list(engine.sample(request, cancel))
+    fake.error = MemoryBudgetError("Too large for this machine.")
+    with pytest.raises(MemoryBudgetError, match="Too large"):
+        list(engine.sample(request))

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from app.viewer import LinkedViewer, Overlay, Picture, Scene, parse_picture_id, parse_place
+from app.viewer import LinkedViewer, Overlay, Part, Picture, Scene, parse_picture_id, parse_place
 from app.viewer.component import VIEWER_KEYS
 from srflow.contract import ImageError, InputError
 
@@ -92,6 +92,12 @@ def test_picture_ids_are_read_only_if_known():
         lambda: Scene(4, 4, [Picture("a", "A")], compare=("a", "b")),
         lambda: Scene(4, 4, mode="other"),
         lambda: Scene(4, 4, place=(4, 0)),
+        lambda: Scene(4, 4, suggested_place=(0, -1)),
+        lambda: Scene(4, 4, [Picture("a", "A")], placeholder="b"),
+        lambda: Scene(4, 4, [Picture("a", "A", parts=[Part(2, 3, "rows.png")])]),
+        lambda: Picture("a", "A", "whole.png", parts=[Part(0, 1, "rows.png")]),
+        lambda: Part(-1, 2, "rows.png"),
+        lambda: Part(0, 0, "rows.png"),
         lambda: Overlay("map.png", "Diversity", 2.0, 1.0, ["#000000", "#ffffff"]),
         lambda: Overlay("map.png", "Diversity", float("nan"), 1.0, ["#000000", "#ffffff"]),
         lambda: Overlay("map.png", "Diversity", 0.0, 1.0, ["#000000"]),
@@ -202,6 +208,22 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
     def pick(event: gr.EventData) -> str:
         return parse_picture_id(event._data, REDS)
 
+    def start() -> Scene:
+        pictures = scenes.build(ready=0).pictures
+        return Scene(WIDTH, HEIGHT, pictures, subject="rows", placeholder="lr", note="Press a button")
+
+    def parts(*tops: int) -> Scene:
+        """Two bands of 20 and 10 rows, of the first sample only."""
+        first, *others = scenes.build(ready=0).pictures
+        rows = {0: 20, 20: 10}
+        files = [scenes.save(f"rows{top}", marked(REDS["s0"])[top : top + rows[top]]) for top in tops]
+        bands = [Part(top, rows[top], file) for top, file in zip(tops, files, strict=True)]
+        pictures = [Picture("s0", first.label, parts=bands), *others]
+        return Scene(WIDTH, HEIGHT, pictures, subject="rows", placeholder="lr", suggested_place=(30, 10))
+
+    def whole() -> Scene:
+        return Scene(WIDTH, HEIGHT, scenes.build(ready=1).pictures, subject="rows", placeholder="lr")
+
     settings = {"mode": "wipe", "compare": ("truth", "s4"), "place": (7, 9)}
     outcomes = {
         "first": lambda: scenes.build(),
@@ -212,6 +234,10 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         "settings": lambda: scenes.build(**settings),
         "settings again": lambda: scenes.build(add=OTHER_RED, **settings),
         "nothing": lambda: None,
+        "start": start,
+        "one band": lambda: parts(0),
+        "two bands": lambda: parts(0, 20),
+        "whole": whole,
     }
     with gr.Blocks() as page:
         viewer = LinkedViewer(elem_id="viewer")
@@ -703,6 +729,78 @@ def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer):
     assert boxes() == before
     assert viewer.pixels(1)[100, 100, 0] == REDS["s1"] + OTHER_RED
     assert captions.nth(1).inner_text().split() == ["Sample", "2"]
+
+
+@browser_test
+def test_rows_appear_as_they_arrive_over_what_stands_in_for_the_rest(viewer):
+    def press(name: str, condition: str) -> None:
+        viewer.page.get_by_role("button", name=name, exact=True).click()
+        viewer.wait_until(condition)
+        viewer.page.evaluate("scrollTo(0, 0)")
+        viewer.settle()
+
+    def column(index: int = 0) -> np.ndarray:
+        """One column of a pane, from the picture's first row to its last."""
+        pixels = viewer.pixels(index)
+        origin = viewer.state()["panes"][index]["drawn"]
+        zoom = origin["zoom"]
+        middle = pixels[:, pixels.shape[1] // 2]
+        return middle[origin["y"] : origin["y"] + int(HEIGHT * zoom)]
+
+    captions = viewer.page.locator("#viewer .lv-caption:visible")
+    hint = viewer.page.locator("#viewer .lv-hint")
+    press("start", "viewer.scene.note && viewer.pictures.get('lr').state === 'ready'")
+    assert hint.inner_text() == "Press a button"
+    assert captions.nth(1).inner_text().split() == ["Sample", "2"], "nobody waits yet"
+    dimmed = column()
+    assert (dimmed[:, 0] > 150).all(), "more of the input's red than of the grey below it"
+    assert (dimmed[:, 3] < 160).all(), "the input, dimmed"
+
+    press("one band", "[...viewer.pictures.get('s0').parts.values()].some(part => part.levels.length)")
+    assert hint.is_hidden()
+    rows = column()
+    border = len(rows) * 20 // HEIGHT
+    assert (rows[: border - 1, 0] == REDS["s0"]).all()
+    assert (rows[: border - 1, 3] == 255).all()
+    np.testing.assert_array_equal(rows[border + 1 :], dimmed[border + 1 :])
+    assert captions.nth(0).inner_text().split() == ["Sample", "1", "25", "%"]
+    assert captions.nth(1).inner_text().split() == ["Sample", "2", "waiting"]
+    first = viewer.state()["pictures"][0]["parts"]
+
+    press("two bands", "[...viewer.pictures.get('s0').parts.values()].filter(part => part.levels.length).length === 2")
+    assert viewer.state()["pictures"][0]["parts"] == [*first, [20, 10]]
+    rows = column()
+    border = len(rows) * 30 // HEIGHT
+    assert (rows[: border - 1, 0] == REDS["s0"]).all(), "no seam"
+    assert (rows[: border - 1, 3] == 255).all(), "no seam"
+
+    press("whole", "viewer.pictures.get('s0').state === 'ready'")
+    assert (column()[:, 3] == 255).all()
+    assert viewer.state()["pictures"][0]["parts"] == []
+    assert captions.nth(0).inner_text().split() == ["Sample", "1"]
+
+
+@browser_test
+def test_crops_show_the_centre_or_the_suggested_place_until_one_is_chosen(viewer):
+    def middle() -> list[int]:
+        crop = viewer.read("viewer.crops.get('truth').canvas")
+        return crop[crop.shape[0] // 2, crop.shape[1] // 2, :3].tolist()
+
+    title = viewer.page.locator(".lv-crop-title")
+    assert middle() == [REDS["truth"], WIDTH // 2, HEIGHT // 2]
+    assert title.inner_text() == "Around x 60, y 40 · σ 6.0 · click a place to see it in all pictures"
+    for name in ("start", "one band"):
+        viewer.page.get_by_role("button", name=name, exact=True).click()
+    viewer.wait_until("viewer.scene.suggested_place && viewer.pictures.get('truth').state === 'ready'")
+    viewer.page.evaluate("scrollTo(0, 0)")
+    viewer.settle()
+    assert middle() == [REDS["truth"], 30, 10]
+    viewer.page.mouse.click(*viewer.centre())
+    viewer.settle()
+    place = viewer.state()["place"]
+    assert middle() == [REDS["truth"], place["x"], place["y"]]
+    assert abs(place["x"] - WIDTH / 2) <= 1
+    assert title.inner_text() == f"Around x {place['x']}, y {place['y']}"
 
 
 @browser_test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +36,12 @@ class DiversityPanel:
         """What `show` gives values for."""
         return [self.readout, self.heat_map, self.histogram]
 
-    def show(self, run: Run | None, measure: str) -> dict[Any, Any]:
+    def show(self, run: Run | None) -> dict[Any, Any]:
         """Values that show a run's map."""
         if run is None or run.overlay is None:
             empty = empty_figure(_HINT)
             return {self.readout: _readout_html(run), self.heat_map: empty, self.histogram: empty}
-        values = load_map(run, measure)
+        values = load_map(run, run.measure)
         return {
             self.readout: _readout_html(run),
             self.heat_map: heat_map(values, scale_top(values)),
@@ -68,17 +69,19 @@ def build() -> DiversityPanel:
     return DiversityPanel(measure, readout, shown, bars)
 
 
-def wire(page: Page, panel: DiversityPanel, results: ResultsPanel) -> None:
-    """Luma or RGB: figures and overlay are made anew from what is on disk."""
+def wire(page: Page, panel: DiversityPanel, results: ResultsPanel) -> Callable[..., dict[Any, Any]]:
+    """Luma or RGB: figures and overlay are made anew from what is on disk. Returns the handler."""
 
     def remeasure(visitor: Visitor | None, measure: object) -> dict[Any, Any]:
         try:
             visitor, name = page.check(visitor), read_measure(measure)
             run = visitor.run
+            if run is not None:
+                run.measure = name
             if run is None or run.overlay is None:
                 return {results.status: gr.skip()}
-            write_map(page.engine, run, name)
-            return panel.show(run, name) | {results.viewer: build_scene(run, waiting=not run.finished)}
+            write_map(page.engine, run)
+            return panel.show(run) | {results.viewer: build_scene(run, waiting=not run.finished)}
         except (InputError, OSError) as error:
             return {results.status: error_html(error)}
 
@@ -89,6 +92,7 @@ def wire(page: Page, panel: DiversityPanel, results: ResultsPanel) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    return remeasure
 
 
 def read_measure(value: object) -> str:

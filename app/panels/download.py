@@ -75,7 +75,8 @@ def wire(page: Page, panel: DownloadPanel, results: ResultsPanel) -> None:
         files = picture_files(run)
         name = read_choice(choice, "The picture", files)
         settings = run.settings
-        stem = f"tau{settings.temperature:g}-seed{settings.seed}-{files[name].stem}"
+        what = name if name in run.references else files[name].stem
+        stem = f"tau{settings.temperature:g}-seed{settings.seed}-{what}"
         target = run.folder / f"{stem}.png"
         shutil.copyfile(files[name], target)
         return target

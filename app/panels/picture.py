@@ -14,7 +14,7 @@ from app.pictures import REGION_SIDES, preview
 from app.runs import make_request
 from app.settings import Settings
 from app.state import Visitor
-from app.wording import KIND_CHOICES, KIND_HELP, format_bytes, format_seconds
+from app.wording import KIND_CHOICES, KIND_HELP, describe_tiles, format_bytes, format_seconds
 from srflow.contract import Engine, ImageError, MemoryBudgetError
 
 __all__ = ["KINDS", "PictureInput", "PicturePanel", "build", "facts_html", "read_region_side", "region_choices"]
@@ -150,9 +150,8 @@ def facts_html(engine: Engine, visitor: Visitor, settings: Settings) -> str:
         lines.append("with ground truth")
     try:
         estimate = engine.estimate(make_request(picture, settings))
-        tiles = f", {estimate.num_tiles} tiles" if estimate.num_tiles > 1 else ""
         seconds = format_seconds(estimate.seconds) if estimate.seconds > 0 else "time not known yet"
-        lines.append(f"{seconds}, {format_bytes(estimate.num_bytes)}{tiles}")
+        lines += [f"{seconds}, {format_bytes(estimate.num_bytes)}", *describe_tiles(estimate)]
     except MemoryBudgetError:
         lines.append('<span class="flag">too large for this machine: choose a region</span>')
     return f'<p class="facts-line">{"<br>".join(lines)}</p>'

@@ -73,6 +73,8 @@ def wire(page: Page, panel: SweepPanel, controls: ControlsPanel, results: Result
                 yield {results.status: status_html("Stopped.")}
         except Exception as error:
             yield {results.status: error_html(error)}
+        finally:
+            page.tidy()
 
     panel.button.click(
         run,

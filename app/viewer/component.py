@@ -19,7 +19,7 @@ from gradio.events import EventListener
 
 from srflow.contract import ImageError, InputError
 
-__all__ = ["LinkedViewer", "Overlay", "Picture", "Scene", "parse_picture_id", "parse_place"]
+__all__ = ["LinkedViewer", "Overlay", "Part", "Picture", "Scene", "parse_picture_id", "parse_place"]
 
 VIEWER_KEYS = "afhlnoprwxz"
 """Letters that the viewer uses itself; keep in step with `keyActions` in viewer.js."""
@@ -30,12 +30,27 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
+class Part:
+    """Finished rows of a picture that is still being made: a PNG file, as wide as the frame, to be put at row `top`."""
+
+    top: int
+    rows: int
+    path: str | Path
+
+    def __post_init__(self) -> None:
+        if self.top < 0 or self.rows < 1:
+            raise InputError(f"A part has rows from 0 on; got {self.rows} from {self.top} on.")
+
+
+@dataclass(frozen=True)
 class Picture:
     """One picture of a scene.
 
     id: unique in the scene; the same id is the same place in the grid from one scene to the next.
     label: short text for people.
-    path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed.
+    path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed,
+        or, if there was none, the scene's `placeholder`.
+    parts: rows that are finished already, while `path` is None.
     kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
         and, if wanted, the grid). A reference smaller than the frame is enlarged pixel by pixel.
     badge: short mark beside the label, for example "flagged".
@@ -48,8 +63,11 @@ class Picture:
     kind: Literal["sample", "reference"] = "sample"
     badge: str = ""
     key: str = ""
+    parts: Sequence[Part] = ()
 
     def __post_init__(self) -> None:
+        if self.parts and self.path is not None:
+            raise InputError(f"Picture {self.id!r} is finished; it has no parts.")
         if not self.id or not self.label:
             raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
         if self.kind not in ("sample", "reference"):
@@ -98,6 +116,9 @@ class Scene:
     mode, selected, compare, place: settings to apply once, when they differ from the former scene's: the mode, the id
         of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the crops in SR pixels. None: the
         visitor's choice stays.
+    placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
+    suggested_place: the (x, y) of the crops until the visitor chooses a place; None: the centre.
+    note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
     """
 
     width: int
@@ -109,6 +130,9 @@ class Scene:
     selected: str | None = None
     compare: tuple[str, str] | None = None
     place: tuple[int, int] | None = None
+    placeholder: str | None = None
+    suggested_place: tuple[int, int] | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -118,11 +142,21 @@ class Scene:
             raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
         if self.mode not in (None, "grid", "single", "wipe"):
             raise InputError(f"The viewer's mode is 'grid', 'single' or 'wipe', not {self.mode!r}.")
-        for chosen in (self.selected, *(self.compare or ())):
+        for chosen in (self.selected, self.placeholder, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
                 raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
-        if self.place is not None:
-            parse_place({"x": self.place[0], "y": self.place[1]}, self.width, self.height)
+        for place in (self.place, self.suggested_place):
+            if place is not None:
+                parse_place({"x": place[0], "y": place[1]}, self.width, self.height)
+        for part in (part for picture in self.pictures for part in picture.parts):
+            if part.top + part.rows > self.height:
+                raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
+
+
+class _PartData(GradioModel):
+    top: int
+    rows: int
+    image: FileData
 
 
 class _PictureData(GradioModel):
@@ -132,6 +166,7 @@ class _PictureData(GradioModel):
     badge: str
     key: str
     image: FileData | None
+    parts: list[_PartData]
 
 
 class _OverlayData(GradioModel):
@@ -156,6 +191,9 @@ class _SceneData(GradioModel):
     selected: str | None
     compare: list[str] | None
     place: list[int] | None
+    placeholder: str | None
+    suggested_place: list[int] | None
+    note: str
 
 
 class LinkedViewer(gr.HTML):
@@ -221,6 +259,9 @@ class LinkedViewer(gr.HTML):
             selected=value.selected,
             compare=None if value.compare is None else list(value.compare),
             place=None if value.place is None else list(value.place),
+            placeholder=value.placeholder,
+            suggested_place=None if value.suggested_place is None else list(value.suggested_place),
+            note=value.note,
         )
 
     def example_payload(self) -> None:
@@ -297,6 +338,7 @@ def _picture_data(picture: Picture) -> _PictureData:
         badge=picture.badge,
         key=picture.key,
         image=None if picture.path is None else _png_file(picture.path),
+        parts=[_PartData(top=part.top, rows=part.rows, image=_png_file(part.path)) for part in picture.parts],
     )
 
 

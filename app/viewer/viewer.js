@@ -27,7 +27,7 @@ const DOUBLE_CLICK_MS = 320;
 const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
 const SAMPLE_KEYS = 16;
 
-const CROP_HINT = "Click a place to see it in all pictures";
+const CROP_HINT = "click a place to see it in all pictures";
 
 const HELP = [
   ["1 – 9", "show sample 1 – 9 alone (in wipe: on the right)"],
@@ -181,6 +181,16 @@ function drawPicture(context, levels, frame, zoom, origin, box) {
   );
 }
 
+/** Draw finished rows of a picture, from and to whole device pixels, so that no seam shows between two parts. */
+function drawPart(context, part, frame, zoom, origin, box) {
+  if (!part.levels.length) return;
+  const top = Math.round(origin.y + part.top * zoom);
+  const bottom = Math.round(origin.y + (part.top + part.rows) * zoom);
+  if (bottom <= top) return;
+  const partFrame = { width: frame.width, height: (bottom - top) / zoom };
+  drawPicture(context, part.levels, partFrame, zoom, { x: origin.x, y: top }, box);
+}
+
 /** Do `draw` with everything outside `box` protected. */
 function withClip(context, box, draw) {
   context.save();
@@ -220,7 +230,7 @@ class LinkedViewer {
   constructor(element, trigger) {
     this.trigger = trigger;
     this.scene = null; // what Python sent last
-    this.pictures = new Map(); // id -> { id, label, …, levels, loadedUrl, state }
+    this.pictures = new Map(); // id -> { id, label, …, levels, loadedUrl, state, parts: url -> { top, rows, levels } }
     this.overlay = null; // { title, minimum, …, levels, grey }
     this.panes = [];
     this.crops = new Map(); // id -> { button, canvas }
@@ -235,7 +245,7 @@ class LinkedViewer {
     this.showReferences = false;
     this.overlayOn = false;
     this.opacity = 0.6;
-    this.place = null;
+    this.place = null; // chosen by the visitor; see `shownPlace`
     this.cropZoom = 8;
     this.hover = null; // { pane, x, y } under the pointer, fractional SR pixels
     this.pointers = new Map();
@@ -263,9 +273,10 @@ class LinkedViewer {
         "question mark lists the keys.",
     });
     this.empty = make("p", { class: "lv-empty" }, "Samples will appear here.");
+    this.note = make("p", { class: "lv-hint", hidden: true });
     this.divider = this.buildDivider();
     this.sharedLens = make("canvas", { class: "lv-lens", hidden: true, "aria-hidden": "true" });
-    this.stage.append(this.empty, this.divider, this.sharedLens);
+    this.stage.append(this.empty, this.divider, this.sharedLens, this.note);
     this.status = make("output", { class: "lv-position" });
     this.legend = make("div", { class: "lv-legend", hidden: true });
     this.live = make("div", { class: "lv-hidden", "aria-live": "polite" });
@@ -388,7 +399,7 @@ class LinkedViewer {
   }
 
   buildCrops() {
-    this.cropTitle = make("output", { class: "lv-crop-title" }, CROP_HINT);
+    this.cropTitle = make("output", { class: "lv-crop-title" }, "The same place in all pictures");
     this.cropZooms = [4, 8, 16].map((zoom) =>
       this.button(`${zoom}×`, `Crops enlarged ${zoom} times`, () => this.setCropZoom(zoom), { "data-zoom": zoom }),
     );
@@ -455,7 +466,7 @@ class LinkedViewer {
   }
 
   forgetSubject() {
-    for (const picture of this.pictures.values()) closeLevels(picture.levels);
+    for (const picture of this.pictures.values()) this.closePicture(picture);
     this.pictures.clear();
     if (this.overlay) closeLevels(this.overlay.levels);
     this.overlay = null;
@@ -469,7 +480,7 @@ class LinkedViewer {
     const wanted = new Set(specs.map((spec) => spec.id));
     for (const [id, picture] of this.pictures) {
       if (wanted.has(id)) continue;
-      closeLevels(picture.levels);
+      this.closePicture(picture);
       this.pictures.delete(id);
     }
     const ordered = new Map();
@@ -479,13 +490,49 @@ class LinkedViewer {
   }
 
   updatePicture(spec) {
-    const picture = this.pictures.get(spec.id) || { id: spec.id, levels: [], loadedUrl: null, state: "waiting" };
+    const picture = this.pictures.get(spec.id) || this.newPicture(spec.id);
     const url = spec.image ? spec.image.url : null;
     Object.assign(picture, { label: spec.label, kind: spec.kind, badge: spec.badge, key: spec.key, url });
     if (url === null) picture.state = "waiting";
     else if (url === picture.loadedUrl) picture.state = "ready";
     else if (picture.loadingUrl !== url) this.load(picture, url);
+    if (picture.state === "waiting") this.updateParts(picture, spec.parts || []);
     return picture;
+  }
+
+  newPicture(id) {
+    return { id, levels: [], loadedUrl: null, state: "waiting", parts: new Map() };
+  }
+
+  closePicture(picture) {
+    closeLevels(picture.levels);
+    this.updateParts(picture, []);
+  }
+
+  /** Rows that are finished while the whole is not; those shown already are not fetched again. */
+  updateParts(picture, specs) {
+    const former = picture.parts;
+    picture.parts = new Map();
+    for (const { top, rows, image } of specs) {
+      const known = former.get(image.url);
+      picture.parts.set(image.url, known || { top, rows, levels: [] });
+      if (!known) this.loadPart(picture, image.url);
+    }
+    for (const [url, part] of former) if (!picture.parts.has(url)) closeLevels(part.levels);
+  }
+
+  async loadPart(picture, url) {
+    let levels = [];
+    try {
+      levels = await loadLevels(url);
+    } catch (error) {
+      console.warn("Linked viewer: cannot show rows of a picture.", error); // the whole picture comes later
+    }
+    const part = picture.parts.get(url);
+    if (!part) return closeLevels(levels);
+    part.levels = levels;
+    this.cropsChanged = true;
+    this.invalidate();
   }
 
   /** Fetch and decode first, swap afterwards: the old picture stays on the screen until the new one can be drawn. */
@@ -502,7 +549,7 @@ class LinkedViewer {
     const isWanted = this.pictures.get(picture.id) === picture && picture.url === url;
     if (!isWanted) return closeLevels(levels);
     if (levels.length) {
-      closeLevels(picture.levels);
+      this.closePicture(picture);
       Object.assign(picture, { levels, loadedUrl: url, state: "ready" });
     } else {
       picture.state = "failed";
@@ -650,6 +697,9 @@ class LinkedViewer {
     while (this.panes.length < contents.length) this.panes.push(this.buildPane());
     contents.forEach((ids, index) => (this.panes[index].ids = ids));
     this.empty.hidden = contents.length > 0;
+    this.root.classList.toggle("lv-bare", !contents.length);
+    setText(this.note, this.scene?.note || "");
+    this.note.hidden = !this.note.textContent;
     this.refreshCaptions();
     this.refreshControls();
     this.layout();
@@ -696,7 +746,11 @@ class LinkedViewer {
   }
 
   stateWord(picture) {
-    return { waiting: "waiting", failed: "cannot be loaded" }[picture.state] || "";
+    if (picture.state === "failed") return "cannot be loaded";
+    if (picture.state !== "waiting") return "";
+    const rows = [...picture.parts.values()].reduce((sum, part) => sum + part.rows, 0);
+    if (rows) return `${Math.floor((100 * rows) / this.frame().height)} %`;
+    return this.scene.note ? "" : "waiting";
   }
 
   /** Pressed buttons, menus and labels follow the state. */
@@ -892,11 +946,26 @@ class LinkedViewer {
       // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
       context.fillStyle = "rgba(128, 128, 128, 0.13)";
       context.fillRect(origin.x, origin.y, frame.width * zoom, frame.height * zoom);
-      return;
     }
-    context.globalAlpha = picture.state === "waiting" ? FADED : 1;
-    drawPicture(context, picture.levels, frame, zoom, origin, box);
-    context.globalAlpha = 1;
+    this.drawSoFar(context, picture, zoom, origin, box);
+  }
+
+  /** A picture as far as it is there: the rows that came in, over the former picture or the stand-in, dimmed. */
+  drawSoFar(context, picture, zoom, origin, box) {
+    const isOwn = picture.levels.length > 0;
+    const { levels } = isOwn ? picture : this.standIn();
+    const frame = this.frame();
+    if (levels.length) {
+      context.globalAlpha = isOwn && picture.state !== "waiting" ? 1 : FADED;
+      drawPicture(context, levels, frame, zoom, origin, box);
+      context.globalAlpha = 1;
+    }
+    for (const part of picture.parts.values()) drawPart(context, part, frame, zoom, origin, box);
+  }
+
+  /** What is shown for pictures of which there is nothing yet. */
+  standIn() {
+    return this.pictures.get(this.scene.placeholder) || { levels: [] };
   }
 
   drawOverlay(context, zoom, origin, box) {
@@ -906,24 +975,31 @@ class LinkedViewer {
     context.globalAlpha = 1;
   }
 
-  /** Outline what the crops show. */
+  /** What the crops show: the place that the visitor chose, else the one that Python suggests, else the centre. */
+  shownPlace() {
+    return this.place || this.suggestedPlace() || { x: this.frame().width >> 1, y: this.frame().height >> 1 };
+  }
+
+  suggestedPlace() {
+    const [x, y] = this.scene?.suggested_place || [];
+    return x === undefined ? null : { x, y };
+  }
+
+  /** Outline what the crops show; not the centre, which nobody chose. */
   drawPlace(context, origin) {
-    if (!this.place) return;
+    const place = this.place || this.suggestedPlace();
+    if (!place) return;
     const { zoom } = this.view;
     const size = this.cropGrid().size / this.cropZoom; // SR pixels
-    const left = origin.x + (this.place.x + 0.5 - size / 2) * zoom;
-    const top = origin.y + (this.place.y + 0.5 - size / 2) * zoom;
+    const left = origin.x + (place.x + 0.5 - size / 2) * zoom;
+    const top = origin.y + (place.y + 0.5 - size / 2) * zoom;
     outline(context, Math.round(left), Math.round(top), Math.round(size * zoom), Math.round(size * zoom));
   }
 
   /** Fill `box` with a picture, magnified, the place (fractional SR pixels) in its middle. */
   drawDetail(context, picture, place, zoom, box) {
-    if (!picture.levels.length) return;
     const origin = { x: box.x + box.width / 2 - place.x * zoom, y: box.y + box.height / 2 - place.y * zoom };
-    withClip(context, box, () => {
-      context.globalAlpha = picture.state === "waiting" ? FADED : 1;
-      drawPicture(context, picture.levels, this.frame(), zoom, origin, box);
-    });
+    withClip(context, box, () => this.drawSoFar(context, picture, zoom, origin, box));
   }
 
   /** Columns and side (CSS pixels) of the crops, so that rows are equally full; on phones the one row can be scrolled. */
@@ -943,15 +1019,15 @@ class LinkedViewer {
     const size = Math.round(grid.size * ratio);
     this.cropRow.style.gridTemplateColumns = `repeat(${grid.columns}, ${grid.size}px)`;
     const zoom = this.cropZoom * ratio;
+    const place = this.shownPlace();
+    const centre = { x: place.x + 0.5, y: place.y + 0.5 };
     for (const [id, { canvas }] of this.crops) {
       sizeCanvas(canvas, size, size);
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, size, size);
-      if (!this.place) continue;
-      const centre = { x: this.place.x + 0.5, y: this.place.y + 0.5 };
       this.drawDetail(context, this.pictures.get(id), centre, zoom, { x: 0, y: 0, width: size, height: size });
     }
-    this.cropTitle.textContent = this.place ? this.placeText(this.place) : CROP_HINT;
+    setText(this.cropTitle, this.place ? this.placeText(place) : `${this.placeText(place)} · ${CROP_HINT}`);
   }
 
   placeText({ x, y }) {
@@ -1419,10 +1495,10 @@ class LinkedViewer {
   showPlace(id) {
     if (this.mode === "wipe") this.mode = "single";
     this.show(id);
-    if (!this.place) return;
+    const place = this.shownPlace();
     this.changeView((view) => {
       const zoom = Math.max(view.zoom, 4);
-      Object.assign(view, { x: this.place.x + 0.5, y: this.place.y + 0.5, zoom, fitted: false });
+      Object.assign(view, { x: place.x + 0.5, y: place.y + 0.5, zoom, fitted: false });
     });
   }
 
@@ -1435,7 +1511,10 @@ class LinkedViewer {
   /** The state in plain values, for tests. */
   describe() {
     const { mode, current, previous, compare, split, loupe, overlayOn, opacity, place, view, showReferences } = this;
-    const pictures = [...this.pictures.values()].map(({ id, state, loadedUrl }) => ({ id, state, loadedUrl }));
+    const pictures = [...this.pictures.values()].map((picture) => {
+      const { id, state, loadedUrl, parts } = picture;
+      return { id, state, loadedUrl, parts: [...parts.values()].map(({ top, rows }) => [top, rows]) };
+    });
     const panes = this.panes.map(({ ids, drawn }) => ({ ids, drawn }));
     const choices = { mode, current, previous, compare, split, loupe, overlayOn, opacity, showReferences };
     return { ...choices, place, view, pictures, panes };

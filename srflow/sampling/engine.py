@@ -33,6 +33,7 @@ from srflow.images import MAX_PIXELS, crop_to_multiple, downscale_uint8, load_im
 from srflow.latents import check_seed
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing, Task, tile_key
+from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
@@ -45,6 +46,8 @@ _MAX_SAMPLES = 10_000
 _GIB = 1 << 30
 _CPU_PIECE_BYTES = _GIB  # larger tiles are no faster on a CPU, and leave less to everything else
 _CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
+# FLOP/s that any GPU of the last ten years should reach in these networks; a careful guess, until measured.
+_GPU_FLOPS: dict[Precision, float] = {"float32": 2e12, "bfloat16": 5e12, "float16": 5e12}
 
 
 class SamplingEngine:
@@ -102,7 +105,7 @@ class SamplingEngine:
 
     def estimate(self, request: SampleRequest) -> Estimate:
         """Time, memory and tiles of a request. Times are guessed from earlier requests, or, before the first, from the
-        machine's speed (on GPUs they are 0 until then).
+        speed of the machine (on Apple's GPUs they are 0 until then).
 
         Raises: InputError: the request does not fit. MemoryBudgetError: it needs more memory than there is.
         """
@@ -251,10 +254,12 @@ class SamplingEngine:
         measured = self._worker.seconds_per_pixel(what, task.loaded.model.config.name, DTYPES[task.precision])
         if measured is not None:
             return measured
-        if what == "finishing" or self._device.type != "cpu" or task.precision == "float16":
+        if what == "finishing" or self._device.type == "mps":
             return 0.0
-        model = self._models.rearranged(task.loaded, task.precision)
-        return model.flops_per_pixel(what) / (_CPU_EFFICIENCY * conv_throughput(task.precision))
+        # On ZeroGPU the device may not be touched here, nor is anything ever measured in this process.
+        on_cpu = self._device.type == "cpu"
+        speed = _CPU_EFFICIENCY * conv_throughput(task.precision) if on_cpu else _GPU_FLOPS[task.precision]
+        return flops_per_pixel(task.loaded.model, what) / speed
 
     def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None) -> Drawing:
         model = self._models.rearranged(task.loaded, task.precision)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -105,25 +104,6 @@ class InferenceModel:
         steps = sum(len(level.steps) for level in self._levels)
         return len(self._model.encoder.blocks) + 2 * steps, steps
 
-    def flops_per_pixel(self, what: Literal["conditioning", "sampling"]) -> float:
-        """Of the convolutions, for an LR pixel: two for each multiplication (and the addition after it)."""
-        encoder = self._model.encoder
-        positions = [(self.scale_factor / stride) ** 2 for stride in encoder.level_strides]
-        flow = sum(
-            count * level.num_products(per_sample=what == "sampling")
-            for count, level in zip(positions, self._levels, strict=True)
-        )
-        if what == "sampling":
-            return 2 * flow
-        products = sum(_num_weights(part) for part in (encoder.conv_first, encoder.blocks, encoder.trunk_conv))
-        tail = encoder.super_resolution_tail()
-        products += sum(
-            _num_weights(conv) * 4.0 ** (number + 1)
-            for number, conv in enumerate(encoder.up_convs)
-            if f"up_convs.{number}.weight" not in tail
-        )
-        return 2 * (products + flow)
-
     def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(C, H, W) of every latent for an LR picture of that size; see `SRFlow.latent_shapes`."""
         return self._model.latent_shapes(height, width)
@@ -183,10 +163,6 @@ class RepeatedConv:
                 kernel = merged.to(dtype).contiguous(memory_format=torch.channels_last)
                 self._phases.append((row, column, top, left, kernel))
 
-    def num_products(self) -> float:
-        """Multiplications for a pixel of the result."""
-        return sum(kernel.numel() for *_, kernel in self._phases) / self.factor**2
-
     def add_to(self, out: Tensor, padded: Tensor) -> None:
         """out += the convolution. Args: out: (B, out, f H, f W).  padded: (B, in, H + 2, W + 2), zeros around it."""
         height, width = (side - 2 for side in padded.shape[-2:])
@@ -223,11 +199,6 @@ class _Projection:
         if weight.shape[1] > num_features:
             self._blocks = RepeatedConv(weight[:, num_features:], factor, dtype)
 
-    def num_products(self) -> float:
-        """Multiplications at a position of the level."""
-        blocks = 0 if self._blocks is None else self._blocks.num_products()
-        return self._features.numel() + blocks
-
     def __call__(self, features: Tensor, blocks: Tensor | None) -> Tensor:
         hidden = F.conv2d(features, self._features, self._bias, padding=1)
         if self._blocks is not None:
@@ -256,15 +227,6 @@ class _Step:
             outer, outer_offset = merged_with
             matrix, offset = outer @ matrix, outer @ offset + outer_offset
         self.matrix, self.offset = matrix.to(mix.weight).unsqueeze(0), offset.to(mix.weight).view(1, -1, 1)
-
-    def num_products(self, *, per_sample: bool) -> float:
-        """Multiplications at a position of the level: for each sample, or for all together."""
-        if per_sample:
-            block = self.coupling.block
-            return block.first.weight[:, : block.in_channels].numel() + _num_weights(block) - block.first.weight.numel()
-        block = self.injector.block
-        own = _num_weights(block) - block.first.weight.numel()
-        return own + sum(projection.num_products() for projection in self.projections)
 
     def prepare(self, features: Tensor, blocks: Tensor | None, checkpoint: Checkpoint) -> tuple[_PreparedStep, Tensor]:
         checkpoint()
@@ -295,7 +257,7 @@ class _Level:
         self._splits = {int(number): split for number, split in level.splits.items()}
         self._projection = None
         if level.projection is not None:
-            self._projection = _PointwiseProjection(level.projection, num_features, factor, dtype)
+            self._projection = _PointwiseProjection(level.projection, num_features, dtype)
             factor, num_features = 1, level.projection.out_channels
         self._factor = factor
         transitions = [_inverse_of_linear(step.layers[0], step.layers[1]) for step in level.transitions.layers]
@@ -312,11 +274,6 @@ class _Level:
     def conv_blocks(self) -> list[ConvBlock]:
         """Of all steps' injectors and couplings."""
         return [part.block for step in self.steps for part in (step.injector, step.coupling)]
-
-    def num_products(self, *, per_sample: bool) -> float:
-        """Multiplications at a position of the level: for each sample, or for all together."""
-        shared = 0 if per_sample or self._projection is None else self._projection.num_products()
-        return shared + sum(step.num_products(per_sample=per_sample) for step in self.steps)
 
     def prepare(self, features: Tensor, blocks: Tensor | None, checkpoint: Checkpoint) -> _PreparedLevel:
         """Args: features: (1, F, H, W) at the level's size.  blocks: (1, S, h, w), at the LR size."""
@@ -354,15 +311,10 @@ class _Level:
 class _PointwiseProjection:
     """ReLU of a level's 1x1 convolution of [features, upsampled blocks]; the blocks' part is made before upsampling."""
 
-    def __init__(self, conv: nn.Conv2d, num_features: int, factor: int, dtype: torch.dtype) -> None:
-        self._factor = factor
+    def __init__(self, conv: nn.Conv2d, num_features: int, dtype: torch.dtype) -> None:
         self._features = conv.weight[:, :num_features].to(dtype).contiguous(memory_format=torch.channels_last)
         self._blocks = conv.weight[:, num_features:].to(dtype).contiguous(memory_format=torch.channels_last)
         self._bias = conv.bias.to(dtype)
-
-    def num_products(self) -> float:
-        """Multiplications at a position of the level."""
-        return self._features.numel() + self._blocks.numel() / self._factor**2
 
     def __call__(self, features: Tensor, blocks: Tensor | None) -> Tensor:
         result = F.conv2d(features, self._features, self._bias)
@@ -370,11 +322,6 @@ class _PointwiseProjection:
             own = F.conv2d(blocks, self._blocks)
             result += F.interpolate(own, size=features.shape[-2:], mode="nearest")
         return result.relu_()
-
-
-def _num_weights(module: nn.Module) -> int:
-    """Of all convolutions in it, without biases."""
-    return sum(conv.weight.numel() for conv in module.modules() if isinstance(conv, nn.Conv2d))
 
 
 def _inverse_of_linear(norm: ActNorm, mix: InvertibleConv1x1) -> tuple[Tensor, Tensor, Tensor]:
