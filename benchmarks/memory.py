@@ -1,4 +1,4 @@
-"""One request in a process of its own: `python -m benchmarks.memory plain|engine PRESET HEIGHT WIDTH SAMPLES`.
+"""One request in a process of its own: `python -m benchmarks.memory plain|engine CHECKPOINT HEIGHT WIDTH SAMPLES`.
 
 Prints peak memory (of the process, its interpreter and PyTorch included) before and after, in bytes, and the seconds.
 """
@@ -8,27 +8,23 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from srflow.contract import SampleRequest, SampleResult
 from srflow.images import to_tensor
-from srflow.model import SRFlow
-from srflow.presets import PRESETS
 
 
-def main(way: str, preset: str, height: int, width: int, num_samples: int) -> None:
-    """Draw samples of a made-up picture with random weights, the plain way or ours."""
+def main(way: str, checkpoint: str, height: int, width: int, num_samples: int) -> None:
+    """Draw samples of a made-up picture, the plain way or ours."""
     lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    torch.manual_seed(0)
     if way == "plain":
         from benchmarks.plain import PlainSampler
+        from srflow.model import SRFlow
 
-        model = SRFlow(PRESETS[preset])
+        model = SRFlow.from_pretrained(checkpoint)
         sampler = PlainSampler(model)
         before, started = _peak(), time.perf_counter()
         for index in range(num_samples):
@@ -37,9 +33,7 @@ def main(way: str, preset: str, height: int, width: int, num_samples: int) -> No
     else:
         from srflow.sampling.engine import SamplingEngine
 
-        with tempfile.TemporaryDirectory() as folder:
-            SRFlow(PRESETS[preset]).save_pretrained(folder)
-            engine = SamplingEngine("cpu", checkpoints=[Path(folder)])
+        engine = SamplingEngine("cpu", checkpoints=[checkpoint])
         request = SampleRequest(lr=lr, num_samples=num_samples, temperature=0.0, summaries=False)
         before, started = _peak(), time.perf_counter()
         results = [event for event in engine.sample(request) if isinstance(event, SampleResult)]

@@ -168,9 +168,11 @@ def memory(repeats: int, height: int, width: int) -> list[str]:
         "engine, 4 samples, picture 4 times as large": ("engine", 2 * height, 2 * width, 4),
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, arguments in runs.items():
-            found[name].append(_measure(*arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        SRFlow(PRESETS["srflow-da-x4"]).save_pretrained(folder)
+        for _ in range(repeats):
+            for name, (way, *numbers) in runs.items():
+                found[name].append(_measure(way, folder, *numbers))
     medians = {
         name: {key: float(np.median([value[key] for value in values])) for key in values[0]}
         for name, values in found.items()
@@ -195,8 +197,8 @@ def memory(repeats: int, height: int, width: int) -> list[str]:
     ]
 
 
-def _measure(way: str, height: int, width: int, num_samples: int) -> dict[str, float]:
-    arguments = (way, "srflow-da-x4", str(height), str(width), str(num_samples))
+def _measure(way: str, checkpoint: str, height: int, width: int, num_samples: int) -> dict[str, float]:
+    arguments = (way, checkpoint, str(height), str(width), str(num_samples))
     output = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", *arguments], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout

@@ -94,7 +94,7 @@ def test_help_of_every_command_needs_no_torch() -> None:
 
 
 def test_overrides_are_taken_before_and_after_options(capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = ["train", "srflow-da-r-x4-compact"]
+    recipe = ["train", "srflow-da-r-x4-compact", "runtime.precision=float32"]  # not tried out
     assert main([*recipe, "training.steps=7", "--dry-run", "pretraining.steps=5"]) == 0
     printed = capsys.readouterr().out
     assert main([*recipe, "--dry-run", "training.steps=7", "pretraining.steps=5"]) == 0

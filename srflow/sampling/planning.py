@@ -12,7 +12,8 @@ from srflow.sampling.tiling import FADE, MIN_TILE, Grid, make_grid
 
 __all__ = ["Footprint", "Plan", "make_plan"]
 
-_TILES = (4096, 2048, 1024, 768, 512, 384, 320, 256, 224, 192, 160, 128, 112, 96, 80, 64, 48, 32, MIN_TILE)
+# Many, so that tiles, evened out, come close to what memory allows.
+_TILES = (4096, 2048, 1024, *range(768, 96, -16), 96, 80, 64, 48, 32, MIN_TILE)
 _SLACK = 1.2  # allocators round up, and convolutions take buffers of their own
 _FLOAT = 4  # bytes
 _ACTIVATIONS = 5  # of a conv block's width, alive together while it runs
@@ -111,26 +112,31 @@ def make_plan(
     Raises: MemoryBudgetError: it does not fit.
     """
     height, width = size
-    candidates = [make_grid(height, width, side, multiple) for side in ((0, *_TILES) if tile is None else (tile,))]
+    sides = (0, *_TILES) if tile is None else (tile,)
+    grids = [make_grid(height, width, side, multiple) for side in sides]
     if smaller_than is not None:
-        candidates = [grid for grid in candidates if max(grid.largest) < smaller_than]
-    bound = min(limit, piece_limit) if tile is None else limit
-    needed = 0.0
-    for grid in candidates:
+        grids = [grid for grid in grids if max(grid.largest) < smaller_than]
+
+    def needed(grid: Grid, batch: int = 1) -> float:
+        """While one tile is worked on."""
         pixels = grid.largest[0] * grid.largest[1]
-        single = pixels * (footprint.kept + max(footprint.conditioning, footprint.decoding))
-        # Under tight memory the smallest tiles may take what there is, whatever is meant for a piece.
-        if single > bound and not (grid is candidates[-1] and single <= limit):
-            needed = single
-            continue
-        spare = min(limit, max(bound, single)) - pixels * footprint.kept
+        return pixels * (footprint.kept + max(footprint.conditioning, batch * footprint.decoding))
+
+    bound = min(limit, piece_limit) if tile is None else limit
+    fitting = [grid for grid in grids if needed(grid) <= bound]
+    # Under tight memory the smallest tiles may take what there is, whatever is meant for a piece.
+    fitting = fitting or [grid for grid in grids[-1:] if needed(grid) <= limit]
+    hr_pixels = height * width * scale**2
+    results = hr_pixels * (3 * num_samples + (_SUMMARY_BYTES if summaries else 0))
+    # Least is computed twice in tiles that overlap least.
+    for grid in sorted(fitting, key=lambda grid: (grid.num_pixels, -grid.tile)):
+        pixels = grid.largest[0] * grid.largest[1]
+        spare = max(bound, needed(grid)) - pixels * footprint.kept
         batch = int(max(1, min(num_samples, _MAX_BATCH, spare // (pixels * footprint.decoding))))
         if is_cpu:
             batch = min(batch, max(1, _CPU_BATCH_PIXELS // pixels))
-        working = pixels * (footprint.kept + max(footprint.conditioning, batch * footprint.decoding))
         rows_in_work = _rows_in_work(grid, width, scale, rounds)
-        hr_pixels = height * width * scale**2
-        results = hr_pixels * (3 * num_samples + (_SUMMARY_BYTES if summaries else 0))
+        working = needed(grid, batch)
         on_disk = working + rows_in_work + results > limit
         room = limit - working - (0 if on_disk else results)
         group = num_samples if len(grid) == 1 else int(max(1, min(num_samples, room // rows_in_work)))
@@ -145,10 +151,10 @@ def make_plan(
                 kept_bytes=int(grid.num_pixels * footprint.kept),
                 result_bytes=3 * hr_pixels * num_samples,
             )
-        needed = working
+    least = min((needed(grid) + _rows_in_work(grid, width, scale, rounds) for grid in grids), default=0.0)
     raise MemoryBudgetError(
-        f"A picture of {width}x{height} at x{scale} needs about {needed / 1e9:.1f} GB"
-        f"{'' if tile is None else f' with tile {tile}'}; {limit / 1e9:.1f} GB are free. Choose a smaller region of it"
+        f"A picture of {width}x{height} at x{scale} needs about {least / 1e9:.2f} GB"
+        f"{'' if tile is None else f' with tile {tile}'}; {limit / 1e9:.2f} GB are free. Choose a smaller region of it"
         f"{', fewer samples' if num_samples > 1 else ''}{'' if tile is None else ' or leave the tile to be chosen'}."
     )
 
