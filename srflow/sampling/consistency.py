@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from srflow.contract import InputError
@@ -16,7 +18,13 @@ REACH = 4
 """How many LR pixels away a round still changes something: scaling down reaches 2, and scaling up 2."""
 
 
-def back_project(sr: Tensor, lr: Tensor, scale_factor: int, rounds: int = DEFAULT_ROUNDS) -> Tensor:
+def back_project(
+    sr: Tensor,
+    lr: Tensor,
+    scale_factor: int,
+    rounds: int = DEFAULT_ROUNDS,
+    checkpoint: Callable[[], None] | None = None,
+) -> Tensor:
     """Iterative back-projection (Irani and Peleg 1991): add, again and again, what is missing in the LR picture.
 
         sr <- clip(sr + upscale(lr - downscale(sr))),   both bicubic, as MATLAB's imresize in floats
@@ -32,6 +40,7 @@ def back_project(sr: Tensor, lr: Tensor, scale_factor: int, rounds: int = DEFAUL
         sr: (B, 3, s h, s w), floats, nominally in [0, 1]. lr: (B or 1, 3, h, w), floats in [0, 1], on the same device.
         scale_factor: s.
         rounds: how often; 0 returns `sr` as it is.
+        checkpoint: called before each round; it may raise, so that work can be stopped.
     Returns: as `sr`, clipped to [0, 1] unless rounds is 0.
 
     Raises: InputError: if the sizes do not fit, or rounds is below 0.
@@ -47,5 +56,7 @@ def back_project(sr: Tensor, lr: Tensor, scale_factor: int, rounds: int = DEFAUL
     if lr.shape[0] not in (1, sr.shape[0]):
         raise InputError(f"There are {sr.shape[0]} pictures in sr and {lr.shape[0]} in lr; give one lr, or one each.")
     for _ in range(rounds):
+        if checkpoint is not None:
+            checkpoint()
         sr = (sr + bicubic_upscale(lr - bicubic_downscale(sr, scale_factor), scale_factor)).clamp(0.0, 1.0)
     return sr

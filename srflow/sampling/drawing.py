@@ -291,7 +291,7 @@ class Drawing:
         height, width = request.lr.shape[:2]
         padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
         started = time.perf_counter()
-        known = lr_psnr(canvas.picture, request.lr, task.scale)
+        known = lr_psnr(canvas.picture, request.lr, task.scale, self._stop)
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,

@@ -64,7 +64,7 @@ class Canvas:
         return self._num_clipped / self.picture.size
 
     def add(self, tile: Tile, decoded: Decoded, log_prob: float, checkpoint: Callable[[], None]) -> np.ndarray | None:
-        """Take a tile. log_prob: of its own part, in nats. checkpoint: called between strips; it may raise.
+        """Take a tile. log_prob: of its own part, in nats. checkpoint: called between strips and rounds; it may raise.
 
         Returns: the rows that this finished, uint8 (n, W, 3), if any.
         """
@@ -88,33 +88,37 @@ class Canvas:
         strip = max(1, _STRIP_PIXELS // (width * scale * scale))
         while self._done < stop:
             checkpoint()
-            self._finish_strip(self._done, min(stop, self._done + strip), halo)
+            self._finish_strip(self._done, min(stop, self._done + strip), halo, checkpoint)
         top = max(0, self._done - halo)
         self._raw = self._raw[:, (top - self._raw_top) * scale :].clone() if self._done < height else self._raw[:, :0]
         self._raw_top = top if self._done < height else height
         return self.picture[begun * scale : self._done * scale] if self._done > begun else None
 
     @torch.inference_mode()
-    def _finish_strip(self, start: int, stop: int, halo: int) -> None:
+    def _finish_strip(self, start: int, stop: int, halo: int, checkpoint: Callable[[], None]) -> None:
         """LR rows [start, stop), made from `halo` rows more on either side, as far as there are any."""
         scale = self._scale
         first, last = max(0, start - halo), min(self._lr.shape[-2], stop + halo)
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
-        strip = back_project(raw[None].to(self._lr.device), self._lr[:, :, first:last], scale, self._rounds)
+        raw = raw[None].to(self._lr.device)
+        strip = back_project(raw, self._lr[:, :, first:last], scale, self._rounds, checkpoint)
         rows = to_uint8(strip[:, :, (start - first) * scale : (stop - first) * scale])
         self.picture[start * scale : stop * scale] = rows
         self._done = stop
 
 
-def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int) -> float:
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None) -> float:
     """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept.
 
-    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece.
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. checkpoint: called
+    between them; it may raise.
     """
     height, width = lr.shape[:2]
-    strip = max(1, _STRIP_PIXELS // (width * scale * scale))
+    strip = max(1, _STRIP_PIXELS // (4 * width * scale * scale))
     small = np.empty_like(lr)
     for start in range(0, height, strip):
+        if checkpoint is not None:
+            checkpoint()
         stop = min(height, start + strip)
         first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
         reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)
