@@ -41,7 +41,7 @@ def fill(canvas: Canvas, grid: object, raw: torch.Tensor, scale: int) -> list[np
 def test_strips_give_what_the_whole_gives(
     tile: int, rounds: int, size: tuple[int, int], strip: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(finishing, "_STRIP_PIXELS", strip)
+    monkeypatch.setattr(finishing, "STRIP_PIXELS", strip)
     scale = 4
     lr = torch.rand(1, 3, *size)
     raw = torch.rand(3, size[0] * scale, size[1] * scale) * 1.4 - 0.2
@@ -77,7 +77,7 @@ def test_lr_psnr_in_strips_is_the_same_to_the_last_bit(size: tuple[int, int], mo
     picture = generator.integers(0, 256, (size[0] * 4, size[1] * 4, 3), dtype=np.uint8)
     expected = psnr(downscale_uint8(picture, 4), lr)
     for strip in (1, 4 * 4 * size[1] * 5, 1 << 30):
-        monkeypatch.setattr(finishing, "_STRIP_PIXELS", strip)
+        monkeypatch.setattr(finishing, "STRIP_PIXELS", strip)
         assert lr_psnr(picture, lr, 4) == expected
 
 

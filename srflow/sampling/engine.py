@@ -44,7 +44,7 @@ __all__ = ["SamplingEngine"]
 
 _MAX_SAMPLES = 10_000
 _GIB = 1 << 30
-_CPU_PIECE_BYTES = 1 << 29  # in larger tiles work stops later, and little is saved
+_CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
 _CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
 # FLOP/s that any GPU of the last ten years should reach in these networks; a careful guess, until measured.
 _GPU_FLOPS: dict[Precision, float] = {"float32": 2e12, "bfloat16": 5e12, "float16": 5e12}
@@ -61,7 +61,7 @@ class SamplingEngine:
         precision: of the convolutions; None measures which is best.
         checkpoints: names of shipped checkpoints, folders or Hub ids; None takes all that are shipped.
         cache_bytes: how much prepared pictures may hold together; the longest unused go first.
-        piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 512 MiB on a CPU, and what
+        piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 640 MiB on a CPU, and what
             is free on a GPU.
         spill_folder: where samples go that do not fit into memory; None: the system's folder for temporary files.
         compiled: have PyTorch compile the networks; pays on GPUs, in long runs of pictures of one size.

@@ -15,9 +15,11 @@ from srflow.sampling.consistency import REACH, back_project
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import Grid, RowBlender, Tile
 
-__all__ = ["Canvas", "lr_psnr"]
+__all__ = ["STRIP_PIXELS", "Canvas", "lr_psnr"]
 
-_STRIP_PIXELS = 1 << 22  # HR pixels of a strip: what the consistency step works on at once
+STRIP_PIXELS = 1 << 20
+"""HR pixels of a strip: what the consistency step works on at once, beside what it has to see around it."""
+
 _REACH_OF_DOWNSCALING = 4  # LR pixels; the kernel reaches 2
 
 
@@ -85,7 +87,8 @@ class Canvas:
         available = self._raw_top + self._raw.shape[1] // scale
         stop = height if available == height else max(self._done, available - halo)
         begun = self._done
-        strip = max(1, _STRIP_PIXELS // (width * scale * scale))
+        # Not thinner than what is seen around it, or most would be computed several times.
+        strip = max(1, 2 * halo, STRIP_PIXELS // (width * scale * scale))
         while self._done < stop:
             checkpoint()
             self._finish_strip(self._done, min(stop, self._done + strip), halo, checkpoint)
@@ -114,7 +117,7 @@ def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callabl
     between them; it may raise.
     """
     height, width = lr.shape[:2]
-    strip = max(1, _STRIP_PIXELS // (4 * width * scale * scale))
+    strip = max(1, STRIP_PIXELS // (width * scale * scale))
     small = np.empty_like(lr)
     for start in range(0, height, strip):
         if checkpoint is not None:

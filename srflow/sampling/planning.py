@@ -8,19 +8,21 @@ import torch
 
 from srflow.contract import MemoryBudgetError
 from srflow.model import SRFlow
+from srflow.sampling.finishing import STRIP_PIXELS
 from srflow.sampling.tiling import FADE, MIN_TILE, Grid, make_grid
 
 __all__ = ["Footprint", "Plan", "make_plan"]
 
 # Many, so that tiles, evened out, come close to what memory allows.
 _TILES = (4096, 2048, 1024, *range(768, 96, -16), 96, 80, 64, 48, 32, MIN_TILE)
-_SLACK = 1.2  # allocators round up, and convolutions take buffers of their own
+_SLACK = 1.6  # allocators round up, and convolutions take buffers of their own (measured)
 _FLOAT = 4  # bytes
 _ACTIVATIONS = 5  # of a conv block's width, alive together while it runs
 _COPIES = 4  # of a level's channels, in float32, likewise
 _MAX_BATCH = 16
 # On a CPU, samples of this many LR pixels keep all cores busy; larger batches only leave the caches (measured).
 _CPU_BATCH_PIXELS = 48 * 48
+_STRIP_BYTES = 12 * _FLOAT  # of the consistency step, for an HR pixel of a strip
 # What summing up takes for an HR pixel: running sums in float32, and those that are made of them.
 _SUMMARY_BYTES = 80
 
@@ -127,6 +129,7 @@ def make_plan(
     # Under tight memory the smallest tiles may take what there is, whatever is meant for a piece.
     fitting = fitting or [grid for grid in grids[-1:] if needed(grid) <= limit]
     hr_pixels = height * width * scale**2
+    strip = _STRIP_BYTES * min(hr_pixels, STRIP_PIXELS)
     results = hr_pixels * (3 * num_samples + (_SUMMARY_BYTES if summaries else 0))
     # Least is computed twice in tiles that overlap least.
     for grid in sorted(fitting, key=lambda grid: (grid.num_pixels, -grid.tile)):
@@ -136,7 +139,7 @@ def make_plan(
         if is_cpu:
             batch = min(batch, max(1, _CPU_BATCH_PIXELS // pixels))
         rows_in_work = _rows_in_work(grid, width, scale, rounds)
-        working = needed(grid, batch)
+        working = needed(grid, batch) + strip
         on_disk = working + rows_in_work + results > limit
         room = limit - working - (0 if on_disk else results)
         group = num_samples if len(grid) == 1 else int(max(1, min(num_samples, room // rows_in_work)))
@@ -151,7 +154,7 @@ def make_plan(
                 kept_bytes=int(grid.num_pixels * footprint.kept),
                 result_bytes=3 * hr_pixels * num_samples,
             )
-    least = min((needed(grid) + _rows_in_work(grid, width, scale, rounds) for grid in grids), default=0.0)
+    least = strip + min((needed(grid) + _rows_in_work(grid, width, scale, rounds) for grid in grids), default=0.0)
     raise MemoryBudgetError(
         f"A picture of {width}x{height} at x{scale} needs about {least / 1e9:.2f} GB"
         f"{'' if tile is None else f' with tile {tile}'}; {limit / 1e9:.2f} GB are free. Choose a smaller region of it"
