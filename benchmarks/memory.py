@@ -6,13 +6,12 @@ Prints peak memory (of the process, its interpreter and PyTorch included) before
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.report import peak_bytes
 from srflow.contract import SampleRequest, SampleResult
 from srflow.images import to_tensor
 
@@ -26,7 +25,7 @@ def main(way: str, checkpoint: str, height: int, width: int, num_samples: int) -
 
         model = SRFlow.from_pretrained(checkpoint)
         sampler = PlainSampler(model)
-        before, started = _peak(), time.perf_counter()
+        before, started = peak_bytes(), time.perf_counter()
         for index in range(num_samples):
             latents = model.draw_latents(height, width, first_sample=index)
             sampler.sample(to_tensor(lr), list(latents * 0.0))
@@ -35,17 +34,10 @@ def main(way: str, checkpoint: str, height: int, width: int, num_samples: int) -
 
         engine = SamplingEngine("cpu", checkpoints=[checkpoint])
         request = SampleRequest(lr=lr, num_samples=num_samples, temperature=0.0, summaries=False)
-        before, started = _peak(), time.perf_counter()
+        before, started = peak_bytes(), time.perf_counter()
         results = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
         assert len(results) == num_samples
-    print(json.dumps({"before": before, "peak": _peak(), "seconds": time.perf_counter() - started}))  # noqa: T201
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status")
-    if status.is_file():  # on Linux ru_maxrss begins with what the parent process held
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"before": before, "peak": peak_bytes(), "seconds": time.perf_counter() - started}))  # noqa: T201
 
 
 if __name__ == "__main__":

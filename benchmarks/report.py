@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import statistics
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["interleaved", "machine", "save", "table"]
+__all__ = ["interleaved", "machine", "peak_bytes", "save", "table"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -42,6 +43,14 @@ def machine() -> str:
         model, flags = values.get("model name", model), set(values.get("flags", "").split())
     known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     return f"{model} ({', '.join(known)}), {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+
+
+def peak_bytes() -> int:
+    """Most bytes that this process has held at once, its interpreter and PyTorch included."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux ru_maxrss begins with what the process that started this one held
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

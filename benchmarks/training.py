@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.report import machine, table
+from benchmarks.report import machine, peak_bytes, table
 from srflow.flow.affine import Affine
 from srflow.flow.conv_blocks import ConvBlock, DeepBlock
 from srflow.flow.network import FlowLevel, FlowStep
@@ -297,16 +296,7 @@ def _two_steps(settings: dict) -> float:
     step = our_step(model, plan(recipe)[-1], recipe, settings["precision"], hr, lr)
     for _ in range(2):
         step()
-    return _peak_bytes() / 2**30
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process held."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # on Linux ru_maxrss begins with what the process that started this one held
-        fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes() / 2**30
 
 
 def report(

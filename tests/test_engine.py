@@ -381,6 +381,18 @@ def test_results_that_do_not_fit_go_to_files(
         engine.estimate(request)
 
 
+def test_smaller_tiles_do_not_change_where_results_go(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes the samples relies on what was said when the work began."""
+    task = engine._task(SampleRequest(lr=picture(50, 50)))
+    original = engine_module.make_plan
+    monkeypatch.setattr(
+        engine_module, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
+    )
+    smaller = engine._replan(task)
+    assert len(smaller.plan.grid) > 1
+    assert not smaller.plan.on_disk
+
+
 def test_times_are_estimated_before_and_after_the_first_request(engine: SamplingEngine) -> None:
     request = SampleRequest(lr=picture(), num_samples=40, summaries=False)
     before = engine.estimate(request)

@@ -254,8 +254,7 @@ class Drawing:
         return Canvas(task.plan.grid, lr, task.scale, task.request.consistency_rounds, path)
 
     def _cut(self, tile: Tile) -> Tensor:
-        lr = self._padded[:, :, tile.rows.first : tile.rows.last, tile.columns.first : tile.columns.last]
-        return lr.to(self._worker.device)
+        return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)].to(self._worker.device)
 
     def _latents(self, tile: Tile, indices: tuple[int, ...]) -> list[Tensor]:
         """Latents times temperature, (N, C, h, w) each: the whole picture's at this place, without making the rest."""

@@ -269,7 +269,9 @@ class SamplingEngine:
     def _replan(self, task: Task) -> Task:
         """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""
         largest = max(task.plan.grid.largest)
-        return replace(task, plan=self._plan(task.request, task.loaded, task.precision, smaller_than=largest))
+        plan = self._plan(task.request, task.loaded, task.precision, smaller_than=largest)
+        # Where results go was decided when the work began, and those who take them rely on it.
+        return replace(task, plan=replace(plan, on_disk=task.plan.on_disk))
 
     def _distance(self) -> PerceptualDistance:
         with self._perceptual_lock:
