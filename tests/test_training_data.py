@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training_helpers import write_pictures
 
 from srflow.contract import DatasetError
@@ -135,6 +136,64 @@ def test_large_pictures_are_drawn_in_proportion_to_their_area(tmp_path):
     patches = sampler(PictureStore.open(pictures, tmp_path / "cache"), batch_size=100)
     drawn = np.concatenate([patches.batch(step).numbers[:, 0] for step in range(5)])
     assert (drawn == 1).mean() == pytest.approx(0.9, abs=0.04)
+
+
+def test_reduced_pictures_are_those_of_matlabs_bicubic_and_named(pictures, tmp_path):
+    messages: list[str] = []
+    store = PictureStore.open(pictures, tmp_path / "cache", messages.append, reductions=(1, 2, 3))
+    whole = load_image(pictures / "picture1.png")[:48, :96]  # 51 x 98; 48 and 96 are multiples of 8, 16 and 24
+    for reduction, name in [(1, "picture1.png"), (2, "picture1.png (1/2)"), (3, "picture1.png (1/3)")]:
+        index = store.names.index(name)
+        assert store.reductions[index] == reduction
+        np.testing.assert_array_equal(store[index], downscale_uint8(whole, reduction))
+    assert len(store) == 12
+    assert store.key != PictureStore.open(pictures, tmp_path / "cache").key
+
+    write_pictures(pictures, [(16, 100)])
+    too_small = PictureStore.open(pictures, tmp_path / "cache", messages.append, reductions=(1, 3))
+    assert "picture0.png" in too_small.names
+    assert any("Skipped picture0.png (1/3)" in message and "24x24" in message for message in messages)
+
+
+def test_a_picture_that_is_too_small_only_when_reduced_is_not_named(pictures, tmp_path):
+    store = PictureStore.open(pictures, tmp_path / "cache", reductions=(1, 2))
+    patches = sampler(store, patch_size=40)
+    assert patches.too_small() == ["picture3.png"]  # 24 high
+    drawn = {store.names[row[0]] for step in range(20) for row in patches.batch(step).numbers}
+    assert drawn == {"picture0.png", "picture1.png", "picture2.png"}
+
+
+def test_every_reduction_is_drawn_about_equally_often(tmp_path):
+    pictures = write_pictures(tmp_path / "pictures", [(192, 192), (240, 192)])
+    store = PictureStore.open(pictures, tmp_path / "cache", reductions=(1, 2, 3))
+    patches = sampler(store, batch_size=100)
+    drawn = np.concatenate([patches.batch(step).numbers[:, 0] for step in range(6)])
+    shares = [(store.reductions[drawn] == reduction).mean() for reduction in (1, 2, 3)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.06)
+
+
+def test_of_several_places_the_one_with_the_most_detail_in_lr_is_used(tmp_path):
+    """Left half: a grid of LR-sized squares. Right half: plain but for a HR chequerboard, which LR does not show."""
+    rows, columns = np.indices((128, 256))
+    squares = (rows // 8 + columns // 8) % 2 * 255
+    chequers = (rows + columns) % 2 * 255
+    picture = np.where(columns < 128, squares, chequers).astype(np.uint8)
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(picture).convert("RGB").save(tmp_path / "pictures" / "picture.png")
+    store = PictureStore.open(tmp_path / "pictures", tmp_path / "cache")
+    shares = []
+    for candidates in (1, 4):
+        patches = sampler(store, batch_size=100, candidates=candidates)
+        left = np.concatenate([patches.batch(step).numbers[:, 2] for step in range(3)])
+        shares.append((left <= 128).mean())
+        assert patches.batch(0).numbers.tolist() == patches.batch(0).numbers.tolist()
+    assert shares[0] == pytest.approx(33 / 57, abs=0.08)
+    assert shares[1] > 0.95
+
+
+def test_one_candidate_draws_what_was_drawn_before_there_were_several(store):
+    """Runs that were begun earlier go on with the same patches."""
+    assert sampler(store, batch_size=3).batch(7).numbers.tolist() == [[0, 4, 36, 2], [0, 0, 0, 2], [0, 36, 12, 3]]
 
 
 def test_without_flips_and_rotations_pictures_stay_upright(store):

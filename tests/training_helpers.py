@@ -11,7 +11,7 @@ from srflow.training.recipe import Recipe, load_recipe
 
 TOY = [
     "model.encoder={num_features=8, growth_channels=4, num_blocks=1, stacked_blocks=[0]}",
-    "model.flow={hidden_channels=8, steps_per_level=1, splits=[[1], []], projection_channels=8}",
+    "model.flow={hidden_channels=16, steps_per_level=1, splits=[[1], []], projection_channels=16}",  # enough for Muon
     "pretraining={steps=2, batch_size=2, patch_size=32, warmup_steps=0}",
     "training={steps=6, batch_size=2, patch_size=32, warmup_steps=0, learning_rate=1e-3}",
     "validation={every_steps=4, num_pictures=2, crop_size=64, temperatures=[0.0, 0.8]}",

@@ -19,7 +19,7 @@ from srflow.training.stages import Stage, build_objective, freeze_all_but, plan
 
 __all__ = ["Cost", "StageCost", "estimate"]
 
-_BYTES_PER_TRAINED = 4 * 4  # weight, gradient and Adam's two moments, in float32
+_BYTES_PER_TRAINED = 4 * 4  # weight, gradient and Adam's two moments (Muon has one), in float32
 _BYTES_PER_WEIGHT = 2 * 4  # weight and its average
 
 

@@ -12,9 +12,10 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -28,7 +29,7 @@ from srflow.images import downscale_uint8, list_images, load_image
 
 __all__ = ["Batch", "PatchSampler", "PictureStore", "Prefetcher", "centre_crops", "default_cache_folder"]
 
-_FORMAT = 1  # raised when the files' layout changes, so that old caches are not read
+_FORMAT = 2  # raised when the files' layout changes, so that old caches are not read
 _MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
 _MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
 
@@ -42,8 +43,9 @@ def default_cache_folder() -> Path:
 class PictureStore:
     """Pictures of a folder as uint8 RGB in one memory-mapped file.
 
-    The store's name is made of the pictures' paths, sizes and times, so that a changed folder gets a new one. It takes
-    3 bytes a pixel on disk (DF2K: about 30 GB) and no memory beyond what the operating system caches.
+    The store's name is made of the pictures' paths, sizes and times and of the reductions, so that a changed folder
+    gets a new one. It takes 3 bytes a pixel on disk (DF2K: about 30 GB) and no memory beyond what the operating system
+    caches. `reductions` says by which factor each picture was reduced, (N,).
 
     Args: folder: a finished store, see `open`.
     """
@@ -54,6 +56,7 @@ class PictureStore:
         self.names: list[str] = [entry["name"] for entry in index["pictures"]]
         self.skipped: dict[str, str] = index["skipped"]
         self.sizes = np.array([entry["size"] for entry in index["pictures"]], dtype=np.int64).reshape(-1, 2)
+        self.reductions = np.array([entry["reduction"] for entry in index["pictures"]], dtype=np.int64)
         areas = 3 * self.sizes.prod(1)
         self._offsets = np.concatenate([[0], np.cumsum(areas)])
         self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r", shape=(int(self._offsets[-1]),))
@@ -69,22 +72,27 @@ class PictureStore:
 
     @classmethod
     def open(
-        cls, pictures: Path, cache: Path | None = None, report: Callable[[str], None] = lambda _message: None
+        cls,
+        pictures: Path,
+        cache: Path | None = None,
+        report: Callable[[str], None] = lambda _message: None,
+        reductions: Sequence[int] = (1,),
     ) -> PictureStore:
         """The store of the folder `pictures` and its subfolders, built first where there is none yet.
 
         Args:
             cache: where stores are kept; default: `default_cache_folder()`.
             report: is called with one line of text for what a person should know: the build, each skipped file.
+            reductions: every picture is stored once for each of these factors, scaled down by it (MATLAB's bicubic).
 
         Raises: DatasetError: no such folder, no readable picture in it, or no room for the store.
         """
         paths = _pictures_below(pictures)
-        folder = (cache or default_cache_folder()) / f"pictures-{_listing_key(pictures, paths)}"
+        folder = (cache or default_cache_folder()) / f"pictures-{_listing_key(pictures, paths, reductions)}"
         store = cls._existing(folder)
         if store is None:
             report(f"Decoding {len(paths)} pictures of {pictures} into {folder} (once).")
-            _build_store(pictures, paths, folder)
+            _build_store(pictures, paths, folder, reductions)
             store = cls(folder)
         for name, reason in store.skipped.items():
             report(f"Skipped {name}: {reason}")
@@ -118,27 +126,32 @@ def _pictures_below(folder: Path) -> list[Path]:
     return paths
 
 
-def _listing_key(folder: Path, paths: list[Path]) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {folder.resolve()}".encode())
+def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {list(reductions)} {folder.resolve()}".encode())
     for path in paths:
         status = path.stat()
         digest.update(f"\n{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:20]
 
 
-def _decode(path: Path) -> np.ndarray | str:
-    """The picture, cropped to a multiple of 8; or why it is left out."""
+def _decode(path: Path, reductions: Sequence[int]) -> list[tuple[int, np.ndarray | str]]:
+    """For each reduction the picture, cropped so that it has a multiple of 8 then; or why it is left out."""
     try:
         picture = load_image(path)
     except (InputError, OSError) as error:
-        return str(error)
-    height, width = (side - side % _MULTIPLE for side in picture.shape[:2])
+        return [(1, str(error))]
+    return [(reduction, _reduced(picture, reduction)) for reduction in reductions]
+
+
+def _reduced(picture: np.ndarray, reduction: int) -> np.ndarray | str:
+    multiple = _MULTIPLE * reduction
+    height, width = (side - side % multiple for side in picture.shape[:2])
     if height == 0 or width == 0:
-        return f"it has {picture.shape[1]}x{picture.shape[0]} pixels; at least {_MULTIPLE}x{_MULTIPLE} are needed."
-    return picture[:height, :width]
+        return f"it has {picture.shape[1]}x{picture.shape[0]} pixels; at least {multiple}x{multiple} are needed."
+    return downscale_uint8(picture[:height, :width], reduction)
 
 
-def _build_store(root: Path, paths: list[Path], folder: Path) -> None:
+def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequence[int]) -> None:
     """Write the store under another name and rename it, so that a killed build leaves no half store behind."""
     workers = min(4, os.cpu_count() or 1)
     pictures, skipped = [], {}
@@ -150,13 +163,14 @@ def _build_store(root: Path, paths: list[Path], folder: Path) -> None:
         with (Path(temporary) / "pixels.bin").open("wb") as pixels, ThreadPoolExecutor(workers) as pool:
             # In small groups, so that no more than that many pictures are in memory.
             while group := list(islice(remaining, 2 * workers)):
-                for path, picture in zip(group, pool.map(_decode, group), strict=True):
-                    name = str(path.relative_to(root))
-                    if isinstance(picture, str):
-                        skipped[name] = picture
-                        continue
-                    pixels.write(np.ascontiguousarray(picture).data)
-                    pictures.append({"name": name, "size": picture.shape[:2]})
+                for path, versions in zip(group, pool.map(partial(_decode, reductions=reductions), group), strict=True):
+                    for reduction, picture in versions:
+                        name = f"{path.relative_to(root)}{'' if reduction == 1 else f' (1/{reduction})'}"
+                        if isinstance(picture, str):
+                            skipped[name] = picture
+                            continue
+                        pixels.write(np.ascontiguousarray(picture).data)
+                        pictures.append({"name": name, "size": picture.shape[:2], "reduction": reduction})
             if not pictures:
                 pixels.write(b"\0")  # an empty file cannot be mapped
             pixels.flush()
@@ -197,7 +211,8 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchSampler:
-    """Random patches: pictures in proportion to their area, positions on multiples of the scale factor.
+    """Random patches: pictures in proportion to their area, every reduction of them about equally often, positions on
+    multiples of the scale factor.
 
     LR is what the uint8 MATLAB bicubic makes of the whole (turned) picture, at the patch's place: it is computed from
     a crop with a margin, and mirrored pixels only where the picture itself ends.
@@ -205,7 +220,7 @@ class PatchSampler:
     Args:
         patch_size: side of the HR patches, a multiple of `scale_factor`.
         flips, rotations: also mirrored, and turned by multiples of 90 degrees.
-        noise, noise_scale: as in `srflow.training.recipe.DataRecipe`.
+        candidates, noise, noise_scale: as in `srflow.training.recipe.DataRecipe`.
         stream: tells the phases of a run apart, so that they do not draw the same patches.
     """
 
@@ -217,6 +232,7 @@ class PatchSampler:
     stream: int = 0
     flips: bool = True
     rotations: bool = True
+    candidates: int = 1
     noise: str = "none"
     noise_scale: float = 0.0
 
@@ -234,9 +250,11 @@ class PatchSampler:
         return np.flatnonzero(self.store.sizes.min(1) >= self.patch_size)
 
     def too_small(self) -> list[str]:
-        """The names of the pictures that no patch fits into."""
-        chosen = set(self.eligible().tolist())
-        return [name for index, name in enumerate(self.store.names) if index not in chosen]
+        """The names of the pictures that no patch fits into, be they reduced as little as the store has them."""
+        left_out = np.ones(len(self.store), dtype=bool)
+        left_out[self.eligible()] = False
+        left_out &= self.store.reductions == self.store.reductions.min()
+        return [self.store.names[index] for index in np.flatnonzero(left_out)]
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """The share of process `rank` in the batch of step `step`; the whole batch if there is one process."""
@@ -258,16 +276,28 @@ class PatchSampler:
     def _draw(self, step: int, index: int) -> tuple[tuple[int, ...], np.ndarray, np.random.Generator]:
         """Where patch `index` of step `step` lies, its crop with margin, and the generator, to go on drawing."""
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.stream, step, index])))
-        eligible = self.eligible()
-        positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1  # (N, 2)
-        areas = np.cumsum(self.store.sizes[eligible].prod(1))
-        chosen = int(np.searchsorted(areas, generator.integers(areas[-1]), side="right"))
-        top, left = (int(generator.integers(count)) * self.scale_factor for count in positions[chosen])
+        drawn = [self._place(generator) for _ in range(self.candidates)]
+        crops = [self._crop(self.store[picture], top, left) for picture, top, left in drawn]
+        best = 0 if self.candidates == 1 else int(np.argmax([self._lr_detail(crop) for crop in crops]))
         mirrored = int(generator.integers(2)) if self.flips else 0
         turns = int(generator.integers(4)) if self.rotations else 0
-        picture = int(eligible[chosen])
-        crop = self._crop(self.store[picture], top, left)
-        return (picture, top, left, 4 * mirrored + turns), orient(crop, 4 * mirrored + turns), generator
+        return (*drawn[best], 4 * mirrored + turns), orient(crops[best], 4 * mirrored + turns), generator
+
+    def _place(self, generator: np.random.Generator) -> tuple[int, int, int]:
+        """Which picture, and where in it: (index, top, left)."""
+        eligible = self.eligible()
+        positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1  # (N, 2)
+        # The area before the reduction: otherwise a reduction by 3 would be drawn nine times less often.
+        areas = np.cumsum(self.store.sizes[eligible].prod(1) * self.store.reductions[eligible] ** 2)
+        chosen = int(np.searchsorted(areas, generator.integers(areas[-1]), side="right"))
+        top, left = (int(generator.integers(count)) * self.scale_factor for count in positions[chosen])
+        return int(eligible[chosen]), top, left
+
+    def _lr_detail(self, crop: np.ndarray) -> float:
+        """How much the LR patch varies: mean absolute difference of neighbouring pixels."""
+        inside = slice(_MARGIN_LR, -_MARGIN_LR)
+        lr = downscale_uint8(crop, self.scale_factor)[inside, inside].astype(np.int16)
+        return float(np.abs(np.diff(lr, axis=0)).mean() + np.abs(np.diff(lr, axis=1)).mean())
 
     def _crop(self, picture: np.ndarray, top: int, left: int) -> np.ndarray:
         margin = _MARGIN_LR * self.scale_factor

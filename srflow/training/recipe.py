@@ -72,8 +72,14 @@ class DataRecipe:
     noise, noise_scale: what is added to HR in the likelihood stages, in 8-bit units: "gaussian" of that standard
         deviation (SRFlow-DA: 4/√3), or "uniform" of that full width, centred (SRFlow: 255/32, that is ±1/64 of the
         value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
+    reductions: whole numbers; each picture is also used scaled down by them (MATLAB's bicubic), all about equally
+        often. A picture that is soft at its full size has sharp edges at half of it.
+    candidates: of so many random places the one is used whose LR patch varies most: less time goes to skies. Since
+        LR alone decides, what HR looks like for a given LR, which is all that the flow learns, stays the same.
     """
 
+    reductions: tuple[int, ...] = _setting((1,), 1, 16)
+    candidates: int = _setting(1, 1, 64)
     noise: Literal["gaussian", "uniform", "none"] = "gaussian"
     noise_scale: float = _setting(4 / math.sqrt(3), 0, 64)
     flips: bool = True
@@ -82,13 +88,16 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRecipe:
-    """A span of steps with one optimiser (Adam) and one learning-rate schedule.
+    """A span of steps with one optimiser and one learning-rate schedule.
 
     steps: how many; 0 leaves the phase out.
     batch_size: patches a step over all processes together, so that a recipe means the same on any number of them.
     patch_size: side of the HR patches, in pixels.
     schedule: "constant"; "halving" at each of `milestones` (fractions of `steps`); or "cosine" from `learning_rate`
         down to `final_learning_rate`. The first `warmup_steps` rise linearly.
+    optimizer: "adam"; or "muon", which takes steps of `muon_factor` times `learning_rate` for the convolutions inside
+        the networks (see `srflow.training.muon`), and is Adam for the rest.
+    betas: of Adam.
     clip_norm: longest gradient, over all parameters together; 0 does not clip.
     ema_decay: of the averaged weights, which are what is validated and exported; 0 keeps the last weights only.
     """
@@ -101,6 +110,8 @@ class PhaseRecipe:
     milestones: tuple[float, ...] = _setting((0.5, 0.75, 0.9, 0.95), 0, 1)
     final_learning_rate: float = _setting(0.0, 0, 1)
     warmup_steps: int = _setting(0, 0)
+    optimizer: Literal["adam", "muon"] = "adam"
+    muon_factor: float = _setting(1.0, 1e-6, 1000)
     betas: tuple[float, ...] = _setting((0.9, 0.999), 0, 0.999999)
     clip_norm: float = _setting(0.0, 0)
     ema_decay: float = _setting(0.999, 0, 0.999999)
@@ -214,6 +225,9 @@ class Recipe:
         for name in ("pretraining", "training"):
             if len(getattr(self, name).betas) != 2:
                 raise RecipeError(f"{name}.betas is {list(getattr(self, name).betas)}; Adam has two.")
+        reductions = self.data.reductions
+        if not reductions or len(set(reductions)) < len(reductions):
+            raise RecipeError(f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none.")
         if self.validation.best_temperature not in self.validation.temperatures:
             raise RecipeError(
                 f"validation.best_temperature is {self.validation.best_temperature}; it must be one of "

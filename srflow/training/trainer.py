@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,8 +27,9 @@ from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
+from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.precision import choose_precision
-from srflow.training.recipe import Precision, Recipe
+from srflow.training.recipe import PhaseRecipe, Precision, Recipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import Stage, build_objective, freeze_all_but, phase_parameters, plan
 from srflow.training.validation import ValidationSet
@@ -108,7 +110,14 @@ class Trainer:
         show_progress: bool = False,
         report: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+        # Without a word, Accelerate takes processes on a machine without a GPU for so many runs of one process each.
+        processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+        started = int(os.environ.get("WORLD_SIZE", "1"))
+        if started != processes.num_processes:
+            raise RecipeError(
+                f"{started} processes were started, but Accelerate joins {processes.num_processes} on the device "
+                f"{processes.device}. Start one, or set ACCELERATE_USE_CPU=true to train on CPUs."
+            )
         self._is_main = processes.is_main_process
         self._report = report if self._is_main else lambda _message: None
         self._show_progress = show_progress and self._is_main
@@ -124,7 +133,7 @@ class Trainer:
                 raise RecipeError(f"{name}.batch_size is {phase.batch_size}; {world_size} processes cannot share it.")
 
         with self.accelerator.main_process_first():
-            self._store = PictureStore.open(data, cache, self._report)
+            self._store = PictureStore.open(data, cache, self._report, recipe.data.reductions)
             validation_store = PictureStore.open(validation, cache, self._report) if validation else None
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
         for name in next(iter(self._samplers.values())).too_small():
@@ -197,6 +206,7 @@ class Trainer:
             stream=stage.stream,
             flips=data.flips,
             rotations=data.rotations,
+            candidates=data.candidates,
             noise="none" if stage.name == "encoder" else data.noise,
             noise_scale=data.noise_scale,
         )
@@ -282,7 +292,7 @@ class Trainer:
         accelerator = self.accelerator
         parameters = freeze_all_but(stage, self.model)
         held = phase_parameters(stage, self.model)
-        optimizer = torch.optim.Adam(held, lr=0.0, betas=tuple(stage.phase.betas), fused=True)
+        optimizer = _optimizer(stage.phase, self.model, held)
         if self._optimizer_state is not None:
             optimizer.load_state_dict(self._optimizer_state)
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
@@ -433,6 +443,16 @@ class Trainer:
             f"Trained by `srflow train {self.recipe.name}`: averaged weights after step {self.progress.step} of "
             f"{plan(self.recipe)[-1].last}."
         )
+
+
+def _optimizer(phase: PhaseRecipe, model: SRFlow, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Of the phase, for those parameters of the model; the rate is set at every step."""
+    betas = (phase.betas[0], phase.betas[1])
+    if phase.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=0.0, betas=betas, fused=True)
+    hidden = {id(parameter) for parameter in hidden_convolutions(model)}
+    for_muon, for_adam = ([p for p in parameters if (id(p) in hidden) is chosen] for chosen in (True, False))
+    return Muon(for_muon, for_adam, lr=0.0, betas=betas, factor=phase.muon_factor)
 
 
 def _accelerator(recipe: Recipe) -> Accelerator:

@@ -1,0 +1,131 @@
+"""Muon for the convolutions inside the networks, and Adam for everything else, in one optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srflow.flow.conv_blocks import ZeroConv2d
+
+__all__ = ["Muon", "hidden_convolutions", "orthogonalise"]
+
+_QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024, "Muon": five rounds take (0.02, 1] into about [0.7, 1.2]
+_ROUNDS = 5
+_MIN_CHANNELS = 16
+_ADAM_RMS = 0.2  # of Adam's usual step at the rate 1 (Liu et al. 2025, "Muon is Scalable", Section 2.2)
+_EPSILON = 1e-8
+
+
+def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
+    """The weights that Muon is for: of convolutions with at least 16 channels on either side.
+
+    Those that begin or end at a picture, those that start at zero and give a latent's shift and scale, the flow's 1x1
+    matrices, biases and scales are Adam's.
+    """
+    return [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d)
+        and not isinstance(module, ZeroConv2d)
+        and min(module.weight.shape[:2]) >= _MIN_CHANNELS
+    ]
+
+
+class Muon(torch.optim.Optimizer):
+    """Hidden convolutions take steps of orthogonalised momentum, the others those of Adam.
+
+    Adam leaves inner convolutions close to their random start for a long time, since a few directions of the gradient
+    outweigh the rest. Here all directions count alike: the momentum, as a matrix (out, in · k · k), is replaced by the
+    nearest orthogonal one (approximately), times 0.2 · √(longer side), so that its entries are as large as Adam's steps
+    usually are.
+
+    The optimiser is one, not two, because the loss scaler of fp16 is updated once per optimiser and step.
+
+    Args:
+        hidden: for Muon, see `hidden_convolutions`. Like all parameters, they stay as they are without a gradient.
+        others: for Adam.
+        lr: of Adam.
+        betas: of Adam.
+        factor: how much higher the rate of `hidden` is than `lr`.
+        momentum: of `hidden`, by Nesterov's formula.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+    """
+
+    def __init__(
+        self,
+        hidden: Iterable[Tensor],
+        others: Iterable[Tensor],
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        factor: float = 1.0,
+        momentum: float = 0.95,
+    ) -> None:
+        groups = [
+            {"params": list(hidden), "kind": "muon", "factor": factor, "momentum": momentum},
+            {"params": list(others), "kind": "adam", "betas": betas},
+        ]
+        super().__init__([group for group in groups if group["params"]], {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update from the gradients there are."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                (self._muon if group["kind"] == "muon" else self._adam)(group, parameters)
+        return loss
+
+    def _muon(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+        momentum = group["momentum"]
+        same_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["average"] = torch.zeros_like(parameter)
+            average = state["average"].mul_(momentum).add_(parameter.grad)
+            direction = parameter.grad.add(average, alpha=momentum).flatten(1)
+            same_shape[tuple(direction.shape)].append((parameter, direction))
+        for shape, pairs in same_shape.items():  # together: most layers share a few shapes, and each alone is tiny
+            rate = group["lr"] * group["factor"] * _ADAM_RMS * math.sqrt(max(shape))
+            directions = orthogonalise(torch.stack([direction for _, direction in pairs]))
+            for (parameter, _), direction in zip(pairs, directions, strict=True):
+                parameter.add_(direction.view(parameter.shape), alpha=-rate)
+
+    def _adam(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+        beta1, beta2 = group["betas"]
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state |= {"steps": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+            state["steps"] += 1
+            gradient = parameter.grad
+            state["mean"].lerp_(gradient, 1 - beta1)
+            state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            spread = (state["square"] / (1 - beta2 ** state["steps"])).sqrt_().add_(_EPSILON)
+            parameter.addcdiv_(state["mean"], spread, value=-group["lr"] / (1 - beta1 ** state["steps"]))
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """About U Vᵀ of matrices U S Vᵀ, (..., M, N): singular values come to lie near 1, but the very small ones.
+
+    Five rounds of a quintic polynomial, matrix products only (no decomposition); zero matrices stay zero.
+    """
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)  # singular values of at most 1
+    a, b, c = _QUINTIC
+    for _ in range(_ROUNDS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
