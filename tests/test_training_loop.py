@@ -16,8 +16,9 @@ from training_helpers import TOY, toy_recipe, write_pictures
 from srflow import SRFlow
 from srflow.contract import CheckpointError, DatasetError, RecipeError, TrainingDivergedError
 from srflow.training import run_folder
+from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
-from srflow.training.data import PictureStore
+from srflow.training.data import PatchSampler, PictureStore
 from srflow.training.recipe import load_recipe
 from srflow.training.stages import freeze_all_but, phase_parameters, plan
 from srflow.training.trainer import Trainer
@@ -334,6 +335,32 @@ def test_low_memory_gives_the_same_losses(train, tmp_path):
     AcceleratorState._reset_state(reset_partial_state=True)
     train("runtime.precision=float32", "runtime.low_memory=true", output="low").run()
     np.testing.assert_allclose(losses(tmp_path / "low"), losses(tmp_path / "plain"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("optimizer", "kinds"), [("adam", [None]), ("muon", ["muon", "adam"])])
+def test_the_recipe_says_which_optimiser(train, tmp_path, optimizer, kinds):
+    factor = "training.muon_factor=7"
+    train("pretraining.steps=0", "training.steps=1", f"training.optimizer={optimizer}", factor).run()
+    (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
+    groups = torch.load(saved, weights_only=False)["optimizer"]["param_groups"]
+    assert [group.get("kind") for group in groups] == kinds
+    assert groups[0].get("factor", 7) == 7
+
+
+def test_the_recipe_says_where_patches_come_from(train, monkeypatch):
+    samplers = []
+
+    class Noted(PatchSampler):
+        def __post_init__(self) -> None:
+            samplers.append(self)
+
+    monkeypatch.setattr(trainer_module, "PatchSampler", Noted)
+    train("data.reductions=[1, 2]", "data.candidates=5", "data.flips=false", "data.noise_scale=3")
+    for sampler in samplers:
+        assert set(sampler.store.reductions.tolist()) == {1, 2}
+        assert (sampler.candidates, sampler.flips, sampler.rotations) == (5, False, True)
+    assert [sampler.noise for sampler in samplers] == ["none", "gaussian", "gaussian"]
+    assert samplers[1].noise_scale == 3
 
 
 def test_an_initial_checkpoint_replaces_the_encoders_stage(train, uninterrupted, tmp_path):
