@@ -39,7 +39,7 @@ from srflow.training.averaging import AveragedModel
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES, choose_precision
 from srflow.training.recipe import Precision, Recipe, load_recipe
-from srflow.training.stages import Stage, build_objective, freeze_all_but, plan
+from srflow.training.stages import Stage, build_objective, build_optimizer, freeze_all_but, plan
 
 PAPER, COMPACT = "srflow-da-r-x4", "srflow-da-r-x4-compact"
 _RESULT = Path(__file__).parent / "results" / "training.md"
@@ -205,7 +205,9 @@ def our_step(model: SRFlow, stage: Stage, recipe: Recipe, precision: Precision, 
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
     parameters = freeze_all_but(stage, model)
     objective = build_objective(stage, model, recipe.data)
-    optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, betas=stage.phase.betas, fused=True)
+    optimizer = build_optimizer(stage, model)
+    for group in optimizer.param_groups:
+        group["lr"] = _LEARNING_RATE
     average = AveragedModel(model)
     dtype = AUTOCAST_DTYPES.get(precision)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -47,10 +48,12 @@ def test_two_processes_share_a_folder(folders: tuple[Path, Path, Path]) -> None:
     shared = folders[2].with_name("shared")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "srflow"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*command, *arguments((*folders[:2], shared), "--device", "cpu")], check=True, timeout=300, env=environment
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*command, *arguments((*folders[:2], shared))],
+        check=True, timeout=300, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert set(re.findall(r"\| \d+/(\d+) \[", done.stderr)) == {"2"}  # of the three pictures, by the first's bar
     assert names(shared) == sorted(expected)
     for path in shared.iterdir():
         np.testing.assert_array_equal(load_image(path), expected[path.name])

@@ -8,13 +8,18 @@ from srflow.model import SRFlow
 from srflow.training.cost import estimate
 from srflow.training.stages import build_objective, freeze_all_but, plan
 
+NARROW = (
+    "model.encoder={num_features=8, growth_channels=4, num_blocks=1, stacked_blocks=[0]}",
+    "model.flow={hidden_channels=8, steps_per_level=3, splits=[[3], []], projection_channels=8}",
+)
+
 
 def conv_flops(in_channels: int, out_channels: int, positions: int) -> int:
     return 2 * 9 * in_channels * out_channels * positions
 
 
 def test_operations_of_the_encoders_stage_match_a_count_by_hand():
-    cost = estimate(toy_recipe("runtime.precision=float32"))
+    cost = estimate(toy_recipe(*NARROW, "runtime.precision=float32"))
     lr, double, hr = 2 * 8 * 8, 2 * 16 * 16, 2 * 32 * 32
     dense = sum(conv_flops(8 + 4 * i, 4, lr) for i in range(4)) + conv_flops(8 + 16, 8, lr)
     first, last = conv_flops(3, 8, lr), conv_flops(8, 3, hr)
@@ -50,8 +55,7 @@ def test_operations_agree_with_those_of_a_real_step():
 
 def test_kept_activations_grow_with_the_batch_and_shrink_in_low_memory_and_bf16():
     def kept(*overrides: str) -> int:
-        deeper = ("model.flow.steps_per_level=3", "model.flow.splits=[[3], []]")
-        return estimate(toy_recipe(*deeper, *overrides)).stages[2].activation_bytes
+        return estimate(toy_recipe(*NARROW, *overrides)).stages[2].activation_bytes
 
     plain = kept("runtime.precision=float32")
     assert kept("runtime.precision=float32", "training.batch_size=4") == pytest.approx(2 * plain, rel=0.05)

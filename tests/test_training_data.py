@@ -79,7 +79,7 @@ def test_no_usable_picture_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no pictures"):
         PictureStore.open(tmp_path / "empty", tmp_path / "cache")
     (tmp_path / "empty" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match="None of the 1 files"):
+    with pytest.raises(DatasetError, match=r"None of the 1 files.*: .+"):
         PictureStore.open(tmp_path / "empty", tmp_path / "cache")
 
 
@@ -148,6 +148,10 @@ def test_reduced_pictures_are_those_of_matlabs_bicubic_and_named(pictures, tmp_p
         np.testing.assert_array_equal(store[index], downscale_uint8(whole, reduction))
     assert len(store) == 12
     assert store.key != PictureStore.open(pictures, tmp_path / "cache").key
+
+    only = write_pictures(tmp_path / "only", [(40, 40)])
+    with pytest.raises(DatasetError, match=r"None of the 1 files.*it has 40x40 pixels; at least 64x64"):
+        PictureStore.open(only, tmp_path / "cache", reductions=(8,))
 
     write_pictures(pictures, [(16, 100)])
     too_small = PictureStore.open(pictures, tmp_path / "cache", messages.append, reductions=(1, 3))

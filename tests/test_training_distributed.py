@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,16 +90,6 @@ def test_two_processes_agree_on_a_precision_that_the_main_one_chose(data, tmp_pa
 
 def read_lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def test_processes_that_would_each_run_alone_are_refused(data, tmp_path, monkeypatch):
-    """They would all write into the same folder."""
-    alone = SimpleNamespace(num_processes=1, is_main_process=True, device=torch.device("mps"))
-    monkeypatch.setattr(trainer_module, "PartialState", lambda cpu: alone)
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(RecipeError, match=r"4 processes.*joins 1 .*mps"):
-        Trainer(toy_recipe(), data, tmp_path / "run", cache=tmp_path)
-    assert not (tmp_path / "run" / "recipe.json").exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, monkeypatch):

@@ -344,7 +344,27 @@ def test_the_recipe_says_which_optimiser(train, tmp_path, optimizer, kinds):
     (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
     groups = torch.load(saved, weights_only=False)["optimizer"]["param_groups"]
     assert [group.get("kind") for group in groups] == kinds
-    assert groups[0].get("factor", 7) == 7
+    assert groups[-1]["betas"] == (0.9, 0.99)
+    assert [group["factor"] for group in groups if group.get("kind") == "muon"] == [7] * (optimizer == "muon")
+
+
+def test_settings_of_the_optimiser_may_change_in_a_run(train, tmp_path):
+    stop_at(train("training.muon_factor=3"), 4).run()
+    again = train("training.muon_factor=7", "training.betas=[0.8, 0.9]", allow_changes=True)
+    assert again.run() == "finished"
+    saved = torch.load(max((tmp_path / "run" / "checkpoints").iterdir()), weights_only=False)["optimizer"]
+    assert [group.get("factor") for group in saved["param_groups"]] == [7, None]
+    assert saved["param_groups"][1]["betas"] == (0.8, 0.9)
+    assert not any("anew" in message for message in again.messages)
+    assert {state["steps"] for state in saved["state"].values() if "steps" in state} == {4, 6}  # of encoder and flow
+
+
+@pytest.mark.parametrize(("first", "second"), [("adam", "muon"), ("muon", "adam")])
+def test_a_run_goes_on_with_another_optimiser(train, first, second):
+    stop_at(train(f"training.optimizer={first}"), 4).run()
+    again = train(f"training.optimizer={second}", allow_changes=True)
+    assert again.run() == "finished"
+    assert sum("starts anew" in message for message in again.messages) == 1
 
 
 def test_the_recipe_says_where_patches_come_from(train, monkeypatch):

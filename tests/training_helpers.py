@@ -10,7 +10,7 @@ from srflow.images import save_png
 from srflow.training.recipe import Recipe, load_recipe
 
 TOY = [
-    "model.encoder={num_features=8, growth_channels=4, num_blocks=1, stacked_blocks=[0]}",
+    "model.encoder={num_features=16, growth_channels=16, num_blocks=1, stacked_blocks=[0]}",
     "model.flow={hidden_channels=16, steps_per_level=1, splits=[[1], []], projection_channels=16}",  # enough for Muon
     "pretraining={steps=2, batch_size=2, patch_size=32, warmup_steps=0}",
     "training={steps=6, batch_size=2, patch_size=32, warmup_steps=0, learning_rate=1e-3}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,12 +118,12 @@ def _output_names(paths: Sequence[Path]) -> dict[Path, str]:
 @contextmanager
 def _process(device: str) -> Iterator[tuple[int, int, str]]:
     """The number of this process, how many there are, and the device that it is to use."""
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+    from srflow.processes import join_processes, processes_started
+
+    if processes_started() == 1:  # so that one alone does not wait for Accelerate's import
         yield 0, 1, device
         return
-    from accelerate import PartialState
-
-    state = PartialState(cpu=device == "cpu")
+    state = join_processes(cpu=device == "cpu")
     try:
         yield state.process_index, state.num_processes, str(state.device) if device in ("auto", "cuda") else device
     finally:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -29,7 +29,7 @@ from srflow.images import downscale_uint8, list_images, load_image
 
 __all__ = ["Batch", "PatchSampler", "PictureStore", "Prefetcher", "centre_crops", "default_cache_folder"]
 
-_FORMAT = 2  # raised when the files' layout changes, so that old caches are not read
+_FORMAT = 1  # raised when the files' layout changes, so that old caches are not read
 _MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
 _MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
 
@@ -44,8 +44,9 @@ class PictureStore:
     """Pictures of a folder as uint8 RGB in one memory-mapped file.
 
     The store's name is made of the pictures' paths, sizes and times and of the reductions, so that a changed folder
-    gets a new one. It takes 3 bytes a pixel on disk (DF2K: about 30 GB) and no memory beyond what the operating system
-    caches. `reductions` says by which factor each picture was reduced, (N,).
+    gets a new one. It takes 3 bytes a pixel on disk, reduced ones included (DF2K: about 30 GB, with halves and thirds
+    41), and no memory beyond what the operating system caches. `reductions` says by which factor each picture was
+    reduced, (N,).
 
     Args: folder: a finished store, see `open`.
     """
@@ -56,7 +57,7 @@ class PictureStore:
         self.names: list[str] = [entry["name"] for entry in index["pictures"]]
         self.skipped: dict[str, str] = index["skipped"]
         self.sizes = np.array([entry["size"] for entry in index["pictures"]], dtype=np.int64).reshape(-1, 2)
-        self.reductions = np.array([entry["reduction"] for entry in index["pictures"]], dtype=np.int64)
+        self.reductions = np.array([entry.get("reduction", 1) for entry in index["pictures"]], dtype=np.int64)
         areas = 3 * self.sizes.prod(1)
         self._offsets = np.concatenate([[0], np.cumsum(areas)])
         self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r", shape=(int(self._offsets[-1]),))
@@ -97,7 +98,9 @@ class PictureStore:
         for name, reason in store.skipped.items():
             report(f"Skipped {name}: {reason}")
         if not len(store):
-            raise DatasetError(f"None of the {len(paths)} files in {pictures} could be read as a picture.")
+            raise DatasetError(
+                f"None of the {len(paths)} files in {pictures} can be used: {next(iter(store.skipped.values()))}"
+            )
         return store
 
     @classmethod
@@ -127,7 +130,8 @@ def _pictures_below(folder: Path) -> list[Path]:
 
 
 def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {list(reductions)} {folder.resolve()}".encode())
+    of_reductions = "" if tuple(reductions) == (1,) else f" {list(reductions)}"  # stores from before there were any
+    digest = hashlib.sha256(f"{_FORMAT}{of_reductions} {folder.resolve()}".encode())
     for path in paths:
         status = path.stat()
         digest.update(f"\n{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}".encode())
@@ -211,8 +215,10 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchSampler:
-    """Random patches: pictures in proportion to their area, every reduction of them about equally often, positions on
-    multiples of the scale factor.
+    """Random patches, on multiples of the scale factor.
+
+    Pictures are proposed in proportion to their area before they were reduced, so that every reduction that a patch
+    fits into is proposed as often as the picture itself; of `candidates` proposals the one with most LR detail is used.
 
     LR is what the uint8 MATLAB bicubic makes of the whole (turned) picture, at the patch's place: it is computed from
     a crop with a margin, and mirrored pixels only where the picture itself ends.
@@ -241,8 +247,8 @@ class PatchSampler:
             largest = self.store.sizes.min(1).max()
             raise DatasetError(
                 f"No picture is as large as the patches, {self.patch_size}x{self.patch_size}; the largest has a "
-                f"shorter side of {largest} (after cropping to multiples of {_MULTIPLE}). Lower patch_size or give "
-                "larger pictures."
+                f"shorter side of {largest} (after data.reductions, and cropping to multiples of {_MULTIPLE}). Lower "
+                "patch_size or give larger pictures."
             )
 
     def eligible(self) -> np.ndarray:
@@ -283,12 +289,17 @@ class PatchSampler:
         turns = int(generator.integers(4)) if self.rotations else 0
         return (*drawn[best], 4 * mirrored + turns), orient(crops[best], 4 * mirrored + turns), generator
 
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the eligible pictures: their indices, (N,), numbers of positions, (N, 2), and areas, summed up, (N,)."""
+        eligible = self.eligible()
+        positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1
+        # The area before the reduction: otherwise a reduction by 3 would be proposed nine times less often.
+        return eligible, positions, np.cumsum(self.store.sizes[eligible].prod(1) * self.store.reductions[eligible] ** 2)
+
     def _place(self, generator: np.random.Generator) -> tuple[int, int, int]:
         """Which picture, and where in it: (index, top, left)."""
-        eligible = self.eligible()
-        positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1  # (N, 2)
-        # The area before the reduction: otherwise a reduction by 3 would be drawn nine times less often.
-        areas = np.cumsum(self.store.sizes[eligible].prod(1) * self.store.reductions[eligible] ** 2)
+        eligible, positions, areas = self._places
         chosen = int(np.searchsorted(areas, generator.integers(areas[-1]), side="right"))
         top, left = (int(generator.integers(count)) * self.scale_factor for count in positions[chosen])
         return int(eligible[chosen]), top, left

@@ -18,11 +18,12 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024, "Muon": five rounds 
 _ROUNDS = 5
 _MIN_CHANNELS = 16
 _ADAM_RMS = 0.2  # of Adam's usual step at the rate 1 (Liu et al. 2025, "Muon is Scalable", Section 2.2)
-_EPSILON = 1e-8
+_ADAM_EPSILON = 1e-8
+_NORM_EPSILON = 1e-7
 
 
 def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
-    """The weights that Muon is for: of convolutions with at least 16 channels on either side.
+    """The weights that Muon is for: of convolutions with 16 channels or more both on their way in and out.
 
     Those that begin or end at a picture, those that start at zero and give a latent's shift and scale, the flow's 1x1
     matrices, biases and scales are Adam's.
@@ -47,8 +48,8 @@ class Muon(torch.optim.Optimizer):
     The optimiser is one, not two, because the loss scaler of fp16 is updated once per optimiser and step.
 
     Args:
-        hidden: for Muon, see `hidden_convolutions`. Like all parameters, they stay as they are without a gradient.
-        others: for Adam.
+        hidden: for Muon, (out, in, k, k) or other shapes of two dimensions or more; see `hidden_convolutions`.
+        others: for Adam, of any shape. What has no gradient at a step stays as it is.
         lr: of Adam.
         betas: of Adam.
         factor: how much higher the rate of `hidden` is than `lr`.
@@ -92,9 +93,9 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
-                state["average"] = torch.zeros_like(parameter)
-            average = state["average"].mul_(momentum).add_(parameter.grad)
-            direction = parameter.grad.add(average, alpha=momentum).flatten(1)
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+            buffer = state["momentum_buffer"].mul_(momentum).add_(parameter.grad)
+            direction = parameter.grad.add(buffer, alpha=momentum).flatten(1)
             same_shape[tuple(direction.shape)].append((parameter, direction))
         for shape, pairs in same_shape.items():  # together: most layers share a few shapes, and each alone is tiny
             rate = group["lr"] * group["factor"] * _ADAM_RMS * math.sqrt(max(shape))
@@ -104,26 +105,32 @@ class Muon(torch.optim.Optimizer):
 
     def _adam(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         beta1, beta2 = group["betas"]
-        for parameter in parameters:
-            state = self.state[parameter]
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
             if not state:
                 state |= {"steps": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
             state["steps"] += 1
-            gradient = parameter.grad
-            state["mean"].lerp_(gradient, 1 - beta1)
-            state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            spread = (state["square"] / (1 - beta2 ** state["steps"])).sqrt_().add_(_EPSILON)
-            parameter.addcdiv_(state["mean"], spread, value=-group["lr"] / (1 - beta1 ** state["steps"]))
+        gradients = [parameter.grad for parameter in parameters]
+        means, squares = ([state[name] for state in states] for name in ("mean", "square"))
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+        spreads = torch._foreach_sqrt(squares)
+        torch._foreach_div_(spreads, [math.sqrt(1 - beta2 ** state["steps"]) for state in states])
+        torch._foreach_add_(spreads, _ADAM_EPSILON)
+        rates = [-group["lr"] / (1 - beta1 ** state["steps"]) for state in states]
+        torch._foreach_addcdiv_(parameters, means, spreads, rates)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
     """About U Vᵀ of matrices U S Vᵀ, (..., M, N): singular values come to lie near 1, but the very small ones.
 
-    Five rounds of a quintic polynomial, matrix products only (no decomposition); zero matrices stay zero.
+    Five rounds of a quintic polynomial, matrix products only (no decomposition). Matrices whose Frobenius norm is far
+    below 1e-7, such as what is left of a momentum long after the last gradient, come out small.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)  # singular values of at most 1
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + _NORM_EPSILON)  # singular values of at most 1
     a, b, c = _QUINTIC
     for _ in range(_ROUNDS):
         square = x @ x.mT

@@ -72,10 +72,11 @@ class DataRecipe:
     noise, noise_scale: what is added to HR in the likelihood stages, in 8-bit units: "gaussian" of that standard
         deviation (SRFlow-DA: 4/√3), or "uniform" of that full width, centred (SRFlow: 255/32, that is ±1/64 of the
         value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
-    reductions: whole numbers; each picture is also used scaled down by them (MATLAB's bicubic), all about equally
-        often. A picture that is soft at its full size has sharp edges at half of it.
-    candidates: of so many random places the one is used whose LR patch varies most: less time goes to skies. Since
-        LR alone decides, what HR looks like for a given LR, which is all that the flow learns, stays the same.
+    reductions: whole numbers; each picture is used scaled down by each of them (MATLAB's bicubic). A picture that is
+        soft at its full size has sharp edges at half of it. Places in all of them are proposed about equally often.
+    candidates: of so many places, proposed at random in all pictures and reductions, the one is used whose LR patch
+        varies most: less time goes to skies, and more to reduced pictures. Since LR alone decides, what HR looks like
+        for a given LR, which is all that the flow learns, stays the same among pictures of one reduction.
     """
 
     reductions: tuple[int, ...] = _setting((1,), 1, 16)

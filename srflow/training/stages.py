@@ -7,14 +7,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
+from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.recipe import DataRecipe, PhaseRecipe, Recipe
 
-__all__ = ["EncoderObjective", "LikelihoodObjective", "Stage", "build_objective", "freeze_all_but", "plan"]
+__all__ = [
+    "EncoderObjective",
+    "LikelihoodObjective",
+    "Stage",
+    "build_objective",
+    "build_optimizer",
+    "freeze_all_but",
+    "phase_parameters",
+    "plan",
+]
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,17 @@ def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
         if not parameter.requires_grad:
             parameter.grad = None
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def build_optimizer(stage: Stage, model: SRFlow) -> torch.optim.Optimizer:
+    """The optimiser of the stage's phase, over all that the phase ever trains. Its rate is 0: set it at every step."""
+    parameters = phase_parameters(stage, model)
+    betas = (stage.phase.betas[0], stage.phase.betas[1])
+    if stage.phase.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=0.0, betas=betas, fused=True)
+    hidden = {id(parameter) for parameter in hidden_convolutions(model)}
+    for_muon, for_adam = ([p for p in parameters if (id(p) in hidden) is chosen] for chosen in (True, False))
+    return Muon(for_muon, for_adam, lr=0.0, betas=betas, factor=stage.phase.muon_factor)
 
 
 def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:

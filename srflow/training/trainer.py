@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,25 +12,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
 from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
+from srflow.processes import join_processes
 from srflow.training.averaging import AveragedModel
 from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
-from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.precision import choose_precision
-from srflow.training.recipe import PhaseRecipe, Precision, Recipe
+from srflow.training.recipe import Precision, Recipe
 from srflow.training.run_folder import RunFolder
-from srflow.training.stages import Stage, build_objective, freeze_all_but, phase_parameters, plan
+from srflow.training.stages import Stage, build_objective, build_optimizer, freeze_all_but, plan
 from srflow.training.validation import ValidationSet
 
 __all__ = ["Trainer"]
@@ -110,14 +109,7 @@ class Trainer:
         show_progress: bool = False,
         report: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        # Without a word, Accelerate takes processes on a machine without a GPU for so many runs of one process each.
-        processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
-        started = int(os.environ.get("WORLD_SIZE", "1"))
-        if started != processes.num_processes:
-            raise RecipeError(
-                f"{started} processes were started, but Accelerate joins {processes.num_processes} on the device "
-                f"{processes.device}. Start one, or set ACCELERATE_USE_CPU=true to train on CPUs."
-            )
+        processes = join_processes()
         self._is_main = processes.is_main_process
         self._report = report if self._is_main else lambda _message: None
         self._show_progress = show_progress and self._is_main
@@ -291,10 +283,9 @@ class Trainer:
         """The stage's objective and optimiser, wrapped for the devices and processes there are."""
         accelerator = self.accelerator
         parameters = freeze_all_but(stage, self.model)
-        held = phase_parameters(stage, self.model)
-        optimizer = _optimizer(stage.phase, self.model, held)
+        optimizer = build_optimizer(stage, self.model)
         if self._optimizer_state is not None:
-            optimizer.load_state_dict(self._optimizer_state)
+            self._resume(optimizer, self._optimizer_state)
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
         objective: nn.Module = build_objective(stage, self.model, self.recipe.data).train()
         if self.recipe.runtime.compile:
@@ -309,6 +300,18 @@ class Trainer:
             prepared_optimizer=accelerator.prepare_optimizer(optimizer),
             parameters=parameters,
         )
+
+    def _resume(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Take over what steps have gathered, not the settings: those are the recipe's, which may have been changed."""
+        mine = optimizer.state_dict()
+        kinds, saved_kinds = (
+            [(group.get("kind"), len(group["params"])) for group in groups]
+            for groups in (mine["param_groups"], state["param_groups"])
+        )
+        if kinds == saved_kinds:
+            optimizer.load_state_dict({"state": state["state"], "param_groups": mine["param_groups"]})
+        else:
+            self._report("The optimiser is not the one that this run was saved with; it starts anew.")
 
     def _progress_bar(self, stage: Stage) -> tqdm:
         return tqdm(
@@ -443,16 +446,6 @@ class Trainer:
             f"Trained by `srflow train {self.recipe.name}`: averaged weights after step {self.progress.step} of "
             f"{plan(self.recipe)[-1].last}."
         )
-
-
-def _optimizer(phase: PhaseRecipe, model: SRFlow, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """Of the phase, for those parameters of the model; the rate is set at every step."""
-    betas = (phase.betas[0], phase.betas[1])
-    if phase.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=0.0, betas=betas, fused=True)
-    hidden = {id(parameter) for parameter in hidden_convolutions(model)}
-    for_muon, for_adam = ([p for p in parameters if (id(p) in hidden) is chosen] for chosen in (True, False))
-    return Muon(for_muon, for_adam, lr=0.0, betas=betas, factor=phase.muon_factor)
 
 
 def _accelerator(recipe: Recipe) -> Accelerator:
