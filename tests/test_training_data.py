@@ -1,3 +1,5 @@
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,21 @@ def test_the_store_is_built_once_and_again_when_a_picture_changes(pictures, tmp_
     monkeypatch.undo()
     write_pictures(pictures, [(40, 40)], seed=5)
     assert PictureStore.open(pictures, tmp_path / "cache").sizes[0].tolist() == [40, 40]
+
+
+def test_a_store_from_before_there_were_reductions_is_still_good(pictures, store, tmp_path):
+    digest = hashlib.sha256(f"1 {pictures.resolve()}".encode())
+    for path in sorted(pictures.iterdir()):
+        digest.update(f"\n{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    assert store.key == f"pictures-{digest.hexdigest()[:20]}"
+    file = tmp_path / "cache" / store.key / "index.json"
+    index = json.loads(file.read_text())
+    for entry in index["pictures"]:
+        del entry["reduction"]
+    file.write_text(json.dumps(index))
+    again = PictureStore.open(pictures, tmp_path / "cache")
+    assert again.reductions.tolist() == [1, 1, 1, 1]
+    assert "reduction" not in file.read_text()  # it was not built anew
 
 
 def test_a_damaged_store_is_built_again(pictures, tmp_path):
