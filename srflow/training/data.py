@@ -130,7 +130,8 @@ def _pictures_below(folder: Path) -> list[Path]:
 
 
 def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> str:
-    of_reductions = "" if tuple(reductions) == (1,) else f" {list(reductions)}"  # stores from before there were any
+    # Not named where there are none, so that stores from before there were any are still found.
+    of_reductions = "" if tuple(reductions) == (1,) else f" {list(reductions)}"
     digest = hashlib.sha256(f"{_FORMAT}{of_reductions} {folder.resolve()}".encode())
     for path in paths:
         status = path.stat()
@@ -257,10 +258,8 @@ class PatchSampler:
 
     def too_small(self) -> list[str]:
         """The names of the pictures that no patch fits into, be they reduced as little as the store has them."""
-        left_out = np.ones(len(self.store), dtype=bool)
-        left_out[self.eligible()] = False
-        left_out &= self.store.reductions == self.store.reductions.min()
-        return [self.store.names[index] for index in np.flatnonzero(left_out)]
+        least_reduced = np.flatnonzero(self.store.reductions == self.store.reductions.min())
+        return [self.store.names[index] for index in np.setdiff1d(least_reduced, self.eligible())]
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """The share of process `rank` in the batch of step `step`; the whole batch if there is one process."""

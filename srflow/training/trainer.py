@@ -93,7 +93,7 @@ class Trainer:
         show_progress: a progress bar on stderr.
         report: is called with one line of text for what a person should know (on the main process alone).
 
-    Raises: RecipeError, DatasetError, CheckpointError: if the run cannot start.
+    Raises: RecipeError, DatasetError, CheckpointError, InputError: if the run cannot start.
     """
 
     def __init__(
