@@ -1,7 +1,9 @@
-"""Joining the processes that `torchrun`, `accelerate launch` or MPI started together."""
+"""Joining the processes that `torchrun`, `accelerate launch` or MPI started together, and leaving them."""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from srflow.contract import InputError
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-__all__ = ["join_processes", "processes_started"]
+__all__ = ["join_processes", "leave_processes", "processes_started"]
 
 _COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -33,6 +35,10 @@ def join_processes(*, cpu: bool = False) -> PartialState:
     from accelerate.utils import parse_flag_from_env
 
     started = processes_started()
+    if started > 1:
+        # Its functions take the group as a default value. Imported later (torch._dynamo does), they would keep the
+        # group alive beyond `leave_processes`.
+        importlib.import_module("torch.distributed.nn")
     cpu = cpu or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     state = PartialState(cpu=cpu)
     if state.num_processes != started:
@@ -42,3 +48,14 @@ def join_processes(*, cpu: bool = False) -> PartialState:
             "WORLD_SIZE; or start one."
         )
     return state
+
+
+def leave_processes() -> None:
+    """End the group, before the process does; nothing where there is none. Wrappers of models must be gone by then.
+
+    Its threads may still be letting go of tensors, for which they need the interpreter. One that waits for it when the
+    interpreter shuts down ends the process with SIGABRT, after all of its work was done.
+    """
+    gc.collect()  # DistributedDataParallel holds the group and refers to itself
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

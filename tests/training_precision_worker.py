@@ -5,9 +5,12 @@ Arguments: a folder, in which each process notes the precision that its trainer 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
+
+from process_helpers import group_threads
 
 from srflow.cli import main
 from srflow.training import trainer
@@ -19,7 +22,12 @@ if __name__ == "__main__":
 
     def noted(self: trainer.Trainer, *arguments: float | None) -> str:
         (Path(sys.argv[1]) / f"rank{rank}").write_text(self.recipe.runtime.precision)
-        return run(self, *arguments)
+        gc.disable()  # or luck would clear away what holds the group
+        outcome = run(self, *arguments)
+        assert group_threads()
+        return outcome
 
     trainer.Trainer.run = noted
-    sys.exit(main(sys.argv[2:]))
+    code = main(sys.argv[2:])
+    assert not group_threads()  # one that is still at work when Python ends aborts the process
+    sys.exit(code)

@@ -5,14 +5,17 @@ Arguments: the pictures' folder, the cache, the stage's name, and the file to sa
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from process_helpers import group_threads
 from training_helpers import toy_recipe
 
 from srflow.model import SRFlow
+from srflow.processes import join_processes, leave_processes
 from srflow.training.data import PatchSampler, PictureStore
 from srflow.training.stages import build_objective, freeze_all_but, plan
 
@@ -43,8 +46,12 @@ def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name:
 
 if __name__ == "__main__":
     places = [Path(argument) for argument in sys.argv[1:3]]
+    gc.disable()  # or luck would clear away what holds the group
+    join_processes(cpu=True)
     two = Accelerator(cpu=True)
     results = gradients(two, *places, sys.argv[3])
     if two.is_main_process:
         torch.save(results | {"processes": torch.tensor(two.num_processes)}, sys.argv[4])
-    two.end_training()
+    assert group_threads()
+    leave_processes()
+    assert not group_threads()  # one that is still at work when Python ends aborts the process

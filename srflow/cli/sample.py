@@ -118,7 +118,7 @@ def _output_names(paths: Sequence[Path]) -> dict[Path, str]:
 @contextmanager
 def _process(device: str) -> Iterator[tuple[int, int, str]]:
     """The number of this process, how many there are, and the device that it is to use."""
-    from srflow.processes import join_processes, processes_started
+    from srflow.processes import join_processes, leave_processes, processes_started
 
     if processes_started() == 1:  # so that one alone does not wait for Accelerate's import
         yield 0, 1, device
@@ -127,4 +127,4 @@ def _process(device: str) -> Iterator[tuple[int, int, str]]:
     try:
         yield state.process_index, state.num_processes, str(state.device) if device in ("auto", "cuda") else device
     finally:
-        state.destroy_process_group()
+        leave_processes()

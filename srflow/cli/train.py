@@ -13,6 +13,7 @@ from srflow.contract import RecipeError
 
 if TYPE_CHECKING:
     from srflow.training.recipe import Recipe
+    from srflow.training.trainer import Outcome
 
 HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
 
@@ -67,6 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     # loaded, below.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+    from srflow.processes import leave_processes
+
+    outcome = _train(recipe, arguments)
+    leave_processes()  # not after an error: the others may be waiting for this one
+    return _INTERRUPTED if outcome == "stopped" else 0
+
+
+def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
+    """Train, with the signals that stop it, and say how it ended."""
     from tqdm import tqdm
 
     from srflow.training.trainer import Trainer
@@ -97,4 +107,4 @@ def run(arguments: argparse.Namespace) -> int:
     report(
         f"The run has {'finished' if outcome == 'finished' else f'ended ({outcome}) and is saved'}: {arguments.output}"
     )
-    return _INTERRUPTED if outcome == "stopped" else 0
+    return outcome
