@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from process_helpers import group_threads
+from process_helpers import leave_and_check
 from training_helpers import toy_recipe
 
 from srflow.model import SRFlow
-from srflow.processes import join_processes, leave_processes
+from srflow.processes import join_processes
 from srflow.training.data import PatchSampler, PictureStore
 from srflow.training.stages import build_objective, freeze_all_but, plan
 
@@ -52,6 +52,4 @@ if __name__ == "__main__":
     results = gradients(two, *places, sys.argv[3])
     if two.is_main_process:
         torch.save(results | {"processes": torch.tensor(two.num_processes)}, sys.argv[4])
-    assert group_threads()
-    leave_processes()
-    assert not group_threads()  # one that is still at work when Python ends aborts the process
+    leave_and_check()
