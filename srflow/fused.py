@@ -37,8 +37,10 @@ def _fused(conv: nn.Conv2d, x: Tensor, activation: str, scalars: Sequence[float]
 
 
 def _can_fuse(conv: nn.Conv2d, x: Tensor) -> bool:
+    # The compiler cannot see through the question whether it is supported, and would cut its graphs into pieces there.
     return (
-        x.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and x.device.type == "cpu"
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and x.dtype == conv.weight.dtype

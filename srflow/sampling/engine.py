@@ -64,7 +64,7 @@ class SamplingEngine:
         piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 640 MiB on a CPU, and what
             is free on a GPU.
         spill_folder: where samples go that do not fit into memory; None: the system's folder for temporary files.
-        compiled: have PyTorch compile the networks; pays on GPUs, in long runs of pictures of one size.
+        compiled: have PyTorch compile the networks, for GPUs; on a CPU it was no faster.
     Raises: CheckpointError: a checkpoint cannot be loaded. InputError: no such device, or no compiler.
     """
 
