@@ -45,6 +45,7 @@ PAPER, COMPACT = "srflow-da-r-x4", "srflow-da-r-x4-compact"
 _RESULT = Path(__file__).parent / "results" / "training.md"
 _LEARNING_RATE = 1e-5  # small: a measurement should not wander off
 _AGREEMENT = 1e-5  # of the two forms' losses, relative
+_COMPILED = ", compiled"
 
 Step = Callable[[], float]
 
@@ -199,12 +200,16 @@ def plain_step(model: SRFlow, stage: Stage, hr: Tensor, lr: Tensor) -> Step:
     return step
 
 
-def our_step(model: SRFlow, stage: Stage, recipe: Recipe, precision: Precision, hr: Tensor, lr: Tensor) -> Step:
-    """One update as the trainer makes it; returns its loss."""
+def our_step(
+    model: SRFlow, stage: Stage, recipe: Recipe, precision: Precision, hr: Tensor, lr: Tensor, *, compiled: bool = False
+) -> Step:
+    """One update as the trainer makes it, compiled if `runtime.compile` is to be on; returns its loss."""
     model.to(memory_format=torch.channels_last)
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
     parameters = freeze_all_but(stage, model)
-    objective = build_objective(stage, model, recipe.data)
+    objective: nn.Module = build_objective(stage, model, recipe.data)
+    if compiled:
+        objective = torch.compile(objective, dynamic=False)
     optimizer = build_optimizer(stage, model)
     for group in optimizer.param_groups:
         group["lr"] = _LEARNING_RATE
@@ -224,8 +229,8 @@ def our_step(model: SRFlow, stage: Stage, recipe: Recipe, precision: Precision, 
     return step
 
 
-def measure(name: str, size: Size, repeats: int) -> list[Timing]:
-    """The plain form, ours in float32, and ours in bfloat16, in turns.
+def measure(name: str, size: Size, repeats: int, *, compiled: bool = False) -> list[Timing]:
+    """The plain form, ours in float32 and in bfloat16, and, if asked for, that compiled; in turns.
 
     Raises: RuntimeError: their losses differ, so they are not the same step.
     """
@@ -238,6 +243,8 @@ def measure(name: str, size: Size, repeats: int) -> list[Timing]:
         "ours, float32": our_step(copy.deepcopy(start), stage, recipe, "float32", hr, lr),
         "ours, bf16": our_step(copy.deepcopy(start), stage, recipe, "bf16", hr, lr),
     }
+    if compiled:
+        steps["ours, bf16" + _COMPILED] = our_step(copy.deepcopy(start), stage, recipe, "bf16", hr, lr, compiled=True)
     losses = {key: step() for key, step in steps.items()}  # also the warm-up
     plain, ours = losses["plain, float32"], losses["ours, float32"]
     if abs(plain - ours) > _AGREEMENT * abs(plain):
@@ -249,20 +256,29 @@ def measure(name: str, size: Size, repeats: int) -> list[Timing]:
             step()
             times[key].append((time.perf_counter() - started[0], time.process_time() - started[1]))
     return [
-        Timing(key, *(statistics.median(column) for column in zip(*times[key], strict=True)), *_profile(step))
+        Timing(
+            key,
+            *(statistics.median(column) for column in zip(*times[key], strict=True)),
+            _flops(steps[key.removesuffix(_COMPILED)]),
+            _conv_share(step),
+        )
         for key, step in steps.items()
     ]
 
 
-def _profile(step: Step) -> tuple[int, float]:
-    """FLOPs of a step, and the share of its processor time that convolutions take."""
+def _flops(step: Step) -> int:
+    """FLOPs of a step that is not compiled: they are counted as its operators are called."""
     with FlopCounterMode(display=False) as counter:
         step()
+    return counter.get_total_flops()
+
+
+def _conv_share(step: Step) -> float:
+    """The share of a step's processor time that convolutions take."""
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as found:
         step()
     by_name = {event.key: event.self_cpu_time_total for event in found.key_averages()}
-    convolving = sum(value for key, value in by_name.items() if "conv" in key.lower())
-    return counter.get_total_flops(), convolving / sum(by_name.values())
+    return sum(value for key, value in by_name.items() if "conv" in key.lower()) / sum(by_name.values())
 
 
 def conv_peak(dtype: torch.dtype, repeats: int = 9) -> float:
@@ -317,7 +333,7 @@ def report(
     for (name, size), forms in timings.items():
         plain = forms[0]
         for form in forms:
-            peak = peaks["bf16" if form.name.endswith("bf16") else "float32"]
+            peak = peaks["bf16" if "bf16" in form.name else "float32"]
             ratios = (plain.seconds / form.seconds, plain.cpu_seconds / form.cpu_seconds)
             row = [f"{name}, {size}", form.name, f"{form.seconds:.3f}", f"{form.cpu_seconds:.3f}"]
             row += [f"{1 / form.seconds:.3f}", *(f"{ratio:.2f}" for ratio in ratios), f"{form.flops / 1e12:.3f}"]
@@ -349,6 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--paper", type=Size.parse, default=Size(4, 160), metavar="BxP", help="of the paper's recipe")
     parser.add_argument("--memory", type=Size.parse, default=Size(12, 160), metavar="BxP", help="for the peak memory")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--compile", action="store_true", help="time the compiled step too; compiling takes minutes")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=_RESULT, metavar="FILE")
@@ -361,7 +378,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     precision = choose_precision(torch.device("cpu"))
     peaks = {"float32": conv_peak(torch.float32), "bf16": conv_peak(torch.bfloat16)}
     timings = {
-        (name, size): measure(name, size, options.repeats)
+        (name, size): measure(name, size, options.repeats, compiled=options.compile)
         for name, size in ((COMPACT, options.compact), (PAPER, options.paper))
     }
     memory = {}

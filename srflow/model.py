@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from srflow.checkpoints import own
 from srflow.contract import InputError
 from srflow.encoder import RRDBEncoder
+from srflow.flow.actnorm import ActNorm
 from srflow.flow.conv_blocks import ZeroConv2d
 from srflow.flow.network import ConditionalFlow, PreparedLevel, PreparedStep
 from srflow.images import bicubic_upscale
@@ -120,6 +121,11 @@ class SRFlow(nn.Module, ModelHubMixin):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every actnorm has seen its first batch, as in all models that were trained."""
+        return all(layer.is_initialized for layer in self.flow.modules() if isinstance(layer, ActNorm))
 
     def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
         """log p(hr | lr), (B,), in nats: the training objective, negated. Values are not checked here.

@@ -127,7 +127,7 @@ def test_actnorm_does_not_start_in_eval_mode() -> None:
     layer = ActNorm(3).eval()
     x = torch.randn(2, 3, 4, 4) + 5
     torch.testing.assert_close(layer(x)[0], x)
-    assert not layer.initialized
+    assert not layer.is_initialized
 
 
 def test_actnorm_that_was_saved_does_not_start_over() -> None:

@@ -31,12 +31,15 @@ def data(tmp_path) -> Path:
 
 @pytest.fixture
 def traced(monkeypatch) -> list[object]:
-    """`torch.compile` with all of it but the C++ compiler, which takes minutes. Holds what was compiled."""
+    """`torch.compile` with all of it but the C++ compiler, which takes minutes. Holds what was compiled.
+
+    A graph that has to be cut is an error here.
+    """
     compiled, original = [], torch.compile
 
     def compile_without_inductor(function, **_):
         compiled.append(function)
-        return original(function, backend="aot_eager")
+        return original(function, backend="aot_eager", fullgraph=True)
 
     monkeypatch.setattr(torch, "compile", compile_without_inductor)
     return compiled

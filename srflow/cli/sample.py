@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
     )
-    parser.add_argument("--compile", action="store_true", help="compile the networks first; for GPUs: no faster on a CPU")
+    parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -28,12 +28,18 @@ class ActNorm(InvertibleLayer):
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.logs = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.register_buffer("initialized", torch.tensor(False))
-        # Mirrors the buffer once it is true: reading a buffer on a GPU at every call would stall it.
-        self._known_initialized = False
+        self._known_initialized = False  # mirrors the buffer once that is true
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the first batch was seen. Once true, the buffer is not read again: that would stall a GPU."""
+        if not self._known_initialized:
+            self._known_initialized = bool(self.initialized)
+        return self._known_initialized
 
     def forward(self, x: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        if self.training and not self._known_initialized:
-            self._initialize_once(x)
+        if self.training and not self.is_initialized:
+            self._initialize(x)
         return (x + self.bias) * self.logs.exp(), self._log_det()
 
     def inverse(self, z: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
@@ -43,20 +49,19 @@ class ActNorm(InvertibleLayer):
         return self.logs.sum().reshape(1, 1, 1)
 
     @torch.no_grad()
-    def _initialize_once(self, x: Tensor) -> None:
-        if not self.initialized:
-            # Sums in float64: the variance is a small difference of large numbers.
-            values = x.detach().double()
-            count = values.new_full((1,), values.numel() / values.shape[1])
-            sums = torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
-            if dist.is_available() and dist.is_initialized():
-                dist.all_reduce(count)
-                dist.all_reduce(sums)
-            mean, mean_square = sums / count
-            std = (mean_square - mean.square()).clamp_min(0).sqrt()
-            self.bias.copy_(-mean.view_as(self.bias))
-            self.logs.copy_(-(std + _EPSILON).log().view_as(self.logs))
-            self.initialized.fill_(True)
+    def _initialize(self, x: Tensor) -> None:
+        # Sums in float64: the variance is a small difference of large numbers.
+        values = x.detach().double()
+        count = values.new_full((1,), values.numel() / values.shape[1])
+        sums = torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(count)
+            dist.all_reduce(sums)
+        mean, mean_square = sums / count
+        std = (mean_square - mean.square()).clamp_min(0).sqrt()
+        self.bias.copy_(-mean.view_as(self.bias))
+        self.logs.copy_(-(std + _EPSILON).log().view_as(self.logs))
+        self.initialized.fill_(True)
         self._known_initialized = True
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

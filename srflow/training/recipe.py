@@ -156,7 +156,8 @@ class RuntimeRecipe:
     precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
         loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is
         saved with the run, which keeps it wherever it goes on.
-    compile: by `torch.compile`; needs a C++ compiler (on a GPU, Triton), and minutes at the start.
+    compile: by `torch.compile`, for GPUs; a CPU was no faster with it (see `benchmarks/results/training.md`). Needs
+        Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
     low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
     max_bad_steps: so many non-finite losses or gradients in a row stop the run.
     """

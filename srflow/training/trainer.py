@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -289,7 +290,7 @@ class Trainer:
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
         objective: nn.Module = build_objective(stage, self.model, self.recipe.data).train()
         if self.recipe.runtime.compile:
-            objective = torch.compile(objective)
+            objective = torch.compile(objective, dynamic=False)  # a stage's patches are all of one size
         self._report(
             f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
             f"{sum(parameter.numel() for parameter in parameters):,} parameters."
@@ -346,7 +347,8 @@ class Trainer:
         for group in parts.optimizer.param_groups:
             group["lr"] = parts.rate
         optimizer.zero_grad(set_to_none=True)
-        objective, loss = parts.objective(batch.hr, batch.lr)
+        with self._compiled_or_not(stage):
+            objective, loss = parts.objective(batch.hr, batch.lr)
         accelerator.backward(objective)
         # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
         norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
@@ -370,6 +372,12 @@ class Trainer:
             progress.skipped += 1
             progress.bad_in_a_row += 1
         return stop
+
+    def _compiled_or_not(self, stage: Stage) -> AbstractContextManager[Any]:
+        """A flow's first step is not compiled: that its actnorms set themselves in it would cut the graph at each."""
+        if self.recipe.runtime.compile and stage.name != "encoder" and not self.model.is_initialized:
+            return torch.compiler.set_stance("force_eager")
+        return nullcontext()
 
     def _stop_reason(self) -> Outcome | None:
         if self._stop_requested:
