@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,3 +104,20 @@ def shared() -> Path:
     if not (SHARED / "golden" / "index.json").is_file():
         pytest.skip("the reference data is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """`torch.compile` with all of it but the C++ compiler, which takes minutes. Holds what was compiled.
+
+    A graph that has to be cut is an error here: in pieces it would run slower.
+    """
+    compiled, original = [], torch.compile
+
+    def compile_without_inductor(function: object, **_: object) -> object:
+        compiled.append(function)
+        return original(function, backend="aot_eager", fullgraph=True)
+
+    monkeypatch.setattr(torch, "compile", compile_without_inductor)
+    yield compiled
+    torch.compiler.reset()

@@ -21,28 +21,11 @@ from srflow.training.trainer import Trainer
 def _one_accelerator_a_test():
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
-    torch.compiler.reset()
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
     return write_pictures(tmp_path / "pictures", [(80, 72), (64, 96)])
-
-
-@pytest.fixture
-def traced(monkeypatch) -> list[object]:
-    """`torch.compile` with all of it but the C++ compiler, which takes minutes. Holds what was compiled.
-
-    A graph that has to be cut is an error here.
-    """
-    compiled, original = [], torch.compile
-
-    def compile_without_inductor(function, **_):
-        compiled.append(function)
-        return original(function, backend="aot_eager", fullgraph=True)
-
-    monkeypatch.setattr(torch, "compile", compile_without_inductor)
-    return compiled
 
 
 def run(data: Path, output: Path, *overrides: str, stop_at: int | None = None) -> Trainer:
