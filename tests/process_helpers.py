@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import torch
 
 from srflow.processes import leave_processes
 
 
-def leave_and_check() -> None:
-    """Leave the processes; the threads of the group (on Linux: two that work, one that listens) must end with it.
+def watch_group() -> Callable[[], None]:
+    """Note which threads the group of processes starts with, and return what leaves it and checks that they end.
 
-    One that is still at work when Python ends can abort the process. They are counted, as older PyTorch does not name
-    them. That a group exists is part of the check: without one no thread ends.
+    One that is still at work when Python ends can abort the process. Call this before the processes join. Other
+    threads may end at any time, so a count would not do; nor would names, which older PyTorch does not give.
     """
-    before = _threads()
-    leave_processes()
-    ended = before - _threads()
-    assert ended == 3, f"{ended} of {before} threads ended with the group of processes"
+    join = torch.distributed.init_process_group
+    of_group: set[int] = set()
+
+    def noted(*arguments: object, **options: object) -> None:
+        before = _threads()
+        join(*arguments, **options)
+        of_group.update(_threads() - before)
+
+    def leave_and_check() -> None:
+        assert of_group, "no thread started with a group of processes: there was none, or it was not watched"
+        leave_processes()
+        deadline = time.monotonic() + 10  # the system lists a thread a little longer than it runs
+        while of_group & _threads() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        left = of_group & _threads()
+        assert not left, f"{len(left)} of the group's {len(of_group)} threads did not end with it"
+
+    torch.distributed.init_process_group = noted
+    return leave_and_check
 
 
-def _threads() -> int:
-    return sum(1 for _ in Path("/proc/self/task").iterdir())
+def _threads() -> set[int]:
+    return {int(entry.name) for entry in Path("/proc/self/task").iterdir()}

@@ -10,13 +10,14 @@ import os
 import sys
 from pathlib import Path
 
-from process_helpers import leave_and_check
+from process_helpers import watch_group
 
 from srflow import processes
 from srflow.cli import main
 from srflow.training import trainer
 
 if __name__ == "__main__":
+    leave_and_check = watch_group()
     rank = int(os.environ["RANK"])
     trainer.choose_precision = lambda device: (("float32", "bf16")[rank], "because of a test")
     run = trainer.Trainer.run

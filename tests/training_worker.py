@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from process_helpers import leave_and_check
+from process_helpers import watch_group
 from training_helpers import toy_recipe
 
 from srflow.model import SRFlow
@@ -47,6 +47,7 @@ def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name:
 if __name__ == "__main__":
     places = [Path(argument) for argument in sys.argv[1:3]]
     gc.disable()  # or luck would clear away what holds the group
+    leave_and_check = watch_group()
     join_processes(cpu=True)
     two = Accelerator(cpu=True)
     results = gradients(two, *places, sys.argv[3])
