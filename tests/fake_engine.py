@@ -45,8 +45,8 @@ class FakeEngine:
     """`srflow.contract.Engine`. delay: seconds that each sample takes, in steps of which each can be cancelled.
 
     Set `error` to have it raised before the next sample, `notice` to have that told after each row of tiles,
-    `num_restarts` to have tiles begun anew after the first row, `is_held` to have it wait for Stop after each row,
-    and `spill` to have samples put into files there.
+    `num_restarts` to have tiles begun anew after the first row, `is_held` to have it wait for Stop after each row
+    or, without tiles, each sample, and `spill` to have samples put into files there.
     """
 
     def __init__(self, delay: float = 0.0) -> None:
@@ -160,6 +160,8 @@ class FakeEngine:
             )
             if request.summaries and not self.spill:
                 yield self._summary(pictures, indices, request, final=False)
+            if not request.tile:
+                self._hold(cancel)
         if request.summaries and not self.spill:
             yield self._summary(pictures, indices, request, final=True)
 
@@ -183,9 +185,12 @@ class FakeEngine:
                 yield PartialSample(index=index, top=top, rows=pictures[index][top : top + step])
             if self.notice:
                 yield Notice(text=self.notice)
-            while self.is_held:
-                self._check(cancel)
-                time.sleep(0.01)
+            self._hold(cancel)
+
+    def _hold(self, cancel: threading.Event | None) -> None:
+        while self.is_held:
+            self._check(cancel)
+            time.sleep(0.01)
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         scale = self.model(request).scale_factor

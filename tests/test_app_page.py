@@ -27,7 +27,8 @@ from srflow.contract import RECIPE_KEY, Recipe
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TIMEOUT = 30_000
+TIMEOUT = 30_000  # ms, of which a busy machine may need a few thousand
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", self._check_request)
         self.page.goto(f"{url}/{query}")
-        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|Settings taken"), timeout=TIMEOUT)
+        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|Settings taken"))
 
     def _check_request(self, request) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
@@ -158,7 +159,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
 
     # another temperature: other pictures, same view
     visit.set_number("#temperature", 0.3)
-    expect(visit.page).to_have_url(re.compile("temperature=0.3"), timeout=TIMEOUT)
+    expect(visit.page).to_have_url(re.compile("temperature=0.3"))
     visit.wait_done()
     assert visit.pixels() != before
     assert visit.pixels("[...viewer.crops.values()][0].canvas") != crop
@@ -207,7 +208,7 @@ def test_examples_the_map_and_the_sweep(visit):
     expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
     visit.set_number("#num-samples", 4)
     visit.sample()
-    expect(visit.page).to_have_url(re.compile("example=coffee"), timeout=TIMEOUT)
+    expect(visit.page).to_have_url(re.compile("example=coffee"))
     visit.page.get_by_role("tab", name="Diversity map").click()
     expect(visit.page.locator("#heat-map .js-plotly-plot")).to_be_visible()
     expect(visit.page.locator("#readout")).to_contain_text("Mean σ")
@@ -223,21 +224,23 @@ def test_examples_the_map_and_the_sweep(visit):
     assert visit.viewer("[viewer.mode, viewer.current]") == ["single", "s2"]
     visit.page.get_by_role("tab", name="Temperature sweep").click()
     visit.page.click("#sweep")
-    expect(visit.page.locator("#status")).to_contain_text("The sweep is done", timeout=TIMEOUT)
+    expect(visit.page.locator("#status")).to_contain_text("The sweep is done")
     expect(visit.page.locator("#sweep-viewer .lv-canvas")).to_have_count(8)
 
 
 def test_stop_stops(visit, engine):
-    engine.delay = 0.5
+    engine.is_held = True
     try:
         visit.page.click("#sample")
-        expect(visit.page.locator("#status")).to_contain_text(re.compile("1 sample of|Drawing"))
-        visit.page.wait_for_timeout(700)
+        visit.page.wait_for_function(
+            "() => document.querySelector('#viewer .lv').parentElement.linkedViewer"
+            ".pictures.get('s0')?.state === 'ready'"
+        )
         visit.page.click("#stop")
-        expect(visit.page.locator("#status")).to_contain_text("Stopped", timeout=5000)
+        expect(visit.page.locator("#status")).to_contain_text("Stopped")
     finally:
-        engine.delay = 0.0
-    assert 0 < visit.viewer("viewer.samples().length") < 8
+        engine.is_held = False
+    assert visit.viewer("viewer.samples().length") == 1
     visit.sample()
 
 
@@ -257,7 +260,7 @@ def test_a_picture_in_tiles_grows_row_by_row(visit, engine):
         )
         expect(page.locator("#viewer .lv-caption").first).to_contain_text("33 %")
         page.click("#stop")
-        expect(page.locator("#status")).to_contain_text("Stopped", timeout=TIMEOUT)
+        expect(page.locator("#status")).to_contain_text("Stopped")
     finally:
         engine.is_held = False
     assert visit.viewer("viewer.describe().pictures[0].state") == "waiting"
@@ -309,11 +312,11 @@ def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
     page = visit.page
     page.goto("about:blank")
     page.goto(url)
-    expect(page.locator("#status")).to_contain_text("Ready", timeout=TIMEOUT)
+    expect(page.locator("#status")).to_contain_text("Ready")
     expect(page.locator("#temperature input[type=number]")).to_have_value("0.6")
     page.goto("about:blank")
     page.goto(f"{url}/#seed=11&temperature=0.2&num_samples=1&example=rocket")
-    expect(page.locator("#status")).to_contain_text("Settings taken from the address", timeout=TIMEOUT)
+    expect(page.locator("#status")).to_contain_text("Settings taken from the address")
     expect(page.locator("#seed input")).to_have_value("11")
 
 
@@ -335,7 +338,7 @@ def test_visitors_get_their_own_pictures(browser, url):
         visit.page.click("#sample")
     for number, visit in enumerate(visits):
         visit.wait_done()
-        expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"), timeout=TIMEOUT)
+        expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"))
         address = visit.viewer("viewer.pictures.get('truth').loadedUrl")
         served = np.array(Image.open(io.BytesIO(visit.page.request.get(address).body())))
         expected = np.array(Image.open(EXAMPLES[number + 1].path).convert("RGB"))
