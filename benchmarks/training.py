@@ -207,9 +207,7 @@ def our_step(
     model.to(memory_format=torch.channels_last)
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
     parameters = freeze_all_but(stage, model)
-    objective: nn.Module = build_objective(stage, model, recipe.data)
-    if compiled:
-        objective = torch.compile(objective, dynamic=False)
+    objective = build_objective(stage, model, recipe.data, compiled=compiled)
     optimizer = build_optimizer(stage, model)
     for group in optimizer.param_groups:
         group["lr"] = _LEARNING_RATE

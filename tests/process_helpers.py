@@ -29,9 +29,8 @@ def watch_group() -> Callable[[], None]:
         assert of_group, "no thread started with a group of processes: there was none, or it was not watched"
         leave_processes()
         deadline = time.monotonic() + 10  # the system lists a thread a little longer than it runs
-        while of_group & _threads() and time.monotonic() < deadline:
+        while (left := of_group & _threads()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        left = of_group & _threads()
         assert not left, f"{len(left)} of the group's {len(of_group)} threads did not end with it"
 
     torch.distributed.init_process_group = noted

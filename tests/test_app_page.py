@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TIMEOUT = 30_000  # ms, of which a busy machine may need a few thousand
 expect.set_options(timeout=TIMEOUT)
+VIEWER = "document.querySelector('#viewer .lv').parentElement.linkedViewer"
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +87,13 @@ class Visit:
         """Until the run that is under way (or about to start) has ended and all is drawn."""
         self.page.wait_for_timeout(400)
         self.page.locator("#status .done").wait_for()
-        self.page.wait_for_function(
-            "() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;"
-            " return viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready'); }"
-        )
+        self.wait_for_viewer("viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready')")
 
     def viewer(self, expression: str):
-        script = "document.querySelector('#viewer .lv').parentElement.linkedViewer"
-        return self.page.evaluate(f"() => {{ const viewer = {script}; return {expression}; }}")
+        return self.page.evaluate(f"() => {{ const viewer = {VIEWER}; return {expression}; }}")
+
+    def wait_for_viewer(self, expression: str) -> None:
+        self.page.wait_for_function(f"() => {{ const viewer = {VIEWER}; return {expression}; }}")
 
     def canvas(self, index: int = 0):
         return self.page.locator("#viewer .lv-canvas").nth(index)
@@ -216,9 +216,7 @@ def test_examples_the_map_and_the_sweep(visit):
     fill = visit.page.evaluate("() => document.querySelector('#heat-map .cbfill').style.fill")
     assert fill.split('"')[1].split("#")[0] in ("", visit.page.url.split("#")[0]), "or the scale has no colours"
     visit.page.locator("#measure").get_by_label("RGB").check()
-    visit.page.wait_for_function(
-        f"() => document.querySelector('#viewer .lv').parentElement.linkedViewer.overlay.url !== '{luma}'"
-    )
+    visit.wait_for_viewer(f"viewer.overlay.url !== '{luma}'")
     visit.page.get_by_role("tab", name="Numbers").click()
     visit.page.locator("#atlas [data-show-sample=s2]").click()
     assert visit.viewer("[viewer.mode, viewer.current]") == ["single", "s2"]
@@ -232,10 +230,7 @@ def test_stop_stops(visit, engine):
     engine.is_held = True
     try:
         visit.page.click("#sample")
-        visit.page.wait_for_function(
-            "() => document.querySelector('#viewer .lv').parentElement.linkedViewer"
-            ".pictures.get('s0')?.state === 'ready'"
-        )
+        visit.wait_for_viewer("viewer.pictures.get('s0')?.state === 'ready'")
         visit.page.click("#stop")
         expect(visit.page.locator("#status")).to_contain_text("Stopped")
     finally:
@@ -254,10 +249,7 @@ def test_a_picture_in_tiles_grows_row_by_row(visit, engine):
     engine.is_held = True
     try:
         page.click("#sample")
-        page.wait_for_function(
-            "() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;"
-            " return [...(viewer.pictures.get('s0')?.parts.values() || [])].some(part => part.levels.length); }"
-        )
+        visit.wait_for_viewer("[...(viewer.pictures.get('s0')?.parts.values() || [])].some(part => part.levels.length)")
         expect(page.locator("#viewer .lv-caption").first).to_contain_text("33 %")
         page.click("#stop")
         expect(page.locator("#status")).to_contain_text("Stopped")
@@ -274,11 +266,9 @@ def test_nothing_jumps_from_opening_to_the_end(visit):
         return [visit.page.locator(part).bounding_box() for part in parts]
 
     visit.page.evaluate(
-        """() => { const viewer = document.querySelector('#viewer .lv').parentElement.linkedViewer;
-             const setScene = viewer.setScene.bind(viewer);
-             window.seen = [];
-             viewer.setScene = (scene) => { setScene(scene);
-               window.seen.push(document.querySelector('#downloads').getBoundingClientRect().y); }; }"""
+        f"() => {{ window.seen = []; const viewer = {VIEWER}, setScene = viewer.setScene.bind(viewer);"
+        " viewer.setScene = (scene) => { setScene(scene);"
+        " window.seen.push(document.querySelector('#downloads').getBoundingClientRect().y); }; }"
     )
     before = places()
     hint = visit.page.locator("#viewer .lv-hint")

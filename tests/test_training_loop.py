@@ -291,7 +291,9 @@ def poison(monkeypatch, bad: set[int]) -> None:
     monkeypatch.setattr(
         module,
         "build_objective",
-        lambda stage, *rest: _Poisoned(original(stage, *rest), bad if stage.name == "both" else set()),
+        lambda stage, *rest, **options: _Poisoned(
+            original(stage, *rest, **options), bad if stage.name == "both" else set()
+        ),
     )
 
 

@@ -104,11 +104,17 @@ class LikelihoodObjective(nn.Module):
         return bits_per_dimension(log_prob, *hr.shape[-2:]).mean() + self.dequantisation
 
 
-def build_objective(stage: Stage, model: SRFlow, data: DataRecipe) -> nn.Module:
-    """The module that makes of (hr, lr) what a stage minimises, and the loss that it reports."""
+def build_objective(stage: Stage, model: SRFlow, data: DataRecipe, *, compiled: bool = False) -> nn.Module:
+    """The module that makes of (hr, lr) what a stage minimises, and the loss that it reports.
+
+    Args: compiled: by `torch.compile`, for inputs of one size.
+    """
+    objective: nn.Module
     if stage.name == "encoder":
-        return EncoderObjective(model.encoder)
-    return LikelihoodObjective(model, data, stage.encoder_output_weight)
+        objective = EncoderObjective(model.encoder)
+    else:
+        objective = LikelihoodObjective(model, data, stage.encoder_output_weight)
+    return torch.compile(objective, dynamic=False) if compiled else objective  # a stage's patches are all of one size
 
 
 def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:

@@ -288,9 +288,7 @@ class Trainer:
         if self._optimizer_state is not None:
             self._resume(optimizer, self._optimizer_state)
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
-        objective: nn.Module = build_objective(stage, self.model, self.recipe.data).train()
-        if self.recipe.runtime.compile:
-            objective = torch.compile(objective, dynamic=False)  # a stage's patches are all of one size
+        objective = build_objective(stage, self.model, self.recipe.data, compiled=self.recipe.runtime.compile).train()
         self._report(
             f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
             f"{sum(parameter.numel() for parameter in parameters):,} parameters."
