@@ -25,7 +25,15 @@ from srflow.contract import CheckpointError, InputError
 if TYPE_CHECKING:
     import lpips
 
-__all__ = ["MIN_SIDE", "WEIGHTS_VARIABLE", "PerceptualDistance", "find_weights", "lpips_map", "pairwise_lpips"]
+__all__ = [
+    "MIN_SIDE",
+    "WEIGHTS_VARIABLE",
+    "PerceptualDistance",
+    "check_pictures",
+    "find_weights",
+    "lpips_map",
+    "pairwise_lpips",
+]
 
 WEIGHTS_VARIABLE = "SRFLOW_LPIPS_WEIGHTS"
 """Environment variable that may name the file of AlexNet's features."""
@@ -195,10 +203,14 @@ def _build(path: Path) -> lpips.LPIPS:
     return model.eval().requires_grad_(False)
 
 
-def _check(picture: np.ndarray, reference: np.ndarray) -> None:
+def check_pictures(picture: np.ndarray, reference: np.ndarray, what: str, min_side: int) -> None:
+    """Check the pictures that a distance, called `what`, is to compare.
+
+    Raises: InputError: not uint8, (H, W, 3); of different sizes; or with fewer than `min_side` pixels a side.
+    """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise InputError(
-            f"LPIPS takes uint8 pictures of shape (H, W, 3); got {picture.dtype} of {picture.shape}. "
+            f"{what} takes uint8 pictures of shape (H, W, 3); got {picture.dtype} of {picture.shape}. "
             "images.to_uint8 converts tensors in [0, 1]."
         )
     if picture.shape != reference.shape:
@@ -206,5 +218,11 @@ def _check(picture: np.ndarray, reference: np.ndarray) -> None:
             f"The pictures differ in size: {picture.shape[1]}x{picture.shape[0]} and "
             f"{reference.shape[1]}x{reference.shape[0]}; crop them first."
         )
-    if min(picture.shape[:2]) < MIN_SIDE:
-        raise InputError(f"LPIPS needs {MIN_SIDE} pixels a side; the picture is {picture.shape[1]}x{picture.shape[0]}.")
+    if min(picture.shape[:2]) < min_side:
+        raise InputError(
+            f"{what} needs {min_side} pixels a side; the picture is {picture.shape[1]}x{picture.shape[0]}."
+        )
+
+
+def _check(picture: np.ndarray, reference: np.ndarray) -> None:
+    check_pictures(picture, reference, "LPIPS", MIN_SIDE)

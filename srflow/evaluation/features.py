@@ -1,0 +1,350 @@
+"""Features of a frozen, pretrained network, and the distance between pictures by them.
+
+They give a second perceptual distance beside LPIPS, by another network (EfficientNet-lite0), and features to train
+with, so that LPIPS stays a measurement. The structure comes from `timm`, an optional dependency (VGG19's from
+torchvision), the weights from a file; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from srflow.contract import CheckpointError, InputError, SRFlowError
+from srflow.evaluation.perceptual import check_pictures
+from srflow.images import to_tensor
+
+__all__ = [
+    "BACKBONES",
+    "DEFAULT_BACKBONE",
+    "DISTANCE_EPS",
+    "MIN_SIDE",
+    "Backbone",
+    "FeatureDistance",
+    "FeatureNetwork",
+    "MissingPackageError",
+    "feature_distance",
+    "feature_scales",
+    "find_weights",
+]
+
+DEFAULT_BACKBONE = "efficientnet-lite0"
+
+MIN_SIDE = 32
+"""Pixels a side of the smallest picture that every backbone takes."""
+
+DISTANCE_EPS = 1e-3
+"""The share of a feature's usual length below which distances are rounded off; see `feature_distance`."""
+
+_MIN_SCALE = 1e-6  # features that are zero everywhere have no length to divide by
+_COUNTER = "num_batches_tracked"  # of batch normalisation: weights files may lack it, and frozen networks ignore it
+
+
+class MissingPackageError(SRFlowError, ImportError):
+    """An optional package is not installed; the message says which one, and how to install it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A pretrained network that features are taken from.
+
+    build: makes the network, whose forward gives the features; its parameters are called as in the weights file.
+    strides: HR pixels from one place of a feature to the next. channels: of each feature.
+    mean, std: the network takes (x - mean) / std of RGB in [0, 1].
+    weights_variable: environment variable that may name the weights file.
+    weights_file: where the repository has it, from the root; None: users bring their own.
+    ignored: how names of tensors may begin that a complete weights file has beyond those needed.
+    """
+
+    build: Callable[[], nn.Module]
+    strides: tuple[int, ...]
+    channels: tuple[int, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights_variable: str
+    weights_file: Path | None = None
+    ignored: tuple[str, ...] = ()
+
+
+class FeatureNetwork(nn.Module):
+    """A frozen backbone: always in eval mode, no gradients to its weights, gradients to its input.
+
+    It may run under autocast and in channels_last; it is only read after construction, so threads may share it.
+
+    Args:
+        name: of the backbone, one of `BACKBONES`.
+        weights: the file of its weights; None looks for it, see `find_weights`.
+
+    Raises:
+        InputError: there is no such backbone.
+        MissingPackageError: the package that builds the network is not installed.
+        CheckpointError: the file is missing, truncated, or holds other tensors.
+    """
+
+    def __init__(self, name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> None:
+        super().__init__()
+        self.backbone = _backbone(name)
+        path = find_weights(name, weights)
+        # On the meta device no random numbers are drawn: the caller's generator must stay as it is, or a training run
+        # that is resumed would go another way than one that is not.
+        with torch.device("meta"):
+            self._network = self.backbone.build()
+        self._network.load_state_dict(_read(path, self._network, self.backbone), assign=True)
+        for label in ("mean", "std"):
+            value = torch.tensor(getattr(self.backbone, label)).view(1, 3, 1, 1)
+            self.register_buffer(f"_{label}", value, persistent=False)
+        self.eval().requires_grad_(False)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """HR pixels from one place to the next, of each feature."""
+        return self.backbone.strides
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each feature."""
+        return self.backbone.channels
+
+    def train(self, mode: bool = True) -> FeatureNetwork:  # noqa: ARG002 - the interface of nn.Module
+        """Stay in eval mode, also as a part of a module that is trained: the statistics are frozen."""
+        return super().train(False)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The features of a batch of pictures, the finest first.
+
+        Args: x: RGB, floats, nominally in [0, 1], (B, 3, H, W), at least `MIN_SIDE` pixels a side.
+        Returns: one tensor per entry of `strides`, (B, C, ceil(H / stride), ceil(W / stride)); sides that are no
+            multiples of the stride are rounded up by EfficientNet and down by VGG19.
+        Raises: InputError: if x is anything else.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
+            raise InputError(f"Features are of float tensors (B, 3, H, W); got {x.dtype} of {tuple(x.shape)}.")
+        if min(x.shape[-2:]) < MIN_SIDE:
+            raise InputError(f"Features need {MIN_SIDE} pixels a side; the pictures are {x.shape[-1]}x{x.shape[-2]}.")
+        return self._network((x - self._mean) / self._std)
+
+    forward = features
+
+
+class FeatureDistance:
+    """`feature_distance` of 8-bit pictures, each scaled by the features of its ground truth.
+
+    Args: device: where the network runs. network: one that is there already, moved to `device`; None builds the default
+        one.
+    Raises: as `FeatureNetwork`.
+    """
+
+    def __init__(self, device: str | torch.device = "cpu", network: FeatureNetwork | None = None) -> None:
+        self.device = torch.device(device)
+        self._network = (network or FeatureNetwork()).to(self.device)
+
+    def distance(self, picture: np.ndarray, truth: np.ndarray) -> float:
+        """How far a picture is from the ground truth; 0 for equal ones.
+
+        Args: picture, truth: uint8, (H, W, 3), of one size, at least `MIN_SIDE` pixels a side.
+        Raises: InputError: if they are anything else.
+        """
+        return self.distance_to(truth)(picture)
+
+    @torch.no_grad()
+    def distance_to(self, truth: np.ndarray) -> Callable[[np.ndarray], float]:
+        """`distance` with the ground truth fixed, whose features are computed here, once.
+
+        Args: truth: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
+        Returns: a function of the picture, uint8, (H, W, 3).
+        Raises: InputError: if the ground truth, or later a picture, is anything else; or if they differ in size.
+        """
+        check_pictures(truth, truth, "The feature distance", MIN_SIDE)
+        true = self._network.features(to_tensor(truth).to(self.device))
+        scales = feature_scales(true)
+
+        @torch.no_grad()
+        def distance_of(picture: np.ndarray) -> float:
+            check_pictures(picture, truth, "The feature distance", MIN_SIDE)
+            features = self._network.features(to_tensor(picture).to(self.device))
+            return feature_distance(features, true, scales).item()
+
+        return distance_of
+
+
+def feature_scales(truth: Sequence[Tensor], *, shared: bool = False) -> list[Tensor]:
+    """The root mean square length of the ground truth's features, which `feature_distance` divides by.
+
+        s_l = sqrt(mean over places p of |y_lp|²)
+
+    With one scale per picture, every picture weighs the same. In a loss that is to be a proper scoring rule (the energy
+    score) the scales must not depend on the picture that is scored, else outcomes with short features weigh more than
+    others: there take `shared=True`, one scale for the whole batch, which varies little.
+
+    Args: truth: features of the ground truth, (B, C, H, W) each. shared: mean over the batch, too.
+    Returns: for each feature, (B,), or (1,) if shared; float32 or wider, detached, above 0.
+    """
+    scales = []
+    for features in truth:
+        lengths = _wide(features.detach()).square().sum(dim=1)  # (B, H, W)
+        means = lengths.mean(dim=(0, 1, 2)).view(1) if shared else lengths.mean(dim=(1, 2))
+        scales.append(means.sqrt().clamp_min(_MIN_SCALE))
+    return scales
+
+
+def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+    """The mean over layers and places of the Euclidean distance between features; differentiable.
+
+        d = 1/L sum over layers l of mean over places p of ( sqrt(|a_lp - b_lp|² / s_l² + eps²) - eps )
+
+    Features are not normalised by place, so contrast counts. eps = `DISTANCE_EPS` is inside the root so that the
+    gradient at equal features is 0 instead of NaN; subtracting it makes equal features 0 apart. Like the Euclidean
+    distance itself, d is of negative type, as an energy score needs of a distance.
+
+    Args:
+        a, b: features of the two batches, (B, C, H, W) each.
+        scales: s, (B,) or (1,) each; see `feature_scales`.
+    Returns: (B,), float32 or wider, also under autocast.
+    """
+    layers = []
+    for x, y, scale in zip(a, b, scales, strict=True):
+        squared = (_wide(x) - _wide(y)).square().sum(dim=1)  # (B, H, W)
+        scaled = squared / scale.square().view(-1, 1, 1)
+        layers.append(((scaled + DISTANCE_EPS**2).sqrt() - DISTANCE_EPS).mean(dim=(1, 2)))
+    return torch.stack(layers).mean(dim=0)
+
+
+def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> Path:
+    """The file of a backbone's weights.
+
+    Looked for as `weights` if given; else where the backbone's environment variable says; else in `assets/` beside the
+    package's folder, which is the repository's root.
+
+    Raises: InputError: there is no such backbone. CheckpointError: the file is not there; the message says where it was
+        looked for.
+    """
+    backbone = _backbone(name)
+    given = weights or os.environ.get(backbone.weights_variable)
+    if not given and backbone.weights_file is None:
+        raise CheckpointError(
+            f"No weights for {name} come with the repository. Set {backbone.weights_variable} to a file that has them. "
+            "Nothing is downloaded."
+        )
+    path = Path(given or Path(__file__).resolve().parents[2] / backbone.weights_file)
+    if not path.is_file():
+        kept = "" if backbone.weights_file is None else f"Take {backbone.weights_file.as_posix()} from the repository, "
+        raise CheckpointError(
+            f"There is no file {path} with the weights of {name}. {kept}{'or s' if kept else 'S'}et "
+            f"{backbone.weights_variable} to where it is. Nothing is downloaded."
+        )
+    return path
+
+
+class _EfficientNetLite0(nn.Module):
+    """The stem and the first five of seven stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError as error:
+            raise MissingPackageError(
+                f"EfficientNet-lite0's features need the package timm ({error}); pip install timm."
+            ) from error
+        whole = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self.conv_stem = whole.conv_stem
+        self.bn1 = whole.bn1  # with the activation
+        self.blocks = whole.blocks[:5]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        outputs = [self.bn1(self.conv_stem(x))]
+        for stage in self.blocks:
+            outputs.append(stage(outputs[-1]))
+        return outputs
+
+
+class _VGG19(nn.Module):
+    """Up to the output of layer 5_4, before its activation: the features of ESRGAN and HCFlow++."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            from torchvision.models import vgg19
+        except ImportError as error:
+            raise MissingPackageError(
+                f"VGG19's features need the package torchvision ({error}); pip install torchvision."
+            ) from error
+        self.features = vgg19(weights=None, init_weights=False).features[:35]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [self.features(x)]
+
+
+BACKBONES = {
+    "efficientnet-lite0": Backbone(
+        build=_EfficientNetLite0,
+        strides=(2, 2, 4, 8, 16, 16),
+        channels=(32, 16, 24, 40, 80, 112),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        weights_variable="SRFLOW_EFFICIENTNET_WEIGHTS",
+        weights_file=Path("assets", "efficientnet_lite0", "efficientnet_lite0_features.safetensors"),
+        ignored=("blocks.5.", "blocks.6.", "conv_head.", "bn2.", "classifier."),
+    ),
+    "vgg19": Backbone(
+        build=_VGG19,
+        strides=(16,),
+        channels=(512,),
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        weights_variable="SRFLOW_VGG19_WEIGHTS",
+        ignored=("classifier.",),
+    ),
+}
+"""The backbones by name. VGG19's weights are torchvision's (`vgg19-dcbb9e9d.pth`, or the same as safetensors)."""
+
+
+def _backbone(name: str) -> Backbone:
+    if name not in BACKBONES:
+        raise InputError(f"There is no feature network {name!r}; choose one of {', '.join(BACKBONES)}.")
+    return BACKBONES[name]
+
+
+def _read(path: Path, network: nn.Module, backbone: Backbone) -> dict[str, Tensor]:
+    """The network's tensors from the file, every one checked."""
+    try:
+        if path.suffix == ".safetensors":
+            tensors = safetensors.torch.load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is truncated or is no file of weights ({error}); fetch it again.") from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise CheckpointError(f"{path} does not hold tensors by name; it is another file.")
+    expected = network.state_dict()
+    counters = {name: torch.tensor(0) for name in expected if name.endswith(_COUNTER)}
+    tensors = counters | {name: tensor for name, tensor in tensors.items() if not name.startswith(backbone.ignored)}
+    wrong = sorted(
+        name
+        for name in expected.keys() | tensors.keys()
+        if name not in expected or name not in tensors or expected[name].shape != tensors[name].shape
+    )
+    if wrong:
+        some = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+        raise CheckpointError(
+            f"{path} does not hold the tensors of this network; missing, left over or of another shape: {some}."
+        )
+    tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(f"{path} holds values that are not finite, in {broken[0]}; fetch it again.")
+    return tensors
+
+
+def _wide(x: Tensor) -> Tensor:
+    """As float32, or as it is if it is wider: autocast gives half precision, too coarse for small differences."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
