@@ -15,6 +15,7 @@ from srflow.evaluation.challenge import (
     evaluate_files,
     evaluate_model,
 )
+from srflow.evaluation.features import FeatureDistance
 from srflow.evaluation.metrics import PSNR_CAP, lr_psnr, mse_map, psnr, score_maps, ssim
 from srflow.evaluation.pairing import PicturePair, find_pairs
 from srflow.evaluation.perceptual import PerceptualDistance
@@ -38,6 +39,11 @@ def perceptual():
 
 
 @pytest.fixture(scope="module")
+def features():
+    return FeatureDistance()
+
+
+@pytest.fixture(scope="module")
 def model():
     return make_toy(PRESET, torch.float32)
 
@@ -52,7 +58,7 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rows(model, pairs, perceptual):
+def rows(model, pairs, perceptual, features):
     return evaluate_model(
         model,
         pairs,
@@ -61,10 +67,11 @@ def rows(model, pairs, perceptual):
         seed=5,
         refine=partial(back_project, scale_factor=4, rounds=5),
         perceptual=perceptual,
+        features=features,
     )
 
 
-def expected_scores(samples, hr, scale_factor, perceptual):
+def expected_scores(samples, hr, scale_factor, perceptual, features):
     """The protocol once more, written plainly: all samples and maps at once."""
     samples = [sample[: hr.shape[0], : hr.shape[1]] for sample in samples]
     maps = np.stack([perceptual.map(sample, hr) for sample in samples]).astype(np.float64)
@@ -80,6 +87,7 @@ def expected_scores(samples, hr, scale_factor, perceptual):
         "lpips": maps.mean(),
         "lpips_global": best,
         "lpips_local": local,
+        "feature_distance": np.mean([features.distance(sample, hr) for sample in samples]),
         "diversity": 100 * (best - local) / best,
         "mse_diversity": 100 * (best_squared - squared.min(axis=0).mean()) / best_squared,
         "non_finite": 0.0,
@@ -111,7 +119,7 @@ def test_the_rows_and_their_order(rows, model):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 @torch.no_grad()
-def test_every_score_is_what_the_protocol_says(rows, model, pairs, perceptual, name):
+def test_every_score_is_what_the_protocol_says(rows, model, pairs, perceptual, features, name):
     hr, lr = next(pair for pair in pairs if pair.name == name).load(4)
     assert hr.shape == {"a": (48, 40, 3), "b": (32, 40, 3)}[name]
     low = to_tensor(lr)
@@ -124,7 +132,7 @@ def test_every_score_is_what_the_protocol_says(rows, model, pairs, perceptual, n
         (rows[4], to_uint8_batch(drawn)),
         (rows[5], to_uint8_batch(projected)),
     ):
-        expected = expected_scores(samples, hr, 4, perceptual)
+        expected = expected_scores(samples, hr, 4, perceptual, features)
         assert compared(row.pictures[name]) == pytest.approx(expected, rel=1e-5, abs=1e-4), row.method
 
 
@@ -159,12 +167,21 @@ def test_times_are_measured_and_the_consistency_step_adds_to_them(rows):
         assert refined.mean.seconds > plain.mean.seconds
 
 
-def test_samples_are_decoded_in_bounded_batches_that_change_nothing(model, pairs, perceptual, rows, monkeypatch):
+def test_samples_are_decoded_in_bounded_batches_that_change_nothing(
+    model, pairs, perceptual, features, rows, monkeypatch
+):
     sizes = []
     decode = model.decode
     monkeypatch.setattr(model, "decode", lambda latents, *rest: sizes.append(len(latents[0])) or decode(latents, *rest))
     again = evaluate_model(
-        model, pairs, num_samples=3, temperatures=[0.6], seed=5, perceptual=perceptual, max_pixels_per_batch=4000
+        model,
+        pairs,
+        num_samples=3,
+        temperatures=[0.6],
+        seed=5,
+        perceptual=perceptual,
+        features=features,
+        max_pixels_per_batch=4000,
     )
     assert sizes == [2, 1, 3]  # 48x40 pixels, twice in 4000; 32x40, three times
     assert len(again) == 3
@@ -261,8 +278,8 @@ def test_other_architectures_and_scales(name, perceptual, tmp_path):
     assert math.isfinite(rows[2].mean.bits_per_dim)
 
 
-def test_bicubic_alone_is_the_first_row(pairs, perceptual, rows):
-    alone = evaluate_bicubic(pairs, scale_factor=4, perceptual=perceptual)
+def test_bicubic_alone_is_the_first_row(pairs, perceptual, features, rows):
+    alone = evaluate_bicubic(pairs, scale_factor=4, perceptual=perceptual, features=features)
     assert alone.method == "bicubic"
     for name, scores in alone.pictures.items():
         assert compared(scores) == compared(rows[0].pictures[name])

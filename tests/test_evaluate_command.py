@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +49,8 @@ def test_a_model_from_the_command_line(hr, checkpoint, tmp_path, capsys):
     assert (settings["model"], settings["hr"], settings["num_images"]) == (name, "Photos", 2)
     assert len(settings["weights_sha256"]) == 64
     assert settings["consistency_rounds"] == 5
+    assert settings["feature_network"] == "efficientnet-lite0"
+    assert all(row["feature_distance"] > 0 for row in report["rows"])
     assert str(tmp_path) not in json.dumps(report)
     assert str(hr.parent) not in json.dumps(report)
     # The same command gives the same numbers, but for the time.
@@ -93,6 +96,18 @@ def test_pictures_beside_a_model_and_given_lr(hr, checkpoint, tmp_path):
     assert len(report["rows"]) == 5
     assert report["rows"][-1]["psnr"] == 100.0
     assert report["settings"]["lr"] == "LR"
+
+
+def test_without_timm_the_feature_distance_is_left_out_and_a_line_says_so(hr, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    for name in ("a", "b"):
+        save_png(tmp_path / "sr" / f"{name}.png", load_image(hr / f"{name}.png"))
+    assert evaluate("--sr", tmp_path / "sr", "--hr", hr, "--scale-factor", 4, "--output", tmp_path / "out") == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "feature distance" in line]
+    assert "pip install timm" in line
+    report = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["feature_distance"] for row in report["rows"]] == [None, None]
+    assert report["settings"]["feature_network"] is None
 
 
 @pytest.mark.parametrize(

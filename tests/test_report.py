@@ -16,7 +16,15 @@ def results():
         method="bicubic",
         pictures={
             "a": Scores(psnr=26.0, lr_psnr=38.0, lpips=0.4, lpips_global=0.4, lpips_local=0.4, diversity=0.0),
-            "b": Scores(psnr=28.0, lr_psnr=39.0, lpips=0.5, lpips_global=0.48, lpips_local=0.3, diversity=10.0),
+            "b": Scores(
+                psnr=28.0,
+                lr_psnr=39.0,
+                lpips=0.5,
+                lpips_global=0.48,
+                lpips_local=0.3,
+                diversity=10.0,
+                feature_distance=0.62,
+            ),
         },
     )
     model = MethodResult(
@@ -56,6 +64,7 @@ def test_json_has_a_row_per_method_with_means_and_null_for_what_is_missing(resul
     assert model["ssim"] == pytest.approx(0.75)
     assert model["non_finite"] == pytest.approx(0.05)
     assert model["lpips"] is None
+    assert (bicubic["feature_distance"], model["feature_distance"]) == (0.62, None)
     assert model["psnr"] is None  # one of its pictures had NaN
     assert model["bits_per_dim"] is None
     for name in ("lr_psnr", "lpips_global", "lpips_local", "diversity", "mse_diversity", "seconds"):
@@ -85,8 +94,8 @@ def test_csv_has_a_line_per_picture_and_empty_cells_for_what_is_missing(results,
 def test_markdown_is_the_papers_table(results, tmp_path):
     write_report(tmp_path, results, SETTINGS)
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert "| bicubic | - | - | 38.50 | 27.00 | 0.450 | 0.440 | 0.350 | 5.00 |" in text
-    assert "| toy, τ = 0.9 | 8.7M | 0.3 | - | - | - | - | - | - |" in text
+    assert "| bicubic | - | - | 38.50 | 27.00 | 0.450 | 0.440 | 0.350 | 5.00 | 0.620 |" in text
+    assert "| toy, τ = 0.9 | 8.7M | 0.3 | - | - | - | - | - | - | - |" in text
     assert "| toy, τ = 0.9 | 10 | 0.7500 | - | 12.35 | - | 5 % |" in text
     assert "- temperatures: 0.8, 0.9" in text
     assert "- weights sha256: -" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from srflow.evaluation.challenge import Refine
+    from srflow.evaluation.features import FeatureDistance
     from srflow.evaluation.pairing import PicturePair
     from srflow.evaluation.results import MethodResult
     from srflow.model import SRFlow
@@ -26,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.description = (
         "Scores by the protocol of the NTIRE challenges 'Learning the Super-Resolution Space': PSNR, SSIM, LR-PSNR, "
-        "LPIPS (mean, global best, local best), diversity, MSE diversity, bits per dimension and time. Writes "
+        "LPIPS (mean, global best, local best), diversity, a second perceptual distance (of EfficientNet-lite0's "
+        "features; needs timm), MSE diversity, bits per dimension and time. Writes "
         "results.csv (every picture), results.json and results.md into the output folder. The first row is bicubic "
         "upscaling, the second the encoder's own output."
     )
@@ -96,11 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
     others = [_named_folder(text) for text in arguments.sr]
     # All files are looked for before anything is computed: a missing one should not show after an hour.
     files = [find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr) for _, folder in others]
-    perceptual = PerceptualDistance(device)
+    perceptual, features = PerceptualDistance(device), _feature_distance(device)
     results: list[MethodResult]
     rounds = _consistency_rounds(arguments)
     if model is None:
-        results = [evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, progress=True)]
+        results = [
+            evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, features=features, progress=True)
+        ]
     else:
         results = evaluate_model(
             model,
@@ -110,16 +115,37 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             refine=_refine(scale_factor, rounds),
             perceptual=perceptual,
+            features=features,
             progress=True,
         )
     for (name, _), paths in zip(others, files, strict=True):
         results.append(
-            evaluate_files(name, paths, pairs, scale_factor=scale_factor, perceptual=perceptual, progress=True)
+            evaluate_files(
+                name,
+                paths,
+                pairs,
+                scale_factor=scale_factor,
+                perceptual=perceptual,
+                features=features,
+                progress=True,
+            )
         )
-    write_report(arguments.output, results, _settings(arguments, model, pairs, scale_factor, rounds, device.type))
+    settings = _settings(arguments, model, pairs, scale_factor, rounds, device.type)
+    write_report(arguments.output, results, settings | {"feature_network": None if features is None else features.name})
     print(markdown_table(results))
     print(f"Written to {arguments.output}.")
     return 0
+
+
+def _feature_distance(device: torch.device) -> FeatureDistance | None:
+    """The second perceptual distance; without the package that it needs, None, and a line says so."""
+    from srflow.evaluation.features import FeatureDistance, MissingPackageError
+
+    try:
+        return FeatureDistance(device)
+    except MissingPackageError as error:
+        print(f"The feature distance is left out: {error}", file=sys.stderr)
+        return None
 
 
 def _device(name: str) -> torch.device:

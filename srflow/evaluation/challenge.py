@@ -3,7 +3,7 @@
 The ground truth is cropped at the right and the bottom to multiples of 8, and scaled down by MATLAB's bicubic imresize
 in its uint8 form. Several super-resolutions of every LR picture are drawn, rounded to 8 bits (the released code
 truncates, which alone holds the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
-per picture, then averaged over pictures. PSNR, SSIM and bits per dimension are our addition.
+per picture, then averaged over pictures. PSNR, SSIM, the feature distance and bits per dimension are our addition.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from srflow.contract import ImageError, InputError
+from srflow.evaluation.features import FeatureDistance
 from srflow.evaluation.metrics import (
     CROP_MULTIPLE,
     BestOfSamples,
@@ -52,13 +53,21 @@ class GroundTruth:
         hr: cropped; uint8, (H, W, 3).
         scale_factor: of the LR picture, for the LR-PSNR.
         perceptual: the LPIPS network.
+        features: the network of the second distance; None leaves that out.
     """
 
-    def __init__(self, hr: np.ndarray, scale_factor: int, perceptual: PerceptualDistance) -> None:
+    def __init__(
+        self,
+        hr: np.ndarray,
+        scale_factor: int,
+        perceptual: PerceptualDistance,
+        features: FeatureDistance | None = None,
+    ) -> None:
         self.hr = hr
         self.scale_factor = scale_factor
         self.lr = downscale_uint8(hr, scale_factor)
         self.lpips_map = perceptual.map_to(hr)
+        self.feature_distance = None if features is None else features.distance_to(hr)
 
 
 class SampleScorer:
@@ -69,6 +78,7 @@ class SampleScorer:
         self._psnr: list[float] = []
         self._ssim: list[float] = []
         self._lr_psnr: list[float] = []
+        self._feature_distance: list[float] = []
         self._lpips = BestOfSamples()
         self._mse = BestOfSamples()
         self._num_non_finite = 0
@@ -86,6 +96,8 @@ class SampleScorer:
         # As `metrics.lr_psnr`, without scaling the ground truth again for every sample.
         self._lr_psnr.append(psnr(downscale_uint8(sr, self._truth.scale_factor), self._truth.lr))
         self._lpips.add(self._truth.lpips_map(sr))
+        if self._truth.feature_distance is not None:
+            self._feature_distance.append(self._truth.feature_distance(sr))
         self._mse.add(mse_map(sr, hr))
 
     def add_float(self, sr: Tensor) -> None:
@@ -115,6 +127,7 @@ class SampleScorer:
             lpips=perceptual.mean,
             lpips_global=perceptual.global_best,
             lpips_local=perceptual.local_best,
+            feature_distance=_mean(self._feature_distance) if self._feature_distance else None,
             diversity=perceptual.diversity,
             mse_diversity=self._mse.scores().diversity,
             bits_per_dim=bits_per_dim,
@@ -124,16 +137,21 @@ class SampleScorer:
 
 
 def evaluate_bicubic(
-    pairs: Sequence[PicturePair], *, scale_factor: int, perceptual: PerceptualDistance, progress: bool = False
+    pairs: Sequence[PicturePair],
+    *,
+    scale_factor: int,
+    perceptual: PerceptualDistance,
+    features: FeatureDistance | None = None,
+    progress: bool = False,
 ) -> MethodResult:
     """Score MATLAB's bicubic upscaling of the LR pictures, to compare others with.
 
-    Args: pairs: see `pairing.find_pairs`. progress: show a bar on stderr.
+    Args: pairs: see `pairing.find_pairs`. features: see `GroundTruth`. progress: show a bar on stderr.
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
     """
     scores = {}
     for pair, hr, lr in _load_all(pairs, scale_factor, "bicubic", progress):
-        scores[pair.name] = _score_bicubic(GroundTruth(hr, scale_factor, perceptual), lr)
+        scores[pair.name] = _score_bicubic(GroundTruth(hr, scale_factor, perceptual, features), lr)
     return MethodResult(method="bicubic", pictures=scores)
 
 
@@ -144,16 +162,18 @@ def evaluate_files(
     *,
     scale_factor: int,
     perceptual: PerceptualDistance,
+    features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
     """Score the super-resolutions that any method left in files.
 
-    Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. progress: show a bar.
+    Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. features: see `GroundTruth`.
+        progress: show a bar.
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
     """
     scores = {}
     for pair, hr, _ in _load_all(pairs, scale_factor, name, progress):
-        scorer = SampleScorer(GroundTruth(hr, scale_factor, perceptual))
+        scorer = SampleScorer(GroundTruth(hr, scale_factor, perceptual, features))
         for path in files[pair.name]:
             sr = load_image(path)
             if not _fits(sr, hr, scale_factor):
@@ -175,6 +195,7 @@ def evaluate_model(
     seed: int = 0,
     refine: Refine | None = None,
     perceptual: PerceptualDistance | None = None,
+    features: FeatureDistance | None = None,
     max_pixels_per_batch: int = _MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> list[MethodResult]:
@@ -193,6 +214,7 @@ def evaluate_model(
         temperatures: None for the model's default one.
         refine: e.g. `sampling.consistency.back_project` with its numbers fixed.
         perceptual: the LPIPS network; None builds one on the model's device.
+        features: the network of the second distance; None leaves that out.
         max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
         progress: show a bar on stderr.
     Returns: one result per row of the table, in that order.
@@ -209,7 +231,7 @@ def evaluate_model(
     model.eval()
     try:
         for pair, hr, lr in _load_all(pairs, model.scale_factor, model.config.name, progress):
-            truth = GroundTruth(hr, model.scale_factor, perceptual)
+            truth = GroundTruth(hr, model.scale_factor, perceptual, features)
             picture = _ModelPicture(model, truth, lr, refine)
             scores = [_score_bicubic(truth, lr), picture.encoder_alone()]
             for temperature in temperatures:

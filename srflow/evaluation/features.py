@@ -92,6 +92,7 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> None:
         super().__init__()
+        self.name = name
         self.backbone = _backbone(name)
         path = find_weights(name, weights)
         # On the meta device no random numbers are drawn: the caller's generator must stay as it is, or a training run
@@ -146,6 +147,7 @@ class FeatureDistance:
     def __init__(self, device: str | torch.device = "cpu", network: FeatureNetwork | None = None) -> None:
         self.device = torch.device(device)
         self._network = (network or FeatureNetwork()).to(self.device)
+        self.name = self._network.name
 
     def distance(self, picture: np.ndarray, truth: np.ndarray) -> float:
         """How far a picture is from the ground truth; 0 for equal ones.

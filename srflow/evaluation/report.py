@@ -40,11 +40,11 @@ def write_report(folder: str | Path, results: Sequence[MethodResult], settings: 
 
 
 def markdown_table(results: Sequence[MethodResult]) -> str:
-    """The means over pictures, in the form of Table 1 of the SRFlow-DA paper."""
+    """The means over pictures, in the form of Table 1 of the SRFlow-DA paper, and the feature distance."""
     lines = [
-        "| Method | Params | Time | PSNR | | LPIPS | | | Diversity |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-        "| | | s | LR | HR | mean | global | local | |",
+        "| Method | Params | Time | PSNR | | LPIPS | | | Diversity | Features |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| | | s | LR | HR | mean | global | local | | |",
     ]
     for result in results:
         mean = result.mean
@@ -58,6 +58,7 @@ def markdown_table(results: Sequence[MethodResult]) -> str:
             _number(mean.lpips_global, 3),
             _number(mean.lpips_local, 3),
             _number(mean.diversity, 2),
+            _number(mean.feature_distance, 3),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -92,7 +93,8 @@ def _markdown(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> s
         f"{markdown_table(results)}\n"
         "Params: of a flow without its encoder, as in the papers. Time: for one super-resolution. PSNR LR: of the "
         "pictures scaled down, in dB; the challenge asks for 45. LPIPS: the mean over samples, the best sample, and "
-        "the best sample at every pixel. Diversity: 100 (global - local) / global.\n\n"
+        "the best sample at every pixel. Diversity: 100 (global - local) / global. Features: the distance of "
+        "EfficientNet-lite0's features, the mean over samples; smaller is better.\n\n"
         f"{_more_table(results)}\n"
         "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Non-finite: share "
         "of the samples with NaN or infinity; they are in no other score.\n\n"

@@ -16,6 +16,7 @@ class Scores:
     psnr, ssim: against the ground truth, the mean over samples; dB, and 1 for equal.
     lr_psnr, lr_psnr_worst: of the pictures scaled down, the mean and the smallest over samples; dB.
     lpips, lpips_global, lpips_local: the mean over samples, the best sample, and the best sample at every pixel.
+    feature_distance: to the ground truth by `features.FeatureDistance`, the mean over samples; None without timm.
     diversity, mse_diversity: how much lower the local best is than the global best, in percent, by LPIPS and by the
         squared error (NTIRE 2022).
     bits_per_dim: of the ground truth under the model, for a density over [0, 1]; + 8 for 8-bit values.
@@ -30,6 +31,7 @@ class Scores:
     lpips: float | None = None
     lpips_global: float | None = None
     lpips_local: float | None = None
+    feature_distance: float | None = None
     diversity: float | None = None
     mse_diversity: float | None = None
     bits_per_dim: float | None = None
