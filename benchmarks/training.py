@@ -181,7 +181,7 @@ def draw_batch(size: Size, scale_factor: int) -> tuple[Tensor, Tensor]:
 def plain_step(model: SRFlow, stage: Stage, hr: Tensor, lr: Tensor) -> Step:
     """One update in the plain form; returns its loss."""
     parameters = freeze_all_but(stage, model)
-    objective = PlainObjective(model, stage.encoder_output_weight)
+    objective = PlainObjective(model, stage.phase.encoder_output_weight)
     optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, betas=stage.phase.betas, foreach=False, fused=False)
     average = copy.deepcopy(model).requires_grad_(False)
     decay = stage.phase.ema_decay
@@ -207,7 +207,8 @@ def our_step(
     model.to(memory_format=torch.channels_last)
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
     parameters = freeze_all_but(stage, model)
-    objective = build_objective(stage, model, recipe.data, compiled=compiled)
+    objective = build_objective(stage, model, recipe, compiled=compiled)
+    noise = torch.zeros_like(hr)  # the plain form adds none
     optimizer = build_optimizer(stage, model)
     for group in optimizer.param_groups:
         group["lr"] = _LEARNING_RATE
@@ -217,7 +218,7 @@ def our_step(
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype, enabled=dtype is not None):
-            loss, _ = objective(hr, lr)
+            loss = objective(hr, noise, lr).minimised
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, stage.phase.clip_norm)
         optimizer.step()

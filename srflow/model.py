@@ -144,6 +144,23 @@ class SRFlow(nn.Module, ModelHubMixin):
         latents, log_dets = self._encode(hr, self._prepare(features, stacked, lr, lr, None))
         return log_likelihood(latents, log_dets), self.encoder.super_resolve_from_finest(features, lr)
 
+    def log_prob_and_samples(
+        self, hr: Tensor, lr: Tensor, latent_sets: Sequence[Sequence[Tensor]]
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """What a training step looks at when it judges samples, from one pass of the encoder; values are not checked.
+
+        Args:
+            hr: (B, 3, s h, s w). lr: (B, 3, h, w).
+            latent_sets: for each sample of the batch its latents, at its temperature: per level (B, C, H, W).
+        Returns: log p(hr | lr), (B,), in nats; for each set its pictures, (B, 3, s h, s w), not clipped; and the
+            encoder's own super-resolution, (B, 3, s h, s w), whose gradients reach the super-resolution tail alone.
+        """
+        features, stacked = self.encoder.features(lr)
+        conditioning = self._prepare(features, stacked, lr, lr, None)
+        latents, log_dets = self._encode(hr, conditioning)
+        pictures = [self._decode(latent_set, conditioning, None)[0] for latent_set in latent_sets]
+        return log_likelihood(latents, log_dets), pictures, self.encoder.super_resolve_from_finest(features, lr)
+
     def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
         """Everything that does not depend on the sample, computed once.
 
@@ -191,10 +208,8 @@ class SRFlow(nn.Module, ModelHubMixin):
         """As `decode`, with the exact log p(sr | lr) of each picture, (num_samples,), in nats, at no further cost."""
         tensors = [latent.to(self.device, self.dtype) for latent in latents]
         self._check_latents(tensors, conditioning)
-        x, log_dets = self.flow.inverse(tensors, conditioning.levels, checkpoint)
+        x, log_dets = self._decode(tensors, conditioning, checkpoint)
         log_prob = log_likelihood(tensors, [-log_det for log_det in log_dets])
-        if conditioning.base is not None:
-            x = x + conditioning.base
         s = self.scale_factor
         return x[..., : conditioning.height * s, : conditioning.width * s], log_prob
 
@@ -265,6 +280,12 @@ class SRFlow(nn.Module, ModelHubMixin):
 
     def _encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:
         return self.flow(hr if conditioning.base is None else hr - conditioning.base, conditioning.levels)
+
+    def _decode(
+        self, latents: Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        x, log_dets = self.flow.inverse(latents, conditioning.levels, checkpoint)
+        return x if conditioning.base is None else x + conditioning.base, log_dets
 
     def _checked_encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:
         _check_picture(hr, "hr", -_HR_MARGIN, 1 + _HR_MARGIN)

@@ -49,7 +49,8 @@ def test_operations_agree_with_those_of_a_real_step():
     model = SRFlow(recipe.model.config()).eval()
     freeze_all_but(stage, model)
     with FlopCounterMode(display=False) as counter:
-        build_objective(stage, model, recipe.data)(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 8, 8))[0].backward()
+        hr, lr = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 8, 8)
+        build_objective(stage, model, recipe)(hr, torch.zeros_like(hr), lr).minimised.backward()
     assert estimate(recipe).stages[2].flops == counter.get_total_flops()
 
 

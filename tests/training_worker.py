@@ -34,8 +34,8 @@ def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name:
         store=PictureStore.open(pictures, cache), scale_factor=4, patch_size=32, batch_size=4, seed=0
     )
     batch = sampler.batch(0, accelerator.process_index, accelerator.num_processes)
-    objective = accelerator.prepare_model(build_objective(stage, model, recipe.data).train())
-    loss, _ = objective(batch.hr.double(), batch.lr.double())
+    objective = accelerator.prepare_model(build_objective(stage, model, recipe).train())
+    loss = objective(batch.hr.double(), batch.noise.double(), batch.lr.double()).minimised
     accelerator.backward(loss)
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     found |= {name: buffer.double() for name, buffer in model.named_buffers()}

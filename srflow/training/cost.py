@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -12,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from srflow.model import SRFlow
+from srflow.training.data import Batch
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
@@ -94,6 +96,7 @@ class Cost:
 def estimate(recipe: Recipe) -> Cost:
     """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values.
 
+    In the finetuning phase, feature network and discriminator are left out; `--dry-run` measures a whole step.
     The precision "auto" counts as float32, which takes the most memory.
     """
     with FakeTensorMode():
@@ -104,12 +107,35 @@ def estimate(recipe: Recipe) -> Cost:
     return Cost(recipe, sum(parameter.numel() for parameter in model.parameters()), stages)
 
 
+def _without_judges(recipe: Recipe) -> Recipe:
+    """The recipe without the losses that need another network: on real weights, these cannot run without values."""
+    none = replace(
+        recipe.finetuning, energy_weight=0.0, unit_energy_weight=0.0, feature_weight=0.0, adversarial_weight=0.0
+    )
+    return replace(recipe, finetuning=none)
+
+
+def _fake_batch(stage: Stage, model: SRFlow) -> Batch:
+    batch, size = stage.phase.batch_size, stage.phase.patch_size
+    hr = torch.rand(batch, 3, size, size)
+    draws = stage.draws(model.latent_shapes, model.scale_factor)
+    latents = () if draws is None else tuple(torch.rand(batch, draws.num_samples, *s) for s in draws.latent_shapes)
+    return Batch(
+        hr=hr,
+        noise=torch.zeros_like(hr),
+        lr=torch.rand(batch, 3, size // model.scale_factor, size // model.scale_factor),
+        latents=latents,
+        critic_noise=None,
+        shift=torch.zeros(2),
+        numbers=np.empty((batch, 4), dtype=np.int64),
+    )
+
+
 def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
     trained = freeze_all_but(stage, model)
     batch, size = stage.phase.batch_size, stage.phase.patch_size
-    hr = torch.rand(batch, 3, size, size)
-    lr = torch.rand(batch, 3, size // model.scale_factor, size // model.scale_factor)
-    objective = build_objective(stage, model, recipe.data)
+    objective = build_objective(stage, model, _without_judges(recipe))
+    inputs = stage.inputs(_fake_batch(stage, model))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     kept: dict[int, int] = {}  # by storage, since many saved tensors are views of one
 
@@ -121,8 +147,8 @@ def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
 
     with FlopCounterMode(display=False) as counter:
         with torch.autocast("cpu", dtype) if dtype else nullcontext(), saved_tensors_hooks(note, lambda x: x):
-            loss, _ = objective(hr, lr)
-        loss.backward()
+            losses = objective(*inputs)
+        losses.minimised.backward()
     for parameter in trained:
         parameter.grad = None
     return StageCost(

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -27,10 +27,21 @@ from torch import Tensor
 from srflow.contract import DatasetError, InputError
 from srflow.images import downscale_uint8, list_images, load_image
 
-__all__ = ["Batch", "PatchSampler", "PictureStore", "Prefetcher", "centre_crops", "default_cache_folder"]
+__all__ = [
+    "MAX_SHIFT",
+    "Batch",
+    "Draws",
+    "PatchSampler",
+    "PictureStore",
+    "Prefetcher",
+    "centre_crops",
+    "default_cache_folder",
+]
 
 _FORMAT = 1  # raised when the files' layout changes, so that old caches are not read
 _MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
+MAX_SHIFT = 3  # pixels; feature networks have strides of 2 and 4 first
+_BATCH_STREAM = 2**32 - 1  # in place of a patch's index: what a whole batch has in common
 _MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
 
 
@@ -198,20 +209,50 @@ def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequen
 
 
 @dataclass(frozen=True)
-class Batch:
-    """HR patches (B, 3, P, P) and LR patches (B, 3, P/s, P/s), float32 in [0, 1]; HR with noise goes a little beyond.
+class Draws:
+    """What of a batch is random beyond crops and noise: how its samples are drawn and looked at.
 
-    `numbers` says where each patch comes from: (picture, top, left, orientation), (B, 4).
+    num_samples: samples for each patch.
+    temperatures: one temperature for each batch is drawn between these two.
+    latent_shapes: (C, H, W) of the model's latents for a patch.
+    critic_noise: whether noise is drawn for discriminators.
+    """
+
+    num_samples: int
+    temperatures: tuple[float, float]
+    latent_shapes: tuple[tuple[int, int, int], ...]
+    critic_noise: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """HR patches (B, 3, P, P) and LR patches (B, 3, P/s, P/s), float32 in [0, 1].
+
+    noise: (B, 3, P, P), to be added to HR for the likelihood, in the unit of HR.
+    latents: for samples of each patch, at the batch's temperature: per level (B, num_samples, C, H, W); empty where a
+        stage draws none.
+    critic_noise: (B, 1 + num_samples, 3, P, P), standard normal: for HR and for the samples; None where it is not used.
+    shift: (2,), whole numbers from 0 to `MAX_SHIFT`: by how many pixels rows and columns are cropped before a feature
+        network looks, so that its strides do not always meet the flow's blocks of pixels in the same way.
+    numbers: where each patch comes from: (picture, top, left, orientation), (B, 4).
     """
 
     hr: Tensor
+    noise: Tensor
     lr: Tensor
+    latents: tuple[Tensor, ...]
+    critic_noise: Tensor | None
+    shift: Tensor
     numbers: np.ndarray
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
-        """The same batch on another device and in another layout."""
-        hr, lr = (x.to(device, non_blocking=True, memory_format=memory_format) for x in (self.hr, self.lr))
-        return Batch(hr, lr, self.numbers)
+        """The same batch on another device, its pictures in another layout."""
+        hr, noise, lr = (
+            x.to(device, non_blocking=True, memory_format=memory_format) for x in (self.hr, self.noise, self.lr)
+        )
+        latents = tuple(latent.to(device, non_blocking=True) for latent in self.latents)
+        critic_noise = None if self.critic_noise is None else self.critic_noise.to(device, non_blocking=True)
+        return replace(self, hr=hr, noise=noise, lr=lr, latents=latents, critic_noise=critic_noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +269,7 @@ class PatchSampler:
         patch_size: side of the HR patches, a multiple of `scale_factor`.
         flips, rotations: also mirrored, and turned by multiples of 90 degrees.
         candidates, noise, noise_scale: as in `srflow.training.recipe.DataRecipe`.
+        draws: what is drawn for samples of the patches; None draws nothing.
         stream: tells the phases of a run apart, so that they do not draw the same patches.
     """
 
@@ -242,6 +284,7 @@ class PatchSampler:
     candidates: int = 1
     noise: str = "none"
     noise_scale: float = 0.0
+    draws: Draws | None = None
 
     def __post_init__(self) -> None:
         if not self.eligible().size:
@@ -274,19 +317,30 @@ class PatchSampler:
         start = margin * self.scale_factor
         hr = np.stack(np.split(crops, share, axis=1))[:, start : start + size, start : start + size]
         hr_values = _to_float(hr)
-        for index, (_, _, generator) in enumerate(drawn):
-            self._add_noise(hr_values[index], generator)
-        return Batch(hr_values, _to_float(lr), np.array([numbers for numbers, _, _ in drawn]))
+        generators = [generator for _, _, generator in drawn]
+        common = self._generator(step, _BATCH_STREAM)
+        return Batch(
+            hr=hr_values,
+            noise=self._noise(hr_values.shape, generators),
+            lr=_to_float(lr),
+            latents=self._latents(generators, common),
+            critic_noise=self._critic_noise(generators),
+            shift=torch.from_numpy(common.integers(MAX_SHIFT + 1, size=2)),
+            numbers=np.array([numbers for numbers, _, _ in drawn]),
+        )
 
     def _draw(self, step: int, index: int) -> tuple[tuple[int, ...], np.ndarray, np.random.Generator]:
         """Where patch `index` of step `step` lies, its crop with margin, and the generator, to go on drawing."""
-        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.stream, step, index])))
+        generator = self._generator(step, index)
         drawn = [self._place(generator) for _ in range(self.candidates)]
         crops = [self._crop(self.store[picture], top, left) for picture, top, left in drawn]
         best = 0 if self.candidates == 1 else int(np.argmax([self._lr_detail(crop) for crop in crops]))
         mirrored = int(generator.integers(2)) if self.flips else 0
         turns = int(generator.integers(4)) if self.rotations else 0
         return (*drawn[best], 4 * mirrored + turns), orient(crops[best], 4 * mirrored + turns), generator
+
+    def _generator(self, step: int, index: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.stream, step, index])))
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -320,15 +374,34 @@ class PatchSampler:
         ]
         return np.pad(inside, [*outside, (0, 0)], mode="symmetric") if np.any(outside) else inside
 
-    def _add_noise(self, hr: Tensor, generator: np.random.Generator) -> None:
-        shape = tuple(hr.shape)
+    def _noise(self, shape: tuple[int, ...], generators: Sequence[np.random.Generator]) -> Tensor:
+        """The training noise of every patch, from the patch's own generator."""
+        if self.noise == "none":
+            return torch.zeros(shape)
         if self.noise == "gaussian":
-            noise = generator.standard_normal(shape, dtype=np.float32)
-        elif self.noise == "uniform":
-            noise = generator.random(shape, dtype=np.float32) - np.float32(0.5)
+            drawn = [generator.standard_normal(shape[1:], dtype=np.float32) for generator in generators]
         else:
-            return
-        hr.add_(torch.from_numpy(noise), alpha=self.noise_scale / 255)
+            drawn = [generator.random(shape[1:], dtype=np.float32) - np.float32(0.5) for generator in generators]
+        return torch.from_numpy(np.stack(drawn)).mul_(self.noise_scale / 255)
+
+    def _latents(self, generators: Sequence[np.random.Generator], common: np.random.Generator) -> tuple[Tensor, ...]:
+        if self.draws is None:
+            return ()
+        temperature = common.uniform(*self.draws.temperatures)
+        sets = [
+            [
+                generator.standard_normal((self.draws.num_samples, *shape), dtype=np.float32)
+                for shape in self.draws.latent_shapes
+            ]
+            for generator in generators
+        ]
+        return tuple(torch.from_numpy(np.stack(level)).mul_(temperature) for level in zip(*sets, strict=True))
+
+    def _critic_noise(self, generators: Sequence[np.random.Generator]) -> Tensor | None:
+        if self.draws is None or not self.draws.critic_noise:
+            return None
+        shape = (1 + self.draws.num_samples, 3, self.patch_size, self.patch_size)
+        return torch.from_numpy(np.stack([g.standard_normal(shape, dtype=np.float32) for g in generators]))
 
 
 def orient(picture: np.ndarray, orientation: int) -> np.ndarray:

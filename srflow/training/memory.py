@@ -21,6 +21,7 @@ def recompute_activations(model: SRFlow) -> None:
     for level in model.flow.levels:
         for step in level.steps:
             step.forward = _recomputed(step.forward)
+            step.inverse = _recomputed(step.inverse)
             # The injector sees the conditioning alone, so its network runs when the conditioning is prepared.
             step.injector.prepare_projected = _recomputed(step.injector.prepare_projected)
     for block in model.encoder.blocks:

@@ -27,6 +27,7 @@ else:
 __all__ = [
     "CheckpointRecipe",
     "DataRecipe",
+    "FinetuningRecipe",
     "LikelihoodRecipe",
     "LogRecipe",
     "ModelRecipe",
@@ -150,6 +151,70 @@ class LikelihoodRecipe(PhaseRecipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinetuningRecipe(PhaseRecipe):
+    """The phase that judges samples drawn inside the training step, after the likelihood phase.
+
+    Every loss has a weight. The likelihood's may be small but not 0: it is what keeps the density a density.
+
+    likelihood_weight: of the negative log-likelihood, in bits per dimension.
+    num_samples: samples drawn for each LR patch in a step, in addition to the picture at temperature 0.
+    temperatures: lowest and highest temperature of the samples; one is drawn for each batch.
+    backbone: the frozen network whose features losses and discriminators look at (see `srflow.evaluation.features`).
+    energy_weight: of the energy score, the mean feature distance of samples to the ground truth, less
+        `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With
+        `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features see.
+        Below 1, samples are pulled towards each other. Needs 2 samples or more.
+    unit_energy_weight: of the energy score of unit-length feature vectors, which does not weigh places by contrast.
+    feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It buys
+        resemblance with diversity.
+    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1].
+    consistency_weight: of the mean absolute difference between downscaled samples and LR, values in [0, 1].
+    encoder_output_weight: as in `LikelihoodRecipe`.
+    adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0 builds none.
+    adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator trains from step 0.
+    adversarial_noise: standard deviation of the noise added to what discriminators see, in 8-bit units. The training
+        noise that samples carry would give them away otherwise.
+    discriminator_learning_rate: of the discriminator's own Adam; constant.
+    discriminator_width: channels inside its heads and its patch network.
+    """
+
+    optimizer: Literal["adam"] = "adam"  # Muon's steps of full length are wrong for small corrections
+    likelihood_weight: float = _setting(0.05, 1e-4, 1000)
+    num_samples: int = _setting(2, 1, 16)
+    temperatures: tuple[float, ...] = _setting((0.8, 0.8), 0, 2)
+    backbone: str = "efficientnet-lite0"
+    energy_weight: float = _setting(1.0, 0, 1000)
+    energy_spread: float = _setting(1.0, 0, 1)
+    unit_energy_weight: float = _setting(0.0, 0, 1000)
+    feature_weight: float = _setting(0.0, 0, 1000)
+    l1_weight: float = _setting(0.0, 0, 1000)
+    consistency_weight: float = _setting(0.0, 0, 1000)
+    encoder_output_weight: float = _setting(0.0, 0, 1000)
+    adversarial_weight: float = _setting(0.0, 0, 1000)
+    adversarial_start: int = _setting(0, 0)
+    adversarial_noise: float = _setting(4.0, 0, 64)
+    discriminator_learning_rate: float = _setting(1e-4, 1e-9, 1)
+    discriminator_width: int = _setting(64, 8, 1024)
+
+    def __post_init__(self) -> None:
+        if len(self.temperatures) != 2 or self.temperatures[0] > self.temperatures[1]:
+            raise RecipeError(
+                f"finetuning.temperatures is {list(self.temperatures)}; give the lowest and the highest, such as "
+                "[0.7, 0.9]."
+            )
+        if (self.energy_weight or self.unit_energy_weight) and self.energy_spread and self.num_samples < 2:
+            raise RecipeError(
+                f"finetuning.num_samples is {self.num_samples}; the energy score compares 2 samples or more. Raise it, "
+                "or set finetuning.energy_spread=0."
+            )
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether any loss looks at the backbone's features."""
+        return any((self.energy_weight, self.unit_energy_weight, self.feature_weight, self.adversarial_weight))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuntimeRecipe:
     """How the arithmetic is done.
 
@@ -174,14 +239,18 @@ class RuntimeRecipe:
 class ValidationRecipe:
     """Samples of the averaged weights on held-out pictures, every `every_steps` steps; 0 never validates.
 
-    Centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights whose samples at
-    `best_temperature` (one of `temperatures`) have the lowest LPIPS are kept as the best.
+    Centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights with the lowest LPIPS of
+    samples are kept as the best: at `best_temperature` (one of `temperatures`), or, where `best_diversity` is not 0, at
+    the temperature at which `num_samples` samples have that diversity (NTIRE's, in percent), interpolated between
+    `temperatures`. The latter compares weights fairly that differ in how far a temperature takes them.
     """
 
     every_steps: int = _setting(1000, 0)
     num_pictures: int = _setting(6, 1)
     crop_size: int = _setting(192, 32, 4096)
     temperatures: tuple[float, ...] = _setting((0.0, 0.5, 0.9), 0, 2)
+    num_samples: int = _setting(1, 1, 64)
+    best_diversity: float = _setting(0.0, 0, 100)
     best_temperature: float = _setting(0.9, 0, 2)
 
 
@@ -203,7 +272,10 @@ class LogRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole run. `pretraining` teaches the encoder alone by L1; `training` maximises the likelihood."""
+    """A whole run.
+
+    `pretraining` teaches the encoder alone by L1, `training` maximises the likelihood, and `finetuning` judges samples.
+    """
 
     name: str
     model: ModelRecipe
@@ -211,30 +283,40 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     pretraining: PhaseRecipe = field(default_factory=PhaseRecipe)
     training: LikelihoodRecipe = field(default_factory=LikelihoodRecipe)
+    finetuning: FinetuningRecipe = field(default_factory=FinetuningRecipe)
     runtime: RuntimeRecipe = field(default_factory=RuntimeRecipe)
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
     checkpoint: CheckpointRecipe = field(default_factory=CheckpointRecipe)
     log: LogRecipe = field(default_factory=LogRecipe)
 
     def __post_init__(self) -> None:
-        if self.pretraining.steps + self.training.steps == 0:
-            raise RecipeError("pretraining.steps and training.steps are both 0; there is nothing to train.")
+        if not any(phase.steps for phase in self.phases().values()):
+            names = ", ".join(f"{key}.steps" for key in self.phases())
+            raise RecipeError(f"{names} are all 0; there is nothing to train.")
         multiple = max(self.model.config().flow.total_squeeze, self.model.config().scale_factor)
-        sizes = {"pretraining.patch_size": self.pretraining.patch_size, "training.patch_size": self.training.patch_size}
+        sizes = {f"{key}.patch_size": phase.patch_size for key, phase in self.phases().items()}
         for key, size in (sizes | {"validation.crop_size": self.validation.crop_size}).items():
             if size % multiple:
                 raise RecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
-        for name in ("pretraining", "training"):
-            if len(getattr(self, name).betas) != 2:
-                raise RecipeError(f"{name}.betas is {list(getattr(self, name).betas)}; Adam has two.")
+        for key, phase in self.phases().items():
+            if len(phase.betas) != 2:
+                raise RecipeError(f"{key}.betas is {list(phase.betas)}; Adam has two.")
         reductions = self.data.reductions
         if not reductions or len(set(reductions)) < len(reductions):
             raise RecipeError(f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none.")
+        if self.validation.best_diversity and self.validation.num_samples < 2:
+            raise RecipeError(
+                f"validation.num_samples is {self.validation.num_samples}; validation.best_diversity needs 2 or more."
+            )
         if self.validation.best_temperature not in self.validation.temperatures:
             raise RecipeError(
                 f"validation.best_temperature is {self.validation.best_temperature}; it must be one of "
                 f"validation.temperatures, {list(self.validation.temperatures)}."
             )
+
+    def phases(self) -> dict[str, PhaseRecipe]:
+        """The phases in order, by the name of their table, those without steps included."""
+        return {"pretraining": self.pretraining, "training": self.training, "finetuning": self.finetuning}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

@@ -1,25 +1,32 @@
-"""The stages of a run, encoder → flow → both: which steps, which parameters, which loss."""
+"""The stages of a run, encoder → flow → both → finetuning: which steps, which parameters, which loss.
+
+`plan` is the one table of stages. All that differs between them stands there as data, so that no other module asks for
+a stage by its name.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from enum import Flag, auto
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srflow.likelihood import bits_per_dimension
+from srflow.evaluation.features import FeatureNetwork
 from srflow.model import SRFlow
+from srflow.training.adversarial import Adversary
+from srflow.training.data import Batch, Draws
 from srflow.training.muon import Muon, hidden_convolutions
-from srflow.training.recipe import DataRecipe, PhaseRecipe, Recipe
+from srflow.training.objectives import EncoderObjective, FinetuningObjective, LikelihoodObjective
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
 
 __all__ = [
-    "EncoderObjective",
-    "LikelihoodObjective",
+    "Part",
     "Stage",
+    "build_adversary",
+    "build_features",
     "build_objective",
     "build_optimizer",
     "freeze_all_but",
@@ -28,92 +35,150 @@ __all__ = [
 ]
 
 
+_MIN_CRITIC_STRIDE = 4
+
+
+class Part(Flag):
+    """Parts of a model that a stage can train. TAIL: the encoder's layers that only its own super-resolution uses."""
+
+    ENCODER = auto()
+    TAIL = auto()
+    FLOW = auto()
+
+
 @dataclass(frozen=True)
 class Stage:
     """A span of steps in which the same parameters are trained.
 
+    phase_key: the recipe's table that the stage belongs to.
+    phase_start: the run's step at which the phase, and its optimiser, begins.
     first, last: the run's steps [first, last), counted over all phases from 0.
-    phase_start: the run's step at which the phase that the stage belongs to, and its optimiser, begins.
+    parts: what is trained. phase_parts: what the phase ever trains, which is what its optimiser holds.
+    objective: (model, recipe, features, adversary) → the module that is minimised.
+    noisy: whether HR is given the training noise.
+    scores: what validation looks at: the encoder's own super-resolution, or samples.
+    stream: tells the phases' random crops apart.
     """
 
-    name: Literal["encoder", "flow", "both"]
+    name: str
+    phase_key: str
     phase: PhaseRecipe
     phase_start: int
     first: int
     last: int
+    parts: Part
+    phase_parts: Part
+    objective: Callable[[SRFlow, Recipe, FeatureNetwork | None, Adversary | None], nn.Module]
+    noisy: bool
+    scores: Literal["encoder", "samples"]
+    stream: int
+
+    def inputs(self, batch: Batch) -> tuple[Any, ...]:
+        """What the objective's forward takes of a batch."""
+        pictures = (batch.hr, batch.noise, batch.lr)
+        return pictures if self.finetuning is None else (*pictures, batch.latents, batch.critic_noise, batch.shift)
+
+    def set_up_step(self, objective: nn.Module, step: int) -> None:
+        """What depends on the step, counted from the phase's start: whether the adversarial loss counts yet."""
+        if self.finetuning is not None:
+            objective.adversarial_on = step >= self.finetuning.adversarial_start
 
     @property
-    def stream(self) -> int:
-        """Tells the phases' random patches apart."""
-        return 0 if self.name == "encoder" else 1
+    def finetuning(self) -> FinetuningRecipe | None:
+        """The settings of losses of samples; None in stages that draw none."""
+        return self.phase if isinstance(self.phase, FinetuningRecipe) else None
 
-    @property
-    def encoder_output_weight(self) -> float:
-        """Of the L1 term beside the likelihood, see `LikelihoodRecipe`; 0 in stages that have none."""
-        return self.phase.encoder_output_weight if self.name == "both" else 0.0
+    def draws(self, model_shapes: Callable[[int, int], list[tuple[int, int, int]]], scale_factor: int) -> Draws | None:
+        """What a batch draws for samples. Args: model_shapes: `SRFlow.latent_shapes`."""
+        if self.finetuning is None:
+            return None
+        side = self.phase.patch_size // scale_factor
+        low, high = self.finetuning.temperatures
+        return Draws(
+            num_samples=self.finetuning.num_samples,
+            temperatures=(low, high),
+            latent_shapes=tuple(model_shapes(side, side)),
+            critic_noise=self.finetuning.adversarial_weight > 0,
+        )
 
 
 def plan(recipe: Recipe) -> list[Stage]:
     """The stages with at least one step, in order."""
-    start = recipe.pretraining.steps
-    join, end = start + recipe.training.join_step, start + recipe.training.steps
+    pretraining, training, finetuning = recipe.pretraining, recipe.training, recipe.finetuning
+    flow_start = pretraining.steps
+    join = flow_start + training.join_step
+    finetuning_start = flow_start + training.steps
+    end = finetuning_start + finetuning.steps
+    encoder_and_tail = Part.ENCODER | Part.TAIL
+    both = Part.ENCODER | Part.FLOW | _tail_if(training.encoder_output_weight)
+    all_parts = Part.ENCODER | Part.FLOW | _tail_if(finetuning.encoder_output_weight)
+
+    def encoder_objective(model: SRFlow, _recipe: Recipe, *_: object) -> nn.Module:
+        return EncoderObjective(model.encoder)
+
+    def flow_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+        return LikelihoodObjective(model, recipe.data)
+
+    def both_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+        return LikelihoodObjective(model, recipe.data, recipe.training.encoder_output_weight)
+
+    def finetuning_objective(
+        model: SRFlow, recipe: Recipe, features: FeatureNetwork | None, adversary: Adversary | None
+    ) -> nn.Module:
+        look, layers = (None, ()) if features is None else (features.features, _critic_layers(features))
+        return FinetuningObjective(model, recipe.data, recipe.finetuning, look, layers, adversary)
+
     stages = [
-        Stage("encoder", recipe.pretraining, 0, 0, start),
-        Stage("flow", recipe.training, start, start, join),
-        Stage("both", recipe.training, start, join, end),
-    ]
+        Stage("encoder", "pretraining", pretraining, 0, 0, flow_start,
+              encoder_and_tail, encoder_and_tail, encoder_objective, False, "encoder", 0),
+        Stage("flow", "training", training, flow_start, flow_start, join,
+              Part.FLOW, both, flow_objective, True, "samples", 1),
+        Stage("both", "training", training, flow_start, join, finetuning_start,
+              both, both, both_objective, True, "samples", 1),
+        Stage("finetuning", "finetuning", finetuning, finetuning_start, finetuning_start, end,
+              all_parts, all_parts, finetuning_objective, True, "samples", 2),
+    ]  # fmt: skip
     return [stage for stage in stages if stage.last > stage.first]
 
 
-class EncoderObjective(nn.Module):
-    """Mean absolute error of the encoder's own super-resolution, values in [0, 1]."""
+def build_features(stage: Stage, device: torch.device) -> FeatureNetwork | None:
+    """The frozen network that a stage's losses look through; None if none does.
 
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """Hr (B, 3, s h, s w), lr (B, 3, h, w) → what to minimise and what to report, both scalars."""
-        loss = F.l1_loss(self.encoder.super_resolve(lr), hr)
-        return loss, loss.detach()
-
-
-class LikelihoodObjective(nn.Module):
-    """Negative log-likelihood in bits per dimension of a density over [0, 1] (eq. 2 of the SRFlow-DA paper).
-
-    encoder_output_weight: see `LikelihoodRecipe`; 0: without that term.
+    Raises: InputError, CheckpointError, MissingPackageError: there is none of that name, or its weights or its package
+        are missing.
     """
-
-    def __init__(self, model: SRFlow, data: DataRecipe, encoder_output_weight: float = 0.0) -> None:
-        super().__init__()
-        self.model = model
-        self.encoder_output_weight = encoder_output_weight
-        # Uniform noise of width q makes the density at a value the probability of a bin, divided by q (SRFlow).
-        self.dequantisation = math.log2(255 / data.noise_scale) if data.noise == "uniform" else 0.0
-
-    def forward(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """Hr (B, 3, s h, s w), with noise, lr (B, 3, h, w) → what to minimise and what to report, both scalars."""
-        if not self.encoder_output_weight:
-            loss = self._bits(self.model(hr, lr), hr)
-            return loss, loss.detach()
-        log_prob, encoder_output = self.model.log_prob_and_encoder_output(hr, lr)
-        bits = self._bits(log_prob, hr)
-        return bits + self.encoder_output_weight * F.l1_loss(encoder_output, hr), bits.detach()
-
-    def _bits(self, log_prob: Tensor, hr: Tensor) -> Tensor:
-        return bits_per_dimension(log_prob, *hr.shape[-2:]).mean() + self.dequantisation
+    if stage.finetuning is None or not stage.finetuning.needs_features:
+        return None
+    return FeatureNetwork(stage.finetuning.backbone).to(device)
 
 
-def build_objective(stage: Stage, model: SRFlow, data: DataRecipe, *, compiled: bool = False) -> nn.Module:
-    """The module that makes of (hr, lr) what a stage minimises, and the loss that it reports.
+def build_adversary(
+    stage: Stage, features: FeatureNetwork | None, device: torch.device, reduce: Callable[[Tensor], Tensor]
+) -> Adversary | None:
+    """The discriminator of a stage, with random weights; None where the adversarial loss has no weight."""
+    settings = stage.finetuning
+    if settings is None or not settings.adversarial_weight or features is None:
+        return None
+    channels = [features.channels[index] for index in _critic_layers(features)]
+    return Adversary(channels, settings.discriminator_width, settings.discriminator_learning_rate, device, reduce)
 
-    Args: compiled: by `torch.compile`, for inputs of one size.
+
+def build_objective(
+    stage: Stage,
+    model: SRFlow,
+    recipe: Recipe,
+    *,
+    features: FeatureNetwork | None = None,
+    adversary: Adversary | None = None,
+    compiled: bool = False,
+) -> nn.Module:
+    """The module that computes a stage's `Losses` from a batch.
+
+    Args:
+        features, adversary: of `build_features` and `build_adversary`.
+        compiled: by `torch.compile`, for inputs of one size.
     """
-    objective: nn.Module
-    if stage.name == "encoder":
-        objective = EncoderObjective(model.encoder)
-    else:
-        objective = LikelihoodObjective(model, data, stage.encoder_output_weight)
+    objective = stage.objective(model, recipe, features, adversary)
     return torch.compile(objective, dynamic=False) if compiled else objective  # a stage's patches are all of one size
 
 
@@ -123,7 +188,7 @@ def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
     The encoder's super-resolution tail gets no gradient from the likelihood, and several processes wait in vain for
     such parameters, so it is frozen with the rest unless it has a loss of its own.
     """
-    chosen = {id(parameter) for parameter in _trained(stage, model)}
+    chosen = {id(parameter) for parameter in _parameters(stage.parts, model)}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
         if not parameter.requires_grad:
@@ -144,15 +209,25 @@ def build_optimizer(stage: Stage, model: SRFlow) -> torch.optim.Optimizer:
 
 def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
     """What the optimiser of a stage's phase holds: all that the phase ever trains."""
-    last_of_phase = stage if stage.name == "encoder" else Stage("both", stage.phase, 0, 0, 1)
-    chosen = {id(parameter) for parameter in _trained(last_of_phase, model)}
-    return [parameter for parameter in model.parameters() if id(parameter) in chosen]
+    return _parameters(stage.phase_parts, model)
 
 
-def _trained(stage: Stage, model: SRFlow) -> Iterator[nn.Parameter]:
-    if stage.name != "flow":
-        tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
-        keep_tail = stage.name == "encoder" or stage.encoder_output_weight > 0
-        yield from (p for p in model.encoder.parameters() if keep_tail or id(p) not in tail)
-    if stage.name != "encoder":
-        yield from model.flow.parameters()
+def _parameters(parts: Part, model: SRFlow) -> list[nn.Parameter]:
+    """The parameters of the given parts, in the model's order."""
+    tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
+    encoder = {id(parameter) for parameter in model.encoder.parameters()} - tail
+    flow = {id(parameter) for parameter in model.flow.parameters()}
+    wanted: set[int] = set()
+    for part, members in ((Part.ENCODER, encoder), (Part.TAIL, tail), (Part.FLOW, flow)):
+        wanted |= members if part in parts else set()
+    return [parameter for parameter in model.parameters() if id(parameter) in wanted]
+
+
+def _critic_layers(features: FeatureNetwork) -> list[int]:
+    """The last feature of every stride of 4 and more: finer structure is the patch network's."""
+    last = {stride: index for index, stride in enumerate(features.strides)}
+    return [index for stride, index in last.items() if stride >= _MIN_CRITIC_STRIDE]
+
+
+def _tail_if(weight: float) -> Part:
+    return Part.TAIL if weight else Part(0)

@@ -23,15 +23,25 @@ from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
 from srflow.processes import join_processes
+from srflow.training.adversarial import Adversary
 from srflow.training.averaging import AveragedModel
 from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
+from srflow.training.objectives import Losses
 from srflow.training.precision import choose_precision
 from srflow.training.recipe import Precision, Recipe
 from srflow.training.run_folder import RunFolder
-from srflow.training.stages import Stage, build_objective, build_optimizer, freeze_all_but, plan
+from srflow.training.stages import (
+    Stage,
+    build_adversary,
+    build_features,
+    build_objective,
+    build_optimizer,
+    freeze_all_but,
+    plan,
+)
 from srflow.training.validation import ValidationSet
 
 __all__ = ["Trainer"]
@@ -48,8 +58,15 @@ class _Progress:
     skipped: int = 0  # steps without an update, because something was not finite
     bad_in_a_row: int = 0
     best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
-    losses: list[float] = field(default_factory=list)  # since the last log line
+    losses: dict[str, list[float]] = field(default_factory=dict)  # by name, since the last log line
     norms: list[float] = field(default_factory=list)
+
+    def note(self, losses: dict[str, float], norm: float) -> bool:
+        """Keep a step's losses and gradient norm for the log; whether all of them are finite."""
+        for name, value in losses.items():
+            self.losses.setdefault(name, []).append(value)
+        self.norms.append(norm)
+        return all(math.isfinite(value) for value in (*losses.values(), norm))
 
 
 @dataclass
@@ -68,12 +85,17 @@ class _Timing:
 
 @dataclass
 class _Parts:
-    """What a stage's steps work with. `rate` is the learning rate of the step in progress."""
+    """What a stage's steps work with. `rate` is the learning rate of the step in progress.
+
+    plain_objective: `objective` without what wraps it for the devices and processes there are.
+    """
 
     objective: nn.Module
+    plain_objective: nn.Module
     optimizer: torch.optim.Optimizer
     prepared_optimizer: AcceleratedOptimizer
     parameters: list[nn.Parameter]
+    adversary: Adversary | None
     rate: float = 0.0
 
 
@@ -121,13 +143,15 @@ class Trainer:
         if recipe.runtime.compile:
             check_compiler(self.accelerator.device, RecipeError, "runtime.compile=true")
         world_size = self.accelerator.num_processes
-        for name, phase in (("pretraining", recipe.pretraining), ("training", recipe.training)):
+        for name, phase in recipe.phases().items():
             if phase.steps and phase.batch_size % world_size:
                 raise RecipeError(f"{name}.batch_size is {phase.batch_size}; {world_size} processes cannot share it.")
 
         with self.accelerator.main_process_first():
             self._store = PictureStore.open(data, cache, self._report, recipe.data.reductions)
             validation_store = PictureStore.open(validation, cache, self._report) if validation else None
+        with torch.device("meta"):
+            self._latent_shapes = SRFlow(recipe.model.config()).latent_shapes
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
         for name in next(iter(self._samplers.values())).too_small():
             self._report(f"Skipped {name}: smaller than a patch.")
@@ -136,7 +160,9 @@ class Trainer:
             self.folder.settle_recipe(recipe, allow_changes=allow_changes)
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
+        self._adversary_state: dict[str, Any] | None = None
         self._prepare_weights(initial)
+        self._check_start()
         self._validation: ValidationSet | None = None
         self._journal: Journal | None = None
         if self._is_main:
@@ -200,8 +226,9 @@ class Trainer:
             flips=data.flips,
             rotations=data.rotations,
             candidates=data.candidates,
-            noise="none" if stage.name == "encoder" else data.noise,
+            noise=data.noise if stage.noisy else "none",
             noise_scale=data.noise_scale,
+            draws=stage.draws(self._latent_shapes, self.recipe.model.config().scale_factor),
         )
 
     def _prepare_weights(self, initial: str | Path | None) -> None:
@@ -211,8 +238,9 @@ class Trainer:
             state = self.folder.load_checkpoint()
         if state is None:
             self.model, has_encoder = initial_model(self.recipe, initial)
-            if has_encoder and plan(self.recipe)[0].name == "encoder":
-                self.progress.step = self.recipe.pretraining.steps
+            first = plan(self.recipe)[0]
+            if has_encoder and first.scores == "encoder":
+                self.progress.step = first.last
                 self._report(f"The encoder comes from {initial}: its own training is left out.")
         else:
             self.model = SRFlow(self.recipe.model.config())
@@ -224,6 +252,15 @@ class Trainer:
         if self.recipe.runtime.low_memory:
             recompute_activations(self.model)
 
+    def _check_start(self) -> None:
+        """Samples cannot be judged before the flow has learnt anything."""
+        upcoming = next((stage for stage in plan(self.recipe) if self.progress.step < stage.last), None)
+        if upcoming is not None and upcoming.finetuning is not None and not self.model.is_initialized:
+            raise RecipeError(
+                f"Stage '{upcoming.name}' would begin with random weights. Give --init with a trained model, or set "
+                "training.steps."
+            )
+
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.model.metadata = replace(self.model.metadata, license=state["license"])
@@ -231,9 +268,12 @@ class Trainer:
         self.average.module.metadata = self.model.metadata
         self.average.num_updates = state["average_updates"]
         self._optimizer_state = state["optimizer"]
+        self._adversary_state = state.get("adversary")
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = _Progress(step=state["step"], **state["progress"])
+        if isinstance(self.progress.losses, list):  # saved when every stage had one loss
+            self.progress.losses = {"loss": self.progress.losses}
         self._report(f"Going on with {self.folder.path} after step {self.progress.step}.")
         if state["pictures"] != self._store.key:
             self._report("The training pictures are not those that this run began with; going on with the new ones.")
@@ -242,7 +282,7 @@ class Trainer:
         """The rest of a stage."""
         progress, accelerator = self.progress, self.accelerator
         if progress.step == stage.phase_start:
-            self._begin_phase(stage)
+            self._begin_phase()
         parts = self._prepare_stage(stage)
 
         def make(step: int) -> Batch:
@@ -272,11 +312,11 @@ class Trainer:
                     self._validate(stage)
                 ends = stop is not None or progress.step == stage.last
                 if ends or self._save_is_due():
-                    self._save(parts.optimizer, ends=ends)
+                    self._save(parts, ends=ends)
                 if stop:
                     return stop
         self._optimizer_state = parts.optimizer.state_dict()
-        if stage.name == "encoder" and self._is_main:
+        if stage.scores == "encoder" and self._is_main:
             self.folder.export("encoder", self.average.module, self._provenance())
         return "finished"
 
@@ -288,17 +328,33 @@ class Trainer:
         if self._optimizer_state is not None:
             self._resume(optimizer, self._optimizer_state)
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
-        objective = build_objective(stage, self.model, self.recipe.data, compiled=self.recipe.runtime.compile).train()
+        features = build_features(stage, accelerator.device)
+        adversary = build_adversary(stage, features, accelerator.device, self._mean_over_processes)
+        if adversary is not None and self._adversary_state is not None:
+            adversary.load_state_dict(self._adversary_state)
+        objective = build_objective(
+            stage,
+            self.model,
+            self.recipe,
+            features=features,
+            adversary=adversary,
+            compiled=self.recipe.runtime.compile,
+        ).train()
         self._report(
             f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
             f"{sum(parameter.numel() for parameter in parameters):,} parameters."
         )
         return _Parts(
             objective=accelerator.prepare_model(objective),
+            plain_objective=objective,
             optimizer=optimizer,
             prepared_optimizer=accelerator.prepare_optimizer(optimizer),
             parameters=parameters,
+            adversary=adversary,
         )
+
+    def _mean_over_processes(self, value: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(value, reduction="mean") if self.accelerator.num_processes > 1 else value
 
     def _resume(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         """Take over what steps have gathered, not the settings: those are the recipe's, which may have been changed."""
@@ -325,19 +381,19 @@ class Trainer:
     def _raise_if_diverged(self, stage: Stage, rate: float) -> None:
         bad = self.progress.bad_in_a_row
         if bad >= self.recipe.runtime.max_bad_steps:
-            phase = "pretraining" if stage.name == "encoder" else "training"
+            phase = stage.phase_key
             raise TrainingDivergedError(
                 f"Losses or gradients were not finite for {bad} steps in a row, up to step {self.progress.step}. The "
                 f"checkpoint before them is in {self.folder.path}. Lower {phase}.learning_rate (now {rate:.2g}), set "
                 f"{phase}.clip_norm, or use runtime.precision=float32."
             )
 
-    def _begin_phase(self, stage: Stage) -> None:
-        """The likelihood phase starts from the averaged encoder, which is better than the last one."""
-        if stage.name != "encoder" and self.average.num_updates:
+    def _begin_phase(self) -> None:
+        """A phase starts from the EMA weights of the one before, which are better than the last weights."""
+        if self.average.num_updates:
             self.model.load_state_dict(self.average.module.state_dict())
         self.average.num_updates = 0
-        self._optimizer_state = None
+        self._optimizer_state = self._adversary_state = None
 
     def _step(self, stage: Stage, parts: _Parts, batch: Batch) -> Outcome | None:
         """One update, or none if something is not finite. Returns why to stop after it, if so."""
@@ -345,24 +401,27 @@ class Trainer:
         for group in parts.optimizer.param_groups:
             group["lr"] = parts.rate
         optimizer.zero_grad(set_to_none=True)
+        stage.set_up_step(parts.plain_objective, progress.step - stage.phase_start)
         with self._compiled_or_not(stage):
-            objective, loss = parts.objective(batch.hr, batch.lr)
-        accelerator.backward(objective)
+            losses: Losses = parts.objective(*stage.inputs(batch))
+        accelerator.backward(losses.minimised)
         # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
         norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
         stop = self._stop_reason()
+        names = list(losses.reported)
+        values = torch.stack([value.float() for value in losses.reported.values()])
         if accelerator.num_processes > 1:
             # All processes must agree on what to do next, or one waits for the others for ever.
-            flags = torch.tensor([stop == "stopped", stop == "time limit"], dtype=torch.float32, device=loss.device)
-            shared = accelerator.reduce(torch.cat([loss.float().reshape(1), flags]), reduction="mean")
-            loss = shared[0]
-            stop = "stopped" if shared[1] > 0 else "time limit" if shared[2] > 0 else None
-        progress.losses.append(loss.item())
-        progress.norms.append(norm.item())
-        finite = math.isfinite(progress.losses[-1]) and math.isfinite(progress.norms[-1])
+            flags = torch.tensor([stop == "stopped", stop == "time limit"], dtype=torch.float32, device=values.device)
+            shared = accelerator.reduce(torch.cat([values, flags]), reduction="mean")
+            values, flags = shared[:-2], shared[-2:]
+            stop = "stopped" if flags[0] > 0 else "time limit" if flags[1] > 0 else None
+        finite = progress.note(dict(zip(names, values.tolist(), strict=True)), norm.item())
         if finite:
             optimizer.step()
             self.average.update(self.model, stage.phase.ema_decay)
+            if parts.adversary is not None:
+                progress.losses.setdefault("discriminator", []).append(parts.adversary.update(*losses.views))
             progress.bad_in_a_row = 0
         else:
             if accelerator.scaler is not None:
@@ -373,7 +432,7 @@ class Trainer:
 
     def _compiled_or_not(self, stage: Stage) -> AbstractContextManager[Any]:
         """A flow's first step is not compiled: that its actnorms set themselves in it would cut the graph at each."""
-        if self.recipe.runtime.compile and stage.name != "encoder" and not self.model.is_initialized:
+        if self.recipe.runtime.compile and stage.scores == "samples" and not self.model.is_initialized:
             return torch.compiler.set_stance("force_eager")
         return nullcontext()
 
@@ -386,7 +445,7 @@ class Trainer:
         progress = self.progress
         values = {
             "stage": stage.name,
-            "loss": sum(progress.losses) / len(progress.losses),
+            **{name: sum(values) / len(values) for name, values in progress.losses.items() if values},
             "grad_norm": sum(progress.norms) / len(progress.norms),
             "learning_rate": rate,
             "steps_per_second": timing.steps / timing.seconds,
@@ -394,7 +453,7 @@ class Trainer:
             "seconds": progress.seconds,
             "skipped": progress.skipped,
         }
-        progress.losses, progress.norms = [], []
+        progress.losses, progress.norms = {}, []
         bar.set_postfix(loss=f"{values['loss']:.4f}", skipped=progress.skipped, refresh=False)
         if self._journal is not None:
             self._journal.write("training", progress.step, values)
@@ -405,14 +464,14 @@ class Trainer:
 
     def _validate(self, stage: Stage) -> None:
         if self._validation is not None:
-            kind = "encoder" if stage.name == "encoder" else "flow"
-            result = self._validation.score(self.average.module, stage.name)
+            kind = stage.scores
+            result = self._validation.score(self.average.module, kind)
             self._journal.write("validation", self.progress.step, {"stage": stage.name} | result.values)
             self._journal.pictures(self.progress.step, result.pictures)
             self._report(f"Step {self.progress.step}, validation: {result.summary()}")
             if result.score < self.progress.best.get(kind, math.inf):
                 self.progress.best[kind] = result.score
-                if kind == "flow":
+                if kind == "samples":
                     self.folder.export("best", self.average.module, self._provenance())
         self.accelerator.wait_for_everyone()
 
@@ -423,7 +482,7 @@ class Trainer:
         due = self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
         return self._is_main and due
 
-    def _save(self, optimizer: torch.optim.Optimizer, *, ends: bool) -> None:
+    def _save(self, parts: _Parts, *, ends: bool) -> None:
         """Save the run. `ends`: there is no later step at which it could be saved."""
         if not self._is_main or (self.progress.bad_in_a_row and not ends):
             return  # a state that may be on its way to nowhere must not replace a good one
@@ -436,7 +495,8 @@ class Trainer:
                 "model": self.model.state_dict(),
                 "average": self.average.module.state_dict(),
                 "average_updates": self.average.num_updates,
-                "optimizer": optimizer.state_dict(),
+                "optimizer": parts.optimizer.state_dict(),
+                "adversary": parts.adversary.state_dict() if parts.adversary is not None else None,
                 "scaler": scaler.state_dict() if scaler is not None else None,
                 "license": self.model.metadata.license,
                 "progress": {key: value for key, value in vars(progress).items() if key != "step"},

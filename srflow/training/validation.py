@@ -7,33 +7,40 @@ so a few samples are drawn at several temperatures and looked at.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from srflow.contract import CheckpointError, DatasetError
-from srflow.evaluation.metrics import lr_psnr, psnr
+from srflow.evaluation.features import FeatureDistance, MissingPackageError
+from srflow.evaluation.metrics import BestOfSamples, lr_psnr, psnr
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
-from srflow.images import downscale_uint8, to_tensor, to_uint8
+from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8
 from srflow.likelihood import bits_per_dimension
-from srflow.model import SRFlow
+from srflow.model import Conditioning, SRFlow
 from srflow.training.data import PictureStore, centre_crops
 from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
 
-__all__ = ["ValidationResult", "ValidationSet"]
+__all__ = ["ValidationResult", "ValidationSet", "best_score", "error_over_spread"]
 
 _NUM_SHOWN = 3  # pictures that go to TensorBoard
+_NUM_SAMPLES_SHOWN = 2  # of each temperature
+_MIN_VARIANCE = 1 / 12  # of rounding to 8 bits
 
 
 @dataclass(frozen=True)
 class ValidationResult:
     """Means over the pictures.
 
-    values: what is logged; keys end in "@temperature" where they are of samples.
+    values: what is logged; keys end in "@temperature" where they are of samples. "features" is the second perceptual
+        distance, by EfficientNet's features. The finetuning phase trains on such features; LPIPS is in no loss.
     score: what the best weights have the lowest of.
     pictures: uint8 (H, W, 3), by name.
     """
@@ -67,11 +74,12 @@ class ValidationSet:
             self._perceptual = PerceptualDistance(device)
         except CheckpointError as error:
             raise CheckpointError(f"{error} Or train without --validation.") from error
+        self._features = _feature_distance(device)
 
     @torch.no_grad()
-    def score(self, model: SRFlow, stage: str) -> ValidationResult:
-        """Score `model` (in eval mode): the encoder's own output in the stage "encoder", else samples."""
-        return self._score_encoder(model) if stage == "encoder" else self._score_flow(model)
+    def score(self, model: SRFlow, what: Literal["encoder", "samples"]) -> ValidationResult:
+        """Score `model` (in eval mode). Args: what: a stage's `scores`, the encoder's own output or samples."""
+        return self._score_encoder(model) if what == "encoder" else self._score_samples(model)
 
     def _score_encoder(self, model: SRFlow) -> ValidationResult:
         rows, pictures = [], {}
@@ -85,7 +93,7 @@ class ValidationSet:
         values = _means(rows)
         return ValidationResult(values, values["l1"], pictures)
 
-    def _score_flow(self, model: SRFlow) -> ValidationResult:
+    def _score_samples(self, model: SRFlow) -> ValidationResult:
         settings = self._recipe.validation
         rows, pictures = [], {}
         for index, (name, hr) in enumerate(self._crops):
@@ -94,30 +102,63 @@ class ValidationSet:
                 conditioning = model.condition(lr)
                 _, log_prob = model.encode(self._noisy(hr, seed=index), conditioning)
                 row = {"bits_per_dimension": bits_per_dimension(log_prob, *hr.shape[:2]).item()}
-                latents = model.draw_latents(*lr.shape[-2:], seed=index).to(self._device)
                 encoder_output = model.encoder.super_resolve(lr)
-                samples = {t: model.decode(latents * t, conditioning).float() for t in settings.temperatures}
             row["encoder_psnr"] = self._compare(encoder_output, hr)[0]["psnr"]
-            for temperature, sample in samples.items():
-                scores, picture = self._compare(sample, hr)
+            shown = [hr, to_uint8(bicubic_upscale(lr, self._scale_factor))]
+            for temperature in settings.temperatures:
+                scores, samples = self._score_temperature(model, conditioning, temperature, hr, seed=index)
                 row |= {f"{key}@{temperature:g}": value for key, value in scores.items()}
-                if index < _NUM_SHOWN:
-                    pictures[f"{name}/{temperature:g}"] = picture
+                shown += samples[:_NUM_SAMPLES_SHOWN]
             rows.append(row)
+            if index < _NUM_SHOWN:
+                pictures[f"{name} (truth, bicubic, samples by temperature)"] = np.concatenate(shown, axis=1)
         values = _means(rows)
-        score = values[f"lpips@{settings.best_temperature:g}"] + values[f"non_finite@{settings.best_temperature:g}"]
-        return ValidationResult(values, score if math.isfinite(score) else math.inf, pictures)
+        score = best_score(values, settings.temperatures, settings.best_temperature, settings.best_diversity)
+        return ValidationResult(values, score, pictures)
 
-    def _compare(self, sr: Tensor, hr: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-        """Metrics of one picture. What is not finite counts as black; `non_finite` is 1 if there is any."""
+    def _score_temperature(
+        self, model: SRFlow, conditioning: Conditioning, temperature: float, hr: np.ndarray, seed: int
+    ) -> tuple[dict[str, float], list[np.ndarray]]:
+        """Means over the samples of one picture at one temperature; and the samples, uint8 (H, W, 3).
+
+        What all samples say together comes with them where there are several: NTIRE's diversity, and how their spread
+        compares with the error (`calibration`): root mean square error of their mean over what their standard deviation
+        lets expect, 1 where the bars are right and above 1 where they are too short.
+        """
+        best, rows, samples = BestOfSamples(), [], []
+        size = (conditioning.height, conditioning.width)
+        for number in range(self._recipe.validation.num_samples):
+            latents = model.draw_latents(*size, seed=seed, first_sample=number).to(self._device)
+            with self._autocast():
+                sample = model.decode(latents * temperature, conditioning).float()
+            scores, picture = self._compare(sample, hr, best)
+            rows.append(scores)
+            samples.append(picture)
+        values = _means(rows)
+        if len(samples) > 1:
+            values["diversity"] = best.scores().diversity
+            values["calibration"] = error_over_spread(np.stack(samples), hr)
+        return values, samples
+
+    def _compare(
+        self, sr: Tensor, hr: np.ndarray, best: BestOfSamples | None = None
+    ) -> tuple[dict[str, float], np.ndarray]:
+        """Metrics of one picture. What is not finite counts as black; `non_finite` is 1 if there is any.
+
+        Args: best: takes in the picture's LPIPS map.
+        """
         non_finite = not torch.isfinite(sr).all().item()
         picture = to_uint8(torch.nan_to_num(sr, 0.0, 0.0, 0.0))
-        return {
+        lpips = (best or BestOfSamples()).add(self._perceptual.map(picture, hr))
+        values = {
             "psnr": psnr(picture, hr),
             "lr_psnr": lr_psnr(picture, hr, self._scale_factor),
-            "lpips": float(self._perceptual.map(picture, hr).mean()),
+            "lpips": lpips,
             "non_finite": float(non_finite),
-        }, picture
+        }
+        if self._features is not None:
+            values["features"] = self._features.distance(picture, hr)
+        return values, picture
 
     def _lr(self, hr: np.ndarray) -> Tensor:
         return self._to_device(downscale_uint8(hr, self._scale_factor))
@@ -140,6 +181,46 @@ class ValidationSet:
     def _autocast(self) -> AbstractContextManager:
         dtype = AUTOCAST_DTYPES.get(self._recipe.runtime.precision)
         return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
+
+
+def best_score(
+    values: Mapping[str, float], temperatures: Sequence[float], best_temperature: float, best_diversity: float
+) -> float:
+    """What the best weights have the lowest of: LPIPS at `best_temperature`, or, if it is above 0, at `best_diversity`.
+
+    The latter is read off the curve of LPIPS over diversity that the temperatures give, by linear interpolation.
+    Weights whose samples are that diverse at none of the temperatures, or are not finite, score infinity.
+
+    Args: values: by "lpips@temperature" and so on, as in `ValidationResult`.
+    """
+    if not best_diversity:
+        score = values[f"lpips@{best_temperature:g}"] + values[f"non_finite@{best_temperature:g}"]
+        return score if math.isfinite(score) else math.inf
+    curve = [(values[f"diversity@{t:g}"], values[f"lpips@{t:g}"], values[f"non_finite@{t:g}"]) for t in temperatures]
+    for (low, lpips_low, bad_low), (high, lpips_high, bad_high) in pairwise(sorted(curve)):
+        if low <= best_diversity <= high and not bad_low + bad_high and math.isfinite(lpips_low + lpips_high):
+            share = (best_diversity - low) / (high - low) if high > low else 0.0
+            return lpips_low + share * (lpips_high - lpips_low)
+    return math.inf
+
+
+def error_over_spread(samples: np.ndarray, truth: np.ndarray) -> float:
+    """Root mean square error of the samples' mean over what their spread lets expect, sqrt(1 + 1/K) σ.
+
+    Args: samples: uint8, (K, H, W, 3), K at least 2. truth: uint8, (H, W, 3).
+    """
+    values = samples.astype(np.float64)
+    error = np.square(values.mean(0) - truth).mean()
+    variance = values.var(0, ddof=1).mean() * (1 + 1 / len(samples))
+    return math.sqrt(error / max(variance, _MIN_VARIANCE))
+
+
+def _feature_distance(device: torch.device) -> FeatureDistance | None:
+    """The second distance, where the package that builds its network is installed."""
+    try:
+        return FeatureDistance(device)
+    except MissingPackageError:
+        return None
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
