@@ -88,7 +88,7 @@ class Trainer:
         data: the folder of training pictures.
         output: the run's folder. If it holds a run of the same recipe, that run goes on.
         validation: the folder of held-out pictures, or None.
-        initial: a checkpoint folder (or Hub name) or a run's `encoder` folder to start from; see `initial_model`.
+        initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
         cache: where decoded pictures are kept.
         allow_changes: go on with a run although the recipe differs.
         show_progress: a progress bar on stderr.
@@ -210,8 +210,8 @@ class Trainer:
         with self.accelerator.main_process_first():
             state = self.folder.load_checkpoint()
         if state is None:
-            self.model, has_encoder = initial_model(self.recipe, initial)
-            if has_encoder and plan(self.recipe)[0].name == "encoder":
+            self.model, given_parts = initial_model(self.recipe, initial, self._report)
+            if given_parts and plan(self.recipe)[0].name == "encoder":
                 self.progress.step = self.recipe.pretraining.steps
                 self._report(f"The encoder comes from {initial}: its own training is left out.")
         else:
