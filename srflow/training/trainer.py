@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
+from srflow.checkpoints.own import load_tensors_strictly
 from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
@@ -117,6 +118,7 @@ class Trainer:
         self._stop_requested = False
         self.folder = RunFolder(output, self._report)
         self.recipe = recipe = self._settle_precision(recipe, processes.device)
+        self.folder.check_recipe(recipe, allow_changes=allow_changes)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
             check_compiler(self.accelerator.device, RecipeError, "runtime.compile=true")
@@ -132,8 +134,6 @@ class Trainer:
         for name in next(iter(self._samplers.values())).too_small():
             self._report(f"Skipped {name}: smaller than a patch.")
 
-        if self._is_main:
-            self.folder.settle_recipe(recipe, allow_changes=allow_changes)
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
         self._prepare_weights(initial)
@@ -142,6 +142,7 @@ class Trainer:
         if self._is_main:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
+            self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
 
@@ -225,9 +226,9 @@ class Trainer:
             recompute_activations(self.model)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        load_tensors_strictly(self.model, state["model"], f"The checkpoint of step {state['step']}")
         self.model.metadata = replace(self.model.metadata, license=state["license"])
-        self.average.module.load_state_dict(state["average"])
+        load_tensors_strictly(self.average.module, state["average"], f"The checkpoint of step {state['step']}")
         self.average.module.metadata = self.model.metadata
         self.average.num_updates = state["average_updates"]
         self._optimizer_state = state["optimizer"]
@@ -271,14 +272,18 @@ class Trainer:
                 if self._validation_is_due(stage):
                     self._validate(stage)
                 ends = stop is not None or progress.step == stage.last
+                self._export_encoder_if_due(stage)
                 if ends or self._save_is_due():
                     self._save(parts.optimizer, ends=ends)
                 if stop:
                     return stop
         self._optimizer_state = parts.optimizer.state_dict()
-        if stage.name == "encoder" and self._is_main:
-            self.folder.export("encoder", self.average.module, self._provenance())
         return "finished"
+
+    def _export_encoder_if_due(self, stage: Stage) -> None:
+        """Write RUN/encoder at the encoder's last step; before that step is saved, so that no stop can fall between."""
+        if stage.name == "encoder" and self.progress.step == stage.last and self._is_main:
+            self.folder.export("encoder", self.average.module, self._provenance())
 
     def _prepare_stage(self, stage: Stage) -> _Parts:
         """The stage's objective and optimiser, wrapped for the devices and processes there are."""
