@@ -126,3 +126,12 @@ def test_the_encoder_is_exported_wherever_the_run_was_stopped(train, tmp_path, s
     assert (tmp_path / "run" / "encoder").is_dir() == (step == 2)
     train().run()
     assert "step 2 of 8" in SRFlow.from_pretrained(tmp_path / "run" / "encoder").metadata.provenance
+
+
+def test_every_phase_says_what_it_never_draws(train):
+    """The pictures, 64x64 and 80x72, hold the first phase's patches, but not both hold the second's."""
+    messages = train("training.patch_size=72", "data.reductions=[1, 2]").messages
+    assert not any("Stage 'encoder'" in message for message in messages)
+    (likelihood,) = (message for message in messages if "72x72" in message)
+    assert "Stage 'flow': 3 of 4 stored pictures (downscaling factors 1, 2 counted)" in likelihood
+    assert "not used at all: picture0.png." in likelihood

@@ -117,6 +117,8 @@ class RunFolder:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Save the recipe. Call it when nothing can fail any more. Raises InputError: the folder cannot be written."""
+        if self.saved_recipe() == recipe:
+            return
         try:
             with atomic_write(self._recipe_file, "w") as stream:
                 stream.write(json.dumps(recipe.to_dict(), indent=2) + "\n")

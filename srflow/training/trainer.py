@@ -131,8 +131,10 @@ class Trainer:
             self._store = PictureStore.open(data, cache, self._report, recipe.data.reductions)
             validation_store = PictureStore.open(validation, cache, self._report) if validation else None
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
-        for name in next(iter(self._samplers.values())).too_small():
-            self._report(f"Skipped {name}: smaller than a patch.")
+        for stage in plan(recipe):
+            left_out = self._samplers[stage.name].left_out()
+            if left_out and stage.first == stage.phase_start:  # the stages of a phase draw the same patches
+                self._report(f"Stage '{stage.name}': {left_out}")
 
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
