@@ -89,6 +89,33 @@ def test_unreadable_pictures_are_named_and_skipped_and_subfolders_read(pictures,
     assert any(str(Path("more", "picture0.png")) in message and "100x4" in message for message in messages)
 
 
+def test_linked_folders_count_and_each_folder_once(pictures, tmp_path):
+    """DF2K is usually a folder of two links. Links back and second links must neither loop nor double anything."""
+    write_pictures(pictures / "more", [(48, 48)], seed=1)
+    root = tmp_path / "linked"
+    write_pictures(root / "own", [(64, 64)], seed=2)
+    (root / "a_link").symlink_to(pictures)
+    (root / "second_link").symlink_to(pictures)
+    (pictures / "more" / "back").symlink_to(root)
+    messages: list[str] = []
+    store = PictureStore.open(root, tmp_path / "cache", messages.append)
+    expected = [f"a_link/picture{index}.png" for index in range(4)] + ["a_link/more/picture0.png", "own/picture0.png"]
+    assert store.names == [str(Path(name)) for name in expected]
+    assert f"Found 6 pictures in 3 folders of {root}." in messages
+
+
+def test_a_folder_that_cannot_be_searched_is_an_error(pictures, monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "list_images", lambda folder: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    with pytest.raises(DatasetError, match=r"searched.*denied"):
+        PictureStore.open(pictures, tmp_path / "cache")
+
+
+def test_a_picture_at_full_size_is_not_resized(pictures, monkeypatch, tmp_path):
+    """MATLAB's bicubic at factor 1 is the identity, and takes five times as long as decoding."""
+    monkeypatch.setattr(data, "downscale_uint8", lambda picture, factor: pytest.fail(f"resized by {factor}"))
+    assert len(PictureStore.open(pictures, tmp_path / "cache")) == 4
+
+
 def test_no_usable_picture_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no folder"):
         PictureStore.open(tmp_path / "missing", tmp_path / "cache")
@@ -182,6 +209,18 @@ def test_a_picture_that_is_too_small_only_when_reduced_is_not_named(pictures, tm
     assert patches.too_small() == ["picture3.png"]  # 24 high
     drawn = {store.names[row[0]] for step in range(20) for row in patches.batch(step).numbers}
     assert drawn == {"picture0.png", "picture1.png", "picture2.png"}
+
+
+def test_what_is_never_drawn_is_said_with_the_reductions_counted(pictures, tmp_path):
+    store = PictureStore.open(pictures, tmp_path / "cache", reductions=(1, 2))
+    assert sampler(store, patch_size=8).left_out() is None
+    words = sampler(store, patch_size=40).left_out()  # the halves' shorter sides are 32, 24, 32 and 8
+    assert words.startswith(
+        "5 of 8 stored pictures (downscaling factors 1, 2 counted) are smaller than a patch of 40x40"
+    )
+    assert words.endswith("not used at all: picture3.png.")
+    only_reduced = sampler(PictureStore.open(pictures, tmp_path / "cache", reductions=(1, 3)), patch_size=24)
+    assert only_reduced.left_out().endswith("never drawn.")
 
 
 def test_every_reduction_is_drawn_about_equally_often(tmp_path):

@@ -20,22 +20,39 @@ def test_a_recipe_trains_its_preset_and_survives_json(name):
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
-def test_the_papers_numbers():
-    recipe = load_recipe("srflow-da-r-x4")
+@pytest.mark.parametrize("variant", ["-da", "-da-r", "-da-s", "-da-d"])
+@pytest.mark.parametrize(("scale_factor", "batch_size"), [(4, 12), (8, 16)])
+def test_the_papers_numbers(variant, scale_factor, batch_size):
+    """Those of the released settings files; what departs from them is what paper.toml's table says."""
+    recipe = load_recipe(f"srflow{variant}-x{scale_factor}")
     training = recipe.training
     assert (training.steps, training.join_step, training.patch_size) == (200_000, 100_000, 160)
-    assert training.betas == (0.9, 0.999)
+    assert (training.batch_size, training.warmup_steps) == (batch_size, 0)
+    assert (training.optimizer, training.betas) == ("adam", (0.9, 0.999))
+    assert training.encoder_output_weight == 0
     assert (recipe.data.noise, recipe.data.noise_scale) == ("gaussian", pytest.approx(4 / math.sqrt(3)))
+    assert (recipe.data.flips, recipe.data.rotations) == (True, False)
+    assert (recipe.data.reductions, recipe.data.candidates) == ((1,), 1)
+    assert recipe.runtime.precision == "float32"
     rates = [training.learning_rate_at(round(f * 200_000)) for f in (0, 0.4999, 0.5, 0.7499, 0.75, 0.9, 0.95, 0.9999)]
     assert rates == pytest.approx([2e-4, 2e-4, 1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5, 1.25e-5])
+    assert (training.clip_norm, training.ema_decay) == (10, 0.999)  # departures
 
 
-@pytest.mark.parametrize(("name", "rate"), [("srflow-x4", 2.5e-4), ("srflow-x8", 5e-4)])
-def test_the_original_srflow_differs_in_noise_and_rate(name, rate):
+def test_the_papers_encoder():
+    pretraining = load_recipe("srflow-da-r-x4").pretraining
+    assert (pretraining.steps, pretraining.batch_size, pretraining.patch_size) == (300_000, 16, 160)
+    rates = [pretraining.learning_rate_at(step) for step in (0, 150_000, 300_000)]
+    assert rates == pytest.approx([2e-4, 1.0005e-4, 1e-7])
+
+
+@pytest.mark.parametrize(("name", "rate", "batch_size"), [("srflow-x4", 2.5e-4, 12), ("srflow-x8", 5e-4, 16)])
+def test_the_original_srflow_differs_in_noise_and_rate(name, rate, batch_size):
     recipe = load_recipe(name)
-    assert recipe.training.learning_rate == rate
+    assert (recipe.training.learning_rate, recipe.training.batch_size) == (rate, batch_size)
     assert recipe.data.noise == "uniform"
     assert recipe.data.noise_scale / 255 == pytest.approx(2 / 64)  # ±1/64
+    assert not recipe.data.rotations
 
 
 def test_cosine_and_warmup():

@@ -30,7 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     converted.model.save_pretrained(arguments.output)
     print("\n".join(describe(converted.model)))
     if not converted.has_flow:
-        print("the file holds an encoder alone: the flow is random; train it (srflow train RECIPE --init FOLDER)")
+        print(
+            "the file holds an encoder only and the flow is random. Train the flow with: python -m srflow train "
+            f"{converted.model.config.name} --init {arguments.output} --data FOLDER --output RUN"
+        )
     if converted.dead_keys:
         print(f"not converted, because no call uses them: {', '.join(converted.dead_keys)}")
     print(f"written to {arguments.output}")

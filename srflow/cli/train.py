@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="training pictures, subfolders included")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="held-out pictures; default: no validation")
     parser.add_argument("--output", type=Path, metavar="RUN", help="the run's folder; if it holds this run, it goes on")
-    parser.add_argument("--init", metavar="FOLDER", help="start from a checkpoint, or from RUN/encoder of another run")
+    parser.add_argument(
+        "--init",
+        metavar="CHECKPOINT",
+        help="start from a checkpoint folder, RUN/encoder or RUN/last of another run, or a shipped model",
+    )
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and end after so long")
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="where decoded pictures are kept (3 bytes a pixel)"

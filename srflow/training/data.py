@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -42,6 +43,7 @@ _FORMAT = 1  # raised when the files' layout changes, so that old caches are not
 _MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
 MAX_SHIFT = 3  # pixels; feature networks have strides of 2 and 4 first
 _BATCH_STREAM = 2**32 - 1  # in place of a patch's index: what a whole batch has in common
+_NUM_NAMED = 8  # pictures that one message names
 _MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
 
 
@@ -90,16 +92,21 @@ class PictureStore:
         report: Callable[[str], None] = lambda _message: None,
         reductions: Sequence[int] = (1,),
     ) -> PictureStore:
-        """The store of the folder `pictures` and its subfolders, built first where there is none yet.
+        """The store of the folder `pictures` and its subfolders, linked ones too, built first where there is none yet.
 
         Args:
             cache: where stores are kept; default: `default_cache_folder()`.
-            report: is called with one line of text for what a person should know: the build, each skipped file.
+            report: is called with one line of text for what a person should know: how many pictures were found, the
+                build, each skipped file.
             reductions: every picture is stored once for each of these factors, scaled down by it (MATLAB's bicubic).
 
         Raises: DatasetError: no such folder, no readable picture in it, or no room for the store.
         """
         paths = _pictures_below(pictures)
+        num_folders = len({path.parent for path in paths})
+        report(
+            f"Found {len(paths)} pictures in {num_folders} {'folder' if num_folders == 1 else 'folders'} of {pictures}."
+        )
         folder = (cache or default_cache_folder()) / f"pictures-{_listing_key(pictures, paths, reductions)}"
         store = cls._existing(folder)
         if store is None:
@@ -127,14 +134,27 @@ class PictureStore:
 
 
 def _pictures_below(folder: Path) -> list[Path]:
+    """The pictures in `folder` and its subfolders, links to folders included; each folder once, by its real path."""
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}; give a folder with pictures.")
     paths: list[Path] = []
-    for candidate in [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]:
-        try:
-            paths += list_images(candidate)
-        except (DatasetError, InputError):  # a subfolder without pictures
-            continue
+    seen: set[Path] = set()
+
+    def walk(current: Path) -> None:
+        real = current.resolve()
+        if real in seen:  # a link that leads back, or a second one to the same folder
+            return
+        seen.add(real)
+        with suppress(DatasetError, InputError):  # a folder without pictures
+            paths.extend(list_images(current))
+        for below in sorted(current.iterdir()):
+            if below.is_dir():
+                walk(below)
+
+    try:
+        walk(folder)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be searched for pictures: {error}.") from error
     if not paths:
         raise DatasetError(f"There are no pictures in {folder} or its subfolders.")
     return paths
@@ -151,7 +171,7 @@ def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> 
 
 
 def _decode(path: Path, reductions: Sequence[int]) -> list[tuple[int, np.ndarray | str]]:
-    """For each reduction the picture, cropped so that it has a multiple of 8 then; or why it is left out."""
+    """(factor, picture downscaled by it and cropped to multiples of 8, or the reason why it is skipped) per factor."""
     try:
         picture = load_image(path)
     except (InputError, OSError) as error:
@@ -164,7 +184,8 @@ def _reduced(picture: np.ndarray, reduction: int) -> np.ndarray | str:
     height, width = (side - side % multiple for side in picture.shape[:2])
     if height == 0 or width == 0:
         return f"it has {picture.shape[1]}x{picture.shape[0]} pixels; at least {multiple}x{multiple} are needed."
-    return downscale_uint8(picture[:height, :width], reduction)
+    cropped = picture[:height, :width]
+    return cropped if reduction == 1 else downscale_uint8(cropped, reduction)  # the identity would take long
 
 
 def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequence[int]) -> None:
@@ -303,6 +324,22 @@ class PatchSampler:
         """The names of the pictures that no patch fits into, be they reduced as little as the store has them."""
         least_reduced = np.flatnonzero(self.store.reductions == self.store.reductions.min())
         return [self.store.names[index] for index in np.setdiff1d(least_reduced, self.eligible())]
+
+    def left_out(self) -> str | None:
+        """What of the store is never drawn because it is smaller than a patch, in words; None if all of it is drawn."""
+        drawn, stored = len(self.eligible()), len(self.store)
+        if drawn == stored:
+            return None
+        names = self.too_small()
+        some = ", ".join(names[:_NUM_NAMED]) + (
+            f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
+        )
+        factors = np.unique(self.store.reductions).tolist()
+        counted = f" (downscaling factors {', '.join(map(str, factors))} counted)" if len(factors) > 1 else ""
+        return (
+            f"{stored - drawn} of {stored} stored pictures{counted} are smaller than a patch of {self.patch_size}x"
+            f"{self.patch_size} and are never drawn" + (f"; not used at all: {some}." if names else ".")
+        )
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """The share of process `rank` in the batch of step `step`; the whole batch if there is one process."""

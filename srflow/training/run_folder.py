@@ -11,6 +11,7 @@ RUN/tensorboard/                if TensorBoard is installed
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from srflow.contract import InputError, RecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
 from srflow.training.recipe import Recipe, load_recipe
+from srflow.training.stages import plan
 
 __all__ = ["RunFolder"]
 
@@ -56,28 +58,67 @@ class RunFolder:
         """The recipe of the run in this folder; None if it holds none. Raises RecipeError if it cannot be read."""
         return load_recipe(self._recipe_file) if self._recipe_file.exists() else None
 
-    def settle_recipe(self, recipe: Recipe, *, allow_changes: bool = False) -> None:
-        """Save the recipe in a new run; in an old one, see that it is the same.
+    def check_recipe(self, recipe: Recipe, *, allow_changes: bool = False) -> None:
+        """See that the run in this folder can go on with `recipe`. Writes nothing: a start may still fail after it.
 
-        Only what changes neither weights nor data (`validation`, `checkpoint`, `log`, `runtime`) may differ. Of these,
-        `runtime` changes how numbers are rounded, which is reported.
+        `validation`, `checkpoint`, `log` and `runtime` may differ: they change neither weights nor data. Of these,
+        `runtime` changes how numbers are rounded, which is reported. With `allow_changes` other settings may differ
+        too, except the network (`model`) and the steps of what has been trained already. A folder in which no
+        checkpoint was ever written holds no progress, so any recipe will do.
 
-        Raises:
-            RecipeError: names what differs, unless `allow_changes`; or the saved recipe cannot be read.
-            InputError: the folder cannot be written.
+        Raises: RecipeError: names what differs; or the saved recipe cannot be read.
         """
         saved = self.saved_recipe()
         changed = {} if saved is None else recipe.differences(saved)
-        if saved is not None and not changed:
+        if saved is None or not changed:
             return
+        if not any((self.path / "checkpoints").glob("step-*")):
+            self.report(f"The run in {self.path} was never saved; it starts anew with this recipe.")
+            return
+        network = [key for key in changed if key.startswith("model.")]
+        if network:
+            raise RecipeError(
+                f"{self.path} holds a run of another network: {_in_words(changed, network)}. A run keeps its network: "
+                f"choose another --output (--init {self.path / 'last'} takes over the weights that fit)."
+            )
         harmful = [key for key in changed if not key.startswith(("validation.", "checkpoint.", "log.", "runtime."))]
         if harmful and not allow_changes:
             raise RecipeError(
                 f"{self.path} holds a run of another recipe: {_in_words(changed, harmful)}. Choose another --output, "
                 "start with the same settings, or give --change-recipe to go on with the new ones."
             )
+        self._check_stages(recipe, saved)
         if rounding := [key for key in changed if key.startswith("runtime.")]:
             self.report(f"The run goes on with other settings: {_in_words(changed, rounding)}.")
+
+    def _check_stages(self, recipe: Recipe, saved: Recipe) -> None:
+        """Refuse settings that would rewrite what the run has done: which phases began, and which stage it reached.
+
+        The first step that trains the encoder is a fraction of `training.steps`, so more steps would freeze it again.
+        """
+        files = self.checkpoints()
+        step = int(files[-1].stem.removeprefix("step-")) if files else 0
+        begun, planned = (sorted({s.phase_start for s in plan(r) if s.phase_start < step}) for r in (saved, recipe))
+        if begun != planned:
+            raise RecipeError(
+                f"The run in {self.path} is at step {step}, and its phases began at the steps {begun}; with these "
+                f"settings they would have begun at {planned}. Keep the numbers of steps of the phases that have ended,"
+                f" or start a new run with --init {self.path / 'last'}."
+            )
+        reached = next((stage.name for stage in plan(saved) if stage.first < step <= stage.last), None)
+        again = next((stage for stage in plan(recipe) if stage.name == reached and stage.first > step), None)
+        if again is not None:
+            fraction = math.floor((step - again.phase_start) / again.phase.steps * 1e4) / 1e4
+            raise RecipeError(
+                f"The run in {self.path} is at step {step}, in the stage {reached!r}; with these settings that stage "
+                f"begins at step {again.first}, and the encoder would be frozen again until then. Set "
+                f"training.encoder_joins_at={fraction:g} or less, or start a new run with --init {self.path / 'last'}."
+            )
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Save the recipe. Call it when nothing can fail any more. Raises InputError: the folder cannot be written."""
+        if self.saved_recipe() == recipe:
+            return
         try:
             with atomic_write(self._recipe_file, "w") as stream:
                 stream.write(json.dumps(recipe.to_dict(), indent=2) + "\n")

@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
+from srflow.checkpoints.own import load_tensors_strictly
 from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
 from srflow.model import SRFlow
@@ -110,7 +111,7 @@ class Trainer:
         data: the folder of training pictures.
         output: the run's folder. If it holds a run of the same recipe, that run goes on.
         validation: the folder of held-out pictures, or None.
-        initial: a checkpoint folder (or Hub name) or a run's `encoder` folder to start from; see `initial_model`.
+        initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
         cache: where decoded pictures are kept.
         allow_changes: go on with a run although the recipe differs.
         show_progress: a progress bar on stderr.
@@ -139,6 +140,7 @@ class Trainer:
         self._stop_requested = False
         self.folder = RunFolder(output, self._report)
         self.recipe = recipe = self._settle_precision(recipe, processes.device)
+        self.folder.check_recipe(recipe, allow_changes=allow_changes)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
             check_compiler(self.accelerator.device, RecipeError, "runtime.compile=true")
@@ -153,11 +155,11 @@ class Trainer:
         with torch.device("meta"):
             self._latent_shapes = SRFlow(recipe.model.config()).latent_shapes
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
-        for name in next(iter(self._samplers.values())).too_small():
-            self._report(f"Skipped {name}: smaller than a patch.")
+        for stage in plan(recipe):
+            left_out = self._samplers[stage.name].left_out()
+            if left_out and stage.first == stage.phase_start:  # the stages of a phase draw the same patches
+                self._report(f"Stage '{stage.name}': {left_out}")
 
-        if self._is_main:
-            self.folder.settle_recipe(recipe, allow_changes=allow_changes)
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
         self._adversary_state: dict[str, Any] | None = None
@@ -168,6 +170,7 @@ class Trainer:
         if self._is_main:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
+            self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
 
@@ -237,9 +240,9 @@ class Trainer:
         with self.accelerator.main_process_first():
             state = self.folder.load_checkpoint()
         if state is None:
-            self.model, has_encoder = initial_model(self.recipe, initial)
+            self.model, given_parts = initial_model(self.recipe, initial, self._report)
             first = plan(self.recipe)[0]
-            if has_encoder and first.scores == "encoder":
+            if given_parts and first.scores == "encoder":
                 self.progress.step = first.last
                 self._report(f"The encoder comes from {initial}: its own training is left out.")
         else:
@@ -262,9 +265,9 @@ class Trainer:
             )
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        load_tensors_strictly(self.model, state["model"], f"The checkpoint of step {state['step']}")
         self.model.metadata = replace(self.model.metadata, license=state["license"])
-        self.average.module.load_state_dict(state["average"])
+        load_tensors_strictly(self.average.module, state["average"], f"The checkpoint of step {state['step']}")
         self.average.module.metadata = self.model.metadata
         self.average.num_updates = state["average_updates"]
         self._optimizer_state = state["optimizer"]
@@ -311,14 +314,18 @@ class Trainer:
                 if self._validation_is_due(stage):
                     self._validate(stage)
                 ends = stop is not None or progress.step == stage.last
+                self._export_encoder_if_due(stage)
                 if ends or self._save_is_due():
                     self._save(parts, ends=ends)
                 if stop:
                     return stop
         self._optimizer_state = parts.optimizer.state_dict()
-        if stage.scores == "encoder" and self._is_main:
-            self.folder.export("encoder", self.average.module, self._provenance())
         return "finished"
+
+    def _export_encoder_if_due(self, stage: Stage) -> None:
+        """Write RUN/encoder at the encoder's last step; before that step is saved, so that no stop can fall between."""
+        if stage.scores == "encoder" and self.progress.step == stage.last and self._is_main:
+            self.folder.export("encoder", self.average.module, self._provenance())
 
     def _prepare_stage(self, stage: Stage) -> _Parts:
         """The stage's objective and optimiser, wrapped for the devices and processes there are."""
