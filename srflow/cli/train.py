@@ -101,8 +101,8 @@ def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
     )
 
     def stop(signal_number: int, _frame: object) -> None:
-        report(f"{signal.Signals(signal_number).name}: saving after this step. Once more to end at once, unsaved.")
-        trainer.request_stop()
+        # Nothing is printed here: the signal may have come in the middle of a print, and a second one would raise.
+        trainer.request_stop(f"{signal.Signals(signal_number).name}: saving now. Once more to end at once, unsaved.")
         signal.signal(signal_number, signal.SIG_DFL)
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):

@@ -116,6 +116,7 @@ class Trainer:
         self._report = report if self._is_main else lambda _message: None
         self._show_progress = show_progress and self._is_main
         self._stop_requested = False
+        self._stop_message: str | None = None
         self.folder = RunFolder(output, self._report)
         self.recipe = recipe = self._settle_precision(recipe, processes.device)
         self.folder.check_recipe(recipe, allow_changes=allow_changes)
@@ -148,8 +149,12 @@ class Trainer:
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
 
-    def request_stop(self) -> None:
-        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread."""
+    def request_stop(self, message: str | None = None) -> None:
+        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread.
+
+        Args: message: is reported by `run` when it notices; a signal handler must not print.
+        """
+        self._stop_message = message
         self._stop_requested = True
 
     def run(self, stop_after: float | None = None) -> Outcome:
@@ -386,6 +391,8 @@ class Trainer:
 
     def _stop_reason(self) -> Outcome | None:
         if self._stop_requested:
+            if self._stop_message is not None:
+                self._report(self._stop_message)
             return "stopped"
         return "time limit" if time.monotonic() >= self._deadline else None
 
