@@ -96,6 +96,8 @@ def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
         initial=arguments.init,
         cache=arguments.cache,
         allow_changes=arguments.change_recipe,
+        command=arguments.words,
+        overrides=arguments.overrides,
         show_progress=True,
         report=report,
     )

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import choose_precision
+from srflow.training.provenance import Parent, Provenance, Start
 from srflow.training.recipe import Precision, Recipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import Stage, build_objective, build_optimizer, freeze_all_but, plan
@@ -46,6 +47,7 @@ class _Progress:
 
     step: int = 0  # steps done, over all stages
     seconds: float = 0.0  # spent in steps, over all starts
+    left_out: int = 0  # steps that count as done because a checkpoint was given to start from
     skipped: int = 0  # steps without an update, because something was not finite
     bad_in_a_row: int = 0
     best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
@@ -92,6 +94,7 @@ class Trainer:
         initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
         cache: where decoded pictures are kept.
         allow_changes: go on with a run although the recipe differs.
+        command, overrides: the words that started the run, and which of them changed the recipe; for its record only.
         show_progress: a progress bar on stderr.
         report: is called with one line of text for what a person should know (on the main process alone).
 
@@ -108,6 +111,8 @@ class Trainer:
         initial: str | Path | None = None,
         cache: Path | None = None,
         allow_changes: bool = False,
+        command: Sequence[str] = (),
+        overrides: Sequence[str] = (),
         show_progress: bool = False,
         report: Callable[[str], None] = lambda _message: None,
     ) -> None:
@@ -139,15 +144,35 @@ class Trainer:
 
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
-        self._prepare_weights(initial)
+        self._parent: Parent | None = None
+        resumed = self._prepare_weights(initial)
         self._validation: ValidationSet | None = None
         self._journal: Journal | None = None
         if self._is_main:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
             self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
+            self._record = self._started_record(resumed, validation_store, command, overrides)
+            self.folder.write_provenance(self._provenance())
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
+
+    def _started_record(
+        self, resumed: bool, validation: PictureStore | None, command: Sequence[str], overrides: Sequence[str]
+    ) -> Provenance:
+        """The run's record with this start added; a new record for a new run."""
+        start = Start.now(
+            step=self.progress.step,
+            recipe=self.recipe,
+            device=self.accelerator.device,
+            num_processes=self.accelerator.num_processes,
+            pictures=self._store.sources,
+            validation_pictures=None if validation is None else validation.sources,
+            command=command,
+            overrides=overrides,
+        )
+        record = Provenance.read(self.folder.path) if resumed else None
+        return (record or Provenance(name=self.recipe.name, parent=self._parent)).started(start)
 
     def request_stop(self, message: str | None = None) -> None:
         """Have `run` save and return after the step in progress. May be called from a signal handler or a thread.
@@ -212,15 +237,17 @@ class Trainer:
             noise_scale=data.noise_scale,
         )
 
-    def _prepare_weights(self, initial: str | Path | None) -> None:
-        """The model and its average: from the run's last checkpoint, from `initial`, or random."""
+    def _prepare_weights(self, initial: str | Path | None) -> bool:
+        """The model and its average: from the run's last checkpoint (then True), from `initial`, or random."""
         torch.manual_seed(self.recipe.seed)
         with self.accelerator.main_process_first():
             state = self.folder.load_checkpoint()
         if state is None:
             self.model, given_parts = initial_model(self.recipe, initial, self._report)
+            if initial is not None:
+                self._parent = Parent.of(initial, self.model.metadata, given_parts)
             if given_parts and plan(self.recipe)[0].name == "encoder":
-                self.progress.step = self.recipe.pretraining.steps
+                self.progress.step = self.progress.left_out = self.recipe.pretraining.steps
                 self._report(f"The encoder comes from {initial}: its own training is left out.")
         else:
             self.model = SRFlow(self.recipe.model.config())
@@ -231,6 +258,7 @@ class Trainer:
             self._restore(state)
         if self.recipe.runtime.low_memory:
             recompute_activations(self.model)
+        return state is not None
 
     def _restore(self, state: dict[str, Any]) -> None:
         load_tensors_strictly(self.model, state["model"], f"The checkpoint of step {state['step']}")
@@ -461,10 +489,15 @@ class Trainer:
         self.folder.export("last", self.average.module, self._provenance())
         self._last_saved = time.monotonic()
 
-    def _provenance(self) -> str:
-        return (
-            f"Trained by `srflow train {self.recipe.name}`: averaged weights after step {self.progress.step} of "
-            f"{plan(self.recipe)[-1].last}."
+    def _provenance(self) -> Provenance:
+        """The run's record, up to the present step."""
+        progress = self.progress
+        return replace(
+            self._record,
+            steps=progress.step - progress.left_out,
+            planned=plan(self.recipe)[-1].last - progress.left_out,
+            skipped=progress.skipped,
+            seconds=progress.seconds,
         )
 
 
