@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
@@ -505,4 +505,7 @@ def _accelerator(recipe: Recipe) -> Accelerator:
     precision = {"float32": "no"}.get(recipe.runtime.precision, recipe.runtime.precision)
     if precision == "fp16" and not torch.accelerator.is_available():
         raise RecipeError("runtime.precision is 'fp16', which needs a GPU; use 'bf16' or 'float32' on a CPU.")
-    return Accelerator(mixed_precision=precision)
+    torch.backends.cudnn.benchmark = True  # a stage's patches are all of one size; without effect on a CPU
+    # The only buffers are the actnorms' flags, which all processes set at the same step.
+    options = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(mixed_precision=precision, kwargs_handlers=[options])
