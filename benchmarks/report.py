@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
+
+from srflow.environment import processor_name, source_commit
 
 __all__ = ["interleaved", "machine", "peak_bytes", "save", "table"]
 
@@ -33,16 +35,16 @@ def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def machine() -> str:
-    """Processor, threads, versions; no names of hosts."""
-    model = platform.processor() or platform.machine()
+    """Processor, threads, PyTorch, the source's commit and today's date; no names of hosts."""
     cpuinfo = Path("/proc/cpuinfo")
-    flags: set[str] = set()
-    if cpuinfo.is_file():
-        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        values = {key.strip(): value.strip() for key, value in lines.items()}
-        model, flags = values.get("model name", model), set(values.get("flags", "").split())
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-    return f"{model} ({', '.join(known)}), {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+    instructions = f" ({', '.join(known)})" if known else ""
+    return (
+        f"{processor_name()}{instructions}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}; "
+        f"commit {source_commit() or 'unknown'}, {datetime.now(timezone.utc):%Y-%m-%d}"
+    )
 
 
 def peak_bytes() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["join_processes", "leave_processes", "processes_started"]
 
+_TIMEOUT = timedelta(hours=3)  # the others wait while the main process decodes all pictures; NCCL's is 10 minutes
 _COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
@@ -40,7 +42,7 @@ def join_processes(*, cpu: bool = False) -> PartialState:
         # group alive beyond `leave_processes`.
         importlib.import_module("torch.distributed.nn")
     cpu = cpu or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    state = PartialState(cpu=cpu)
+    state = PartialState(cpu=cpu, **({"timeout": _TIMEOUT} if started > 1 else {}))
     if state.num_processes != started:
         raise InputError(
             f"{started} processes were started, but Accelerate joins {state.num_processes} of them, on the device "

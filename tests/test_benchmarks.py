@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from conftest import make_toy
 
+from benchmarks import report
 from benchmarks.plain import PlainSampler
-from benchmarks.report import interleaved, table
+from benchmarks.report import interleaved, machine, table
 
 
 @pytest.mark.parametrize("name", ["srflow-da-x4", "srflow-da-r-x8", "srflow-da-r-x4-compact", "srflow-da-s-x4"])
@@ -34,3 +37,10 @@ def test_works_take_turns_and_the_first_round_does_not_count() -> None:
 
 def test_tables() -> None:
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |"
+
+
+def test_results_say_which_source_was_measured_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "source_commit", lambda: "0123abcd+changes")
+    assert re.search(r"PyTorch \S+; commit 0123abcd\+changes, 20\d\d-\d\d-\d\d$", machine())
+    monkeypatch.setattr(report, "source_commit", lambda: None)
+    assert "commit unknown" in machine()

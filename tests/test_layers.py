@@ -123,6 +123,34 @@ def test_actnorm_starts_from_the_first_training_batch_only() -> None:
     torch.testing.assert_close(layer.bias, bias)
 
 
+class _OnAppleGPU(torch.Tensor):
+    """A tensor that says it is on MPS and, as tensors there, cannot become float64 before it is on the CPU."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("mps")
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        given = [*args, *(kwargs or {}).values()]
+        if func is torch.Tensor.to and any(value == "cpu" for value in given if isinstance(value, str)):
+            return args[0].as_subclass(torch.Tensor)
+        if func is torch.Tensor.double or any(value is torch.float64 for value in given):
+            raise TypeError(
+                "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
+            )
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_actnorm_starts_where_the_device_has_no_float64() -> None:
+    x = torch.randn(4, 3, 5, 7) * 3 + 100
+    layers = [ActNorm(3).train(), ActNorm(3).train()]
+    layers[0](x)
+    layers[1](x.as_subclass(_OnAppleGPU))
+    for name, expected in layers[0].state_dict().items():
+        assert torch.equal(layers[1].state_dict()[name], expected)
+
+
 def test_actnorm_does_not_start_in_eval_mode() -> None:
     layer = ActNorm(3).eval()
     x = torch.randn(2, 3, 4, 4) + 5

@@ -1,5 +1,6 @@
 """Joining processes; what two of them do together is tested with the commands."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import accelerate
@@ -30,11 +31,27 @@ def test_the_launcher_says_how_many_there_are(monkeypatch, name):
 def test_processes_that_would_each_run_alone_are_refused(monkeypatch):
     """They would all do the same, in the same folder."""
     alone = SimpleNamespace(num_processes=1, device=torch.device("mps"))
-    monkeypatch.setattr(accelerate, "PartialState", lambda cpu: alone)
+    monkeypatch.setattr(accelerate, "PartialState", lambda **_options: alone)
     assert join_processes() is alone
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     with pytest.raises(InputError, match=r"4 processes.*joins 1 .*mps.*torchrun"):
         join_processes()
+
+
+def test_processes_wait_for_each_other_as_long_as_decoding_a_data_set_may_take(monkeypatch):
+    """One decodes the pictures, and the others are at a barrier; the default ends them after minutes."""
+    given = []
+
+    def joined(**options):
+        given.append(options.get("timeout"))
+        return SimpleNamespace(num_processes=processes_started(), device=torch.device("cpu"))
+
+    monkeypatch.setattr(accelerate, "PartialState", joined)
+    join_processes()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    join_processes()
+    assert given[0] is None  # one process joins no group
+    assert given[1] > timedelta(hours=1)
 
 
 @pytest.mark.parametrize(

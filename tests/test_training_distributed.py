@@ -99,3 +99,9 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer_module, "_accelerator", lambda recipe: ThreeProcesses(cpu=True))
     with pytest.raises(RecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
         Trainer(toy_recipe(), data, tmp_path / "run", cache=tmp_path)
+
+
+def test_the_actnorms_flags_are_not_sent_round_at_every_step():
+    """All processes set them at the same step, so DDP need not broadcast them before every forward pass."""
+    accelerator = trainer_module._accelerator(toy_recipe("runtime.precision=float32"))
+    assert accelerator.ddp_handler.broadcast_buffers is False

@@ -1,7 +1,8 @@
-"""How a run's folder looks after starts that failed, and which changes of a recipe a run can take."""
+"""How runs start, go on and stop: what failed starts leave behind, and which changes of a recipe a run can take."""
 
 import json
 import re
+import signal
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from accelerate.state import AcceleratorState
 from training_helpers import toy_recipe, write_pictures
 
 from srflow import SRFlow
+from srflow.cli import main
 from srflow.contract import CheckpointError, DatasetError, RecipeError
+from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
 
 
@@ -135,3 +138,36 @@ def test_every_phase_says_what_it_never_draws(train):
     (likelihood,) = (message for message in messages if "72x72" in message)
     assert "Stage 'flow': 3 of 4 stored pictures (downscaling factors 1, 2 counted)" in likelihood
     assert "not used at all: picture0.png." in likelihood
+
+
+def test_a_signal_is_noted_at_once_and_spoken_of_by_the_loop(train, monkeypatch, tmp_path):
+    """A handler that prints can meet a print in progress, which raises and ends the run unsaved."""
+    asked: list[str] = []
+
+    class Interrupted:
+        def __init__(self, *_arguments, report, **_options):
+            monkeypatch.setattr("tqdm.tqdm.write", lambda *_a, **_k: pytest.fail("printed inside the handler"))
+
+        def request_stop(self, message):
+            asked.append(message)
+
+        def run(self, _stop_after):
+            signal.raise_signal(signal.SIGTERM)
+            monkeypatch.undo()
+            return "stopped"
+
+    monkeypatch.setattr(trainer_module, "Trainer", Interrupted)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        places = ["--data", str(tmp_path), "--output", str(tmp_path / "run")]
+        assert main(["train", "srflow-da-r-x4-compact", *places]) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert asked == ["SIGTERM: saving now. Once more to end at once, unsaved."]
+
+    trainer = train()
+    trainer.request_stop(asked[0])
+    assert trainer.messages.count(asked[0]) == 0
+    assert trainer.run() == "stopped"
+    assert trainer.messages.count(asked[0]) == 1

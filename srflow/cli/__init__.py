@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     modules = {name: importlib.import_module(f"srflow.cli.{name}") for name in _COMMANDS}
     for name, module in modules.items():
         module.add_arguments(subparsers.add_parser(name, help=module.HELP, description=module.HELP))
-    parsed, rest = parser.parse_known_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsed, rest = parser.parse_known_args(words)
+    parsed.words = words
     if hasattr(parsed, "overrides") and not any(word.startswith("-") for word in rest):
         parsed.overrides += rest  # argparse takes the overrides that follow the recipe only, not those after options
     elif rest:

@@ -96,13 +96,15 @@ def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
         initial=arguments.init,
         cache=arguments.cache,
         allow_changes=arguments.change_recipe,
+        command=arguments.words,
+        overrides=arguments.overrides,
         show_progress=True,
         report=report,
     )
 
     def stop(signal_number: int, _frame: object) -> None:
-        report(f"{signal.Signals(signal_number).name}: saving after this step. Once more to end at once, unsaved.")
-        trainer.request_stop()
+        # Nothing is printed here: the signal may have come in the middle of a print, and a second one would raise.
+        trainer.request_stop(f"{signal.Signals(signal_number).name}: saving now. Once more to end at once, unsaved.")
         signal.signal(signal_number, signal.SIG_DFL)
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):

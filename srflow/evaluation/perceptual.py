@@ -136,7 +136,7 @@ class PerceptualDistance:
         return total
 
     def _mean(self, a: Features, b: Features, size: tuple[int, int]) -> float:
-        return self._map(a, b, size).double().mean().item()
+        return self._map(a, b, size).cpu().double().mean().item()  # on the CPU, since Apple's GPUs have no float64
 
 
 def lpips_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:

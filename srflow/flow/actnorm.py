@@ -50,17 +50,15 @@ class ActNorm(InvertibleLayer):
 
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
-        # Sums in float64: the variance is a small difference of large numbers.
-        values = x.detach().double()
-        count = values.new_full((1,), values.numel() / values.shape[1])
-        sums = torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+        sums = _sums(x.detach())
+        count = sums.new_full((1,), x.numel() / x.shape[1])
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(count)
             dist.all_reduce(sums)
         mean, mean_square = sums / count
         std = (mean_square - mean.square()).clamp_min(0).sqrt()
-        self.bias.copy_(-mean.view_as(self.bias))
-        self.logs.copy_(-(std + _EPSILON).log().view_as(self.logs))
+        self.bias.copy_((-mean).to(self.bias.dtype).view_as(self.bias))
+        self.logs.copy_(-(std + _EPSILON).log().to(self.logs.dtype).view_as(self.logs))
         self.initialized.fill_(True)
         self._known_initialized = True
 
@@ -70,3 +68,12 @@ class ActNorm(InvertibleLayer):
 
     def extra_repr(self) -> str:
         return f"{self.bias.shape[1]}"
+
+
+def _sums(x: Tensor) -> Tensor:
+    """Sums of the values and of their squares, over all but the channels of x (B, C, H, W): (2, C), float64.
+
+    Float64 because the variance is a small difference of large numbers. Where the device has none (MPS), on the CPU.
+    """
+    values = x.to("cpu" if x.device.type == "mps" else x.device).double()
+    return torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])

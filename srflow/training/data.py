@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from srflow.contract import DatasetError, InputError
+from srflow.files import atomic_write
 from srflow.images import downscale_uint8, list_images, load_image
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PatchSampler",
     "PictureStore",
     "Prefetcher",
+    "Sources",
     "centre_crops",
     "default_cache_folder",
 ]
@@ -53,13 +55,27 @@ def default_cache_folder() -> Path:
     return Path(os.environ.get("SRFLOW_CACHE") or Path(base) / "srflow")
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Which files a store was made of.
+
+    folder: the last part of their folder's path. count: how many files. sha256: of the list of their own SHA-256 sums
+    and their paths below the folder, as `sha256sum` prints them, sorted by path; "-" stands for the sum of a file that
+    cannot be read.
+    """
+
+    folder: str
+    count: int
+    sha256: str
+
+
 class PictureStore:
     """Pictures of a folder as uint8 RGB in one memory-mapped file.
 
     The store's name is made of the pictures' paths, sizes and times and of the reductions, so that a changed folder
     gets a new one. It takes 3 bytes a pixel on disk, reduced ones included (DF2K: about 30 GB, with halves and thirds
     41), and no memory beyond what the operating system caches. `reductions` says by which factor each picture was
-    reduced, (N,).
+    reduced, (N,); `sources` which files they are, None for a store that was not opened by `open`.
 
     Args: folder: a finished store, see `open`.
     """
@@ -67,6 +83,7 @@ class PictureStore:
     def __init__(self, folder: Path) -> None:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.key: str = folder.name
+        self.sources: Sources | None = None
         self.names: list[str] = [entry["name"] for entry in index["pictures"]]
         self.skipped: dict[str, str] = index["skipped"]
         self.sizes = np.array([entry["size"] for entry in index["pictures"]], dtype=np.int64).reshape(-1, 2)
@@ -113,6 +130,7 @@ class PictureStore:
             report(f"Decoding {len(paths)} pictures of {pictures} into {folder} (once).")
             _build_store(pictures, paths, folder, reductions)
             store = cls(folder)
+        store.sources = _sources(pictures, paths, folder)
         for name, reason in store.skipped.items():
             report(f"Skipped {name}: {reason}")
         if not len(store):
@@ -168,6 +186,26 @@ def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> 
         status = path.stat()
         digest.update(f"\n{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:20]
+
+
+def _sources(root: Path, paths: list[Path], folder: Path) -> Sources:
+    """What the store in `folder` was made of. Files are hashed once: a changed file would have a new store."""
+    file = folder / "sources.json"
+    with suppress(OSError, ValueError, TypeError):
+        return Sources(root.resolve().name, **json.loads(file.read_text(encoding="utf-8")))
+    sums = {path.relative_to(root).as_posix(): _sha256(path) for path in paths}
+    listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    values = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    with suppress(OSError), atomic_write(file, "w") as stream:  # a cache that cannot be written is hashed again
+        stream.write(json.dumps(values))
+    return Sources(root.resolve().name, **values)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "-"
 
 
 def _decode(path: Path, reductions: Sequence[int]) -> list[tuple[int, np.ndarray | str]]:

@@ -1,6 +1,7 @@
 """What a run leaves on disk, and how it is found again.
 
 RUN/recipe.json                 the resolved recipe
+RUN/provenance.json             what made the run: see `srflow.training.provenance`; a copy is in each folder of weights
 RUN/metrics.jsonl               one line per log interval and per validation
 RUN/checkpoints/step-*.pt       everything that is needed to go on, bit for bit; the last few
 RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
@@ -25,6 +26,7 @@ import torch
 from srflow.contract import InputError, RecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
+from srflow.training.provenance import Provenance
 from srflow.training.recipe import Recipe, load_recipe
 from srflow.training.stages import plan
 
@@ -160,14 +162,26 @@ class RunFolder:
                     file.rename(file.with_suffix(".damaged"))
         return None
 
-    def export(self, name: str, model: SRFlow, provenance: str) -> None:
-        """Write the weights to RUN/`name` in the model's own format. A full disk is reported, not raised."""
-        model.metadata = replace(model.metadata, provenance=provenance)
+    def export(self, name: str, model: SRFlow, provenance: Provenance) -> None:
+        """Write the weights and what made them to RUN/`name`, in the model's own format, and renew RUN/provenance.json.
+
+        A full disk is reported, not raised.
+        """
+        model.metadata = replace(model.metadata, provenance=provenance.text)
         try:
             with atomic_directory(self.path / name) as folder:
                 model.save_pretrained(folder)
+                provenance.write(folder, model.metadata.weights_sha256)
         except OSError as error:
             self.report(f"Could not export the weights to {self.path / name}: {error}. Training goes on.")
+        self.write_provenance(provenance)
+
+    def write_provenance(self, provenance: Provenance) -> None:
+        """Write RUN/provenance.json. A full disk is reported, not raised."""
+        try:
+            provenance.write(self.path)
+        except OSError as error:
+            self.report(f"Could not write what made the run to {self.path}: {error}. Training goes on.")
 
 
 def _in_words(changed: dict[str, tuple[Any, Any]], keys: list[str]) -> str:

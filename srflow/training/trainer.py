@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import nn
 from tqdm import tqdm
 
@@ -32,6 +32,7 @@ from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
 from srflow.training.objectives import Losses
 from srflow.training.precision import choose_precision
+from srflow.training.provenance import Parent, Provenance, Start
 from srflow.training.recipe import Precision, Recipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import (
@@ -56,6 +57,7 @@ class _Progress:
 
     step: int = 0  # steps done, over all stages
     seconds: float = 0.0  # spent in steps, over all starts
+    left_out: int = 0  # steps that count as done because a checkpoint was given to start from
     skipped: int = 0  # steps without an update, because something was not finite
     bad_in_a_row: int = 0
     best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
@@ -114,6 +116,7 @@ class Trainer:
         initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
         cache: where decoded pictures are kept.
         allow_changes: go on with a run although the recipe differs.
+        command, overrides: the words that started the run, and which of them changed the recipe; for its record only.
         show_progress: a progress bar on stderr.
         report: is called with one line of text for what a person should know (on the main process alone).
 
@@ -130,6 +133,8 @@ class Trainer:
         initial: str | Path | None = None,
         cache: Path | None = None,
         allow_changes: bool = False,
+        command: Sequence[str] = (),
+        overrides: Sequence[str] = (),
         show_progress: bool = False,
         report: Callable[[str], None] = lambda _message: None,
     ) -> None:
@@ -138,6 +143,7 @@ class Trainer:
         self._report = report if self._is_main else lambda _message: None
         self._show_progress = show_progress and self._is_main
         self._stop_requested = False
+        self._stop_message: str | None = None
         self.folder = RunFolder(output, self._report)
         self.recipe = recipe = self._settle_precision(recipe, processes.device)
         self.folder.check_recipe(recipe, allow_changes=allow_changes)
@@ -163,7 +169,8 @@ class Trainer:
         self.progress = _Progress()
         self._optimizer_state: dict[str, Any] | None = None
         self._adversary_state: dict[str, Any] | None = None
-        self._prepare_weights(initial)
+        self._parent: Parent | None = None
+        resumed = self._prepare_weights(initial)
         self._check_start()
         self._validation: ValidationSet | None = None
         self._journal: Journal | None = None
@@ -171,11 +178,34 @@ class Trainer:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
             self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
+            self._record = self._started_record(resumed, validation_store, command, overrides)
+            self.folder.write_provenance(self._provenance())
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
 
-    def request_stop(self) -> None:
-        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread."""
+    def _started_record(
+        self, resumed: bool, validation: PictureStore | None, command: Sequence[str], overrides: Sequence[str]
+    ) -> Provenance:
+        """The run's record with this start added; a new record for a new run."""
+        start = Start.now(
+            step=self.progress.step,
+            recipe=self.recipe,
+            device=self.accelerator.device,
+            num_processes=self.accelerator.num_processes,
+            pictures=self._store.sources,
+            validation_pictures=None if validation is None else validation.sources,
+            command=command,
+            overrides=overrides,
+        )
+        record = Provenance.read(self.folder.path) if resumed else None
+        return (record or Provenance(name=self.recipe.name, parent=self._parent)).started(start)
+
+    def request_stop(self, message: str | None = None) -> None:
+        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread.
+
+        Args: message: is reported by `run` when it notices; a signal handler must not print.
+        """
+        self._stop_message = message
         self._stop_requested = True
 
     def run(self, stop_after: float | None = None) -> Outcome:
@@ -234,16 +264,18 @@ class Trainer:
             draws=stage.draws(self._latent_shapes, self.recipe.model.config().scale_factor),
         )
 
-    def _prepare_weights(self, initial: str | Path | None) -> None:
-        """The model and its average: from the run's last checkpoint, from `initial`, or random."""
+    def _prepare_weights(self, initial: str | Path | None) -> bool:
+        """The model and its average: from the run's last checkpoint (then True), from `initial`, or random."""
         torch.manual_seed(self.recipe.seed)
         with self.accelerator.main_process_first():
             state = self.folder.load_checkpoint()
         if state is None:
             self.model, given_parts = initial_model(self.recipe, initial, self._report)
+            if initial is not None:
+                self._parent = Parent.of(initial, self.model.metadata, given_parts)
             first = plan(self.recipe)[0]
             if given_parts and first.scores == "encoder":
-                self.progress.step = first.last
+                self.progress.step = self.progress.left_out = first.last
                 self._report(f"The encoder comes from {initial}: its own training is left out.")
         else:
             self.model = SRFlow(self.recipe.model.config())
@@ -254,6 +286,7 @@ class Trainer:
             self._restore(state)
         if self.recipe.runtime.low_memory:
             recompute_activations(self.model)
+        return state is not None
 
     def _check_start(self) -> None:
         """Samples cannot be judged before the flow has learnt anything."""
@@ -445,6 +478,8 @@ class Trainer:
 
     def _stop_reason(self) -> Outcome | None:
         if self._stop_requested:
+            if self._stop_message is not None:
+                self._report(self._stop_message)
             return "stopped"
         return "time limit" if time.monotonic() >= self._deadline else None
 
@@ -514,10 +549,15 @@ class Trainer:
         self.folder.export("last", self.average.module, self._provenance())
         self._last_saved = time.monotonic()
 
-    def _provenance(self) -> str:
-        return (
-            f"Trained by `srflow train {self.recipe.name}`: averaged weights after step {self.progress.step} of "
-            f"{plan(self.recipe)[-1].last}."
+    def _provenance(self) -> Provenance:
+        """The run's record, up to the present step."""
+        progress = self.progress
+        return replace(
+            self._record,
+            steps=progress.step - progress.left_out,
+            planned=plan(self.recipe)[-1].last - progress.left_out,
+            skipped=progress.skipped,
+            seconds=progress.seconds,
         )
 
 
@@ -525,4 +565,7 @@ def _accelerator(recipe: Recipe) -> Accelerator:
     precision = {"float32": "no"}.get(recipe.runtime.precision, recipe.runtime.precision)
     if precision == "fp16" and not torch.accelerator.is_available():
         raise RecipeError("runtime.precision is 'fp16', which needs a GPU; use 'bf16' or 'float32' on a CPU.")
-    return Accelerator(mixed_precision=precision)
+    torch.backends.cudnn.benchmark = True  # a stage's patches are all of one size; without effect on a CPU
+    # The only buffers are the actnorms' flags, which all processes set at the same step.
+    options = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(mixed_precision=precision, kwargs_handlers=[options])

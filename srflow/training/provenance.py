@@ -1,0 +1,196 @@
+"""What made a run's weights, for those who want to repeat it: kept with the run and with every copy of its weights.
+
+RUN/provenance.json is written when a run starts and whenever its weights are exported. The folders RUN/last, RUN/best
+and RUN/encoder hold a copy that also names the weights beside it. The record of a run that began with `--init` contains
+the record of the run before it, and so on back to random weights or to a file from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srflow import __version__
+from srflow.checkpoints.own import Metadata
+from srflow.checkpoints.shipped import resolve_checkpoint
+from srflow.environment import num_cores, processor_name, source_commit
+from srflow.files import atomic_write
+from srflow.training.data import Sources
+from srflow.training.recipe import Recipe
+
+__all__ = ["PROVENANCE_FILE", "Parent", "Provenance", "Start"]
+
+PROVENANCE_FILE = "provenance.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The circumstances of one start of a run.
+
+    date: UTC, ISO 8601. step: the run's step after which it went on. command: the words of the command line; of
+    absolute paths, the last part only. overrides: the command's "key=value". recipe: all settings, as in recipe.json.
+    commit: of the source, see `srflow.environment.source_commit`. hardware: device, processor, cores, threads,
+    processes. pictures, validation_pictures: see `srflow.training.data.Sources`.
+    """
+
+    date: str
+    step: int
+    command: tuple[str, ...]
+    overrides: tuple[str, ...]
+    recipe: dict[str, Any]
+    version: str
+    commit: str | None
+    torch: str
+    hardware: dict[str, Any]
+    pictures: dict[str, Any] | None
+    validation_pictures: dict[str, Any] | None
+
+    @classmethod
+    def now(
+        cls,
+        *,
+        step: int,
+        recipe: Recipe,
+        device: torch.device,
+        num_processes: int,
+        pictures: Sources | None,
+        validation_pictures: Sources | None = None,
+        command: Sequence[str] = (),
+        overrides: Sequence[str] = (),
+    ) -> Start:
+        """The start that is being made."""
+        return cls(
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            step=step,
+            command=tuple(_without_folders(word) for word in command),
+            overrides=tuple(overrides),
+            recipe=recipe.to_dict(),
+            version=__version__,
+            commit=source_commit(),
+            torch=torch.__version__,
+            hardware={
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+                "processor": processor_name(),
+                "cores": num_cores(),
+                "threads": torch.get_num_threads(),
+                "processes": num_processes,
+            },
+            pictures=None if pictures is None else asdict(pictures),
+            validation_pictures=None if validation_pictures is None else asdict(validation_pictures),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The checkpoint that a run began with.
+
+    source: what `--init` named; of an absolute path, its last part. parts: which parts' weights were taken: "encoder",
+    "flow". license, provenance, weights_sha256: as in its `Metadata`. record: its own provenance.json; None if it has
+    none.
+    """
+
+    source: str
+    parts: tuple[str, ...]
+    license: str
+    provenance: str
+    weights_sha256: str | None
+    record: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, initial: str | Path, metadata: Metadata, parts: Sequence[str]) -> Parent:
+        """Args: initial: as given to `initial_model`. metadata, parts: what was found there, and taken of it."""
+        file = Path(resolve_checkpoint(initial)) / PROVENANCE_FILE
+        return cls(
+            source=_without_folders(str(initial)),
+            parts=tuple(parts),
+            license=metadata.license,
+            provenance=metadata.provenance,
+            weights_sha256=metadata.weights_sha256,
+            record=_read(file),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What made the weights of a run, up to a step.
+
+    name: the recipe's. parent: the checkpoint that the run began with; None for random weights. starts: each start
+    whose circumstances differ from those of the one before; a first one with a step above 0 means that the record of
+    the steps before was lost. steps: those that this run made (what `--init` left out does not count), out of
+    `planned`. skipped: of them, without an update, because something was not finite. seconds: spent in steps.
+    """
+
+    name: str
+    parent: Parent | None = None
+    starts: tuple[Start, ...] = ()
+    steps: int = 0
+    planned: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """One paragraph for people: what is known of the parent, then what this run did."""
+        by = f"by `srflow train {self.name}`: averaged weights after step {self.steps} of {self.planned}."
+        if self.parent is None:
+            return f"Trained {by}"
+        weights = "those weights" if "flow" in self.parent.parts else "the encoder of those weights"
+        sha256 = f" (sha256 {self.parent.weights_sha256[:12]})" if self.parent.weights_sha256 else ""
+        return f"{self.parent.provenance} From {weights}{sha256}, trained {by}"
+
+    def started(self, start: Start) -> Provenance:
+        """With one more start, unless nothing but its date and step is new."""
+        if self.starts and replace(start, date=self.starts[-1].date, step=self.starts[-1].step) == self.starts[-1]:
+            return self
+        return replace(self, starts=(*self.starts, start))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return json.loads(json.dumps({"format": _FORMAT, "text": self.text, **asdict(self)}))
+
+    @classmethod
+    def read(cls, folder: Path) -> Provenance | None:
+        """The inverse of `write`; None if the folder has no record that can be read."""
+        values = _read(folder / PROVENANCE_FILE)
+        try:
+            if values is None or values["format"] != _FORMAT:
+                return None
+            parent = values["parent"]
+            return cls(
+                **{field.name: values[field.name] for field in fields(cls) if field.name not in ("parent", "starts")},
+                parent=None if parent is None else Parent(**_tuples(parent, "parts")),
+                starts=tuple(Start(**_tuples(start, "command", "overrides")) for start in values["starts"]),
+            )
+        except (KeyError, TypeError):
+            return None
+
+    def write(self, folder: Path, weights_sha256: str | None = None) -> None:
+        """Write provenance.json. Args: weights_sha256: of the weights file beside it. Raises: OSError."""
+        values = self.to_dict() | ({"weights_sha256": weights_sha256} if weights_sha256 else {})
+        with atomic_write(folder / PROVENANCE_FILE, "w") as stream:
+            stream.write(json.dumps(values, indent=2) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _tuples(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: tuple(value) if key in keys else value for key, value in values.items()}
+
+
+def _without_folders(word: str) -> str:
+    """An absolute path's last part, also after "--option="; other words as they are. Records may be published."""
+    option, separator, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{separator}{Path(value).name if Path(value).is_absolute() else value}"
