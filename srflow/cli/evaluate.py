@@ -15,7 +15,7 @@ from srflow.contract import InputError
 if TYPE_CHECKING:
     import torch
 
-    from srflow.evaluation.challenge import Refine
+    from srflow.evaluation.drawing import Refine
     from srflow.evaluation.features import FeatureDistance
     from srflow.evaluation.pairing import PicturePair
     from srflow.evaluation.results import MethodResult
