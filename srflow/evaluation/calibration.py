@@ -50,7 +50,7 @@ LAMBDAS = np.concatenate([np.geomspace(0.05, 10, 534), np.geomspace(10, 1e4, 142
 """The values that λ may have: 1 % apart up to 10, then 5 %. At the last one every truth is inside (`sigma_floor`)."""
 
 MAX_BOX = 32
-"""Pixels a side of the largest box whose mean can have a bar."""
+"""Pixels a side of the largest box whose mean can have a bar; no larger than the smallest picture."""
 
 _SMALLEST_FLOOR = 0.5  # grey levels: half of what 8 bits tell apart
 
