@@ -106,7 +106,19 @@ def calibration_table(calibration: Calibration) -> str:
         f"{promised} by {how}. Covered: the truth inside the bar, before by the λ that samples like the truth would "
         f"have, then with λ, on the part of the pictures (of {calibration.folds}) that λ was chosen without; a tenth "
         "of the pictures are covered less than the worst tenth says. Outside all samples: the outer ends of the rank "
-        "histogram. λ, 8 px and the like: for means over boxes.\n"
+        f"histogram. λ, 8 px and the like: for means over boxes.{_price_of_few(calibration)}\n"
+    )
+
+
+def _price_of_few(calibration: Calibration) -> str:
+    """A sentence on how much wider than promised few pictures make the bars of conformal risk control."""
+    count = calibration.num_pictures
+    covered = 1 - ((1 - calibration.coverage) * (count + 1) - 1) / count
+    if calibration.confidence is not None or covered - calibration.coverage < 0.02:
+        return ""
+    return (
+        f" To hold for pictures to come, λ covers {_percent(covered)} of the places of these {count} pictures; with "
+        "more pictures bars become narrower."
     )
 
 
