@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
+from srflow.cli.loading import choose_device, consistency_rounds, load_model
 from srflow.contract import InputError
 
 if TYPE_CHECKING:
     import torch
 
-    from srflow.evaluation.challenge import Refine
+    from srflow.evaluation.drawing import Refine
     from srflow.evaluation.features import FeatureDistance
     from srflow.evaluation.pairing import PicturePair
     from srflow.evaluation.results import MethodResult
@@ -92,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     from srflow.evaluation.perceptual import PerceptualDistance
     from srflow.evaluation.report import markdown_table, write_report
 
-    device = _device(arguments.device)
-    model = None if arguments.model is None else _load_model(arguments, device)
+    device = choose_device(arguments.device)
+    model = None if arguments.model is None else load_model(arguments.model, device, arguments.conv_dtype)
     scale_factor = _scale_factor(arguments, model)
     pairs = find_pairs(arguments.hr, arguments.lr, scale_factor=scale_factor, limit=arguments.limit)
     others = [_named_folder(text) for text in arguments.sr]
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = [find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr) for _, folder in others]
     perceptual, features = PerceptualDistance(device), _feature_distance(device)
     results: list[MethodResult]
-    rounds = _consistency_rounds(arguments)
+    rounds = consistency_rounds(arguments.consistency_rounds)
     if model is None:
         results = [
             evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, features=features, progress=True)
@@ -148,29 +149,6 @@ def _feature_distance(device: torch.device) -> FeatureDistance | None:
         return None
 
 
-def _device(name: str) -> torch.device:
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"The device {name!r} cannot be used here ({error}); try --device cpu.") from error
-    return device
-
-
-def _load_model(arguments: argparse.Namespace, device: torch.device) -> SRFlow:
-    import torch
-
-    from srflow.checkpoints.shipped import resolve_checkpoint
-    from srflow.model import SRFlow
-
-    model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model)).to(device)
-    return model if arguments.conv_dtype == "float32" else model.set_conv_dtype(getattr(torch, arguments.conv_dtype))
-
-
 def _scale_factor(arguments: argparse.Namespace, model: SRFlow | None) -> int:
     if model is None:
         if arguments.scale_factor is None:
@@ -192,15 +170,6 @@ def _named_folder(text: str) -> tuple[str, Path]:
     if separator and name and not Path(text).exists():
         return name, Path(folder)
     return Path(text).resolve().name, Path(text)
-
-
-def _consistency_rounds(arguments: argparse.Namespace) -> int:
-    from srflow.sampling.consistency import DEFAULT_ROUNDS
-
-    rounds = DEFAULT_ROUNDS if arguments.consistency_rounds is None else arguments.consistency_rounds
-    if rounds < 0:
-        raise InputError(f"--consistency-rounds is {rounds}; it must be 0 or more.")
-    return rounds
 
 
 def _refine(scale_factor: int, rounds: int) -> Refine | None:

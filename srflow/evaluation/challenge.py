@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from srflow.contract import ImageError, InputError
+from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler, Refine, Stopwatch
 from srflow.evaluation.features import FeatureDistance
 from srflow.evaluation.metrics import (
     CROP_MULTIPLE,
@@ -38,12 +39,7 @@ from srflow.likelihood import bits_per_dimension
 if TYPE_CHECKING:
     from srflow.model import Conditioning, SRFlow
 
-__all__ = ["GroundTruth", "Refine", "SampleScorer", "evaluate_bicubic", "evaluate_files", "evaluate_model"]
-
-Refine = Callable[[Tensor, Tensor], Tensor]
-"""A step after sampling: sr, (B, 3, s h, s w), and lr, (1, 3, h, w), to a better sr; floats in [0, 1], not clipped."""
-
-_MAX_PIXELS_PER_BATCH = 1_000_000  # of the super-resolutions decoded together: 6 of BSD100, 1 of DIV2K
+__all__ = ["GroundTruth", "SampleScorer", "evaluate_bicubic", "evaluate_files", "evaluate_model"]
 
 
 class GroundTruth:
@@ -196,7 +192,7 @@ def evaluate_model(
     refine: Refine | None = None,
     perceptual: PerceptualDistance | None = None,
     features: FeatureDistance | None = None,
-    max_pixels_per_batch: int = _MAX_PIXELS_PER_BATCH,
+    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> list[MethodResult]:
     """Score a model: bicubic, the encoder's own output, then the model at each temperature, without and with `refine`.
@@ -232,10 +228,10 @@ def evaluate_model(
     try:
         for pair, hr, lr in _load_all(pairs, model.scale_factor, model.config.name, progress):
             truth = GroundTruth(hr, model.scale_factor, perceptual, features)
-            picture = _ModelPicture(model, truth, lr, refine)
+            picture = _ModelPicture(model, truth, PictureSampler(model, lr, refine, max_pixels_per_batch))
             scores = [_score_bicubic(truth, lr), picture.encoder_alone()]
             for temperature in temperatures:
-                scores += picture.samples(num_samples, temperature, seed, max_pixels_per_batch)
+                scores += picture.samples(num_samples, temperature, seed)
             for row, score in zip(rows, scores, strict=True):
                 row.pictures[pair.name] = score
     finally:
@@ -268,50 +264,38 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, wit
 class _ModelPicture:
     """One picture under evaluation by one model: what is computed once of it, and the rows made from that."""
 
-    def __init__(self, model: SRFlow, truth: GroundTruth, lr: np.ndarray, refine: Refine | None) -> None:
+    def __init__(self, model: SRFlow, truth: GroundTruth, sampler: PictureSampler) -> None:
         self._model = model
         self._truth = truth
-        self._refine = refine
-        self._lr = to_tensor(lr).to(model.device)
-        self._size = lr.shape[:2]
-        with torch.no_grad(), _Stopwatch(model.device) as watch:
-            self._conditioning = model.condition(self._lr)
-        self._condition_seconds = watch.seconds
+        self._sampler = sampler
         self._bits_per_dim = self._bits_of(truth.hr)
 
     @torch.no_grad()
     def encoder_alone(self) -> Scores:
         """Scores of the super-resolution that the encoder makes by itself."""
-        with _Stopwatch(self._model.device) as watch:
-            sr = self._model.encoder.super_resolve(self._lr)
+        with Stopwatch(self._model.device) as watch:
+            sr = self._model.encoder.super_resolve(self._sampler.lr)
         scorer = SampleScorer(self._truth)
         scorer.add_float(sr[0].cpu())
         return scorer.scores(seconds=watch.seconds)
 
-    @torch.no_grad()
-    def samples(self, num_samples: int, temperature: float, seed: int, max_pixels: int) -> list[Scores]:
-        """Scores of samples of the model, and of the same ones after `refine`, if there is one."""
+    def samples(self, num_samples: int, temperature: float, seed: int) -> list[Scores]:
+        """Scores of samples of the model, and of the same ones after the refining, if there is one."""
         plain, refined = SampleScorer(self._truth), SampleScorer(self._truth)
         decode_seconds = refine_seconds = 0.0
-        pixels = self._size[0] * self._size[1] * self._model.scale_factor**2
-        batch = max(1, max_pixels // pixels)
-        for first in range(0, num_samples, batch):
-            count = min(batch, num_samples - first)
-            latents = self._model.draw_latents(*self._size, num_samples=count, seed=seed, first_sample=first)
-            with _Stopwatch(self._model.device) as watch:
-                sr = self._model.decode(latents * temperature, self._conditioning)
-            decode_seconds += watch.seconds
-            for sample in sr.cpu():
+        with_refined = False
+        for batch in self._sampler.draw(num_samples, temperature, seed):
+            decode_seconds += batch.decode_seconds
+            for sample in batch.plain:
                 plain.add_float(sample)
-            if self._refine is not None:
-                with _Stopwatch(self._model.device) as watch:
-                    sr = self._refine(sr, self._lr)
-                refine_seconds += watch.seconds
-                for sample in sr.cpu():
+            if batch.refined is not None:
+                with_refined = True
+                refine_seconds += batch.refine_seconds
+                for sample in batch.refined:
                     refined.add_float(sample)
-        seconds = self._condition_seconds + decode_seconds / num_samples
+        seconds = self._sampler.condition_seconds + decode_seconds / num_samples
         scores = plain.scores(seconds=seconds, bits_per_dim=self._bits_per_dim)
-        if self._refine is None:
+        if not with_refined:
             return [scores]
         return [scores, refined.scores(seconds=seconds + refine_seconds / num_samples)]
 
@@ -325,34 +309,13 @@ class _ModelPicture:
         model = self._model
         unit = model.config.lr_multiple
         height, width = (side // (model.scale_factor * unit) * unit for side in hr.shape[:2])
-        conditioning: Conditioning = self._conditioning
-        if (height, width) != self._size:
-            conditioning = model.condition(self._lr[..., :height, :width])
+        conditioning: Conditioning = self._sampler.conditioning
+        if (height, width) != self._sampler.size:
+            conditioning = model.condition(self._sampler.lr[..., :height, :width])
         true = to_tensor(hr[: height * model.scale_factor, : width * model.scale_factor]).to(model.device)
         _, log_prob = model.encode(true, conditioning)
         bits = bits_per_dimension(log_prob, *true.shape[-2:]).item()
         return bits if math.isfinite(bits) else None
-
-
-class _Stopwatch:
-    """Seconds spent in a `with` block, work handed to a GPU included."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.seconds = 0.0
-
-    def __enter__(self) -> _Stopwatch:
-        self._wait()
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wait()
-        self.seconds = time.perf_counter() - self._start
-
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
 
 
 def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:

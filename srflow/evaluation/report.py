@@ -11,10 +11,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from srflow.evaluation.calibration_file import Calibration
 from srflow.evaluation.results import MethodResult, Scores
 from srflow.files import atomic_write
 
-__all__ = ["CSV_FILE", "JSON_FILE", "MARKDOWN_FILE", "markdown_table", "write_report"]
+__all__ = ["CSV_FILE", "JSON_FILE", "MARKDOWN_FILE", "calibration_table", "markdown_table", "write_report"]
 
 CSV_FILE, JSON_FILE, MARKDOWN_FILE = "results.csv", "results.json", "results.md"
 
@@ -62,6 +63,63 @@ def markdown_table(results: Sequence[MethodResult]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def calibration_table(calibration: Calibration) -> str:
+    """A calibration of brightness as a table in Markdown, and what its columns mean."""
+    boxes = sorted({bar.box for setting in calibration.settings for bar in setting.bars} - {1})
+    promised = f"{100 * calibration.coverage:g} %"
+    heads = [
+        "τ",
+        "Samples",
+        "Consistency",
+        "RMS error / σ",
+        "Covered before",
+        f"λ for {promised}",
+        "Covered",
+        "Worst tenth",
+    ]
+    heads += ["Outside all samples, before", "after", "ideal", *(f"λ, {box} px" for box in boxes)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
+    for setting in calibration.settings:
+        bars = {bar.box: bar for bar in setting.bars if bar.value == "luma"}
+        outer = (ranks[0] + ranks[-1] for ranks in (setting.ranks_before, setting.ranks_after))
+        cells = [
+            f"{setting.temperature:g}",
+            str(setting.num_samples),
+            f"{setting.consistency_rounds} rounds" if setting.consistency_rounds else "no",
+            f"{bars[1].error_ratio:.2f}",
+            _percent(bars[1].coverage_before),
+            f"{bars[1].lam:.2f}",
+            _percent(bars[1].coverage),
+            _percent(bars[1].coverage_tenth),
+            *map(_percent, (*outer, 2 / (setting.num_samples + 1))),
+            *(f"{bars[box].lam:.2f}" for box in boxes),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    how = "conformal risk control: the mean over pictures"
+    if calibration.confidence is not None:
+        how = f"risk-controlling prediction sets: with {100 * calibration.confidence:g} % confidence"
+    return (
+        "\n".join(lines)
+        + f"\n\nOf brightness, on {calibration.num_pictures} pictures. A bar is the samples' mean ± λ sqrt(1 + 1/K) σ. "
+        f"{promised} by {how}. Covered: the truth inside the bar, before by the λ that samples like the truth would "
+        f"have, then with λ, on the part of the pictures (of {calibration.folds}) that λ was chosen without; a tenth "
+        "of the pictures are covered less than the worst tenth says. Outside all samples: the outer ends of the rank "
+        f"histogram. λ, 8 px and the like: for means over boxes.{_price_of_few(calibration)}\n"
+    )
+
+
+def _price_of_few(calibration: Calibration) -> str:
+    """A sentence on how much wider than promised few pictures make the bars of conformal risk control."""
+    count = calibration.num_pictures
+    covered = 1 - ((1 - calibration.coverage) * (count + 1) - 1) / count
+    if calibration.confidence is not None or covered - calibration.coverage < 0.02:
+        return ""
+    return (
+        f" To hold for pictures to come, λ covers {_percent(covered)} of the places of these {count} pictures; with "
+        "more pictures bars become narrower."
+    )
 
 
 def _more_table(results: Sequence[MethodResult]) -> str:
@@ -138,6 +196,10 @@ def _finite(value: float | None) -> float | None:
 
 def _number(value: float | None, decimals: int) -> str:
     return _MISSING if _finite(value) is None else f"{value:.{decimals}f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _seconds(value: float | None) -> str:

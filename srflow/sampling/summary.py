@@ -8,14 +8,14 @@ from srflow.contract import ChallengeScores, SetSummary, TruthScores
 from srflow.evaluation.metrics import BestOfSamples, crop_ground_truth, crop_to_ground_truth, mse_map, psnr, ssim
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 
-__all__ = ["RunningSummary", "TruthScorer"]
+__all__ = ["LUMA", "RunningMoments", "RunningSummary", "TruthScorer"]
 
-_LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
 _MIN_SIDE_SSIM = 11  # its Gaussian window
 _MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
 
 
-class _Moments:
+class RunningMoments:
     """Sums of the differences from the first sample, from which mean and standard deviation follow.
 
     Differences, not values: what samples have in common would use up float32's digits. Of 8-bit values the sums are
@@ -29,6 +29,7 @@ class _Moments:
         self._squares: np.ndarray | float = 0.0
 
     def add(self, values: np.ndarray) -> None:
+        """Take one more sample's values, of any shape, the same each time."""
         values = values.astype(np.float32)
         if self.count == 0:
             self._first, self._total, self._squares = values, np.zeros_like(values), np.zeros_like(values)
@@ -39,6 +40,7 @@ class _Moments:
         self._squares += difference
 
     def mean(self) -> np.ndarray:
+        """The mean so far, float32."""
         return self._first + self._total / np.float32(self.count)
 
     def std(self, *, corrected: bool = False) -> np.ndarray:
@@ -56,14 +58,14 @@ class RunningSummary:
     """Takes the samples of one request, 8-bit pictures, one after the other."""
 
     def __init__(self) -> None:
-        self._rgb, self._luma = _Moments(), _Moments()
-        self._halves = (_Moments(), _Moments())
+        self._rgb, self._luma = RunningMoments(), RunningMoments()
+        self._halves = (RunningMoments(), RunningMoments())
         self._indices: list[int] = []
         self._pictures: list[np.ndarray] = []
 
     def add(self, index: int, picture: np.ndarray) -> None:
         """Take sample number `index`, uint8 (H, W, 3)."""
-        luma = picture.astype(np.float32) @ _LUMA
+        luma = picture.astype(np.float32) @ LUMA
         self._halves[len(self._indices) % 2].add(luma)
         self._rgb.add(picture)
         self._luma.add(luma)

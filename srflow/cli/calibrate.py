@@ -1,0 +1,121 @@
+"""`python -m srflow calibrate`: how wide bars must be for the truth to lie in them as often as they promise."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from srflow.cli.loading import choose_device, consistency_rounds, load_model
+from srflow.contract import InputError
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "measure how far the samples' spread is from their true error, and make bars that hold"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.description = (
+        "Draws samples of pictures whose truth is known, and finds by conformal risk control how many times the "
+        "samples' standard deviation holds the true value as often as promised, on average over pictures like these "
+        "whose LR is made by bicubic downscaling. The coverage is checked on pictures that were left out. Writes "
+        "calibration.json, tied to the weights by their hash. Take pictures that the model was not trained on."
+    )
+    parser.add_argument("model", metavar="MODEL", help="a shipped checkpoint's name, a folder, or a Hub id")
+    parser.add_argument("--hr", type=Path, required=True, metavar="FOLDER", help="ground-truth pictures")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="a folder or a .json file (default: calibration.json in the model's)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        nargs="+",
+        default=[0.7, 0.85, 1.0],
+        metavar="T",
+        help="where to measure; between them, bars are interpolated (default: 0.7 0.85 1.0)",
+    )
+    parser.add_argument(
+        "--num-samples",
+        type=int,
+        nargs="+",
+        default=[4, 8, 16, 24],
+        metavar="K",
+        help="how many samples the spread is taken of; only the largest costs time (default: 4 8 16 24)",
+    )
+    parser.add_argument(
+        "--consistency-rounds",
+        type=int,
+        metavar="N",
+        help="rounds of back-projection, measured beside samples without it; 0: without only (default: 5)",
+    )
+    parser.add_argument("--coverage", type=float, default=0.9, help="what the bars promise (default: 0.9)")
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        help="promise the coverage with this confidence over the choice of pictures, by risk-controlling prediction "
+        "sets: wider bars (default: the mean coverage, by conformal risk control)",
+    )
+    parser.add_argument(
+        "--box",
+        type=int,
+        nargs="+",
+        default=[8, 16],
+        metavar="PIXELS",
+        help="sides of boxes whose means get bars, beside single pixels (default: 8 16)",
+    )
+    parser.add_argument("--folds", type=int, default=5, help="parts that are left out in turn (default: 5)")
+    parser.add_argument("--crop", type=int, metavar="PIXELS", help="use the middle of every picture only")
+    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
+    parser.add_argument(
+        "--conv-dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the model's convolutions (default: float32)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, write the file, print the table. Returns the exit code."""
+    from srflow.evaluation.calibration_file import save_calibration
+    from srflow.evaluation.pairing import find_pairs
+    from srflow.evaluation.report import calibration_table
+    from srflow.evaluation.spread import calibrate_model
+
+    path = _output(arguments)  # a wrong one should not show after an hour
+    rounds = consistency_rounds(arguments.consistency_rounds)
+    model = load_model(arguments.model, choose_device(arguments.device), arguments.conv_dtype)
+    calibration = calibrate_model(
+        model,
+        find_pairs(arguments.hr, scale_factor=model.scale_factor, limit=arguments.limit),
+        temperatures=arguments.temperature,
+        sample_counts=arguments.num_samples,
+        consistency_rounds=rounds,
+        coverage=arguments.coverage,
+        confidence=arguments.confidence,
+        boxes=arguments.box,
+        folds=arguments.folds,
+        crop=arguments.crop,
+        seed=arguments.seed,
+        progress=True,
+    )
+    save_calibration(path, calibration)
+    print(calibration_table(calibration))
+    print(f"Written to {path}.")
+    return 0
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    from srflow.checkpoints.shipped import resolve_checkpoint
+    from srflow.evaluation.calibration_file import CALIBRATION_FILE
+
+    if arguments.output is None:
+        folder = Path(resolve_checkpoint(arguments.model))
+        if not folder.is_dir():
+            raise InputError(f"{arguments.model} is no folder here; say by --output where the calibration goes.")
+        return folder / CALIBRATION_FILE
+    return arguments.output if arguments.output.suffix == ".json" else arguments.output / CALIBRATION_FILE

@@ -1,0 +1,384 @@
+"""`calibration.json`: what a calibration found, kept beside the weights and tied to them by their hash.
+
+The file may come from anywhere, so everything in it is checked when it is read. Neither torch nor an image library is
+needed here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+import numpy as np
+
+from srflow.contract import SRFlowError
+from srflow.evaluation.calibration import LAMBDAS, MAX_BOX, prediction_sigma
+from srflow.files import atomic_write
+
+__all__ = [
+    "CALIBRATION_FILE",
+    "MAX_SAMPLES",
+    "MAX_TEMPERATURE",
+    "Bar",
+    "Calibration",
+    "CalibrationError",
+    "MeasuredBar",
+    "MeasuredSetting",
+    "NotCalibratedError",
+    "Value",
+    "load_calibration",
+    "save_calibration",
+]
+
+CALIBRATION_FILE = "calibration.json"
+MAX_SAMPLES = 1000
+MAX_TEMPERATURE = 2.0
+
+Value = Literal["luma", "rgb"]
+"""What a bar is of: brightness (ITU-R BT.601), or the three channels, which share one λ."""
+
+_FORMAT_VERSION = 1
+_MAX_BYTES = 4_000_000
+_MAX_SETTINGS, _MAX_BARS, _MAX_TEXT = 1000, 20, 200
+_TOLERANCE = 1e-6  # of temperatures that have been written as decimals
+
+
+class CalibrationError(SRFlowError):
+    """A calibration file is damaged, or belongs to other weights."""
+
+
+class NotCalibratedError(CalibrationError):
+    """There is no calibration, or none of what was asked for: bars cannot be promised there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredBar:
+    """What was found for one kind of value, at one setting.
+
+    value: see `Value`. box: pixels a side of the boxes whose means the bars are of; 1: single pixels.
+    sigma_floor: in grey levels. lam: λ, chosen with all pictures.
+    error_ratio: root mean square error of the mean / root mean square of sqrt(1 + 1/K) σ; 1 if the spread is right.
+    coverage_before: share of the truth inside bars of the λ that right samples would have.
+    coverage: the same with λ, each picture by a λ chosen without it; the mean over pictures.
+    coverage_tenth: a tenth of the pictures are covered less than this.
+    """
+
+    value: Value
+    box: int
+    sigma_floor: float
+    lam: float
+    error_ratio: float
+    coverage_before: float
+    coverage: float
+    coverage_tenth: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredSetting:
+    """What was found at one temperature, number of samples and number of consistency rounds (0: without the step).
+
+    ranks_before, ranks_after: the share of pixels whose brightness is above 0, 1, … num_samples of the samples, as they
+    are, and moved away from their mean as λ says; flat where the samples are like the truth.
+    """
+
+    temperature: float
+    num_samples: int
+    consistency_rounds: int
+    ranks_before: tuple[float, ...]
+    ranks_after: tuple[float, ...]
+    bars: tuple[MeasuredBar, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How wide a bar is to be. lam: λ. sigma_floor: in grey levels."""
+
+    lam: float
+    sigma_floor: float
+
+    def half_width(self, sigma: np.ndarray | float, num_samples: int) -> np.ndarray:
+        """λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised within the mean ± this.
+
+        Args: sigma: the samples' standard deviation, over K - 1, any shape; of a box: that of the samples' box means.
+            num_samples: K.
+        """
+        return self.lam * prediction_sigma(np.asarray(sigma), num_samples, self.sigma_floor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A calibration of one file of weights.
+
+    coverage: the share of the truth that is promised inside the bars, on average over pictures.
+    confidence: None for conformal risk control; else that of the risk-controlling sets.
+    hr, num_pictures, pictures_sha256, crop: the folder's name, the pictures and their hash; pixels a side of the middle
+        that was used, None for whole pictures.
+    folds: how many times part of the pictures was left out to check the coverage there.
+    """
+
+    weights_sha256: str
+    model: str
+    scale_factor: int
+    coverage: float
+    confidence: float | None
+    hr: str
+    num_pictures: int
+    pictures_sha256: str
+    crop: int | None
+    folds: int
+    seed: int
+    conv_dtype: str
+    srflow_version: str
+    settings: tuple[MeasuredSetting, ...] = field(default=())
+
+    def bar(
+        self, temperature: float, num_samples: int, consistency_rounds: int, value: Value = "luma", box: int = 1
+    ) -> Bar:
+        """The bar for samples drawn in a certain way. Where nothing was measured, none is made up.
+
+        temperature: between those measured, λ is interpolated; outside there is none.
+        num_samples: the largest number measured that is not larger; λ falls as the number grows, so that the bar is
+            rather too wide than too narrow.
+        consistency_rounds: only as measured.
+        box: between those measured, the wider one of the two; for a region, take the root of its area.
+
+        Raises: NotCalibratedError: outside what was measured; the message says what was.
+        """
+        same = [setting for setting in self.settings if setting.consistency_rounds == consistency_rounds]
+        if not same:
+            rounds = _listed({setting.consistency_rounds for setting in self.settings})
+            raise NotCalibratedError(
+                f"There are no bars for {consistency_rounds} consistency rounds; {rounds} were measured."
+            )
+        counts = {setting.num_samples for setting in same}
+        count = max((one for one in counts if one <= num_samples), default=None)
+        if count is None:
+            raise NotCalibratedError(f"There are no bars for {num_samples} samples; it takes at least {min(counts)}.")
+        points = sorted((setting.temperature, setting) for setting in same if setting.num_samples == count)
+        temperatures = [point for point, _ in points]
+        if not temperatures[0] - _TOLERANCE <= temperature <= temperatures[-1] + _TOLERANCE:
+            raise NotCalibratedError(
+                f"There are no bars for temperature {temperature:g}; they were measured from {temperatures[0]:g} to "
+                f"{temperatures[-1]:g}."
+            )
+        bars = [_bar_of_box(setting.bars, value, box) for _, setting in points]
+        lam = float(np.interp(temperature, temperatures, [bar.lam for bar in bars]))
+        return Bar(lam, max(bar.sigma_floor for bar in bars))
+
+
+def save_calibration(path: str | Path, calibration: Calibration) -> None:
+    """Write the file, which appears whole or not at all. Raises OSError: it cannot be written."""
+    with atomic_write(path, "w") as file:
+        file.write(_to_json(calibration))
+
+
+def load_calibration(folder: str | Path, weights_sha256: str | None) -> Calibration:
+    """Read the calibration of a checkpoint's folder.
+
+    Args: weights_sha256: of the weights in use, see `checkpoints.own.Metadata`.
+
+    Raises:
+        NotCalibratedError: there is none.
+        CalibrationError: the file is damaged, of another format, or belongs to other weights.
+    """
+    path = Path(folder) / CALIBRATION_FILE
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotCalibratedError(f"There is no {path}; `python -m srflow calibrate` makes one.") from error
+    except OSError as error:
+        raise CalibrationError(f"{path} cannot be read ({error}).") from error
+    calibration = _from_json(data, str(path))
+    if calibration.weights_sha256 != weights_sha256:
+        raise CalibrationError(
+            f"{path} belongs to other weights ({calibration.weights_sha256[:12]}…) than those in use "
+            f"({str(weights_sha256)[:12]}…); run `python -m srflow calibrate` again."
+        )
+    return calibration
+
+
+def _bar_of_box(bars: Sequence[MeasuredBar], value: Value, box: int) -> Bar:
+    """The bar of a box, or the wider one of those on either side of it, with the floor of the smaller one."""
+    measured = sorted((bar.box, bar) for bar in bars if bar.value == value)
+    sizes = [size for size, _ in measured]
+    if not sizes or not sizes[0] <= box <= sizes[-1]:
+        raise NotCalibratedError(
+            f"There are no bars for {value} over {box} pixels a side; {_listed(sizes) or 'none'} were measured."
+        )
+    below = max(size for size in sizes if size <= box)
+    above = min(size for size in sizes if size >= box)
+    near = [bar for size, bar in measured if size in (below, above)]
+    return Bar(max(bar.lam for bar in near), max(bar.sigma_floor for bar in near))
+
+
+def _to_json(calibration: Calibration) -> str:
+    values = {"format_version": _FORMAT_VERSION, **asdict(calibration)}
+    for setting in values["settings"]:
+        for name in ("ranks_before", "ranks_after"):
+            setting[name] = [round(share, 5) for share in setting[name]]
+        setting["bars"] = [
+            {("lambda" if name == "lam" else name): _rounded(number) for name, number in bar.items()}
+            for bar in setting["bars"]
+        ]
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
+
+
+class _Fields:
+    """The values of one JSON object, each to be taken once, checked."""
+
+    def __init__(self, values: Any, where: str) -> None:
+        if not isinstance(values, dict):
+            _refuse(where, "an object was expected")
+        self._values = dict(values)
+        self._where = where
+
+    def take(self, name: str) -> Any:
+        if name not in self._values:
+            _refuse(self._where, f"{name} is missing")
+        return self._values.pop(name)
+
+    def number(self, name: str, low: float, high: float) -> float:
+        value = self.take(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            self._out_of_range(name, value, f"a number from {low} to {high}")
+        return float(value)
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        value = self.take(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self._out_of_range(name, value, f"a whole number from {low} to {high}")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self.take(name)
+        if not isinstance(value, str) or len(value) > _MAX_TEXT:
+            self._out_of_range(name, value, f"a text of at most {_MAX_TEXT} characters")
+        return value
+
+    def optional(self, name: str) -> bool:
+        """Whether a value is there; null is taken away."""
+        if self._values.get(name, 0) is None:
+            del self._values[name]
+            return False
+        return True
+
+    def items(self, name: str, most: int) -> Iterator[tuple[Any, str]]:
+        """The entries of a list, and where they are."""
+        value = self.take(name)
+        if not isinstance(value, list) or not 0 < len(value) <= most:
+            _refuse(self._where, f"{name} must be a list of 1 to {most} entries")
+        for index, item in enumerate(value):
+            yield item, f"{self._where}, {name}[{index}]"
+
+    def end(self) -> None:
+        """Raises CalibrationError: if values are left that nobody took."""
+        if self._values:
+            _refuse(self._where, f"{str(min(self._values))[:40]!r} is unknown")
+
+    def _out_of_range(self, name: str, value: Any, what: str) -> NoReturn:
+        _refuse(self._where, f"{name} is {str(value)[:40]!r}; it must be {what}")
+
+
+def _from_json(data: bytes, source: str) -> Calibration:
+    if len(data) > _MAX_BYTES:
+        _refuse(source, f"it has more than {_MAX_BYTES} bytes")
+    try:
+        values = json.loads(data.decode("utf-8"), parse_constant=lambda text: _refuse(source, f"{text} is no number"))
+    except (ValueError, RecursionError) as error:  # also of bytes that are no UTF-8, and numbers of 5,000 digits
+        raise CalibrationError(f"{source} is not valid JSON ({error}); run `python -m srflow calibrate`.") from error
+    fields = _Fields(values, source)
+    version = fields.take("format_version")
+    if version != _FORMAT_VERSION or isinstance(version, bool):
+        raise CalibrationError(
+            f"{source} has format version {str(version)[:40]!r}; this release reads version {_FORMAT_VERSION}. Update "
+            "the package, or run `python -m srflow calibrate` again."
+        )
+    calibration = Calibration(
+        weights_sha256=fields.text("weights_sha256"),
+        model=fields.text("model"),
+        scale_factor=fields.integer("scale_factor", 1, 64),
+        coverage=fields.number("coverage", 0.5, 0.999),
+        confidence=fields.number("confidence", 0.5, 0.999) if fields.optional("confidence") else None,
+        hr=fields.text("hr"),
+        num_pictures=fields.integer("num_pictures", 1, 10**9),
+        pictures_sha256=fields.text("pictures_sha256"),
+        crop=fields.integer("crop", 1, 10**6) if fields.optional("crop") else None,
+        folds=fields.integer("folds", 2, 10**9),
+        seed=fields.integer("seed", 0, 2**64),
+        conv_dtype=fields.text("conv_dtype"),
+        srflow_version=fields.text("srflow_version"),
+        settings=tuple(_setting(item, where) for item, where in fields.items("settings", _MAX_SETTINGS)),
+    )
+    fields.end()
+    _no_repeats(
+        [(one.temperature, one.num_samples, one.consistency_rounds) for one in calibration.settings], source, "settings"
+    )
+    return calibration
+
+
+def _setting(values: Any, where: str) -> MeasuredSetting:
+    fields = _Fields(values, where)
+    num_samples = fields.integer("num_samples", 2, MAX_SAMPLES)
+    setting = MeasuredSetting(
+        temperature=fields.number("temperature", 0, MAX_TEMPERATURE),
+        num_samples=num_samples,
+        consistency_rounds=fields.integer("consistency_rounds", 0, 1000),
+        ranks_before=_ranks(fields, "ranks_before", num_samples),
+        ranks_after=_ranks(fields, "ranks_after", num_samples),
+        bars=tuple(_bar(item, place) for item, place in fields.items("bars", _MAX_BARS)),
+    )
+    fields.end()
+    _no_repeats([(bar.value, bar.box) for bar in setting.bars], where, "bars")
+    return setting
+
+
+def _bar(values: Any, where: str) -> MeasuredBar:
+    fields = _Fields(values, where)
+    value = fields.text("value")
+    if value not in get_args(Value):
+        _refuse(where, f"value is {value[:40]!r}; it must be one of {', '.join(get_args(Value))}")
+    bar = MeasuredBar(
+        value=value,
+        box=fields.integer("box", 1, MAX_BOX),
+        sigma_floor=fields.number("sigma_floor", 1e-6, 255),
+        lam=fields.number("lambda", float(LAMBDAS[0]), float(LAMBDAS[-1]) * 1.001),
+        error_ratio=fields.number("error_ratio", 0, 1e6),
+        coverage_before=fields.number("coverage_before", 0, 1),
+        coverage=fields.number("coverage", 0, 1),
+        coverage_tenth=fields.number("coverage_tenth", 0, 1),
+    )
+    fields.end()
+    return bar
+
+
+def _ranks(fields: _Fields, name: str, num_samples: int) -> tuple[float, ...]:
+    shares = []
+    for share, where in fields.items(name, num_samples + 1):
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
+            _refuse(where, f"{str(share)[:40]!r} is no share from 0 to 1")
+        shares.append(float(share))
+    if len(shares) != num_samples + 1 or not math.isclose(sum(shares), 1, abs_tol=0.01):
+        _refuse(where, f"{name} must be {num_samples + 1} shares that add up to 1")
+    return tuple(shares)
+
+
+def _no_repeats(keys: Sequence[tuple], where: str, what: str) -> None:
+    if len(set(keys)) < len(keys):
+        _refuse(where, f"two of the {what} are of the same kind")
+
+
+def _refuse(where: str, why: str) -> NoReturn:
+    raise CalibrationError(f"{where} cannot be used: {why}. Run `python -m srflow calibrate` to make it anew.")
+
+
+def _listed(numbers: set[int] | Sequence[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
