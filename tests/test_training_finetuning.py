@@ -21,6 +21,7 @@ from srflow.training.objectives import FinetuningObjective, LikelihoodObjective,
 from srflow.training.recipe import DataRecipe, FinetuningRecipe
 from srflow.training.stages import build_adversary, build_features, build_objective, freeze_all_but, plan
 from srflow.training.trainer import Trainer
+from srflow.training.validation import best_score, error_over_spread
 
 FINETUNING = (
     "pretraining.steps=0",
@@ -392,3 +393,46 @@ def test_settings_that_make_no_sense_are_refused(overrides, words):
     with pytest.raises(RecipeError) as caught:
         toy_recipe(*FINETUNING, *overrides)
     assert all(word in str(caught.value) for word in words)
+
+
+# --- validation
+
+
+VALUES = {"lpips@0.6": 0.20, "lpips@0.8": 0.16, "diversity@0.6": 10.0, "diversity@0.8": 14.0}
+FINITE = {"non_finite@0.6": 0.0, "non_finite@0.8": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("diversity", "expected"), [(10.0, 0.20), (11.0, 0.19), (14.0, 0.16), (9.0, math.inf), (15.0, math.inf)]
+)
+def test_the_best_weights_are_compared_at_equal_diversity(diversity, expected):
+    assert best_score(VALUES | FINITE, (0.8, 0.6), 0.8, diversity) == pytest.approx(expected)
+
+
+def test_samples_that_are_not_finite_are_never_the_best():
+    assert best_score(VALUES | FINITE | {"non_finite@0.8": 0.5}, (0.6, 0.8), 0.8, 12.0) == math.inf
+    assert best_score(VALUES | FINITE | {"non_finite@0.8": 0.5}, (0.6, 0.8), 0.8, 0.0) == pytest.approx(0.66)
+    assert best_score(VALUES | FINITE | {"lpips@0.8": math.nan}, (0.6, 0.8), 0.8, 0.0) == math.inf
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+def test_error_over_spread_of_gaussian_samples_is_known(spread):
+    generator = np.random.default_rng(0)
+    truth = np.clip(128 + 10 * generator.standard_normal((64, 64, 3)), 0, 255).round().astype(np.uint8)
+    draws = 128 + 10 * spread * generator.standard_normal((8, 64, 64, 3))
+    samples = np.clip(draws, 0, 255).round().astype(np.uint8)
+    # E error² = σ² (1 + s²/8) against s² σ² (1 + 1/8).
+    expected = math.sqrt((1 + spread**2 / 8) / (spread**2 * (1 + 1 / 8)))
+    assert error_over_spread(samples, truth) == pytest.approx(expected, rel=0.03)
+    assert math.isfinite(error_over_spread(np.repeat(truth[None], 3, 0), truth))
+
+
+@pytest.mark.slow
+def test_validation_of_several_samples_reports_what_they_say_together(train, data, tmp_path):
+    settings = "validation={every_steps=2, num_pictures=1, crop_size=48, num_samples=2, temperatures=[0.6, 0.8]}"
+    train(settings, "finetuning.steps=0", "validation.best_temperature=0.8", validation=data).run()
+    (row,) = lines(tmp_path / "run", "validation")
+    for temperature in ("0.6", "0.8"):
+        for key in ("psnr", "lr_psnr", "lpips", "features", "diversity", "calibration", "non_finite"):
+            assert math.isfinite(row[f"{key}@{temperature}"])
+        assert row[f"diversity@{temperature}"] > 0

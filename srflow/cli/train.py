@@ -34,19 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="start from a checkpoint folder, RUN/encoder or RUN/last of another run, or a shipped model",
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="train for about so long: the recipe's steps are scaled to what this machine does, measured at the start",
+    )
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and end after so long")
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="where decoded pictures are kept (3 bytes a pixel)"
     )
     parser.add_argument("--change-recipe", action="store_true", help="go on with a run although the recipe differs")
-    parser.add_argument("--dry-run", action="store_true", help="print steps, FLOPs, memory and hours; train nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print steps, FLOPs, memory and hours, and time a few steps; train nothing",
+    )
     parser.add_argument(
         "--throughput", type=float, metavar="TFLOPS", help="for --dry-run: what the machine sustains, in TFLOP/s"
     )
 
 
-def _dry_run(recipe: Recipe, throughput: float | None) -> None:
+def _dry_run(recipe: Recipe, throughput: float | None, minutes: float | None) -> None:
     from srflow.sampling.hardware import resolve_device
+    from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step
     from srflow.training.cost import estimate
     from srflow.training.precision import choose_precision
 
@@ -55,6 +66,16 @@ def _dry_run(recipe: Recipe, throughput: float | None) -> None:
         recipe = recipe.with_precision(precision)
         print(f"Precision here: {precision} ({reason}).")
     print(estimate(recipe).report(throughput))
+    device = resolve_device("auto")
+    seconds = seconds_per_step(recipe, device)
+    print(f"Measured here, on {device.type}, whole steps on one process:")
+    for name, value in seconds.items():
+        print(f"  {name:10} {value:.3g} s a step")
+    print(f"All steps: {planned_minutes(recipe, seconds) / 60:,.1f} hours, without validation and saving.")
+    if minutes is not None:
+        fitted = fit_to_minutes(recipe, minutes, seconds)
+        steps = ", ".join(f"{key}.steps={phase.steps}" for key, phase in fitted.phases().items() if phase.steps)
+        print(f"In {minutes:g} minutes: {steps}.")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     if arguments.dry_run:
-        _dry_run(recipe, arguments.throughput)
+        _dry_run(recipe, arguments.throughput, arguments.minutes)
         return 0
     if arguments.data is None or arguments.output is None:
         raise RecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
@@ -95,6 +116,7 @@ def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
         validation=arguments.validation,
         initial=arguments.init,
         cache=arguments.cache,
+        minutes=arguments.minutes,
         allow_changes=arguments.change_recipe,
         command=arguments.words,
         overrides=arguments.overrides,

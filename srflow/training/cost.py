@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -13,11 +12,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from srflow.model import SRFlow
-from srflow.training.data import Batch
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
-from srflow.training.stages import Stage, build_objective, freeze_all_but, plan
+from srflow.training.stages import Stage, build_objective, freeze_all_but, placeholder_batch, plan
 
 __all__ = ["Cost", "StageCost", "estimate"]
 
@@ -103,7 +101,8 @@ def estimate(recipe: Recipe) -> Cost:
         model = SRFlow(recipe.model.config()).eval()  # in training mode actnorms would look at values
         if recipe.runtime.low_memory:
             recompute_activations(model)
-        stages = tuple(_stage_cost(stage, model, recipe) for stage in plan(recipe))
+        counted = _without_judges(recipe)
+        stages = tuple(_stage_cost(stage, model, counted) for stage in plan(counted))
     return Cost(recipe, sum(parameter.numel() for parameter in model.parameters()), stages)
 
 
@@ -115,27 +114,11 @@ def _without_judges(recipe: Recipe) -> Recipe:
     return replace(recipe, finetuning=none)
 
 
-def _fake_batch(stage: Stage, model: SRFlow) -> Batch:
-    batch, size = stage.phase.batch_size, stage.phase.patch_size
-    hr = torch.rand(batch, 3, size, size)
-    draws = stage.draws(model.latent_shapes, model.scale_factor)
-    latents = () if draws is None else tuple(torch.rand(batch, draws.num_samples, *s) for s in draws.latent_shapes)
-    return Batch(
-        hr=hr,
-        noise=torch.zeros_like(hr),
-        lr=torch.rand(batch, 3, size // model.scale_factor, size // model.scale_factor),
-        latents=latents,
-        critic_noise=None,
-        shift=torch.zeros(2),
-        numbers=np.empty((batch, 4), dtype=np.int64),
-    )
-
-
 def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
     trained = freeze_all_but(stage, model)
     batch, size = stage.phase.batch_size, stage.phase.patch_size
-    objective = build_objective(stage, model, _without_judges(recipe))
-    inputs = stage.inputs(_fake_batch(stage, model))
+    objective = build_objective(stage, model, recipe)
+    inputs = stage.inputs(placeholder_batch(stage, model))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     kept: dict[int, int] = {}  # by storage, since many saved tensors are views of one
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ __all__ = [
     "build_optimizer",
     "freeze_all_but",
     "phase_parameters",
+    "placeholder_batch",
     "plan",
 ]
 
@@ -139,6 +141,27 @@ def plan(recipe: Recipe) -> list[Stage]:
               all_parts, all_parts, finetuning_objective, True, "samples", 2),
     ]  # fmt: skip
     return [stage for stage in stages if stage.last > stage.first]
+
+
+def placeholder_batch(stage: Stage, model: SRFlow) -> Batch:
+    """A batch of the right sizes, its pictures noise: to measure a step with."""
+    size, count, scale = stage.phase.patch_size, stage.phase.batch_size, model.scale_factor
+    draws = stage.draws(model.latent_shapes, scale)
+    hr = torch.rand(count, 3, size, size)
+    latents: tuple[Tensor, ...] = ()
+    critic_noise = None
+    if draws is not None:
+        latents = tuple(0.1 * torch.rand(count, draws.num_samples, *shape) for shape in draws.latent_shapes)
+        critic_noise = torch.rand(count, 1 + draws.num_samples, 3, size, size) if draws.critic_noise else None
+    return Batch(
+        hr=hr,
+        noise=torch.zeros_like(hr),
+        lr=torch.rand(count, 3, size // scale, size // scale),
+        latents=latents,
+        critic_noise=critic_noise,
+        shift=torch.zeros(2, dtype=torch.int64),
+        numbers=np.zeros((count, 4), dtype=np.int64),
+    )
 
 
 def build_features(stage: Stage, device: torch.device) -> FeatureNetwork | None:

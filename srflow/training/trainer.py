@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from srflow.model import SRFlow
 from srflow.processes import join_processes
 from srflow.training.adversarial import Adversary
 from srflow.training.averaging import AveragedModel
+from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
 from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
@@ -50,6 +51,8 @@ __all__ = ["Trainer"]
 
 Outcome = Literal["finished", "time limit", "stopped"]
 
+_HIGH_RATE = 0.1  # of the learning rate's start: ending above it wastes what the schedule is for
+
 
 @dataclass
 class _Progress:
@@ -61,6 +64,7 @@ class _Progress:
     skipped: int = 0  # steps without an update, because something was not finite
     bad_in_a_row: int = 0
     best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
+    best_question: str = ""  # what `best` was measured on: pictures and settings of the validation, as JSON
     losses: dict[str, list[float]] = field(default_factory=dict)  # by name, since the last log line
     norms: list[float] = field(default_factory=list)
 
@@ -115,6 +119,7 @@ class Trainer:
         validation: the folder of held-out pictures, or None.
         initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
         cache: where decoded pictures are kept.
+        minutes: fit the steps of a new run into so much time, as measured at its start; see `fit_to_minutes`.
         allow_changes: go on with a run although the recipe differs.
         command, overrides: the words that started the run, and which of them changed the recipe; for its record only.
         show_progress: a progress bar on stderr.
@@ -132,6 +137,7 @@ class Trainer:
         validation: Path | None = None,
         initial: str | Path | None = None,
         cache: Path | None = None,
+        minutes: float | None = None,
         allow_changes: bool = False,
         command: Sequence[str] = (),
         overrides: Sequence[str] = (),
@@ -145,7 +151,8 @@ class Trainer:
         self._stop_requested = False
         self._stop_message: str | None = None
         self.folder = RunFolder(output, self._report)
-        self.recipe = recipe = self._settle_precision(recipe, processes.device)
+        recipe = self._settle_precision(recipe, processes.device)
+        self.recipe = recipe = self._settle_steps(recipe, minutes, initial is not None, processes.device)
         self.folder.check_recipe(recipe, allow_changes=allow_changes)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
@@ -177,11 +184,23 @@ class Trainer:
         if self._is_main:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
+                self._settle_best(validation_store.key)
             self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
             self._record = self._started_record(resumed, validation_store, command, overrides)
             self.folder.write_provenance(self._provenance())
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
+
+    def _settle_best(self, pictures: str) -> None:
+        """Forget the best score if it answers another question than the validation of this start asks."""
+        settings = {key: value for key, value in asdict(self.recipe.validation).items() if key != "every_steps"}
+        question = json.dumps({"pictures": pictures, **settings})
+        if self.progress.best and self.progress.best_question != question:
+            self._report(
+                "The validation is not the one that the run had: its best score is not compared with new ones."
+            )
+            self.progress.best = {}
+        self.progress.best_question = question
 
     def _started_record(
         self, resumed: bool, validation: PictureStore | None, command: Sequence[str], overrides: Sequence[str]
@@ -246,6 +265,31 @@ class Trainer:
                 chosen = [precision]
                 self._report(f"Precision: {precision} ({reason}).")
         return recipe.with_precision(broadcast_object_list(chosen)[0])
+
+    def _settle_steps(self, recipe: Recipe, minutes: float | None, encoder_given: bool, device: torch.device) -> Recipe:
+        """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
+
+        A given encoder needs no training of its own, so no time is kept for it.
+
+        The main process decides for all.
+        """
+        if minutes is None:
+            return recipe
+        settled: list[Recipe | None] = [None]
+        if self._is_main:
+            saved = self.folder.saved_recipe() if self.folder.checkpoints() else None
+            if saved is not None:
+                settled = [steps_of(recipe, saved)]
+                self._report("Steps: as many as the run began with.")
+            else:
+                if encoder_given:
+                    recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
+                seconds = seconds_per_step(recipe, device)
+                settled = [fit_to_minutes(recipe, minutes, seconds)]
+                found = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
+                steps = ", ".join(f"{stage.name} {stage.last - stage.first:,}" for stage in plan(settled[0]))
+                self._report(f"One step takes: {found}. Steps for {minutes:g} minutes: {steps}.")
+        return broadcast_object_list(settled)[0]
 
     def _sampler(self, stage: Stage) -> PatchSampler:
         data, phase = self.recipe.data, stage.phase
@@ -351,9 +395,19 @@ class Trainer:
                 if ends or self._save_is_due():
                     self._save(parts, ends=ends)
                 if stop:
+                    self._warn_of_high_rate(stage, parts.rate, stop)
                     return stop
         self._optimizer_state = parts.optimizer.state_dict()
         return "finished"
+
+    def _warn_of_high_rate(self, stage: Stage, rate: float, stop: Outcome) -> None:
+        """Weights owe much to the last steps, which a falling learning rate makes small."""
+        share = rate / stage.phase.learning_rate
+        if stop == "time limit" and stage.phase.schedule != "constant" and share > _HIGH_RATE:
+            self._report(
+                f"The learning rate was still {share:.0%} of its start when the time was over; weights gain much while "
+                "it falls. Go on with the run, or give --minutes instead of --stop-after: steps are then fitted to it."
+            )
 
     def _export_encoder_if_due(self, stage: Stage) -> None:
         """Write RUN/encoder at the encoder's last step; before that step is saved, so that no stop can fall between."""

@@ -1,0 +1,137 @@
+"""How long a step takes on this machine, and how many steps fit into a given time."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+
+from srflow.contract import RecipeError
+from srflow.model import SRFlow
+from srflow.training.memory import recompute_activations
+from srflow.training.precision import AUTOCAST_DTYPES
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.stages import (
+    Stage,
+    build_adversary,
+    build_features,
+    build_objective,
+    build_optimizer,
+    freeze_all_but,
+    placeholder_batch,
+    plan,
+)
+
+__all__ = ["fit_to_minutes", "planned_minutes", "seconds_per_step", "steps_of"]
+
+_REPEATS = 3
+_MAX_PATCHES_ON_CPU = 4  # a step of the paper's recipe takes half a minute there; its time grows with the batch
+_MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
+
+
+def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
+    """Seconds of one training step, by the name of the stage: the median of three after one more.
+
+    Whole updates are made, on a model of random weights and random pictures, on one process; on a CPU with at most 4
+    patches, scaled up to the batch. Reading pictures, validation and saving are not included.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = SRFlow(recipe.model.config()).train()
+        layout = torch.channels_last if recipe.runtime.channels_last else torch.contiguous_format
+        model.to(device, memory_format=layout)
+        _initialise(model, device)
+        if recipe.runtime.low_memory:
+            recompute_activations(model)
+        return {stage.name: _time_stage(stage, model, recipe, device, layout) for stage in plan(recipe)}
+
+
+def planned_minutes(recipe: Recipe, seconds: Mapping[str, float]) -> float:
+    """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
+    return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
+
+
+def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float]) -> Recipe:
+    """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
+
+    Learning rates fall over the new numbers of steps, as they are functions of the share of a phase that is done.
+    Warm-up and the wait for the adversarial loss are shortened to a tenth of a phase where they would be longer.
+
+    Args: seconds: as `seconds_per_step` gives them.
+    Raises: RecipeError: not even one step of every phase fits.
+    """
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise RecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
+    factor = minutes / planned_minutes(recipe, seconds)
+    phases = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
+    if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
+        raise RecipeError(
+            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
+            f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
+        )
+    return replace(recipe, **phases)
+
+
+def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
+    phases = {}
+    for key, phase in recipe.phases().items():
+        saved = other.phases()[key]
+        changes = {"steps": saved.steps, "warmup_steps": saved.warmup_steps}
+        if isinstance(saved, FinetuningRecipe):
+            changes["adversarial_start"] = saved.adversarial_start
+        phases[key] = replace(phase, **changes)
+    return replace(recipe, **phases)
+
+
+def _shortened(phase: PhaseRecipe, factor: float) -> PhaseRecipe:
+    steps = round(phase.steps * factor)
+    longest = math.ceil(steps * _MAX_WARMUP)
+    changes = {"steps": steps, "warmup_steps": min(phase.warmup_steps, longest)}
+    if isinstance(phase, FinetuningRecipe):
+        changes["adversarial_start"] = min(phase.adversarial_start, longest)
+    return replace(phase, **changes)
+
+
+def _initialise(model: SRFlow, device: torch.device) -> None:
+    """Have every actnorm see a batch, as it has when the later stages begin."""
+    side = 4 * model.config.lr_multiple
+    with torch.no_grad():
+        lr = torch.rand(2, 3, side, side, device=device)
+        model(torch.rand(2, 3, side * model.scale_factor, side * model.scale_factor, device=device), lr)
+
+
+def _time_stage(
+    stage: Stage, model: SRFlow, recipe: Recipe, device: torch.device, layout: torch.memory_format
+) -> float:
+    count = stage.phase.batch_size
+    measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
+    stage = replace(stage, phase=replace(stage.phase, batch_size=measured))
+    parameters = freeze_all_but(stage, model)
+    optimizer = build_optimizer(stage, model)  # its rate is 0: the weights stay as they are
+    features = build_features(stage, device)
+    adversary = build_adversary(stage, features, device, lambda value: value)
+    objective = build_objective(stage, model, recipe, features=features, adversary=adversary).train()
+    inputs = stage.inputs(placeholder_batch(stage, model).to(device, layout))
+    dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
+    seconds = []
+    for _ in range(1 + _REPEATS):
+        started = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
+            losses = objective(*inputs)
+        losses.minimised.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, stage.phase.clip_norm or math.inf)
+        optimizer.step()
+        if adversary is not None:
+            adversary.update(*losses.views)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    optimizer.zero_grad(set_to_none=True)
+    return statistics.median(seconds[1:]) * count / measured
