@@ -194,7 +194,8 @@ class Driver:
         red = {"other": OTHER_RED, "settings again": OTHER_RED}.get(name, 0)
         self.wait_until(
             "[...viewer.pictures.values()].every(p => p.state === 'ready')"
-            " && (!viewer.overlay || (viewer.overlay.levels.length && (!viewer.scene.overlay.values || viewer.overlay.grey)))"
+            " && (!viewer.overlay || viewer.overlay.levels.length)"
+            " && (!viewer.overlay?.valuesUrl || viewer.overlay.grey)"
             " && viewer.pictures.get('s0').url.includes(`s0_${argument}.png`)",
             red,
         )
@@ -232,7 +233,7 @@ class Driver:
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
     def focus(self) -> None:
-        self.page.locator("#viewer .lv-stage").focus()
+        self.page.locator("#viewer .lv-stage").evaluate("node => node.focus({preventScroll: true})")
 
     def pixels(self, index: int = 0) -> np.ndarray:
         """All of a pane's canvas, (height, width, 4)."""

@@ -20,6 +20,7 @@ import { make, makeIcon } from "./dom.js";
 /** @typedef {import("./pictures.js").Picture} Picture */
 
 const MAP_TITLE = "Where samples differ";
+const KEEP_FILE_MS = 60_000; // until the browser has taken a large file
 
 /**
  * @param {(pane: Pane) => void} onCaption the caption was clicked
@@ -29,9 +30,9 @@ export function buildPane(onCaption) {
   const canvas = make("canvas", { class: "lv-canvas", role: "img" });
   const captions = [
     make("button", { type: "button", class: "lv-caption", tabindex: "-1" }), // the row of buttons above does the same
-    make("span", { class: "lv-caption lv-right" }),
+    make("span", { class: "lv-caption" }),
   ];
-  const links = captions.map(() => make("a", { class: "lv-download" }, makeIcon("download")));
+  const links = captions.map(() => make("a", { class: "lv-download", onclick: save }, makeIcon("download")));
   const cursor = make("div", { class: "lv-cursor", hidden: true });
   const head = make("figcaption", { class: "lv-head" }, captions[0], links[0], captions[1], links[1]);
   const node = make("figure", { class: "lv-pane" }, head, make("div", { class: "lv-view" }, canvas, cursor));
@@ -43,18 +44,38 @@ export function buildPane(onCaption) {
 }
 
 /**
+ * Save the file as it was written: nothing is encoded again. The server's own name for it would win over the link's, so
+ * the bytes are fetched (from the cache, as they are on the screen) and saved from here.
+ * @param {MouseEvent} event
+ */
+async function save(event) {
+  const { href, download } = /** @type {HTMLAnchorElement} */ (event.currentTarget);
+  event.preventDefault();
+  try {
+    const response = await fetch(href, { cache: "force-cache" });
+    if (!response.ok) throw new Error(`${response.status} for ${href}`);
+    const address = URL.createObjectURL(await response.blob());
+    make("a", { href: address, download }).click();
+    setTimeout(() => URL.revokeObjectURL(address), KEEP_FILE_MS);
+  } catch (error) {
+    console.warn("Linked viewer: cannot save a picture under its name.", error);
+    location.assign(href);
+  }
+}
+
+/**
  * Captions, links and names follow what the pane shows.
  * @param {Pane} pane
  * @param {import("./viewer.js").LinkedViewer} viewer
  */
 export function refreshPane(pane, viewer) {
   const words = describePane(pane, viewer);
-  pane.captions.forEach((node, side) => fillCaption(node, words[side]));
-  pane.links.forEach((link, side) => fillLink(link, words[side]));
+  const sides = pane.kind === "map" ? [undefined, ...words] : words; // the map's caption is no button
+  pane.captions.forEach((node, side) => fillCaption(node, sides[side]));
+  pane.links.forEach((link, side) => fillLink(link, sides[side]));
+  pane.captions[1].classList.toggle("lv-right", pane.kind === "wipe");
   const isAlone = viewer.mode !== "grid" && !(viewer.mode === "difference" && viewer.panes.length > 1);
-  const caption = /** @type {HTMLButtonElement} */ (pane.captions[0]);
-  caption.disabled = pane.kind === "map";
-  caption.title = isAlone ? "All samples side by side (A)" : pane.kind === "map" ? "" : `Show ${words[0].label} alone`;
+  pane.captions[0].title = isAlone ? "All samples side by side (A)" : `Show ${words[0].label} alone`;
   const spoken = words.map(({ label, badge, state }) => [label, badge, state].filter(Boolean).join(", "));
   pane.canvas.setAttribute("aria-label", spoken.join(" and "));
   const pictures = pane.ids.map((id) => viewer.pictures.get(id));
@@ -120,7 +141,7 @@ function fillCaption(node, words) {
   node.replaceChildren(...parts);
 }
 
-/** The file itself, as it was written: nothing is encoded again. @param {HTMLAnchorElement} link @param {Words | undefined} words */
+/** @param {HTMLAnchorElement} link @param {Words | undefined} words */
 function fillLink(link, words) {
   link.hidden = !words;
   link.classList.toggle("lv-absent", !words?.url); // its place is kept, so that the caption does not move
