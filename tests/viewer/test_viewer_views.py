@@ -109,7 +109,7 @@ def test_differences_show_what_each_sample_has_more_or_less_of_than_the_truth(vi
         expected = difference_color(f"s{index}", "truth", 64)
         assert np.abs(middle(viewer, index) - expected).max() <= 2, "one range for all"
     legend = viewer.page.locator(".lv-legend").inner_text().split("\n")
-    assert legend == ["Difference in brightness (8-bit levels)", "darker −64", "+64 brighter"]
+    assert legend == ["Difference (8-bit levels)", "darker −64", "+64 brighter"]
     viewer.page.mouse.move(*viewer.centre(1))
     viewer.settle()
     assert "ΔRGB −195 +0 +0" in viewer.page.locator(".lv-position").inner_text()
@@ -368,6 +368,8 @@ def test_difference_and_map_work_by_touch_on_a_phone(opened):
     viewer = opened(width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2)
     viewer.page.get_by_role("button", name="Difference").tap()
     viewer.wait_until("viewer.differences.known.size === 11")
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert viewer.page.evaluate(overflow) <= 0
     viewer.page.get_by_role("button", name="Grid").tap()
     viewer.page.get_by_role("button", name="Map", exact=True).tap()
     assert viewer.state()["showMap"] is False
@@ -375,5 +377,4 @@ def test_difference_and_map_work_by_touch_on_a_phone(opened):
         "nodes => nodes.map(node => node.getBoundingClientRect().height)"
     ):
         assert box >= 32
-    overflow = viewer.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0
+    assert viewer.page.evaluate(overflow) <= 0

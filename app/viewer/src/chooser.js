@@ -39,8 +39,8 @@ export class Chooser {
     this.scale = makeMenu("Range of the colours", (value) => viewer.differences.setScale(Number(value) || null));
     this.scale.classList.add("lv-scale");
     this.scale.append(
-      makeOption("0", "auto range"),
-      ...DIFFERENCE_SCALES.map((scale) => makeOption(String(scale), `±${scale} levels`)),
+      makeOption("0", "auto ±"),
+      ...DIFFERENCE_SCALES.map((scale) => makeOption(String(scale), `±${scale}`)),
     );
     const minus = make("span", { "aria-hidden": "true" }, "−");
     this.differenceRow = make(

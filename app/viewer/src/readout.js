@@ -104,7 +104,7 @@ export class Readout {
 
   fillDifferenceLegend() {
     const { scale } = this.viewer.differences;
-    this.fillLegend("Difference in brightness (8-bit levels)", `darker −${scale}`, DIFFERENCE_COLORS, `+${scale} brighter`);
+    this.fillLegend("Difference (8-bit levels)", `darker −${scale}`, DIFFERENCE_COLORS, `+${scale} brighter`);
   }
 
   /** @param {string} title @param {string} low @param {string[]} colors @param {string} high */
