@@ -193,6 +193,22 @@ def test_an_older_address_that_arrives_late_does_not_make_a_newer_one_be_asked_t
     viewer.wait_until("viewer.pictures.get('s0').loadedUrl.endsWith('?b')")
 
 
+def test_a_picture_is_fetched_again_when_the_network_fails_for_a_moment(viewer):
+    attempts: list[str] = []
+
+    def fail_twice(route) -> None:
+        attempts.append(route.request.url)
+        if len(attempts) <= 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    viewer.page.route("**/s5_5.png", fail_twice)
+    viewer.show("other")
+    assert len(attempts) == 3
+    assert viewer.pixels(5)[100, 100, 0] == REDS["s5"] + OTHER_RED
+
+
 # ---------------------------------------------------------------- large pictures
 
 

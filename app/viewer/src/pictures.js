@@ -168,8 +168,9 @@ export class PictureSet {
     const { url } = spec.image;
     const valuesUrl = spec.values ? spec.values.url : null;
     const known = former ?? this.newOverlay();
+    const isNew = known.url !== url || known.valuesUrl !== valuesUrl || known.state === "failed";
     this.overlay = { ...known, title, minimum, maximum, unit, colors, url, valuesUrl };
-    if (known.url !== url || known.valuesUrl !== valuesUrl || known.state === "failed") this.loadOverlay(url, valuesUrl);
+    if (isNew) this.loadOverlay(url, valuesUrl);
   }
 
   /** @returns {Overlay} */
@@ -180,6 +181,7 @@ export class PictureSet {
 
   /** @param {string} url @param {string | null} valuesUrl */
   async loadOverlay(url, valuesUrl) {
+    this.overlay.state = "loading";
     const isWanted = () => this.overlay?.url === url && this.overlay.valuesUrl === valuesUrl;
     let source = emptySource();
     let grey = null;

@@ -4,10 +4,10 @@
 import { Chooser } from "./chooser.js";
 import { ALL_SAMPLES, pictureBeside, withPicture, withSidesSwapped } from "./choices.js";
 import { CropPanel } from "./crops.js";
+import { describeViewer } from "./describe.js";
 import { Differences } from "./differences.js";
 import { make, remember, setText } from "./dom.js";
 import { Help } from "./help.js";
-import { bytesOfSource } from "./images.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
 import { pickEvent } from "./messages.js";
@@ -134,6 +134,7 @@ export class LinkedViewer extends SceneState {
     this.differences.trim();
     this.keepFocus();
     this.layout();
+    if (!contents.length) this.tellShown();
   }
 
   /** A control that is switched off or hidden while it has the focus would take the keys with it. */
@@ -153,8 +154,13 @@ export class LinkedViewer extends SceneState {
     if (this.cropPanel.isStale) this.cropPanel.draw();
     this.readout.refresh();
     this.loader.trim(this.set.sources());
-    const isShown = [...this.pictures.values()].every(({ state }) => state !== "loading");
-    if (isShown) this.root.dataset.shown = this.scene?.serial ?? "";
+    this.tellShown();
+  }
+
+  /** Say in the page which scene is drawn in full: tests and scripts can wait for it. */
+  tellShown() {
+    const states = [...this.pictures.values(), ...(this.overlay ? [this.overlay] : [])].map(({ state }) => state);
+    if (!states.includes("loading")) this.root.dataset.shown = this.scene?.serial ?? "";
   }
 
   // ------------------------------------------------------------ what the visitor can do
@@ -266,13 +272,6 @@ export class LinkedViewer extends SceneState {
 
   /** The state in plain values, for tests. */
   describe() {
-    const { choices, split, loupe, overlayOn, opacity, showMap, place, view } = this;
-    const pictures = [...this.pictures.values()].map((picture) => {
-      const { id, state, loadedUrl, parts } = picture;
-      return { id, state, loadedUrl, parts: [...parts.values()].map(({ top, rows }) => [top, rows]) };
-    });
-    const panes = this.panes.map(({ kind, ids, drawn }) => ({ kind, ids, drawn }));
-    const bytes = this.set.sources().reduce((sum, source) => sum + bytesOfSource(source), 0);
-    return { ...choices, split, loupe, overlayOn, opacity, showMap, place, view, pictures, panes, bytes };
+    return describeViewer(this);
   }
 }
