@@ -136,8 +136,8 @@ class Scene:
     suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
         None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
-    serial: names the scene. The element `.lv` has it as `data-shown` once the map and all pictures with a path are drawn
-        (or cannot be loaded).
+    serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
+        or cannot be loaded.
     """
 
     width: int
