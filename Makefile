@@ -25,7 +25,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: app
 app: $(INSTALLED)  ## start the page (ARGS="--port 7861" and the like are passed on)
@@ -41,6 +41,10 @@ test: lint  ## check the code and run all tests (PYTEST_ARGS="tests/test_flow.py
 lint: $(INSTALLED_DEV)  ## check rules and formatting, changing nothing
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+
+.PHONY: lint-js
+lint-js:  ## check the types of the viewer's script (needs npm; not part of `make test`)
+	npx --yes --package typescript@5 -- tsc --project app/viewer/src/jsconfig.json
 
 .PHONY: format
 format: $(INSTALLED_DEV)  ## mend what can be mended and format

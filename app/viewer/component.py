@@ -17,12 +17,22 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 from gradio.events import EventListener
 
+from app.viewer.script import join_modules
 from srflow.contract import ImageError, InputError
 
-__all__ = ["LinkedViewer", "Overlay", "Part", "Picture", "Scene", "parse_picture_id", "parse_place"]
+__all__ = [
+    "LinkedViewer",
+    "Overlay",
+    "Part",
+    "Picture",
+    "Scene",
+    "parse_picture_id",
+    "parse_place",
+    "parse_subject",
+]
 
-VIEWER_KEYS = "afhlnoprwxz"
-"""Letters that the viewer uses itself; keep in step with `keyActions` in viewer.js."""
+VIEWER_KEYS = "adfhlnoprvwxz"
+"""Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
 _HERE = Path(__file__).parent
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
@@ -46,7 +56,8 @@ class Part:
 class Picture:
     """One picture of a scene.
 
-    id: unique in the scene; the same id is the same place in the grid from one scene to the next.
+    id: unique in the scene; the same id is the same place in the grid from one scene to the next. Until the visitor
+        chooses another, differences subtract the picture "mean", or else "truth".
     label: short text for people.
     path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed,
         or, if there was none, the scene's `placeholder`.
@@ -55,6 +66,7 @@ class Picture:
         and, if wanted, the grid). A reference smaller than the frame is enlarged pixel by pixel.
     badge: short mark beside the label, for example "flagged".
     key: lower-case letter that shows a reference, or "".
+    file_name: under which the browser saves the PNG file; "": made from the label.
     """
 
     id: str
@@ -64,6 +76,7 @@ class Picture:
     badge: str = ""
     key: str = ""
     parts: Sequence[Part] = ()
+    file_name: str = ""
 
     def __post_init__(self) -> None:
         if self.parts and self.path is not None:
@@ -82,7 +95,7 @@ class Picture:
 class Overlay:
     """A map over the pictures, with its legend.
 
-    path: PNG in colour, of any size; it is stretched over the frame.
+    path: PNG in colour, of any size; it is stretched over the frame, and shown as a tile after the samples.
     title: for the switch and the legend, for example "Diversity".
     minimum, maximum: values at the two ends of the scale, in `unit`.
     colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
@@ -110,15 +123,21 @@ class Scene:
 
     width, height: the frame in SR pixels; pictures of other sizes are scaled to it.
     pictures: in the order of grid, buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7.
-    overlay: map over all pictures, or None.
+    overlay: map of where the samples differ, or None. The visitor can show it as a tile of the grid (on at first, with
+        two samples or more) and over all pictures.
+    overlay_expected: keep a place for the map's tile while `overlay` is None, so that the grid does not change when the
+        map arrives.
     subject: names the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
         chosen place are kept, and each old picture stays until the new one is loaded.
     mode, selected, compare, place: settings to apply once, when they differ from the former scene's: the mode, the id
         of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the crops in SR pixels. None: the
         visitor's choice stays.
     placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
-    suggested_place: the (x, y) of the crops until the visitor chooses a place; None: the centre.
+    suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
+        None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
+    serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
+        or cannot be loaded.
     """
 
     width: int
@@ -126,13 +145,15 @@ class Scene:
     pictures: Sequence[Picture] = ()
     overlay: Overlay | None = None
     subject: str = ""
-    mode: Literal["grid", "single", "wipe"] | None = None
+    mode: Literal["grid", "single", "wipe", "difference"] | None = None
     selected: str | None = None
     compare: tuple[str, str] | None = None
     place: tuple[int, int] | None = None
     placeholder: str | None = None
     suggested_place: tuple[int, int] | None = None
     note: str = ""
+    overlay_expected: bool = False
+    serial: str = ""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -140,8 +161,8 @@ class Scene:
         ids = [picture.id for picture in self.pictures]
         if len(set(ids)) != len(ids):
             raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
-        if self.mode not in (None, "grid", "single", "wipe"):
-            raise InputError(f"The viewer's mode is 'grid', 'single' or 'wipe', not {self.mode!r}.")
+        if self.mode not in (None, "grid", "single", "wipe", "difference"):
+            raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
         for chosen in (self.selected, self.placeholder, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
                 raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
@@ -165,6 +186,7 @@ class _PictureData(GradioModel):
     kind: str
     badge: str
     key: str
+    file_name: str
     image: FileData | None
     parts: list[_PartData]
 
@@ -187,6 +209,7 @@ class _SceneData(GradioModel):
     subject: str
     pictures: list[_PictureData]
     overlay: _OverlayData | None
+    overlay_expected: bool
     mode: str | None
     selected: str | None
     compare: list[str] | None
@@ -194,6 +217,7 @@ class _SceneData(GradioModel):
     placeholder: str | None
     suggested_place: list[int] | None
     note: str
+    serial: str
 
 
 class LinkedViewer(gr.HTML):
@@ -204,8 +228,10 @@ class LinkedViewer(gr.HTML):
 
     Events (data by `gr.EventData`, to be read with the functions named):
         place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
-            `parse_picture_id(event._data, ids)` the picture that was clicked.
+            `parse_picture_id(event._data, ids)` the picture that was clicked (on the map: the one shown alone last).
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
+    Both also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
+    What travels in both directions is described in messages.json.
     """
 
     data_model = _SceneData
@@ -227,9 +253,9 @@ class LinkedViewer(gr.HTML):
         super().__init__(
             value,
             label=label,
-            html_template="<div></div>",  # never changes: viewer.js builds what is inside, and keeps it
+            html_template="<div></div>",  # never changes: the script builds what is inside, and keeps it
             css_template=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-            js_on_load=(_HERE / "viewer.js").read_text(encoding="utf-8"),
+            js_on_load=join_modules(),
             apply_default_css=False,
             visible=visible,
             elem_id=elem_id,
@@ -255,6 +281,7 @@ class LinkedViewer(gr.HTML):
             subject=value.subject,
             pictures=[_picture_data(picture) for picture in value.pictures],
             overlay=None if value.overlay is None else _overlay_data(value.overlay),
+            overlay_expected=value.overlay_expected,
             mode=value.mode,
             selected=value.selected,
             compare=None if value.compare is None else list(value.compare),
@@ -262,6 +289,7 @@ class LinkedViewer(gr.HTML):
             placeholder=value.placeholder,
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
+            serial=value.serial,
         )
 
     def example_payload(self) -> None:
@@ -323,6 +351,25 @@ def parse_picture_id(value: Any, ids: Collection[str]) -> str:
     return chosen
 
 
+def parse_subject(value: Any, subject: str) -> str:
+    """Check that an event was sent from the scene that is current, trusting nothing.
+
+    Args:
+        value: what the browser sent, meant to be {"subject": str, …}.
+        subject: of the scene that the visitor has now.
+
+    Returns:
+        `subject`.
+
+    Raises:
+        InputError: if the event belongs to another scene, or names none.
+    """
+    sent = value.get("subject") if isinstance(value, dict) else None
+    if not isinstance(sent, str) or sent != subject:
+        raise InputError(f"This belongs to a picture that is no longer shown ({_brief(sent)}).")
+    return subject
+
+
 def _brief(value: Any) -> str:
     """Quote a foreign value in an error, whatever its size: Python refuses to print integers of thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 64:
@@ -337,6 +384,7 @@ def _picture_data(picture: Picture) -> _PictureData:
         kind=picture.kind,
         badge=picture.badge,
         key=picture.key,
+        file_name=picture.file_name,
         image=None if picture.path is None else _png_file(picture.path),
         parts=[_PartData(top=part.top, rows=part.rows, image=_png_file(part.path)) for part in picture.parts],
     )

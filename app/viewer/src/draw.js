@@ -1,0 +1,232 @@
+// Drawing on canvases, and the layers of a pane from bottom to top. A further layer, such as a mask that a brush paints,
+// is one more function in LAYERS.
+
+import { halvingsFor, visiblePart } from "./geometry.js";
+import { deviceRatio } from "./dom.js";
+
+/** @typedef {import("./geometry.js").Box} Box */
+/** @typedef {import("./geometry.js").Point} Point */
+/** @typedef {import("./images.js").Source} Source */
+/** @typedef {CanvasRenderingContext2D} Context */
+/** @typedef {import("./panes.js").Pane} Pane */
+/** @typedef {import("./viewer.js").LinkedViewer} Viewer */
+/** @typedef {{source: Source, url: string | null, slot: string}} Subject what is drawn, and what for */
+
+const NEAREST_FROM = 3; // magnification from which pixels are shown as squares, as they are at 100 % and 200 %
+const FADED = 0.3; // opacity of an older picture while the new one is being made
+
+/**
+ * Draw the part of a bitmap that falls into `box` (device pixels).
+ * The bitmap fills `area` of the frame (SR pixels), whose pixel (0, 0) lies at `origin`.
+ * @param {Context} context
+ * @param {ImageBitmap} bitmap
+ * @param {Box} area
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ */
+function drawBitmap(context, bitmap, area, zoom, origin, box) {
+  const corner = { x: origin.x + area.x * zoom, y: origin.y + area.y * zoom };
+  const part = visiblePart(bitmap, area, zoom, corner, box);
+  if (!part) return;
+  const stepX = (zoom * area.width) / bitmap.width;
+  const stepY = (zoom * area.height) / bitmap.height;
+  context.drawImage(
+    bitmap,
+    ...[part.x, part.y, part.width, part.height],
+    ...[corner.x + part.x * stepX, corner.y + part.y * stepY, part.width * stepX, part.height * stepY],
+  );
+}
+
+/**
+ * Draw the part of a picture that falls into `box`. The picture fills the frame.
+ * @param {Context} context
+ * @param {Source} source
+ * @param {import("./geometry.js").Size} frame
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ */
+export function drawPicture(context, source, frame, zoom, origin, box) {
+  const magnification = (zoom * frame.width) / source.width;
+  const halvings = halvingsFor(magnification);
+  // A smaller picture (the low-resolution input) is there to show its pixels, at any magnification.
+  const isSmaller = source.width < frame.width;
+  const isExact = magnification >= NEAREST_FROM || Number.isInteger(magnification);
+  const hasSquares = isExact || (isSmaller && magnification >= 1);
+  context.imageSmoothingQuality = "low"; // bilinear; the levels leave at most a factor of two
+  context.imageSmoothingEnabled = !hasSquares || halvings < source.base;
+  const level = Math.min(Math.max(halvings - source.base, 0), source.levels.length - 1);
+  drawBitmap(context, source.levels[level], { x: 0, y: 0, ...frame }, zoom, origin, box);
+  if (halvings >= source.base) return;
+  context.imageSmoothingEnabled = !hasSquares;
+  const [scaleX, scaleY] = [frame.width / source.width, frame.height / source.height];
+  const coarseFirst = [...source.patches.values()].sort((a, b) => b.halvings - a.halvings);
+  for (const { bitmap, box: cut } of coarseFirst) {
+    const area = { x: cut.x * scaleX, y: cut.y * scaleY, width: cut.width * scaleX, height: cut.height * scaleY };
+    drawBitmap(context, bitmap, area, zoom, origin, box);
+  }
+}
+
+/**
+ * The finer part that drawing a picture at this zoom could use, or null if what is kept of it is fine enough.
+ * @param {Source} source
+ * @param {import("./geometry.js").Size} frame
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ */
+export function finerPart(source, frame, zoom, origin, box) {
+  const halvings = halvingsFor((zoom * frame.width) / source.width);
+  const part = halvings < source.base ? visiblePart(source, frame, zoom, origin, box) : null;
+  return part && { halvings, part };
+}
+
+/**
+ * Finished rows of a picture, from and to whole device pixels, so that no seam shows between two parts.
+ * @param {Context} context
+ * @param {import("./pictures.js").PictureRows} part
+ * @param {import("./geometry.js").Size} frame
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ */
+function drawRows(context, part, frame, zoom, origin, box) {
+  if (!part.levels.length) return;
+  const top = Math.round(origin.y + part.top * zoom);
+  const bottom = Math.round(origin.y + (part.top + part.rows) * zoom);
+  if (bottom <= top) return;
+  drawPicture(context, part, { width: frame.width, height: (bottom - top) / zoom }, zoom, { x: origin.x, y: top }, box);
+}
+
+/**
+ * Do `draw` with everything outside `box` protected.
+ * @param {Context} context
+ * @param {Box} box
+ * @param {() => void} draw
+ */
+export function withClip(context, box, draw) {
+  context.save();
+  context.beginPath();
+  context.rect(box.x, box.y, box.width, box.height);
+  context.clip();
+  draw();
+  context.restore();
+}
+
+/**
+ * A thin outline that can be seen on any picture: dark, with a light one inside.
+ * @param {Context} context
+ * @param {Box} box
+ */
+export function outline(context, { x, y, width, height }) {
+  const line = Math.max(1, Math.round(deviceRatio()));
+  context.lineWidth = line;
+  context.strokeStyle = "rgba(0, 0, 0, 0.75)";
+  context.strokeRect(x - line / 2, y - line / 2, width + line, height + line);
+  context.strokeStyle = "rgba(255, 255, 255, 0.95)";
+  context.strokeRect(x + line / 2, y + line / 2, width - line, height - line);
+}
+
+/**
+ * One picture as far as it is there: the rows that came in, over the former picture or the stand-in, dimmed.
+ * @param {Viewer} viewer
+ * @param {Context} context
+ * @param {import("./pictures.js").Picture} picture
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ * @param {string} slot what for: "view", "place" or "lens"
+ */
+export function drawSoFar(viewer, context, picture, zoom, origin, box, slot) {
+  const { frame } = viewer;
+  const shown = picture.levels.length ? picture : viewer.standIn();
+  if (shown) {
+    const want = finerPart(shown, frame, zoom, origin, box);
+    if (want) viewer.loader.want(shown, shown.loadedUrl, slot, want.halvings, want.part);
+    context.globalAlpha = shown === picture && picture.state !== "waiting" ? 1 : FADED;
+    drawPicture(context, shown, frame, zoom, origin, box);
+    context.globalAlpha = 1;
+  }
+  for (const part of picture.parts.values()) drawRows(context, part, frame, zoom, origin, box);
+}
+
+/**
+ * What a pane shows in one of its halves, or in all of it.
+ * @param {Viewer} viewer
+ * @param {Pane} pane
+ * @param {Context} context
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ * @param {string} slot
+ * @param {number} [side]
+ */
+export function drawContent(viewer, pane, context, zoom, origin, box, slot, side = 0) {
+  const [first, second] = pane.ids.map((id) => viewer.pictures.get(id));
+  if (pane.kind === "map") drawMap(viewer, context, zoom, origin, box);
+  else if (pane.kind === "difference") viewer.differences.draw(context, first, second, zoom, origin, box, slot);
+  else drawSoFar(viewer, context, side ? second : first, zoom, origin, box, slot);
+}
+
+/**
+ * @param {Viewer} viewer
+ * @param {Context} context
+ * @param {number} zoom
+ * @param {Point} origin
+ * @param {Box} box
+ */
+function drawMap({ overlay, frame }, context, zoom, origin, box) {
+  if (overlay?.levels.length) drawPicture(context, overlay, frame, zoom, origin, box);
+}
+
+// ---------------------------------------------------------------- layers
+
+/** @typedef {(viewer: Viewer, pane: Pane, origin: Point, whole: Box) => void} Layer */
+
+/** @type {Layer} */
+function drawPictures(viewer, pane, origin, whole) {
+  const { context } = pane;
+  const { zoom } = viewer.view;
+  const { width, height } = viewer.frame;
+  if (!viewer.isDrawable(pane)) {
+    // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
+    context.fillStyle = "rgba(128, 128, 128, 0.13)";
+    context.fillRect(origin.x, origin.y, width * zoom, height * zoom);
+  }
+  if (pane.kind !== "wipe") return drawContent(viewer, pane, context, zoom, origin, whole, "view");
+  const border = Math.round(whole.width * viewer.split);
+  const boxes = [{ ...whole, width: border }, { ...whole, x: border, width: whole.width - border }];
+  boxes.forEach((box, side) => {
+    withClip(context, box, () => drawContent(viewer, pane, context, zoom, origin, box, "view", side));
+  });
+}
+
+/** @type {Layer} */
+function drawOverlay(viewer, pane, origin, whole) {
+  const { overlay, overlayOn, opacity, view, frame } = viewer;
+  if (!overlayOn || !overlay?.levels.length || pane.kind === "map" || pane.kind === "difference") return;
+  pane.context.globalAlpha = opacity;
+  drawPicture(pane.context, overlay, frame, view.zoom, origin, whole);
+  pane.context.globalAlpha = 1;
+}
+
+/** Outline what the close-ups show. @type {Layer} */
+function drawPlace(viewer, pane, origin) {
+  const place = viewer.shownPlace();
+  if (!place) return;
+  const { zoom } = viewer.view;
+  const shown = viewer.cropPanel.shownSide(); // SR pixels
+  const side = Math.round(shown * zoom);
+  const left = Math.round(origin.x + (place.x + 0.5 - shown / 2) * zoom);
+  const top = Math.round(origin.y + (place.y + 0.5 - shown / 2) * zoom);
+  outline(pane.context, { x: left, y: top, width: side, height: side });
+}
+
+/** @type {Layer} */
+function drawTool(viewer, pane, origin) {
+  viewer.tool.draw?.(pane, origin);
+}
+
+/** @type {Layer[]} */
+export const LAYERS = [drawPictures, drawOverlay, drawPlace, drawTool];

@@ -1,0 +1,92 @@
+// What keys mean. Pure: the viewer gives each action its function.
+
+export const SAMPLE_KEYS = 16;
+
+/**
+ * Letters here are reserved: `VIEWER_KEYS` in component.py. A test compares the two.
+ * @type {Record<string, string>}
+ */
+const ACTIONS = {
+  "+": "zoomIn",
+  "=": "zoomIn", // the key of + without Shift, on many keyboards
+  "-": "zoomOut",
+  "−": "zoomOut",
+  "0": "fit",
+  "?": "help",
+  a: "grid",
+  d: "difference",
+  f: "fullscreen",
+  h: "help",
+  l: "loupe",
+  n: "next",
+  o: "overlay",
+  p: "previous",
+  r: "references",
+  v: "map",
+  w: "wipe",
+  x: "swap",
+  z: "actualPixels",
+  " ": "flipBack",
+  enter: "chooseCentre",
+  escape: "escape",
+};
+
+/** @type {Record<string, number[]>} */
+const MOVES = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+export const HELP = [
+  ["1 – 9", "show sample 1 – 9 alone (in a wipe, on the right; as a difference, on its own)"],
+  ["Shift + 1 – 7", "show sample 10 – 16"],
+  ["letter on a button", "show that reference"],
+  ["N, P", "next or previous picture"],
+  ["Space", "switch between the last two pictures"],
+  ["A or Esc", "all samples side by side"],
+  ["W, X", "wipe between two pictures; swap the two"],
+  ["D", "difference of two pictures, or of all samples and one picture"],
+  ["V, O", "map of where samples differ: as a tile, or over all pictures"],
+  ["+, −, pinch, wheel", "zoom (the wheel zooms once the viewer has the focus, or with Ctrl)"],
+  ["drag, arrow keys", "move; Shift + arrow moves by one pixel"],
+  ["0, double click", "fit the whole picture"],
+  ["Z", "actual pixels (100 %)"],
+  ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
+  ["L", "loupe"],
+  ["R", "references in the grid"],
+  ["F, ?", "full screen; this help"],
+];
+
+/** @typedef {{key: string, code: string, shiftKey: boolean}} KeyPress */
+
+/**
+ * What a key asks for: {action}, {sample: 0 … 15}, {move: [dx, dy]}, {letter}, or null.
+ * Characters come before digit keys: on some keyboards − or + are typed with one.
+ * @param {KeyPress} press
+ * @returns {{action?: string, sample?: number, move?: number[], letter?: string} | null}
+ */
+export function readKey(press) {
+  if (Object.hasOwn(MOVES, press.key)) return { move: MOVES[press.key] };
+  const key = press.key.toLowerCase();
+  if (Object.hasOwn(ACTIONS, key)) return { action: ACTIONS[key] };
+  const sample = sampleIndex(press);
+  if (sample >= 0) return { sample };
+  return /^[a-z]$/.test(key) ? { letter: key } : null;
+}
+
+/**
+ * 0 … 15, or -1. A typed digit counts as it is; else the physical key, so that it works where digits need Shift.
+ * @param {KeyPress} press
+ */
+function sampleIndex({ key, code, shiftKey }) {
+  if (/^[1-9]$/.test(key)) return Number(key) - 1;
+  const match = /^(?:Digit|Numpad)([1-9])$/.exec(code);
+  if (!match) return -1;
+  const index = Number(match[1]) - 1 + (shiftKey ? 9 : 0);
+  return index < SAMPLE_KEYS ? index : -1;
+}
+
+/**
+ * @param {number} index
+ */
+export function sampleKeyName(index) {
+  if (index >= SAMPLE_KEYS) return "";
+  return index < 9 ? String(index + 1) : `Shift+${index - 8}`;
+}

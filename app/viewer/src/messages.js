@@ -1,0 +1,74 @@
+// The messages between Python and the browser, as types. `messages.json` is the description; tests hold this file,
+// component.py and what really travels against it.
+
+/** @typedef {{url: string, path: string}} FileData */
+/** @typedef {{top: number, rows: number, image: FileData}} PartMessage */
+/**
+ * @typedef {object} PictureMessage
+ * @property {string} id
+ * @property {string} label
+ * @property {"sample" | "reference"} kind
+ * @property {string} badge
+ * @property {string} key
+ * @property {string} file_name
+ * @property {FileData | null} image
+ * @property {PartMessage[]} parts
+ */
+/**
+ * @typedef {object} OverlayMessage
+ * @property {FileData} image
+ * @property {FileData | null} values
+ * @property {string} title
+ * @property {number} minimum
+ * @property {number} maximum
+ * @property {string} unit
+ * @property {string[]} colors
+ */
+/**
+ * @typedef {object} SceneMessage
+ * @property {number} width
+ * @property {number} height
+ * @property {string} subject
+ * @property {PictureMessage[]} pictures
+ * @property {OverlayMessage | null} overlay
+ * @property {boolean} overlay_expected
+ * @property {"grid" | "single" | "wipe" | "difference" | null} mode
+ * @property {string | null} selected
+ * @property {string[] | null} compare
+ * @property {number[] | null} place
+ * @property {string | null} placeholder
+ * @property {number[] | null} suggested_place
+ * @property {string} note
+ * @property {string} serial
+ */
+/**
+ * @typedef {object} PlaceEvent
+ * @property {number} x
+ * @property {number} y
+ * @property {string} id
+ * @property {string} subject
+ */
+/**
+ * @typedef {object} PickEvent
+ * @property {string} id
+ * @property {string} subject
+ */
+
+/**
+ * @param {SceneMessage} scene
+ * @param {import("./geometry.js").Point} pixel
+ * @param {string} id
+ * @returns {PlaceEvent}
+ */
+export function placeEvent(scene, pixel, id) {
+  return { x: pixel.x, y: pixel.y, id, subject: scene.subject };
+}
+
+/**
+ * @param {SceneMessage} scene
+ * @param {string} id
+ * @returns {PickEvent}
+ */
+export function pickEvent(scene, id) {
+  return { id, subject: scene.subject };
+}

@@ -1,0 +1,277 @@
+// The viewer: what is shown, and what changes it. Gradio's template for this component is one empty <div>, and stays so:
+// a template that depended on the value would be rendered again at each update, and the visitor's place would be lost.
+
+import { Chooser } from "./chooser.js";
+import { ALL_SAMPLES, pictureBeside, withPicture, withSidesSwapped } from "./choices.js";
+import { CropPanel } from "./crops.js";
+import { describeViewer } from "./describe.js";
+import { Differences } from "./differences.js";
+import { make, remember, setText } from "./dom.js";
+import { Help } from "./help.js";
+import { Keyboard } from "./keyboard.js";
+import { SharedLens } from "./lens.js";
+import { pickEvent } from "./messages.js";
+import { refreshPane } from "./panes.js";
+import { Readout } from "./readout.js";
+import { SceneState } from "./scene.js";
+import { PointerRouter, TOOLS } from "./tools.js";
+import { Toolbar } from "./toolbar.js";
+import { Divider } from "./wipe.js";
+
+const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
+
+/** @typedef {import("./messages.js").SceneMessage} SceneMessage */
+
+export class LinkedViewer extends SceneState {
+  /**
+   * @param {HTMLElement} element
+   * @param {(event: string, data: object) => void} trigger tells Python
+   */
+  constructor(element, trigger) {
+    super();
+    this.trigger = trigger;
+    /** @type {Record<string, number>} */
+    this.timers = {};
+    this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
+    this.differences = new Differences(this);
+    this.build(element);
+    this.refresh();
+  }
+
+  /** @param {HTMLElement} element */
+  build(element) {
+    this.toolbar = new Toolbar(this);
+    this.chooser = new Chooser(this);
+    this.divider = new Divider(this);
+    this.lens = new SharedLens(this);
+    this.readout = new Readout(this);
+    this.cropPanel = new CropPanel(this);
+    this.help = new Help(this);
+    this.empty = make("p", { class: "lv-empty" }, "Samples will appear here.");
+    this.note = make("p", { class: "lv-hint", hidden: true });
+    this.live = make("div", { class: "lv-hidden", "aria-live": "polite" });
+    this.stage.append(this.empty, this.divider.node, this.lens.canvas, this.note);
+    this.root = make(
+      "section",
+      { class: "lv", "aria-label": "Linked viewer" },
+      make("h2", { class: "lv-hidden" }, "Pictures"),
+      this.toolbar.node,
+      this.chooser.node,
+      make("div", { class: "lv-body" }, this.stage, this.help.node),
+      this.readout.node,
+      this.cropPanel.node,
+      this.live,
+    );
+    element.replaceChildren(this.root);
+    new PointerRouter(this, this.stage);
+    new Keyboard(this);
+    this.watchSize();
+  }
+
+  get crops() {
+    return this.cropPanel.entries;
+  }
+
+  get tool() {
+    return this.loupe ? this.tools.loupe : this.tools.move;
+  }
+
+  /** @param {import("./panes.js").Pane} pane */
+  isDrawable({ kind, ids }) {
+    if (kind === "map") return Boolean(this.overlay?.levels.length);
+    const pictures = ids.map((id) => this.pictures.get(id));
+    if (kind === "difference") return Boolean(this.differences.of(pictures[0], pictures[1]));
+    return pictures.every((picture) => picture.levels.length > 0);
+  }
+
+  isFingerBusy() {
+    return this.loupe;
+  }
+
+  hasFocus() {
+    return this.root.contains(document.activeElement) || document.fullscreenElement === this.root;
+  }
+
+  // ------------------------------------------------------------ what follows from a change
+
+  /** Show another scene. @param {SceneMessage | null} scene */
+  setScene(scene) {
+    this.takeScene(scene);
+    this.differences.trim();
+    this.chooser.rebuild();
+    this.cropPanel.rebuild();
+    this.refresh();
+  }
+
+  forgetSubject() {
+    super.forgetSubject();
+    this.differences.forget();
+  }
+
+  /** A picture, some rows or the map arrived or failed. */
+  onPictures() {
+    this.findBusiest();
+    for (const pane of this.panes) refreshPane(pane, this);
+    this.cropPanel.isStale = true;
+    this.invalidate();
+  }
+
+  /** After anything but the view has changed. */
+  refresh() {
+    const contents = this.contents();
+    this.setContents(contents, (pane) => this.onCaption(pane));
+    for (const pane of this.panes) refreshPane(pane, this);
+    this.empty.hidden = contents.length > 0;
+    this.divider.node.hidden = this.mode !== "wipe" || !contents.length;
+    this.root.classList.toggle("lv-bare", !contents.length);
+    setText(this.note, this.scene?.note || "");
+    this.note.hidden = !this.note.textContent;
+    this.stage.style.cursor = this.tool.cursor;
+    this.toolbar.refresh();
+    this.chooser.refresh();
+    this.cropPanel.refreshControls();
+    this.readout.refreshLegend();
+    this.differences.trim();
+    this.keepFocus();
+    this.layout();
+    if (!contents.length) this.tellShown();
+  }
+
+  /** A control that is switched off or hidden while it has the focus would take the keys with it. */
+  keepFocus() {
+    const active = document.activeElement;
+    const isLost = this.root.contains(active) && (active.matches(":disabled") || !active.checkVisibility());
+    if (isLost) this.stage.focus({ preventScroll: true });
+  }
+
+  onLayout() {
+    this.cropPanel.isStale = true;
+  }
+
+  drawRest() {
+    this.divider.place();
+    this.lens.draw();
+    if (this.cropPanel.isStale) this.cropPanel.draw();
+    this.readout.refresh();
+    this.loader.trim(this.set.sources());
+    this.tellShown();
+  }
+
+  /** Say in the page which scene is drawn in full: tests and scripts can wait for it. */
+  tellShown() {
+    const states = [...this.pictures.values(), ...(this.overlay ? [this.overlay] : [])].map(({ state }) => state);
+    if (!states.includes("loading")) this.root.dataset.shown = this.scene?.serial ?? "";
+  }
+
+  // ------------------------------------------------------------ what the visitor can do
+
+  /** @param {import("./choices.js").Mode} mode @param {Partial<import("./choices.js").Choices>} [changes] */
+  setMode(mode, changes = {}) {
+    this.choose({ ...changes, mode });
+    this.hover = null;
+    this.refresh();
+    if (mode === "single" && this.current !== null) this.report("pick", pickEvent(this.scene, this.current));
+    this.announce(this.panes.length === 1 ? this.panes[0].canvas.getAttribute("aria-label") : "All samples");
+  }
+
+  /** Show one picture at the same place as now, in the way the mode asks for. @param {string | undefined} id */
+  show(id) {
+    if (id === undefined || !this.pictures.has(id)) return;
+    const { hover } = this;
+    const choices = withPicture(this.choices, id);
+    this.setMode(choices.mode, choices);
+    if (hover && this.panes[0] === hover.pane) this.hover = hover; // flipping under a still pointer keeps the loupe
+    this.invalidate();
+  }
+
+  /** @param {number} direction */
+  step(direction) {
+    this.show(pictureBeside(this.choices, [...this.pictures.keys()], direction));
+  }
+
+  flipBack() {
+    if (this.mode === "wipe" || this.mode === "difference") this.swap();
+    else if (this.choices.previous !== null) this.show(this.choices.previous);
+  }
+
+  /** @param {number} side @param {string} id */
+  setCompare(side, id) {
+    if (this.pictures.has(id)) this.setMode("wipe", { compare: this.compare.with(side, id) });
+  }
+
+  /** @param {number} side @param {string} id */
+  setDifference(side, id) {
+    this.setMode("difference", { difference: this.difference.with(side, id) });
+  }
+
+  swap() {
+    const choices = withSidesSwapped(this.choices);
+    this.setMode(choices.mode, choices);
+  }
+
+  /** @param {import("./panes.js").Pane} pane */
+  onCaption({ kind, ids }) {
+    if (this.mode === "difference" && this.panes.length > 1) this.setDifference(0, ids[0]);
+    else if (this.mode !== "grid") this.escape();
+    else if (kind !== "map") this.show(ids[0]);
+  }
+
+  escape() {
+    if (this.help.isOpen) this.help.toggle(false);
+    else if (this.mode === "difference" && this.panes.length === 1 && this.samples().length > 1) {
+      this.setDifference(0, ALL_SAMPLES);
+    } else if (this.mode !== "grid") this.setMode("grid");
+  }
+
+  toggleLoupe() {
+    this.loupe = !this.loupe;
+    this.announce(this.loupe ? "Loupe on" : "Loupe off");
+    this.refresh();
+  }
+
+  toggleReferences() {
+    this.choose({ showReferences: !this.showReferences });
+    this.refresh();
+  }
+
+  toggleMap() {
+    if (!this.canShowMap()) return;
+    this.showMap = !this.showMap;
+    remember("map", this.showMap);
+    this.announce(this.showMap ? "Map on" : "Map off");
+    this.refresh();
+  }
+
+  toggleOverlay() {
+    if (!this.canShowOverlay()) return;
+    this.overlayOn = !this.overlayOn;
+    this.announce(this.overlayOn ? "Overlay on" : "Overlay off");
+    this.refresh();
+  }
+
+  /** @param {import("./tools.js").Spot | null} hover */
+  setHover(hover) {
+    if (!hover && !this.hover) return;
+    this.hover = hover;
+    if (this.loupe) this.invalidate();
+    else this.readout.refresh(); // moving the pointer alone changes no picture
+  }
+
+  // ------------------------------------------------------------ telling people and Python
+
+  /** @param {string} text */
+  announce(text) {
+    this.live.textContent = text;
+  }
+
+  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place"} name @param {object} data */
+  report(name, data) {
+    clearTimeout(this.timers[name]);
+    this.timers[name] = window.setTimeout(() => this.trigger(name, data), REPORT_DELAY_MS);
+  }
+
+  /** The state in plain values, for tests. */
+  describe() {
+    return describeViewer(this);
+  }
+}

@@ -1,0 +1,174 @@
+"""The Python side of the viewer: what it takes, what it sends, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from viewer_page import HEIGHT, SCHEMA, WIDTH, validator
+
+from app.viewer import (
+    LinkedViewer,
+    Overlay,
+    Part,
+    Picture,
+    Scene,
+    component,
+    parse_picture_id,
+    parse_place,
+    parse_subject,
+)
+from app.viewer.script import SOURCE_FOLDER
+from srflow.contract import ImageError, InputError
+
+
+@pytest.mark.parametrize("value", [{"x": 0, "y": 0}, {"x": 119, "y": 79, "id": "s1"}])
+def test_places_inside_the_frame_are_read(value):
+    assert parse_place(value, WIDTH, HEIGHT) == (value["x"], value["y"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "3,4",
+        {},
+        {"x": 1},
+        {"x": -1, "y": 0},
+        {"x": WIDTH, "y": 0},
+        {"x": 0, "y": HEIGHT},
+        {"x": 1.0, "y": 2},
+        {"x": True, "y": 2},
+        {"x": "1", "y": 2},
+        {"x": float("nan"), "y": 2},
+        {"x": 10**5000, "y": 2},
+        {"x": {"x": 1}, "y": 2},
+    ],
+    ids=lambda value: repr(type(value)) if isinstance(value, dict) and value.get("x") == 10**5000 else repr(value),
+)
+def test_hostile_places_are_refused(value):
+    with pytest.raises(InputError) as error:
+        parse_place(value, WIDTH, HEIGHT)
+    assert len(str(error.value)) < 200
+
+
+def test_picture_ids_are_read_only_if_known():
+    assert parse_picture_id({"id": "s1"}, {"s0", "s1"}) == "s1"
+    for value in (None, {}, {"id": "s2"}, {"id": ["s1"]}, {"id": 1}, "s1", {"id": "s" * 10_000}):
+        with pytest.raises(InputError) as error:
+            parse_picture_id(value, {"s0", "s1"})
+        assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Picture("", "Sample 1"),
+        lambda: Picture("s1", ""),
+        lambda: Picture("s1", "Sample 1", kind="other"),
+        lambda: Picture("r", "Reference", kind="reference", key="w"),
+        lambda: Picture("r", "Reference", kind="reference", key="B"),
+        lambda: Scene(0, 4),
+        lambda: Scene(4, 4, [Picture("a", "A"), Picture("a", "B")]),
+        lambda: Scene(4, 4, [Picture("a", "A")], selected="b"),
+        lambda: Scene(4, 4, [Picture("a", "A")], compare=("a", "b")),
+        lambda: Scene(4, 4, mode="other"),
+        lambda: Picture("r", "Reference", kind="reference", key="d"),
+        lambda: Scene(4, 4, place=(4, 0)),
+        lambda: Scene(4, 4, suggested_place=(0, -1)),
+        lambda: Scene(4, 4, [Picture("a", "A")], placeholder="b"),
+        lambda: Scene(4, 4, [Picture("a", "A", parts=[Part(2, 3, "rows.png")])]),
+        lambda: Picture("a", "A", "whole.png", parts=[Part(0, 1, "rows.png")]),
+        lambda: Part(-1, 2, "rows.png"),
+        lambda: Part(0, 0, "rows.png"),
+        lambda: Overlay("map.png", "Diversity", 2.0, 1.0, ["#000000", "#ffffff"]),
+        lambda: Overlay("map.png", "Diversity", float("nan"), 1.0, ["#000000", "#ffffff"]),
+        lambda: Overlay("map.png", "Diversity", 0.0, 1.0, ["#000000"]),
+        lambda: Overlay("map.png", "Diversity", 0.0, 1.0, ["#000000", "url(https://example.org)"]),
+    ],
+)
+def test_scenes_that_make_no_sense_are_refused(make):
+    with pytest.raises(InputError):
+        make()
+
+
+def test_only_png_files_get_in(tmp_path):
+    viewer = LinkedViewer(render=False)
+    Image.new("RGB", (8, 8)).save(tmp_path / "lossy.png", format="JPEG")  # named as one, but none
+    (tmp_path / "short.png").write_bytes(b"\x89PNG")
+    for name in ("lossy.png", "short.png", "missing.png"):
+        with pytest.raises(ImageError, match=name):
+            viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / name)]))
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    data = viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / "good.png"), Picture("b", "B")]))
+    assert [picture.image and Path(picture.image.path).name for picture in data.pictures] == ["good.png", None]
+
+
+def test_nothing_from_the_browser_comes_in_as_a_value():
+    viewer = LinkedViewer(render=False)
+    assert viewer.preprocess({"pictures": [{"image": {"path": "/etc/passwd"}}]}) is None
+    assert viewer.postprocess(None) is None
+
+
+# ---------------------------------------------------------------- one description for both sides
+
+
+def test_the_scene_has_the_fields_of_the_description():
+    """The models that Gradio serialises, field by field."""
+    for name in ("Scene", "Picture", "Part", "Overlay"):
+        model = getattr(component, f"_{name}Data")
+        described = SCHEMA["$defs"][name]
+        assert list(model.model_fields) == described["required"], name
+        assert set(described["properties"]) == set(described["required"]), name
+
+
+@pytest.mark.parametrize("name", ["Scene", "Picture", "Part", "Overlay", "PlaceEvent", "PickEvent"])
+def test_the_types_of_the_script_have_the_fields_of_the_description(name):
+    text = (SOURCE_FOLDER / "messages.js").read_text(encoding="utf-8")
+    javascript = name if name.endswith("Event") else f"{name}Message"
+    block = next(block for block in re.findall(r"/\*\*.*?\*/", text, flags=re.DOTALL) if f"}} {javascript}" in block)
+    fields = re.findall(r"@property \{.*\} (\w+)", block)
+    if not fields:  # on one line
+        fields = re.findall(r"(\w+): ", block)
+    assert fields == SCHEMA["$defs"][name]["required"] or set(fields) == set(SCHEMA["$defs"][name]["required"])
+
+
+@pytest.mark.parametrize("scene", [Scene(8, 6), Scene(8, 6, mode="difference", place=(7, 5), serial="r1 3")])
+def test_what_python_sends_is_as_described(scene, tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    pictures = [
+        Picture("a", "A", tmp_path / "a.png", key="q", badge="flagged", file_name="mine.png"),
+        Picture("b", "B", kind="reference", parts=[Part(2, 3, tmp_path / "a.png")]),
+    ]
+    overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
+    for sent in (scene, replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), selected="a")):
+        data = LinkedViewer(render=False).postprocess(sent).model_dump()
+        fill_addresses(data)
+        assert list(validator("Scene").iter_errors(data)) == []
+    data["pictures"][0]["kind"] = "other"
+    data["extra"] = 1
+    assert len(list(validator("Scene").iter_errors(data))) == 2
+
+
+def fill_addresses(data: object) -> None:
+    """What Gradio does with files on the way out."""
+    if isinstance(data, dict):
+        if "orig_name" in data:
+            data["url"] = f"/gradio_api/file={data['path']}"
+        for value in data.values():
+            fill_addresses(value)
+    elif isinstance(data, list):
+        for value in data:
+            fill_addresses(value)
+
+
+def test_events_say_which_scene_they_belong_to():
+    assert parse_subject({"id": "a", "subject": "one 4"}, "one 4") == "one 4"
+    for value in (None, {}, {"subject": "two 4"}, {"subject": 1}, {"subject": "s" * 10_000}, "one 4"):
+        with pytest.raises(InputError) as error:
+            parse_subject(value, "one 4")
+        assert len(str(error.value)) < 200
