@@ -37,7 +37,7 @@ def train(data, output, *overrides, **options) -> tuple[Trainer, list[str]]:
     AcceleratorState._reset_state(reset_partial_state=True)
     said: list[str] = []
     recipe = toy_recipe("validation.every_steps=0", *overrides)
-    return Trainer(recipe, data, output, cache=data.parent / "cache", report=said.append, **options)
+    return Trainer(recipe, data, output, cache=data.parent / "cache", report=said.append, **options), said
 
 
 def test_the_planned_time_is_the_sum_over_the_stages():
@@ -102,7 +102,7 @@ def test_minutes_set_the_steps_of_a_new_run_and_not_of_one_that_goes_on(data, tm
     settings = ("pretraining.steps=10", "training={steps=20, encoder_joins_at=0.5}")
     trainer, said = train(data, tmp_path / "run", *settings, minutes=7 / 60)
     assert [stage.last for stage in plan(trainer.recipe)] == [1, 2, 3]
-    assert any("0.117 minutes" in line for line in said)
+    assert any("0.116667 minutes" in line for line in said)
     trainer.run()
     saved = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert (saved["pretraining"]["steps"], saved["training"]["steps"]) == (1, 2)
