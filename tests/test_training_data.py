@@ -303,7 +303,8 @@ def test_prefetched_batches_come_in_order_and_errors_reach_the_caller():
     def make(step: int) -> Batch:
         if step == 6:
             raise DatasetError("picture gone")
-        return Batch(torch.full((1,), float(step)), torch.zeros(1), np.zeros(1))
+        picture = torch.full((1,), float(step))
+        return Batch(picture, picture, picture, (), None, torch.zeros(2), np.zeros(1))
 
     with Prefetcher(make, 3, 10, depth=2) as patches:
         assert [patches.next_batch().hr.item() for _ in range(3)] == [3, 4, 5]
@@ -312,6 +313,7 @@ def test_prefetched_batches_come_in_order_and_errors_reach_the_caller():
 
 
 def test_a_prefetcher_that_is_left_early_ends_its_thread():
-    with Prefetcher(lambda step: Batch(torch.zeros(1), torch.zeros(1), np.zeros(1)), 0, 10**6, depth=2) as patches:
+    empty = Batch(torch.zeros(1), torch.zeros(1), torch.zeros(1), (), None, torch.zeros(2), np.zeros(1))
+    with Prefetcher(lambda step: empty, 0, 10**6, depth=2) as patches:
         patches.next_batch()
     assert not patches._thread.is_alive()
