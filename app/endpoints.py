@@ -23,7 +23,7 @@ from app.session import Job, Session
 from app.settings import Settings
 from app.sweeps import sweep
 from app.tasks import ALL, Update, perform
-from srflow.contract import ImageTooLargeError, InputError
+from srflow.contract import Cancelled, ImageTooLargeError, InputError
 
 __all__ = ["Endpoints"]
 
@@ -76,11 +76,11 @@ class Endpoints:
             PNG files, one a sample, each with its recipe as text inside, and a JSON of settings and numbers.
         """
         call = image, model, temperature, seed, num_samples, consistency, high_resolution_input
-        view = None
-        for _, view in self._draw(call):
-            if view is None:
+        ended = None
+        for ended in self._draw(call):
+            if ended is None:
                 yield None, None
-        run = view.run
+        run = ended[1].run
         yield [str(sample.path) for sample in run.samples], run_facts(self.page.engine.info(), run)
 
     def diversity_map(
@@ -110,10 +110,11 @@ class Endpoints:
         if not num_samples > 1:
             raise gr.Error("A diversity map needs at least 2 samples.", print_exception=False)
         call = image, model, temperature, seed, num_samples, consistency, high_resolution_input
-        session = view = None
-        for session, view in self._draw(call):
-            if view is None:
+        ended = None
+        for ended in self._draw(call):
+            if ended is None:
                 yield None, None, None
+        session, view = ended
         run = view.run
         if not run.overlays:
             raise gr.Error("The picture is too large for a diversity map. Send a part of it.", print_exception=False)
@@ -149,24 +150,25 @@ class Endpoints:
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             return sweep(self.page.engine, session, job, picture, settings, min(settings.num_samples, 8))
 
-        view = None
-        for _, view in self._call((image, model, -1.0, seed, num_samples, consistency, high_resolution_input), work):
-            if view is None:
+        ended = None
+        for ended in self._call((image, model, -1.0, seed, num_samples, consistency, high_resolution_input), work):
+            if ended is None:
                 yield None, None
+        view = ended[1]
         yield [str(path) for _, path in sorted(view.sweep.paths.items())], list(view.sweep.points)
 
     def models(self) -> list[dict[str, Any]]:
         """The models that can be asked for, with scale factor, default temperature, licence and origin."""
         return [asdict(model) for model in self.page.engine.info().models]
 
-    def _draw(self, call: Common) -> Iterator[tuple[Session, View | None]]:
+    def _draw(self, call: Common) -> Iterator[tuple[Session, View] | None]:
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             return draw(self.page.engine, session, job, picture, settings, references=False)
 
         yield from self._call(call, work)
 
-    def _call(self, call: Common, work: Any) -> Iterator[tuple[Session, View | None]]:
-        """None while it is under way, then the view. Raises: gr.Error: with the words for what went wrong."""
+    def _call(self, call: Common, work: Any) -> Iterator[tuple[Session, View] | None]:
+        """None while it is under way; then its session, and the view. Raises: gr.Error: saying what went wrong."""
         session = self._session()
 
         def whole(job: Job) -> Iterator[Update]:
@@ -194,17 +196,17 @@ class Endpoints:
             yield Update(changed=ALL, changes={"picture": picture, "settings": settings})
             yield from work(session, job, picture, settings)
 
-        last, view, update = time.monotonic(), session.view, None
-        for update, view in perform(session, session.begin(1), whole):
+        last, update = time.monotonic(), Update(text="The call was ended.", error=Cancelled())
+        for update, _ in perform(session, session.begin(1), whole):  # noqa: B007
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()
-                yield session, None
-        if update is None or update.error is not None:
-            raise gr.Error(update.text if update else "The call was ended.", print_exception=False)
-        yield session, view
+                yield None
+        if update.error is not None:
+            raise gr.Error(update.text, print_exception=False)
+        yield session, session.view
 
     def _session(self) -> Session:
-        """A session that is closed by its age; it is none of the visitors', whom a flood of calls must not drive out."""
+        """A session that is closed by its age. It does not count as a visitor: calls must not drive those out."""
         session = self.page.sessions.open(is_visitor=False)
         now = time.monotonic()
         with self._lock:

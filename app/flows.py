@@ -42,7 +42,9 @@ def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> I
         yield Update(text="Ready: press Sample.", changed=ALL, changes=picture_changes(picture, settings), spoken=True)
 
 
-def draw_wanted(page: Page, session: Session, job: Job, settings: Settings, former: Run | None = None) -> Iterator[Update]:
+def draw_wanted(
+    page: Page, session: Session, job: Job, settings: Settings, former: Run | None = None
+) -> Iterator[Update]:
     """Draw samples of the picture that was asked for last.
 
     former: the set that may be added to; default: the one that is shown.

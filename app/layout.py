@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.themes.utils.fonts import Font
 
 from app.ahead import Ahead
+from app.blocks import PageBlocks
 from app.endpoints import Endpoints
 from app.examples import EXAMPLES_FOLDER
 from app.opening import Opening
@@ -49,7 +50,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
     sessions = sessions or Sessions()
     # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
     gr.set_static_paths([EXAMPLES_FOLDER, sessions.root])
-    with gr.Blocks(
+    with PageBlocks(
         title=TITLE,
         fill_width=True,
         analytics_enabled=False,
@@ -72,7 +73,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers"):
-                        numbers = NumbersPanel(page)
+                        numbers = NumbersPanel()
                     with gr.Tab("Diversity", render_children=True):
                         diversity = DiversityPanel(page, results)
                     with gr.Tab("Temperature sweep", render_children=True):

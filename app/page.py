@@ -1,13 +1,14 @@
 """The page as its panels know it: what they share, how events reach them, and how a view is shown.
 
-An event is wired by `Page.start`, if it is work that changes what is shown, or by `Page.ask`, if it has an answer at once.
-In both cases the handler gets the values of its inputs as a dictionary by component. What it reports comes back through
-`Page.show`, which asks every panel.
+An event is wired by `Page.start`, if it is work that changes what is shown, or by `Page.ask`, if it can be answered at
+once. In both cases the handler gets one `Event`. What the work reports comes back through `Page.show`, which asks every
+panel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,11 +21,11 @@ from app.opening import Opening
 from app.records import Source, View
 from app.session import KEEP, Job, Session, Sessions
 from app.tasks import ALL, Part, Update, Values, Work, answer, perform
-from app.views import status_html
 from app.viewer import LinkedViewer
-from srflow.contract import Engine, InputError
+from app.views import status_html
+from srflow.contract import Engine
 
-__all__ = ["NEXT_SERIAL", "Page", "Panel"]
+__all__ = ["NEXT_SERIAL", "Event", "Page", "Panel"]
 
 NEXT_SERIAL = "(serial, ...others) => [window.srflowSerial(), ...others]"
 """Counts events in the browser (see page.js). `Page.serial` is the first component, hence the first input."""
@@ -32,14 +33,23 @@ NEXT_SERIAL = "(serial, ...others) => [window.srflowSerial(), ...others]"
 MAX_SERIAL = 2**53 - 1
 
 Inputs = Collection[Any]
-StartWork = Callable[[Session, Values], Work]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a handler is told. values: of the inputs, by component. serial: its number. data: from the browser."""
+
+    session: Session
+    values: Values
+    serial: int
+    data: object = None
 
 
 class Panel(Protocol):
     """A part of the page: components, what they show of a view, and events.
 
-    outputs: all components that `show` gives values for. streamed: those of them that are shown while work is under way;
-    the others wait for its end, or for their tab to be opened.
+    outputs: all components that `show` gives values for. streamed: those of them that are shown while work is under
+    way; the others wait for its end, or for their tab to be opened.
     """
 
     outputs: Sequence[Any]
@@ -103,10 +113,10 @@ class Page:
     def start(
         self,
         trigger: Callable[..., Any],
-        work: Callable[..., Work],
+        work: Callable[[Event], Work],
         inputs: Inputs = (),
         *,
-        source: Callable[[Session, Values], Source | None] | None = None,
+        source: Callable[[Event], Source | None] | None = None,
         on_error: Callable[[Session, Exception], Update] | None = None,
         has_data: bool = False,
         **options: Any,
@@ -115,34 +125,26 @@ class Page:
 
         Args:
             trigger: of a component, for example `button.click`.
-            work: of the session and of the values of the inputs (and of the event's data), gives the work.
+            work: gives the work that an event asks for.
             inputs: whose values it needs.
-            source: which picture is asked for by this event; None: no other one.
+            source: which picture an event asks for; None: no other one than before.
             on_error: what to show, beside the words, if the work fails.
-            has_data: whether `work` takes the event's data.
+            has_data: whether it needs the event's data.
             options: for Gradio.
         """
 
-        def run(values: Values, data: object = None) -> Iterator[Values]:
-            more = (data,) if has_data else ()
-            yield from self.stream(
-                values,
-                lambda session: work(session, values, *more),
-                None if source is None else partial(source, values=values),
-                on_error,
-            )
-
+        # Gradio passes an event's data to parameters that can be given by position, and to no others.
         def run_with_data(values: dict, event: gr.EventData) -> Iterator[Values]:
-            yield from run(values, event._data)
+            yield from self.stream(values, work, source, on_error, event._data)
 
-        def run_plainly(values: dict) -> Iterator[Values]:
-            yield from run(values)
+        def run(values: dict) -> Iterator[Values]:
+            yield from self.stream(values, work, source, on_error)
 
         return trigger(
-            run_with_data if has_data else run_plainly,
+            run_with_data if has_data else run,
             {self.serial, self.session, *inputs},
             self.outputs,
-            # Not "once", which drops what comes while the handler runs: each event has its turn, and ends the one before.
+            # Not "once", which drops what comes while the handler runs: each event ends the one before.
             **{
                 "js": NEXT_SERIAL,
                 "show_progress": "hidden",
@@ -158,7 +160,7 @@ class Page:
     def ask(
         self,
         trigger: Callable[..., Any],
-        reply: Callable[..., Values],
+        reply: Callable[[Event], Values],
         inputs: Inputs = (),
         outputs: Sequence[Any] = (),
         *,
@@ -170,28 +172,25 @@ class Page:
 
         Args:
             trigger: of a component.
-            reply: of the session and of the values of the inputs (and of the event's data), gives values to show.
+            reply: gives values to show.
             inputs: whose values it needs.
             outputs: that it may give values for.
-            has_data: whether `reply` takes the event's data.
+            has_data: whether it needs the event's data.
             on_error: what to show, beside the words, if it fails.
             options: for Gradio.
         """
 
-        def run(values: Values, *data: object) -> Values:
-            def tell(text: str) -> Values:
-                return self._tell_error(text) | (on_error or {})
-
-            return answer(lambda: reply(self.session_of(values), values, *data), tell)
+        def tell(text: str) -> Values:
+            return self._tell_error(text) | (on_error or {})
 
         def run_with_data(values: dict, event: gr.EventData) -> Values:
-            return run(values, event._data)
+            return answer(lambda: reply(self._event(values, event._data)), tell)
 
-        def run_plainly(values: dict) -> Values:
-            return run(values)
+        def run(values: dict) -> Values:
+            return answer(lambda: reply(self._event(values)), tell)
 
         return trigger(
-            run_with_data if has_data else run_plainly,
+            run_with_data if has_data else run,
             {self.serial, self.session, *inputs},
             [self.status, *outputs],
             **{
@@ -203,24 +202,22 @@ class Page:
             | options,
         )
 
-    def session_of(self, values: Values) -> Session:
-        """The session of an event. Raises: InputError: if there is none."""
-        return self.sessions.check(values[self.session])
-
-    def serial_of(self, values: Values) -> int:
-        """The number of an event. Raises: InputError: if it is none."""
-        return read_int(values[self.serial], "The event's number", 0, MAX_SERIAL)
-
     def stream(
         self,
         values: Values,
-        work: Callable[[Session], Work],
-        source: Callable[[Session], Source | None] | None = None,
+        work: Callable[[Event], Work],
+        source: Callable[[Event], Source | None] | None = None,
         on_error: Callable[[Session, Exception], Update] | None = None,
-        serial: int | None = None,
+        data: object = None,
     ) -> Iterator[Values]:
-        """Begin work, and show what it reports."""
-        begun = answer(lambda: self._begin(values, work, source, serial), self._tell_error)
+        """Begin the work that an event asks for, and show what it reports."""
+
+        def begin() -> tuple[Session, Job | None, Work]:
+            event = self._event(values, data)
+            wanted = None if source is None else source(event)
+            return event.session, event.session.begin(event.serial, wanted or KEEP), work(event)
+
+        begun = answer(begin, self._tell_error)
         if isinstance(begun, dict):
             yield begun
             return
@@ -236,17 +233,10 @@ class Page:
         yield {component: gr.skip() for component in self.outputs}
         drop_copies(self.blocks)
 
-    def _begin(
-        self,
-        values: Values,
-        work: Callable[[Session], Work],
-        source: Callable[[Session], Source | None] | None,
-        serial: int | None,
-    ) -> tuple[Session, Job | None, Work]:
-        session = self.session_of(values)
-        wanted = KEEP if source is None else source(session)
-        number = self.serial_of(values) if serial is None else serial
-        return session, session.begin(number, KEEP if wanted is None else wanted), work(session)
+    def _event(self, values: Values, data: object = None) -> Event:
+        """Raises: InputError: if the page has no session, or the number is none."""
+        session = self.sessions.check(values[self.session])
+        return Event(session, values, read_int(values[self.serial], "The event's number", 0, MAX_SERIAL), data)
 
     def _tell_error(self, text: str) -> Values:
         return {self.status: status_html(text, kind="error")}
@@ -273,23 +263,7 @@ class Page:
         """Values of one panel."""
         is_end = Part.END in changed
         return {
-            component: _wrapped(component, value)
+            component: value
             for component, value in panel.show(view, changed).items()
             if is_end or component in panel.streamed
         }
-
-    def wanted_source(self, session: Session) -> Source:
-        """The picture that was asked for last. Raises: InputError: if there is none."""
-        if session.source is None:
-            raise InputError("There is no picture yet. Drop one, or choose an example.")
-        return session.source
-
-
-def _wrapped(component: Any, value: Any) -> Any:
-    """Have figures and scenes travel as the value of an update, so that they can be skipped afterwards.
-
-    The browser applies the differences between two messages in place, to the very object that it has handed to the
-    component. A plain value followed by a skip would be taken apart in the component's hands.
-    """
-    is_update = isinstance(value, dict) and value.get("__type__") == "update"
-    return gr.update(value=value) if isinstance(component, (LinkedViewer, gr.Plot)) and not is_update else value

@@ -37,7 +37,7 @@ MAX_PIXELS = 40_000_000
 MIN_SIDE = 16
 """Of LR pictures; smaller ones leave the network nothing to look at."""
 LR_KEY = "srflow-lr"
-"""Key of the text in a PNG that holds its LR picture, a PNG in base64: with it the sample can be drawn again anywhere."""
+"""Key of the text in a sample's PNG that holds its LR picture, a PNG in base64, so that it can be drawn again."""
 MAX_LR_TEXT = 2_000_000
 """Characters of such a text. A longer one is neither written nor read."""
 REGION_SIDES = (48, 64, 96, 128, 192, 256, 384, 512)
@@ -111,9 +111,7 @@ def select_region(
     region = Region(0, 0, picture.width, picture.height) if side is None else _square(picture, x, y, side)
     if region == picture.region:
         return picture
-    moved = replace(
-        picture, region=region, subject=secrets.token_hex(8), files=session.new_folder(job, "region")
-    )
+    moved = replace(picture, region=region, subject=secrets.token_hex(8), files=session.new_folder(job, "region"))
     _write_files(engine, moved)
     return moved
 

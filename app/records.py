@@ -167,7 +167,7 @@ class Run:
         return next((picture for picture in self.pictures if picture.id == name), None)
 
     def with_picture(self, picture: PictureRecord) -> Run:
-        """This set with one picture more, or another one in the place of the one with its id."""
+        """The same set with one picture more, or with another one in the place of the one with its id."""
         others = [other for other in self.pictures if other.id != picture.id]
         end = sum(other.kind == "sample" for other in others) if picture.kind == "sample" else len(others)
         return replace(self, pictures=(*others[:end], picture, *others[end:]))
@@ -211,7 +211,7 @@ class View:
     measure: str = "luma"
 
     def settled(self) -> View:
-        """This view when nothing more comes."""
+        """The same view when nothing more comes."""
         run = None if self.run is None else replace(self.run, is_drawing=False)
         sweep = None if self.sweep is None else replace(self.sweep, is_drawing=False)
         return replace(self, run=run, sweep=sweep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -305,7 +304,7 @@ class _Writer:
         unfinished = self.run.folder / "unfinished.npz"
         rgb = np.sqrt(np.square(event.std_rgb).mean(-1))
         np.savez(unfinished, luma=event.std_luma.astype(np.float32), rgb=rgb.astype(np.float32))
-        os.replace(unfinished, _map_file(self.run))
+        unfinished.replace(_map_file(self.run))
         if len(event.indices) < 2:
             return
         overlays = {}

@@ -1,8 +1,8 @@
 """Visitors: the only place where what a visitor sees is changed, and where the files behind it live.
 
-Events of one page arrive in threads of their own, in any order. Each carries a serial number that the page counts up, so
-that the latest request wins, whichever arrives first. Work on a request is a job. It begins with `Session.begin`, and
-changes what is shown with `Session.commit` only, which refuses it once a newer job has begun.
+Events of one page arrive in threads of their own, in any order. Each carries a serial number that the page counts up,
+so that the latest request wins, whichever arrives first. Work on a request is a job. It begins with `Session.begin`,
+and changes what is shown with `Session.commit` only, which refuses it once a newer job has begun.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Session:
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
-    def begin(self, serial: int, source: Source | None | object = KEEP) -> Job | None:
+    def begin(self, serial: int, source: Source | object | None = KEEP) -> Job | None:
         """Make a job the current one, and cancel the one before.
 
         Args:
@@ -249,7 +249,7 @@ class Session:
         return folder
 
     def adopt(self, path: str | Path) -> Path:
-        """Copy an upload to where only we decide how long it lives: as long as it is named, but at least for a while."""
+        """Copy an upload to the session's own files. It is kept while it is named, and at first in any case."""
         with self._lock:
             self._num_folders += 1
             folder = self.folder / f"upload-{self._num_folders}"

@@ -46,7 +46,9 @@ class Visit:
         """The first example with its samples; or what a link asks for."""
         query = _read_query(values[self.page.query], request)
         memory = values[self.page.memory]
-        yield from self.page.stream(values, lambda session: lambda job: self._work(session, job, query, memory), serial=1)
+        yield from self.page.stream(
+            values, lambda session: lambda job: self._work(session, job, query, memory), serial=1
+        )
 
     def _work(self, session: Session, job: Job, query: Mapping[str, Any], memory: object) -> Iterator[Update]:
         page = self.page

@@ -86,8 +86,8 @@ COLUMNS = {
     "psnr": ("PSNR", "How close the sample is to the ground truth pixel by pixel, in dB. Larger is closer."),
     "remarks": (
         "Remarks",
-        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample made once more. "
-        "“Most central”: it has the smallest mean LPIPS to all others.",
+        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample made "
+        "once more. “Most central”: it has the smallest mean LPIPS to all others.",
     ),
 }
 """Columns of the table: heading and definition."""
@@ -116,7 +116,7 @@ UNEXPECTED = (
 
 
 def count(number: int) -> str:
-    """ "1 sample", "2 samples"."""
+    """As in "1 sample" and "2 samples"."""
     return "1 sample" if number == 1 else f"{number} samples"
 
 

@@ -1,9 +1,9 @@
-"""What a visitor sets and does: Sample, Stop, Undo and Redo, always in reach; temperature, presets, seed and the rest."""
+"""What a visitor does and sets: Sample, Stop, Undo, Redo and the temperature, always in reach; and all the rest."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,9 @@ import gradio as gr
 from app.checks import read_choice
 from app.flows import draw_wanted, open_wanted, redraw
 from app.history import History
-from app.page import Page
+from app.page import Event, Page
 from app.records import View
-from app.session import Job, Session
+from app.session import Job
 from app.settings import AUTO, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings, find_model
 from app.tasks import ALL, Part, Update, Values, Work
 from app.wording import PRESET_CHOICES
@@ -141,93 +141,93 @@ class ControlsPanel:
         for component in (self.temperature, self.seed, self.consistency):
             page.start(component.input, self.move, inputs)
         page.start(self.chip.click, self.forget_restored, inputs)
-        page.start(page.undo.click, lambda session, values: self.travel(session, History.undo, "undo"))
-        page.start(page.redo.click, lambda session, values: self.travel(session, History.redo, "redo"))
+        page.start(page.undo.click, lambda event: self.travel(event, History.undo, "undo"))
+        page.start(page.redo.click, lambda event: self.travel(event, History.redo, "redo"))
         page.ask(self.stop.click, self.halt, queue=False)
         page.query.change(None, page.query, None, js=_SET_ADDRESS)
 
-    def press(self, session: Session, values: Values) -> Work:
+    def press(self, event: Event) -> Work:
         """The Sample button: new samples each time, unless the seed is to be kept."""
 
         def work(job: Job) -> Iterator[Update]:
-            settings = self.read(values, self.page.engine.info())
-            if values[self.keep] is not True:
+            settings = self.read(event.values, self.page.engine.info())
+            if event.values[self.keep] is not True:
                 settings = replace(settings, seed=new_seed())
                 yield Update(text="Starting", fraction=0.0, values={self.seed: settings.seed})
-            yield from draw_wanted(self.page, session, job, settings)
+            yield from draw_wanted(self.page, event.session, job, settings)
 
         return work
 
-    def add(self, session: Session, values: Values) -> Work:
+    def add(self, event: Event) -> Work:
         """More samples of the same seed; those that are there stay."""
 
         def work(job: Job) -> Iterator[Update]:
-            run = session.view.run
+            run = event.session.view.run
             if run is None or not run.samples:
                 raise InputError("There are no samples to add to. Press Sample first.")
             settings = replace(run.settings, num_samples=min(len(run.samples) + MORE_SAMPLES, MAX_SAMPLES))
             shown = self.show_settings(settings, self.page.engine.info())
             yield Update(text="Starting", fraction=0.0, values=shown)
-            yield from draw_wanted(self.page, session, job, settings)
+            yield from draw_wanted(self.page, event.session, job, settings)
 
         return work
 
-    def throw_dice(self, session: Session, values: Values) -> Work:
+    def throw_dice(self, event: Event) -> Work:
         """A new seed; drawn at once if there are samples."""
 
         def work(job: Job) -> Iterator[Update]:
-            settings = replace(self.read(values, self.page.engine.info()), seed=new_seed())
+            settings = replace(self.read(event.values, self.page.engine.info()), seed=new_seed())
             yield Update(values={self.seed: settings.seed}, fraction=0.0)
-            yield from redraw(self.page, session, job, settings)
+            yield from redraw(self.page, event.session, job, settings)
 
         return work
 
-    def choose_preset(self, session: Session, values: Values) -> Work:
+    def choose_preset(self, event: Event) -> Work:
         """Temperature and matching of a preset."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
-            temperature, consistency = PRESETS[read_choice(values[self.preset], "The preset", PRESETS)]
+            temperature, consistency = PRESETS[read_choice(event.values[self.preset], "The preset", PRESETS)]
             if temperature is None:
-                temperature = find_model(info, values[self.model] or None).default_temperature
+                temperature = find_model(info, event.values[self.model] or None).default_temperature
             shown = {self.temperature: temperature, self.consistency: consistency}
-            settings = self.read(values | shown, info)
+            settings = self.read(event.values | shown, info)
             yield Update(values=shown, fraction=0.0)
-            for update in redraw(self.page, session, job, settings):
+            for update in redraw(self.page, event.session, job, settings):
                 # At the end once more: an older event's message may have come in between.
                 yield replace(update, values=update.values | shown) if Part.END in update.changed else update
 
         return work
 
-    def move(self, session: Session, values: Values) -> Work:
+    def move(self, event: Event) -> Work:
         """A control was moved."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
-            settings = self.read(values, info)
+            settings = self.read(event.values, info)
             yield Update(values={self.preset: settings.preset(info)}, fraction=0.0)
-            yield from redraw(self.page, session, job, settings)
+            yield from redraw(self.page, event.session, job, settings)
 
         return work
 
-    def forget_restored(self, session: Session, values: Values) -> Work:
+    def forget_restored(self, event: Event) -> Work:
         """Precision and tiles chosen automatically again, after a PNG of this page has set them."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
-            settings = replace(self.read(values, info), tile=None, precision=None)
+            settings = replace(self.read(event.values, info), tile=None, precision=None)
             shown = self.show_settings(settings, info) | {self.chip: gr.update(visible=False)}
-            yield from open_wanted(self.page, session, job, settings)
+            yield from open_wanted(self.page, event.session, job, settings)
             text = "Precision and tiles are chosen automatically again. Press Sample."
             yield Update(text=text, changes={"settings": settings}, is_step=False, values=shown)
 
         return work
 
-    def travel(self, session: Session, to: Any, name: str) -> Work:
+    def travel(self, event: Event, to: Callable[[History], View | None], name: str) -> Work:
         """Back, or forward again: picture, samples and settings as they were."""
 
         def work(job: Job) -> Iterator[Update]:
-            view = session.move(job, to)
+            view = event.session.move(job, to)
             if view is None:
                 yield Update(text=f"There is nothing to {name}.", changed=ALL)
                 return
@@ -237,9 +237,9 @@ class ControlsPanel:
 
         return work
 
-    def halt(self, session: Session, values: Values) -> Values:
+    def halt(self, event: Event) -> Values:
         """The Stop button: the work under way says itself that it was stopped."""
-        session.stop(self.page.serial_of(values))
+        event.session.stop(event.serial)
         return {self.page.status: gr.skip()}
 
 
@@ -252,7 +252,13 @@ def _describe(view: View) -> str:
 
 
 def _chip(settings: Settings) -> str:
-    tile = "automatic tiles" if settings.tile is None else "in one piece" if settings.tile == 0 else f"tiles of {settings.tile}"
+    tile = (
+        "automatic tiles"
+        if settings.tile is None
+        else "in one piece"
+        if settings.tile == 0
+        else f"tiles of {settings.tile}"
+    )
     return f"Restored: {settings.precision or 'automatic precision'}, {tile} ✕"
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from app.checks import read_choice
-from app.page import Page
+from app.page import Event, Page
 from app.panels.results import ResultsPanel
 from app.records import Run, View
 from app.runs import load_map
 from app.scenes import main_scene
-from app.session import Session
 from app.tasks import ALL, Part, Values
 from app.views import empty_figure, histogram
 from app.wording import MEASURES
@@ -58,15 +57,15 @@ class DiversityPanel:
         """Luma or RGB: both maps are there already."""
         page.ask(self.measure.input, self.choose, [self.measure], [*self.outputs, self.results.viewer])
 
-    def choose(self, session: Session, values: Values) -> Values:
+    def choose(self, event: Event) -> Values:
         """Show the other map. Work under way goes on."""
-        name = read_choice(values[self.measure], "The measure", MEASURES)
-        view = session.amend(self.page.serial_of(values), measure=name)
+        name = read_choice(event.values[self.measure], "The measure", MEASURES)
+        view = event.session.amend(event.serial, measure=name)
         if view is None:
             return {self.page.status: gr.skip()}
         shown: dict[Any, Any] = self.page.show_panel(self, view, ALL)
         del shown[self.measure]  # it may have been pressed again
-        return shown | {self.results.viewer: gr.update(value=main_scene(view))}
+        return shown | {self.results.viewer: main_scene(view)}
 
 
 def _readout_html(run: Run | None) -> str:

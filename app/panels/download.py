@@ -11,7 +11,7 @@ import gradio as gr
 
 from app.checks import read_choice
 from app.downloads import write_zip
-from app.page import Page
+from app.page import Event, Page
 from app.panels.results import ResultsPanel
 from app.records import Run, View
 from app.session import Session
@@ -72,24 +72,25 @@ class DownloadPanel:
             ready.then(None, self.file, None, js=_SAVE)
         page.ask(self.link.click, self.tell_link, js=_COPY)
 
-    def one(self, session: Session, values: Values) -> Values:
+    def one(self, event: Event) -> Values:
         """One picture, under a name that says what it is."""
 
         def make(run: Run) -> Path:
             files = _files(run)
-            name = read_choice(values[self.choice], "The picture", files)
+            name = read_choice(event.values[self.choice], "The picture", files)
             settings, source = run.settings, files[name][1]
             what = source.stem if name.startswith("s") else name
-            target = session.download_folder() / secrets.token_hex(4)
+            target = event.session.download_folder() / secrets.token_hex(4)
             target.mkdir()
             target /= f"tau{settings.temperature:g}-seed{settings.seed}-{what}.png"
             shutil.copyfile(source, target)
             return target
 
-        return self._give(session, make)
+        return self._give(event.session, make)
 
-    def everything(self, session: Session, values: Values) -> Values:
+    def everything(self, event: Event) -> Values:
         """All pictures and numbers."""
+        session = event.session
         return self._give(session, lambda run: write_zip(self.page.engine, run, session.download_folder()))
 
     def _give(self, session: Session, make: Callable[[Run], Path]) -> Values:
@@ -98,17 +99,17 @@ class DownloadPanel:
             raise InputError("There are no samples to download yet. Press Sample first.")
         return {self.file: str(make(run))}
 
-    def follow(self, session: Session, values: Values, data: object) -> Values:
+    def follow(self, event: Event) -> Values:
         """The picture that was shown alone; one that is not finished leaves the choice as it is."""
-        run = session.view.run
+        run, data = event.session.view.run, event.data
         names = {} if run is None else _files(run)
         name = data.get("id") if isinstance(data, dict) else None
         known = isinstance(name, str) and name in names
         return {self.choice: parse_picture_id(data, names) if known else gr.skip()}
 
-    def tell_link(self, session: Session, values: Values) -> Values:
+    def tell_link(self, event: Event) -> Values:
         """What the link holds, and what it cannot."""
-        view = session.view
+        view = event.session.view
         if view.run is None or view.picture is None:
             raise InputError("There are no samples to link to yet. Press Sample first.")
         text = "Link copied: it has the settings and the example."

@@ -20,7 +20,7 @@ _ATLAS_HINT = '<p class="quiet">Similar samples will lie close together here.</p
 class NumbersPanel:
     """Table, similarity map and matrix."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self) -> None:
         self.table = gr.HTML(numbers_html(None), elem_id="numbers")
         with gr.Row():
             with gr.Column(min_width=280):
@@ -39,7 +39,11 @@ class NumbersPanel:
         run = view.run
         if Part.END not in changed:
             return {self.table: numbers_html(run)} if Part.SAMPLES in changed else {}
-        values: Values = {self.table: numbers_html(run), self.atlas: _ATLAS_HINT, self.matrix: empty_figure(_MATRIX_HINT)}
+        values: Values = {
+            self.table: numbers_html(run),
+            self.atlas: _ATLAS_HINT,
+            self.matrix: empty_figure(_MATRIX_HINT),
+        }
         if run is not None and len(run.atlas) == len(run.samples) > 1:
             values[self.atlas] = atlas_html(run)
         if run is not None and run.pairwise is not None:

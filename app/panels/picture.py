@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -14,7 +12,7 @@ from app.checks import read_choice, read_int
 from app.examples import EXAMPLES
 from app.flows import open_wanted, picture_changes
 from app.opening import example_source
-from app.page import Page
+from app.page import Event, Page
 from app.panels.controls import ControlsPanel
 from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region
 from app.records import OpenedPicture, Source, View
@@ -30,6 +28,9 @@ __all__ = ["PictureInput", "PicturePanel", "facts_html"]
 KINDS = tuple(kind for _, kind in KIND_CHOICES)
 WHOLE = "Whole picture"
 _READY = "Ready: press Sample."
+
+Choose = Callable[[OpenedPicture], tuple[int, int, "int | None"]]
+"""Middle (x, y) and side of a region; no side: the whole picture."""
 
 
 class PictureInput(gr.Image):
@@ -168,7 +169,7 @@ class PicturePanel:
                 button.click,
                 self.open,
                 settings,
-                source=partial(_example, number),
+                source=lambda _, number=number: example_source(number),
                 **refused,
             )
         page.start(self.kind.input, self.open, [*settings, self.kind], source=self.read_as)
@@ -191,26 +192,27 @@ class PicturePanel:
             outputs = [self.facts, controls.sample, *(c for panel in page.panels[:1] for c in panel.outputs)]
             page.ask(listener, self.refresh, settings, list(dict.fromkeys(outputs)))
 
-    def uploaded(self, session: Session, values: Values) -> Source:
+    def uploaded(self, event: Event) -> Source:
         """A dropped, pasted or chosen file: low-resolution, unless the visitor says otherwise."""
-        path = values[self.image]
+        path = event.values[self.image]
         if not isinstance(path, str):
             raise InputError("There is no picture yet. Drop one, or choose an example.")
-        return Source(session.adopt(path))
+        return Source(event.session.adopt(path))
 
-    def read_as(self, session: Session, values: Values) -> Source | None:
+    def read_as(self, event: Event) -> Source | None:
         """The same file, as another kind of picture."""
-        kind = read_choice(values[self.kind], "The kind of picture", KINDS)
-        return None if session.source is None else replace(session.source, kind=kind, restored=False)
+        kind = read_choice(event.values[self.kind], "The kind of picture", KINDS)
+        source = event.session.source
+        return None if source is None else replace(source, kind=kind, restored=False)
 
-    def take_upload(self, session: Session, values: Values) -> Work:
+    def take_upload(self, event: Event) -> Work:
         """A picture; or a PNG of this page, about which there is a question."""
 
         def work(job: Job) -> Iterator[Update]:
-            source = self.page.wanted_source(session)
             yield Update(text="Reading the picture", fraction=0.0)
-            if read_recipe(self.page.engine, source.path) is None:
-                yield from self._open(session, job, values)
+            source = event.session.source
+            if source is None or read_recipe(self.page.engine, source.path) is None:
+                yield from self._open(event, job)
                 return
             yield Update(
                 text="This PNG was made here. Shall its settings be restored, or is it a picture to enlarge?",
@@ -220,13 +222,14 @@ class PicturePanel:
 
         return work
 
-    def open(self, session: Session, values: Values) -> Work:
+    def open(self, event: Event) -> Work:
         """Whatever was asked for."""
-        return lambda job: self._open(session, job, values)
+        return lambda job: self._open(event, job)
 
-    def _open(self, session: Session, job: Job, values: Values) -> Iterator[Update]:
+    def _open(self, event: Event, job: Job) -> Iterator[Update]:
+        session = event.session
         info = self.page.engine.info()
-        settings = self.controls.read(values, info)
+        settings = self.controls.read(event.values, info)
         former = session.view.picture
         if former is not None and former.source.restored and session.source != former.source:
             # What a PNG has set in a closed box holds for that picture only.
@@ -237,29 +240,27 @@ class PicturePanel:
         text = _READY if session.view.run is None else "The picture is the same: press Sample."
         yield Update(text=text, changed=frozenset({Part.PICTURE}))
 
-    def empty(self, session: Session, values: Values) -> Work:
+    def empty(self, _event: Event) -> Work:
         """The picture box was emptied."""
+        emptied = Update(text=NO_PICTURE, changed=ALL, changes=picture_changes(None, None), spoken=True)
+        return lambda _job: iter([emptied])
 
-        def work(job: Job) -> Iterator[Update]:
-            yield Update(text=NO_PICTURE, changed=ALL, changes=picture_changes(None, None), spoken=True)
-
-        return work
-
-    def refuse(self, session: Session, error: Exception) -> Update:
+    def refuse(self, _session: Session, error: Exception) -> Update:
         """A picture that cannot be read leaves no picture: the one before is not to be drawn in its place."""
         return Update(changes=picture_changes(None, None)) if isinstance(error, ImageError) else Update()
 
-    def keep_model(self, session: Session, error: Exception) -> Update:
+    def keep_model(self, session: Session, _error: Exception) -> Update:
         """A model that does not fit the picture: back to the one before."""
         settings = session.view.settings
         return Update(values={} if settings is None else {self.controls.model: settings.model})
 
-    def bring_back(self, session: Session, values: Values) -> Work:
+    def bring_back(self, event: Event) -> Work:
         """Settings from a PNG, and its LR picture if it carries that."""
 
         def work(job: Job) -> Iterator[Update]:
             engine, info = self.page.engine, self.page.engine.info()
-            found = read_recipe(engine, self.page.wanted_source(session).path)
+            session = event.session
+            found = None if session.source is None else read_recipe(engine, session.source.path)
             if found is None:
                 raise InputError("This picture has no settings to restore.")
             recipe, lr = found
@@ -271,9 +272,7 @@ class PicturePanel:
                     f"Settings of this PNG restored (sample {number}, seed {recipe.seed}). Now open the low-resolution "
                     f"picture of {recipe.lr_width}×{recipe.lr_height} that it was made from."
                 )
-                yield Update(
-                    text=text, changed=ALL, changes=picture_changes(None, settings), values=shown, spoken=True
-                )
+                yield Update(text=text, changed=ALL, changes=picture_changes(None, settings), values=shown, spoken=True)
                 return
             path = session.new_folder(job, "restored") / "restored.png"
             engine.save_png(path, lr)
@@ -285,45 +284,46 @@ class PicturePanel:
 
         return work
 
-    def resize(self, session: Session, values: Values) -> Work:
+    def resize(self, event: Event) -> Work:
         """Another size of the region; its middle stays."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
             region = picture.region
             middle = region.left + region.width // 2, region.top + region.height // 2
-            return (*middle, read_region_side(values[self.region]))
+            return (*middle, read_region_side(event.values[self.region]))
 
-        return self._move(session, values, choose)
+        return self._move(event, choose)
 
-    def place(self, session: Session, values: Values, data: object) -> Work:
+    def place(self, event: Event) -> Work:
         """Another place for the region: the middle is where the preview was clicked."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
-            index = data.get("index") if isinstance(data, dict) else None
+            index = event.data.get("index") if isinstance(event.data, dict) else None
             x, y = index if isinstance(index, (list, tuple)) and len(index) == 2 else (None, None)
             step = preview_step(picture)
             x = read_int(x, "The place", 0, picture.width // step)
             y = read_int(y, "The place", 0, picture.height // step)
-            return x * step, y * step, read_region_side(values[self.region])
+            return x * step, y * step, read_region_side(event.values[self.region])
 
-        return self._move(session, values, choose)
+        return self._move(event, choose)
 
-    def shift(self, session: Session, values: Values) -> Work:
+    def shift(self, event: Event) -> Work:
         """The region's left and top edges as numbers: the way without a pointer."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
             region = picture.region
-            left = read_int(values[self.left], "The left edge", 0, picture.width - region.width)
-            top = read_int(values[self.top], "The top edge", 0, picture.height - region.height)
+            left = read_int(event.values[self.left], "The left edge", 0, picture.width - region.width)
+            top = read_int(event.values[self.top], "The top edge", 0, picture.height - region.height)
             return left + region.width // 2, top + region.height // 2, max(region.width, region.height)
 
-        return self._move(session, values, choose)
+        return self._move(event, choose)
 
-    def _move(self, session: Session, values: Values, choose: Any) -> Work:
+    def _move(self, event: Event, choose: Choose) -> Work:
         """Another region; the one there is already changes nothing."""
 
         def work(job: Job) -> Iterator[Update]:
-            settings = self.controls.read(values, self.page.engine.info())
+            session = event.session
+            settings = self.controls.read(event.values, self.page.engine.info())
             yield from open_wanted(self.page, session, job, settings)
             picture = session.view.picture
             assert picture is not None
@@ -338,13 +338,14 @@ class PicturePanel:
 
         return work
 
-    def refresh(self, session: Session, values: Values) -> Values:
+    def refresh(self, event: Event) -> Values:
         """Settings that wait for Sample: the time they take, and, before there are any samples, places for them."""
         page = self.page
-        settings = self.controls.read(values, page.engine.info())
+        settings = self.controls.read(event.values, page.engine.info())
+        session = event.session
         view = session.view
         if view.run is None and not session.is_busy:
-            view = session.amend(page.serial_of(values), settings=settings) or view
+            view = session.amend(event.serial, settings=settings) or view
         run = view.run
         is_changed = run is not None and run.settings != replace(settings, seed=run.settings.seed)
         shown: Values = {
@@ -357,14 +358,9 @@ class PicturePanel:
         return shown
 
 
-def _example(number: int, session: Session, values: Values) -> Source:
-    del session, values
-    return example_source(number)
-
-
-def _as_large(session: Session, values: Values) -> Source | None:
-    del values
-    return None if session.source is None else replace(session.source, kind="hr", restored=False)
+def _as_large(event: Event) -> Source | None:
+    source = event.session.source
+    return None if source is None else replace(source, kind="hr", restored=False)
 
 
 def _help_html(kind: str) -> str:

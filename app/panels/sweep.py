@@ -8,11 +8,11 @@ import gradio as gr
 
 from app.checks import read_int
 from app.flows import open_wanted
-from app.page import Page
+from app.page import Event, Page
 from app.panels.controls import ControlsPanel
 from app.records import View
 from app.scenes import sweep_scene
-from app.session import Job, Session
+from app.session import Job
 from app.sweeps import sweep
 from app.tasks import Part, Update, Values, Work
 from app.viewer import LinkedViewer
@@ -40,9 +40,7 @@ class SweepPanel:
                 min_width=200,
             )
         self.viewer = LinkedViewer(label="The same noise at several temperatures", elem_id="sweep-viewer")
-        self.figure = gr.Plot(
-            empty_figure(_HINT), label="Over temperature", show_label=False, elem_classes="plot-low"
-        )
+        self.figure = gr.Plot(empty_figure(_HINT), label="Over temperature", show_label=False, elem_classes="plot-low")
         self.outputs = [self.viewer, self.figure]
         self.streamed = [self.viewer]
 
@@ -57,16 +55,16 @@ class SweepPanel:
         """The button, with the settings of the controls, but for the temperature."""
         page.start(self.button.click, self.run, [self.num_samples, *self.controls.inputs.values()])
 
-    def run(self, session: Session, values: Values) -> Work:
+    def run(self, event: Event) -> Work:
         """Draw at each temperature."""
 
         def work(job: Job) -> Iterator[Update]:
             engine = self.page.engine
-            settings = self.controls.read(values, engine.info())
-            count = read_int(values[self.num_samples], "The number of samples", 1, 8)
-            yield from open_wanted(self.page, session, job, settings)
-            picture = session.view.picture
+            settings = self.controls.read(event.values, engine.info())
+            count = read_int(event.values[self.num_samples], "The number of samples", 1, 8)
+            yield from open_wanted(self.page, event.session, job, settings)
+            picture = event.session.view.picture
             assert picture is not None
-            yield from sweep(engine, session, job, picture, settings, count)
+            yield from sweep(engine, event.session, job, picture, settings, count)
 
         return work
