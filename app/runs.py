@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -365,7 +366,7 @@ def load_map(run: Run, measure: str) -> np.ndarray:
     try:
         with np.load(_map_file(run)) as arrays:
             return arrays[measure]
-    except OSError as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"The {MEASURES[measure]} map of this set is not there. Draw the samples again.") from error
 
 

@@ -99,8 +99,8 @@ def perform(
             if is_left_over:
                 update = replace(update, changed=update.changed if update.draft else ALL)
                 is_left_over = False
-            is_news = update.changes or update.draft or update.changed or update.values or update.fraction is None
-            if not is_news and time.monotonic() - last < UPDATE_SECONDS:
+            has_more = update.changes or update.draft or update.changed or update.values or update.spoken
+            if not has_more and update.fraction is not None and time.monotonic() - last < UPDATE_SECONDS:
                 continue
             last = time.monotonic()
             view = update.draft or session.view

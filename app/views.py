@@ -33,7 +33,7 @@ COLORS: tuple[str, ...] = tuple(sequential.Inferno)
 
 _INK = "#808691"  # legible on white and on black
 _LAYOUT = {
-    "template": None,  # the default one makes every message larger by 7 kB
+    "template": {},  # the default one makes every message larger by 7 kB
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"color": _INK, "size": 12, "family": "system-ui, sans-serif"},

@@ -11,11 +11,11 @@ import gradio as gr
 from app.examples import EXAMPLES
 from app.flows import draw_wanted, open_wanted, picture_changes
 from app.opening import example_source
-from app.page import Page
+from app.page import Event, Page
 from app.panels.controls import ControlsPanel
 from app.session import Job, Session
 from app.settings import Settings
-from app.tasks import ALL, Update, Values
+from app.tasks import ALL, Update, Values, Work
 from app.wording import NEXT_STEP
 from srflow.contract import EngineInfo, InputError
 
@@ -46,9 +46,11 @@ class Visit:
         """The first example with its samples; or what a link asks for."""
         query = _read_query(values[self.page.query], request)
         memory = values[self.page.memory]
-        yield from self.page.stream(
-            values, lambda session: lambda job: self._work(session, job, query, memory), serial=1
-        )
+
+        def begin(event: Event) -> Work:
+            return lambda job: self._work(event.session, job, query, memory)
+
+        yield from self.page.stream(values, begin)
 
     def _work(self, session: Session, job: Job, query: Mapping[str, Any], memory: object) -> Iterator[Update]:
         page = self.page
@@ -60,7 +62,7 @@ class Visit:
         if shows_opening and settings.model == info.default_model:
             if opening.view is None:
                 yield from open_wanted(page, session, job, settings)
-                yield Update(text="Drawing the first samples", fraction=0.0)
+                yield Update(text="Drawing the first samples", fraction=0.0, spoken=True)
             view = opening.wait(job)
             if view is not None:
                 changes = picture_changes(view.picture, view.settings) | {"run": view.run}
