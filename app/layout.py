@@ -47,7 +47,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
         sessions: where visitors and their files are kept; default: in a new folder for temporary files.
         ahead: read pictures in the background as soon as they are opened.
     """
-    sessions = sessions or Sessions()
+    sessions = Sessions() if sessions is None else sessions
     # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
     gr.set_static_paths([EXAMPLES_FOLDER, sessions.root])
     with PageBlocks(

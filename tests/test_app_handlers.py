@@ -20,6 +20,7 @@ from plotly.graph_objects import Figure
 
 from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
+from app.opening import Opening, example_source
 from app.page import NEXT_SERIAL
 from app.runs import load_map
 from app.session import Sessions
@@ -140,13 +141,9 @@ def test_the_page_opens_with_finished_samples_drawn_once_for_everybody(engine, s
 
 def test_while_the_first_set_is_drawn_the_picture_is_there_and_then_the_set(engine, sessions):
     harness = Harness(engine, sessions)
-    from app.opening import Opening
-
     harness.page.opening = Opening(engine, sessions)
     fill = [fn for fn in harness.page.blocks.fns.values() if harness.page.memory in fn.inputs][1]
     harness.values[harness.page.session] = sessions.open()
-    from app.opening import example_source
-
     harness.session.want(example_source(0))
     stream = harness._call(fill, request=SimpleNamespace(query_params={}), serial=1)
     while "Drawing the first samples" not in harness.status:
