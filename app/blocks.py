@@ -7,8 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from app.viewer import LinkedViewer
-
 __all__ = ["PageBlocks"]
 
 
@@ -30,19 +28,15 @@ class PageBlocks(gr.Blocks):
         shown: list[Any] = []
         if values:
             shown = await super().postprocess_data(some, values[0] if len(values) == 1 else values, state)
-        found = {block._id: _wrapped(block, value) for block, value in zip(some.outputs, shown, strict=True)}
+        found = {block._id: _wrapped(value) for block, value in zip(some.outputs, shown, strict=True)}
         return [found.get(block._id, gr.skip()) for block in block_fn.outputs]
 
 
-def _wrapped(block: Any, value: Any) -> Any:
-    """Have figures and scenes travel as the value of an update, so that they can be skipped afterwards.
+def _wrapped(value: Any) -> Any:
+    """Have pictures, figures and scenes travel as the value of an update, so that they can be skipped afterwards.
 
     The browser applies the differences between two messages of a stream in place, to the very object that the component
     was given. A plain value followed by a skip would be taken apart in the component's hands.
     """
     is_update = isinstance(value, dict) and value.get("__type__") == "update"
-    return (
-        {"__type__": "update", "value": value}
-        if isinstance(block, (LinkedViewer, gr.Plot)) and not is_update
-        else value
-    )
+    return {"__type__": "update", "value": value} if isinstance(value, (dict, list)) and not is_update else value
