@@ -762,3 +762,47 @@ def test_a_long_wait_for_the_engine_can_be_stopped(engine, sessions):
     list(stream)
     assert time.monotonic() - started < 30
     assert "Stopped after 1" in harness.status
+
+
+# ---------------------------------------------------------------- endpoints
+
+
+def call(harness, name: str, *values):
+    fn = next(fn for fn in harness.page.blocks.fns.values() if fn.api_name == name)
+    return fn.fn(*values)
+
+
+@pytest.fixture
+def endpoint_values():
+    return str(EXAMPLES[0].path), "", 0.5, 3, 2, True, True
+
+
+def test_an_endpoint_gives_its_result_last_and_keeps_it_for_its_age(harness, endpoint_values, monkeypatch):
+    *_, (files, numbers) = call(harness, "sample", *endpoint_values)
+    for _ in range(34):
+        list(call(harness, "sample", *endpoint_values))
+    assert all(Path(file).exists() for file in files)
+    assert [sample["recipe"]["seed"] for sample in numbers["samples"]] == [3, 3]
+    monkeypatch.setattr("app.endpoints.RESULT_SECONDS", -1)
+    list(call(harness, "sample", *endpoint_values))
+    assert not Path(files[0]).exists()
+    assert len(harness.page.sessions) == 1, "calls are no visitors"
+
+
+def test_a_call_whose_client_leaves_stops(harness, engine, endpoint_values, monkeypatch):
+    monkeypatch.setattr("app.endpoints._PROGRESS_SECONDS", 0.0)
+    engine.delay = 0.05
+    stream = call(harness, "sample", *endpoint_values)
+    assert next(stream) == (None, None)
+    assert next(stream) == (None, None)
+    stream.close()
+    folders = list(harness.page.sessions.root.glob("*/run-*"))
+    assert not folders, "the job is over, and its files are gone"
+
+
+def test_an_endpoint_refuses_in_words(harness, endpoint_values, monkeypatch):
+    with pytest.raises(gr.Error, match="The number of samples must be"):
+        list(call(harness, "sample", *endpoint_values[:4], 99, True, True))
+    monkeypatch.setattr("app.endpoints.MAX_PIXELS", 1000)
+    with pytest.raises(gr.Error, match="megapixels"):
+        list(call(harness, "sample", *endpoint_values))
