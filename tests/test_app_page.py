@@ -409,20 +409,31 @@ def test_the_table_is_sorted_by_any_column(visit):
     assert page.locator("#numbers tbody td:nth-child(3)").all_inner_texts() == values[::-1]
 
 
-def test_few_announcements_and_few_bytes(browser, url, engine):
+def test_few_announcements_and_few_bytes(browser, url, engine, tmp_path):
     visit = Visit(browser, url)
     page = visit.page
-    visit.wait_for_viewer("viewer.samples().length === 8 && viewer.samples().every(p => p.state === 'ready')")
+    Image.fromarray(np.random.default_rng(6).integers(0, 256, (190, 190, 3), np.uint8)).save(tmp_path / "mine.png")
+    visit.upload(tmp_path / "mine.png")
+    expect(page.locator("#preview-facts")).to_contain_text("190×190 → 760×760")
     page.evaluate(
         "() => { window.said = []; new MutationObserver(() => said.push(document.querySelector('#announcements')"
         ".textContent)).observe(document.querySelector('#announcements'), { childList: true }); }"
     )
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
-    sizes = []
-    session.on("Network.eventSourceMessageReceived", lambda event: sizes.append(len(event["data"])))
-    session.on("Network.dataReceived", lambda event: sizes.append(event["dataLength"]))
-    engine.delay = 0.1
+    streams, sizes = set(), []
+
+    def begin(event: dict) -> None:
+        if "queue/data" in event["request"]["url"]:
+            streams.add(event["requestId"])
+
+    def count(event: dict) -> None:
+        if event["requestId"] in streams:
+            sizes.append(event["dataLength"])
+
+    session.on("Network.requestWillBeSent", begin)
+    session.on("Network.dataReceived", count)
+    engine.delay = 0.5
     try:
         visit.sample()
     finally:
@@ -430,6 +441,7 @@ def test_few_announcements_and_few_bytes(browser, url, engine):
     said = page.evaluate("window.said")
     assert 3 <= len(said) <= 11, "start, each sample, end"
     assert said[-1].startswith("8 samples")
+    assert 5_000 < sum(sizes) < 280_000, f"{sum(sizes)} bytes of messages; pictures are files"
     visit.close()
 
 

@@ -56,15 +56,15 @@
   });
 
   // One live region that stays: the status line is drawn anew several times a second, and is mostly not worth hearing.
-  document.addEventListener("DOMContentLoaded", () => {
-    const live = document.createElement("div");
-    live.className = "unseen";
-    live.id = "announcements";
-    live.setAttribute("role", "status");
-    document.body.append(live);
-    new MutationObserver(() => {
-      const spoken = document.querySelector("#status [data-spoken]")?.dataset.spoken;
-      if (spoken !== undefined && live.textContent !== spoken) live.textContent = spoken;
-    }).observe(document.body, { childList: true, subtree: true });
-  });
+  const live = document.createElement("div");
+  live.className = "unseen";
+  live.id = "announcements";
+  live.setAttribute("role", "status");
+  new MutationObserver(() => {
+    const status = document.querySelector("#status");
+    if (!status) return; // Gradio has not built the page yet, and would remove what is there before
+    if (!live.isConnected) document.body.append(live);
+    const spoken = status.querySelector("[data-spoken]")?.dataset.spoken;
+    if (spoken !== undefined && live.textContent !== spoken) live.textContent = spoken;
+  }).observe(document.documentElement, { childList: true, subtree: true });
 })();
