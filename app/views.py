@@ -240,9 +240,8 @@ def _cells(run: Run, sample: PictureRecord, has_truth: bool) -> Iterator[str]:
     def cell(value: float | None, text: str) -> str:
         return "<td>–</td>" if value is None else f'<td data-value="{value:.6g}">{text.format(value)}</td>'
 
-    button = (
-        f'<button type="button" data-show-sample="{sample.id}">{index + 1 if index >= 0 else sample.label}</button>'
-    )
+    name = index + 1 if index >= 0 else html.escape(sample.label)
+    button = f'<button type="button" data-show-sample="{sample.id}">{name}</button>'
     yield f'<td data-value="{index}">{button}</td>'
     truth = None if numbers is None else numbers.truth
     yield cell(None if numbers is None else numbers.lr_psnr, "{:.1f}")
