@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 try:  # on ZeroGPU it must be imported before anything that touches CUDA; elsewhere it is not there
     import spaces
@@ -18,10 +19,8 @@ except ImportError:
     spaces = None
 
 if TYPE_CHECKING:
-    import gradio as gr
-    import numpy as np
-
-    from srflow.contract import Engine, EngineInfo, Estimate, Reference, SampleEvent, SampleRequest, SRFlowError
+    from app.page import Page
+    from srflow.contract import Engine, Reference, SampleEvent, SampleRequest, SRFlowError
 
 MAX_GPU_SECONDS = 120
 
@@ -29,22 +28,22 @@ MAX_GPU_SECONDS = 120
 class LazyEngine:
     """The real engine, made in the background: the page answers while torch and the weights are still being loaded.
 
-    Whoever needs the engine waits for it; `start` it once the page is up, since importing torch would slow that down.
+    Its methods are those of `srflow.contract.Engine`; whoever calls one waits until the engine is there. `start` it
+    once the page is up, since importing torch would slow that down.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._engine: Future[Engine] = Future()
         self._options = dict(options)
 
-    def start(self) -> None:
-        """Load in a thread, and draw a first sample there."""
-        threading.Thread(target=self._load_and_warm_up, name="load the engine", daemon=True).start()
+    def start(self, then: Callable[[], None] = lambda: None) -> None:
+        """Load in a thread, and do `then` there."""
 
-    def _load_and_warm_up(self) -> None:
-        from app.ahead import warm_up
+        def run() -> None:
+            self.load()
+            then()
 
-        self.load()
-        warm_up(self)
+        threading.Thread(target=run, name="load the engine", daemon=True).start()
 
     def load(self) -> None:
         """Load now. A failure is raised by every method from then on."""
@@ -52,68 +51,49 @@ class LazyEngine:
             from srflow.sampling.engine import SamplingEngine
 
             engine = SamplingEngine(**self._options)
-            self._engine.set_result(_on_zero_gpu(engine) if _is_zero_gpu() else engine)
+            self._engine.set_result(_OnZeroGPU(engine) if _is_zero_gpu() else engine)
         except Exception as error:  # whoever asks for the engine is told
             self._engine.set_exception(error)
 
-    def info(self) -> EngineInfo:
-        """See `srflow.contract.Engine`, as for all methods."""
-        return self._engine.result().info()
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
 
-    def estimate(self, request: SampleRequest) -> Estimate:
-        """Time and memory."""
-        return self._engine.result().estimate(request)
+        def wait_and_call(*arguments: Any, **options: Any) -> Any:
+            return getattr(self._engine.result(), name)(*arguments, **options)
 
-    def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
-        """Draw."""
-        return self._engine.result().sample(request, cancel)
-
-    def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
-        """Bicubic, encoder, τ = 0."""
-        return self._engine.result().references(request, cancel)
-
-    def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
-        """Read a picture file."""
-        return self._engine.result().open_picture(source, max_pixels)
-
-    def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """HR → LR and ground truth."""
-        return self._engine.result().scale_down(hr, model)
-
-    def save_png(self, path: str | Path, picture: np.ndarray, text: Mapping[str, str] | None = None) -> None:
-        """Write a PNG."""
-        self._engine.result().save_png(path, picture, text)
-
-    def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
-        """The text in a PNG."""
-        return self._engine.result().read_png_text(source)
+        return wait_and_call
 
 
 def _is_zero_gpu() -> bool:
     return spaces is not None and bool(os.environ.get("SPACES_ZERO_GPU"))
 
 
-def _on_zero_gpu(engine: Engine) -> Engine:
-    """Have the drawing methods run where ZeroGPU lends a GPU: in another process, for an estimated time."""
+class _OnZeroGPU:
+    """An engine whose drawing methods run where ZeroGPU lends a GPU: in another process, for an estimated time."""
 
-    def duration(request: SampleRequest) -> int:
-        return min(MAX_GPU_SECONDS, int(10 + 2 * engine.estimate(request).seconds))
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-    sample, references = engine.sample, engine.references
+        def duration(request: SampleRequest) -> int:
+            return min(MAX_GPU_SECONDS, int(10 + 2 * engine.estimate(request).seconds))
 
-    # Generator functions, by which `spaces` knows that they yield: of others it sends back what they return.
-    @spaces.GPU(duration=duration)
-    def lent_sample(request: SampleRequest) -> Iterator[SampleEvent | SRFlowError]:
-        yield from _with_errors(sample(request))
+        # These must be generator functions. `spaces` asks the function itself whether it yields, and returns the result
+        # of any other in one piece.
+        @spaces.GPU(duration=duration)
+        def lent_sample(request: SampleRequest) -> Iterator[SampleEvent | SRFlowError]:
+            yield from _with_errors(engine.sample(request))
 
-    @spaces.GPU(duration=duration)
-    def lent_references(request: SampleRequest) -> Iterator[Reference | SRFlowError]:
-        yield from _with_errors(references(request))
+        @spaces.GPU(duration=duration)
+        def lent_references(request: SampleRequest) -> Iterator[Reference | SRFlowError]:
+            yield from _with_errors(engine.references(request))
 
-    # An event cannot cross to the other process; leaving the iterator early stops the work there as well.
-    engine.sample = lambda request, cancel=None: _until(cancel, lent_sample(request))
-    engine.references = lambda request, cancel=None: _until(cancel, lent_references(request))
-    return engine
+        # An event cannot cross to the other process; leaving the iterator early stops the work there as well.
+        self.sample = lambda request, cancel=None: _until(cancel, lent_sample(request))
+        self.references = lambda request, cancel=None: _until(cancel, lent_references(request))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
 
 def _with_errors(events: Iterator[Any]) -> Iterator[Any]:
@@ -152,14 +132,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def build(arguments: argparse.Namespace) -> tuple[gr.Blocks, LazyEngine, dict[str, Any]]:
+def build(arguments: argparse.Namespace) -> tuple[Page, LazyEngine, dict[str, Any]]:
     """The page, its engine (yet to be started), and what `launch` is to be told."""
     options: dict[str, Any] = {"device": arguments.device, "precision": arguments.precision}
     if arguments.checkpoint:
         options["checkpoints"] = arguments.checkpoint
     engine = LazyEngine(options)
 
-    from app.layout import build_app, launch_options
+    from app.layout import build_page, launch_options
 
     launch = launch_options() | {
         "server_name": arguments.host,
@@ -169,18 +149,25 @@ def build(arguments: argparse.Namespace) -> tuple[gr.Blocks, LazyEngine, dict[st
         "mcp_server": not arguments.no_mcp and importlib.util.find_spec("mcp") is not None,
     }
     # On ZeroGPU work is done in another process, of which nothing is kept, and each visitor's seconds are counted.
-    return build_app(engine, ahead=not _is_zero_gpu()), engine, launch
+    return build_page(engine, ahead=not _is_zero_gpu()), engine, launch
 
 
 def main() -> None:
     """Serve the page until interrupted."""
-    demo, engine, launch = build(parse_arguments())
-    if _is_zero_gpu():
-        engine.load()  # the functions that use a GPU must be known before the page starts
-    demo.launch(**launch, prevent_thread_lock=True)
-    if not _is_zero_gpu():
-        engine.start()
-    demo.block_thread()
+    page, engine, launch = build(parse_arguments())
+    # Ended by a service manager or a container, the program tidies up as it does after Ctrl+C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        if _is_zero_gpu():
+            engine.load()  # the functions that use a GPU must be known before the page starts
+        page.blocks.launch(**launch, prevent_thread_lock=True)
+        if _is_zero_gpu():
+            threading.Thread(target=page.opening.draw, name="first samples", daemon=True).start()
+        else:
+            engine.start(then=page.opening.draw)
+        page.blocks.block_thread()
+    finally:
+        page.sessions.close()
 
 
 if __name__ == "__main__":

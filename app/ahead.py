@@ -7,33 +7,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.examples import EXAMPLES
 from app.pictures import AUTO_PIXELS
+from app.records import OpenedPicture
 from app.runs import make_request
+from app.session import Session
 from app.settings import Settings
-from app.state import Visitor
 from srflow.contract import Engine, PartialSample, Progress, SampleRequest, SampleResult, SRFlowError
 
-__all__ = ["Ahead", "warm_up"]
+__all__ = ["Ahead"]
 
 _log = logging.getLogger(__name__)
 
 
 class Ahead:
-    """Has the engine condition pictures as soon as they are opened, one at a time, in the background.
+    """Has the engine read pictures as soon as they are opened, one at a time, in the background.
 
-    Sampling finds the conditioning in the engine's cache then, or waits for it as it would have waited anyway.
+    A request for samples that comes later finds the result in the engine's cache. One that comes during the reading
+    waits for its end, which takes no longer than reading the picture itself.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turn = threading.Lock()
 
-    def prepare(self, visitor: Visitor, settings: Settings) -> threading.Thread | None:
-        """Begin with the visitor's picture, instead of a former one; not with a large one, which takes its time."""
-        cancel = visitor.begin_preparation()
-        picture = visitor.picture
-        if picture is None or picture.region.width * picture.region.height > AUTO_PIXELS:
+    def prepare(self, session: Session, picture: OpenedPicture, settings: Settings) -> threading.Thread | None:
+        """Begin with a picture, instead of the session's former one. Large ones take too long; they are left alone."""
+        cancel = session.begin_preparation()
+        if picture.region.width * picture.region.height > AUTO_PIXELS:
             return None
         request = make_request(picture, settings)
         wanted = SampleRequest(lr=request.lr, model=request.model, precision=request.precision, tile=request.tile)
@@ -48,23 +48,12 @@ class Ahead:
             for event in self._engine.sample(request, cancel):
                 is_sampling = isinstance(event, Progress) and event.stage == "sampling"
                 if is_sampling or isinstance(event, (PartialSample, SampleResult)):
-                    return  # the conditioning is there; leaving the iterator stops the rest
-
-
-def warm_up(engine: Engine) -> None:
-    """Draw a sample of the picture that the page opens with: the first one of a process takes several times as long."""
-    example = EXAMPLES[0]
-    with _forgiving():
-        lr, truth = engine.open_picture(example.path), None
-        if example.kind == "hr":
-            lr, truth = engine.scale_down(lr)
-        for _ in engine.sample(SampleRequest(lr=lr, ground_truth=truth, num_samples=1)):
-            pass
+                    return  # the picture has been read; leaving the iterator stops the rest
 
 
 @contextmanager
 def _forgiving() -> Iterator[None]:
-    """Nobody waits for this work; what is wrong will be told to who asks for samples."""
+    """Nobody waits for this work. What is wrong is reported when samples are asked for."""
     try:
         yield
     except SRFlowError:

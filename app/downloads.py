@@ -11,20 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from app.state import Run
+from app.records import Run
+from app.runs import load_map
 from srflow.contract import Engine, EngineInfo, InputError
 
-__all__ = ["run_facts", "write_zip"]
+__all__ = ["STD_SCALE", "run_facts", "save_std", "write_zip"]
 
 STD_SCALE = 256
-"""16-bit grey values per 8-bit unit of standard deviation."""
+"""Grey values of a 16-bit PNG to an 8-bit unit of standard deviation."""
 
 
-def write_zip(engine: Engine, run: Run | None) -> Path:
-    """Write the zip into the run's folder.
+def write_zip(engine: Engine, run: Run | None, folder: Path) -> Path:
+    """Write the zip into the folder.
 
-    In it: every sample (PNG with its recipe inside), input, references, mean, the standard deviation as a 16-bit PNG
-    (`STD_SCALE` grey values an 8-bit unit), the coloured map, and run.json.
+    It holds every sample (a PNG with its recipe inside), input, references, mean, the standard deviation of luma as a
+    16-bit PNG (`STD_SCALE` grey values to an 8-bit unit), the maps in colour, and run.json.
+
     Raises: InputError: if there are no samples.
     """
     if run is None or not run.samples:
@@ -33,18 +35,24 @@ def write_zip(engine: Engine, run: Run | None) -> Path:
     files |= {f"references/{kind}.png": path for kind, path in run.references.items() if kind != "mean"}
     if "mean" in run.references:
         files["mean.png"] = run.references["mean"]
-    if run.overlay is not None:
-        std = np.load(run.folder / "std_luma.npy")
-        engine.save_png(run.folder / "std.png", np.rint(np.clip(std * STD_SCALE, 0, 65535)).astype(np.uint16))
-        files |= {"std-luma-16bit.png": run.folder / "std.png", "diversity-map.png": Path(run.overlay.path)}
-    path = run.folder / "samples.zip"
-    unfinished = path.with_suffix(f".{secrets.token_hex(4)}")  # a second press may find the first under way
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+    stem = secrets.token_hex(4)  # a second press may find the first under way
+    if run.overlays:
+        std = folder / f"std-{stem}.png"
+        save_std(engine, run, std)
+        files["std-luma-16bit.png"] = std
+        files |= {f"diversity-map-{measure}.png": Path(overlay.path) for measure, overlay in run.overlays.items()}
+    path = folder / f"samples-{stem}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, source in files.items():
             archive.write(source, name)
         archive.writestr("run.json", json.dumps(run_facts(engine.info(), run), indent=1))
-    unfinished.replace(path)
     return path
+
+
+def save_std(engine: Engine, run: Run, path: Path) -> None:
+    """Write the standard deviation of luma as a 16-bit PNG. Raises: InputError: if there is none."""
+    values = load_map(run, "luma")
+    engine.save_png(path, np.rint(np.clip(values * STD_SCALE, 0, 65535)).astype(np.uint16))
 
 
 def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
@@ -52,16 +60,18 @@ def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
     model = next(model for model in info.models if model.key == run.settings.model)
     samples = []
     for sample in run.samples:
-        values = {
-            "file": f"samples/{sample.path.name}",
-            "lr_psnr_db": sample.lr_psnr,
-            "bits_per_dimension": sample.bits_per_dimension,
-            "clipped": sample.clipped,
-            "flags": list(sample.flags),
-            "recipe": asdict(sample.recipe),
-        }
-        if sample.truth is not None:
-            values["truth"] = asdict(sample.truth)
+        values: dict[str, Any] = {"file": f"samples/{sample.path.name}"}
+        if sample.recipe is not None:
+            values["recipe"] = asdict(sample.recipe)
+        if numbers := sample.numbers:
+            values |= {
+                "lr_psnr_db": numbers.lr_psnr,
+                "bits_per_dimension": numbers.bits_per_dimension,
+                "clipped": numbers.clipped,
+                "flags": list(numbers.flags),
+            }
+            if numbers.truth is not None:
+                values["truth"] = asdict(numbers.truth)
         samples.append(values)
     return {
         "program": "SRFlow-DA Explorer",
@@ -82,5 +92,5 @@ def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
             "challenge": None if run.challenge is None else asdict(run.challenge),
         },
         "std_png_units": f"1/{STD_SCALE} of an 8-bit unit",
-        "finished": run.finished,
+        "finished": len(run.samples) >= run.settings.num_samples,
     }

@@ -1,41 +1,55 @@
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep."""
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /models."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from app.checks import read_bool
-from app.downloads import STD_SCALE, run_facts
-from app.page import MODEL_WORK, Page
+from app.downloads import run_facts, save_std
+from app.page import Page
 from app.panels.picture import PictureInput
-from app.pictures import open_upload
-from app.runs import draw, load_map
+from app.pictures import open_source
+from app.records import OpenedPicture, Source, View
+from app.runs import draw
+from app.session import Job, Session
 from app.settings import Settings
-from app.state import Run, Visitor
-from app.sweeps import Sweep, sweep
-from app.wording import describe_error
-from srflow.contract import InputError, SRFlowError
+from app.sweeps import sweep
+from app.tasks import ALL, Update, perform
+from srflow.contract import Cancelled, ImageTooLargeError, InputError
 
-__all__ = ["add"]
+__all__ = ["Endpoints"]
 
-_KEPT_CALLS = 32
-"""Results of so many calls stay on disk; Gradio has copied them for the caller by then."""
+RESULT_SECONDS = 3600
+"""Results stay on disk for so long."""
+MAX_PIXELS = 4_000_000
+"""Of a picture that is drawn: LR pixels times the square of the scale factor."""
+_PROGRESS_SECONDS = 1.0
+
+# Few at a time, and none of the page's places: visitors do not wait behind programs.
+_OPTIONS = {"concurrency_id": "endpoints", "concurrency_limit": 2}
+
+Common = tuple[str, str, float, float, float, bool, bool]
 
 
-class _Endpoints:
-    """Each call is a visitor of its own, forgotten after a while."""
+class Endpoints:
+    """Each call is a session of its own. Handlers are generators, so that a call whose client has left is ended.
+
+    What they yield on the way are empty results; the last one counts.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.calls: deque[Visitor] = deque()
-        self.lock = threading.Lock()
+        self._calls: deque[tuple[float, Session]] = deque()
+        self._lock = threading.Lock()
+        self._build()
 
     def sample(
         self,
@@ -46,7 +60,7 @@ class _Endpoints:
         num_samples: float = 8,
         consistency: bool = True,
         high_resolution_input: bool = False,
-    ) -> tuple[list[str], dict[str, Any]]:
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
         """Draw several super-resolutions of one picture.
 
         Args:
@@ -61,8 +75,13 @@ class _Endpoints:
         Returns:
             PNG files, one a sample, each with its recipe as text inside, and a JSON of settings and numbers.
         """
-        run, _ = self._run(image, model, temperature, seed, num_samples, consistency, high_resolution_input)
-        return [str(sample.path) for sample in run.samples], run_facts(self.page.engine.info(), run)
+        call = image, model, temperature, seed, num_samples, consistency, high_resolution_input
+        ended = None
+        for ended in self._draw(call):
+            if ended is None:
+                yield None, None
+        run = ended[1].run
+        yield [str(sample.path) for sample in run.samples], run_facts(self.page.engine.info(), run)
 
     def diversity_map(
         self,
@@ -73,8 +92,8 @@ class _Endpoints:
         num_samples: float = 8,
         consistency: bool = True,
         high_resolution_input: bool = False,
-    ) -> tuple[str, str, dict[str, Any]]:
-        """Where the super-resolutions of a picture differ: the standard deviation over samples, for each pixel.
+    ) -> Iterator[tuple[str | None, str | None, dict[str, Any] | None]]:
+        """Where the super-resolutions of a picture differ: the standard deviation over samples, at each pixel.
 
         Args:
             image: the picture, any common format.
@@ -86,18 +105,24 @@ class _Endpoints:
             high_resolution_input: scale the picture down first.
 
         Returns:
-            The map in colour and in 16 bits (luma, 256 grey values an 8-bit unit), both PNG, and a JSON of numbers.
+            The map in colour and in 16 bits (luma, 256 grey values to an 8-bit unit), both PNG, and a JSON of numbers.
         """
         if not num_samples > 1:
-            raise gr.Error("A diversity map needs at least 2 samples.")
-        run, visitor = self._run(image, model, temperature, seed, num_samples, consistency, high_resolution_input)
-        if run.overlay is None:
-            raise gr.Error("The picture is too large for a diversity map here; send a part of it.")
-        path = visitor.folder / "std-luma-16bit.png"
-        values = load_map(run, "luma")
-        self.page.engine.save_png(path, np.rint(np.clip(values * STD_SCALE, 0, 65535)).astype(np.uint16))
-        facts = run_facts(self.page.engine.info(), run)
-        return str(run.overlay.path), str(path), facts["set"] | {"colour_scale_top": run.overlay.maximum}
+            raise gr.Error("A diversity map needs at least 2 samples.", print_exception=False)
+        call = image, model, temperature, seed, num_samples, consistency, high_resolution_input
+        ended = None
+        for ended in self._draw(call):
+            if ended is None:
+                yield None, None, None
+        session, view = ended
+        run = view.run
+        if not run.overlays:
+            raise gr.Error("The picture is too large for a diversity map. Send a part of it.", print_exception=False)
+        path = session.download_folder() / "std-luma-16bit.png"
+        save_std(self.page.engine, run, path)
+        overlay = run.overlays["luma"]
+        numbers = run_facts(self.page.engine.info(), run)["set"] | {"colour_scale_top": overlay.maximum}
+        yield str(overlay.path), str(path), numbers
 
     def sweep(
         self,
@@ -107,7 +132,7 @@ class _Endpoints:
         num_samples: float = 3,
         consistency: bool = True,
         high_resolution_input: bool = False,
-    ) -> tuple[list[str], list[dict[str, Any]]]:
+    ) -> Iterator[tuple[list[str] | None, list[dict[str, Any]] | None]]:
         """The same noise at eight temperatures from 0 to 1.2.
 
         Args:
@@ -122,42 +147,32 @@ class _Endpoints:
             PNG files of the first sample at each temperature, and a JSON list of numbers over temperature.
         """
 
-        def work(visitor: Visitor, settings: Settings) -> Sweep:
-            result = None
-            for news in sweep(self.page.engine, visitor, settings, min(settings.num_samples, 8), visitor.begin()):
-                result = news.sweep or result
-            assert result is not None
-            return result
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            return sweep(self.page.engine, session, job, picture, settings, min(settings.num_samples, 8))
 
-        result, _ = self._call(image, model, -1.0, seed, num_samples, consistency, high_resolution_input, work)
-        return [str(path) for _, path in sorted(result.paths.items())], result.points
+        ended = None
+        for ended in self._call((image, model, -1.0, seed, num_samples, consistency, high_resolution_input), work):
+            if ended is None:
+                yield None, None
+        view = ended[1]
+        yield [str(path) for _, path in sorted(view.sweep.paths.items())], list(view.sweep.points)
 
     def models(self) -> list[dict[str, Any]]:
         """The models that can be asked for, with scale factor, default temperature, licence and origin."""
         return [asdict(model) for model in self.page.engine.info().models]
 
-    def _run(self, *values: Any) -> tuple[Run, Visitor]:
-        def work(visitor: Visitor, settings: Settings) -> Run:
-            for _ in draw(self.page.engine, visitor, settings, visitor.begin(), references=False):
-                pass
-            assert visitor.run is not None
-            return visitor.run
+    def _draw(self, call: Common) -> Iterator[tuple[Session, View] | None]:
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            return draw(self.page.engine, session, job, picture, settings, references=False)
 
-        return self._call(*values, work)
+        yield from self._call(call, work)
 
-    def _call(
-        self,
-        image: str | None,
-        model: str,
-        temperature: float,
-        seed: float,
-        num_samples: float,
-        consistency: bool,
-        high_resolution_input: bool,
-        work: Callable[[Visitor, Settings], Any],
-    ) -> tuple[Any, Visitor]:
-        visitor = self._visitor()
-        try:
+    def _call(self, call: Common, work: Any) -> Iterator[tuple[Session, View] | None]:
+        """None while it is under way; then its session, and the view. Raises: gr.Error: saying what went wrong."""
+        session = self._session()
+
+        def whole(job: Job) -> Iterator[Update]:
+            image, model, temperature, seed, num_samples, consistency, is_hr = call
             if image is None:
                 raise InputError("The picture is missing.")
             values = {
@@ -167,47 +182,61 @@ class _Endpoints:
                 "num_samples": num_samples,
                 "consistency": read_bool(consistency, "Consistency"),
             }
-            settings = Settings.read(values, self.page.engine.info())
-            kind = "hr" if read_bool(high_resolution_input, "high_resolution_input") else "lr"
-            picture = open_upload(self.page.engine, visitor, image, kind, settings.model)
-            visitor.picture = picture.whole_region()
-            return work(visitor, settings), visitor
-        except SRFlowError as error:
-            raise gr.Error(describe_error(error), print_exception=False) from error
-        finally:
-            self.page.tidy()
+            engine = self.page.engine
+            settings = Settings.read(values, engine.info())
+            kind = "hr" if read_bool(is_hr, "high_resolution_input") else "lr"
+            source = Source(session.adopt(Path(image)), kind)
+            picture = open_source(engine, session, job, source, settings.model).whole_region()
+            num_pixels = picture.width * picture.height * picture.scale_factor**2
+            if num_pixels > MAX_PIXELS:
+                raise ImageTooLargeError(
+                    f"The result would have {num_pixels / 1e6:.1f} megapixels; {MAX_PIXELS / 1e6:g} are the most that "
+                    "this endpoint draws. Send a part of the picture."
+                )
+            yield Update(changed=ALL, changes={"picture": picture, "settings": settings})
+            yield from work(session, job, picture, settings)
 
-    def _visitor(self) -> Visitor:
-        """Not one of the page's visitors: a flood of calls must not drive those out."""
-        visitor = self.page.visitors.open_outside()
-        with self.lock:
-            self.calls.append(visitor)
-            gone = self.calls.popleft() if len(self.calls) > _KEPT_CALLS else None
-        if gone is not None:
+        last, update = time.monotonic(), Update(text="The call was ended.", error=Cancelled())
+        for update, _ in perform(session, session.begin(1), whole):  # noqa: B007
+            if time.monotonic() - last > _PROGRESS_SECONDS:
+                last = time.monotonic()
+                yield None
+        if update.error is not None:
+            raise gr.Error(update.text, print_exception=False)
+        yield session, session.view
+
+    def _session(self) -> Session:
+        """A session that is closed by its age. It does not count as a visitor: calls must not drive those out."""
+        session = self.page.sessions.open(is_visitor=False)
+        now = time.monotonic()
+        with self._lock:
+            self._calls.append((now, session))
+            old = []
+            while now - self._calls[0][0] > RESULT_SECONDS:
+                old.append(self._calls.popleft()[1])
+        for gone in old:
             gone.close()
-        return visitor
+        return session
 
-
-def add(page: Page) -> None:
-    """Add the endpoints; their components are not shown."""
-    endpoints = _Endpoints(page)
-    with gr.Column(visible=False):
-        image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
-        model = gr.Textbox("", label="model")
-        temperature = gr.Number(-1, label="temperature")
-        seed = gr.Number(0, precision=0, label="seed")
-        num_samples = gr.Number(8, precision=0, label="num_samples")
-        few_samples = gr.Number(3, precision=0, label="num_samples")
-        consistency = gr.Checkbox(True, label="consistency")
-        is_hr = gr.Checkbox(False, label="high_resolution_input")
-        files = gr.File(file_count="multiple", label="samples")
-        colour = gr.File(label="map")
-        exact = gr.File(label="map_16bit")
-        numbers = gr.JSON(label="numbers")
-        button = gr.Button()
-    common = [image, model, temperature, seed, num_samples, consistency, is_hr]
-    button.click(endpoints.sample, common, [files, numbers], api_name="sample", **MODEL_WORK)
-    button.click(endpoints.diversity_map, common, [colour, exact, numbers], api_name="diversity_map", **MODEL_WORK)
-    without_temperature = [image, model, seed, few_samples, consistency, is_hr]
-    button.click(endpoints.sweep, without_temperature, [files, numbers], api_name="sweep", **MODEL_WORK)
-    gr.api(endpoints.models, api_name="models", queue=False)
+    def _build(self) -> None:
+        """Components, which are not shown, and the endpoints."""
+        with gr.Column(visible=False):
+            image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
+            model = gr.Textbox("", label="model")
+            temperature = gr.Number(-1, label="temperature")
+            seed = gr.Number(0, precision=0, label="seed")
+            num_samples = gr.Number(8, precision=0, label="num_samples")
+            few_samples = gr.Number(3, precision=0, label="num_samples")
+            consistency = gr.Checkbox(True, label="consistency")
+            is_hr = gr.Checkbox(False, label="high_resolution_input")
+            files = gr.File(file_count="multiple", label="samples")
+            colour = gr.File(label="map")
+            exact = gr.File(label="map_16bit")
+            numbers = gr.JSON(label="numbers")
+            button = gr.Button()
+        common = [image, model, temperature, seed, num_samples, consistency, is_hr]
+        button.click(self.sample, common, [files, numbers], api_name="sample", **_OPTIONS)
+        button.click(self.diversity_map, common, [colour, exact, numbers], api_name="diversity_map", **_OPTIONS)
+        without_temperature = [image, model, seed, few_samples, consistency, is_hr]
+        button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
+        gr.api(self.models, api_name="models", queue=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EXAMPLES", "EXAMPLES_FOLDER", "Example", "find_example"]
+__all__ = ["EXAMPLES", "EXAMPLES_FOLDER", "Example"]
 
 EXAMPLES_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "examples"
 
@@ -31,8 +31,3 @@ EXAMPLES = (
     Example("grass"),
     Example("galaxies", "lr"),
 )
-
-
-def find_example(name: str) -> Example | None:
-    """The example of that name, if there is one."""
-    return next((example for example in EXAMPLES if example.name == name), None)

@@ -1,4 +1,4 @@
-"""The whole page: `build_app(engine)`."""
+"""The whole page: `build_page(engine)`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from typing import Any
 
 import gradio as gr
 from gradio.themes.utils.fonts import Font
-from gradio.utils import get_upload_folder
 
-from app import endpoints, wiring
 from app.ahead import Ahead
+from app.blocks import PageBlocks
+from app.endpoints import Endpoints
 from app.examples import EXAMPLES_FOLDER
+from app.opening import Opening
 from app.page import Page
-from app.panels import about, controls, diversity, download, numbers, picture, results, sweep
+from app.panels import about
+from app.panels.controls import ControlsPanel
+from app.panels.diversity import DiversityPanel
+from app.panels.download import DownloadPanel
+from app.panels.numbers import NumbersPanel
+from app.panels.picture import PicturePanel
+from app.panels.results import ResultsPanel
+from app.panels.sweep import SweepPanel
 from app.pictures import MAX_FILE_SIZE
-from app.state import MAX_VISITORS, Visitors
+from app.session import MAX_SESSIONS, Sessions
+from app.visit import Visit
 from app.wording import TITLE
 from srflow.contract import Engine
 
-__all__ = ["build_app", "launch_options"]
+__all__ = ["build_page", "launch_options"]
 
 _STYLES = Path(__file__).parent / "styles"
 _CACHE_SWEEP_SECONDS = 300
@@ -27,55 +36,55 @@ _CACHE_AGE_SECONDS = 3600
 STORAGE_KEY = "srflow-explorer-settings"
 
 
-def build_app(engine: Engine, ahead: bool = True) -> gr.Blocks:
-    """The page, driven by this engine; nothing of the engine is called before a visitor comes.
+def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = True) -> Page:
+    """The page, driven by this engine. Nothing of the engine is called before `Opening.draw`, or a visitor's coming.
 
-    ahead: condition pictures in the background as soon as they are opened.
-    Start it with `launch(**launch_options())`: Gradio takes theme, styles and scripts there.
+    Start it with `page.blocks.launch(**launch_options())`, since Gradio takes theme, styles and scripts there, and have
+    the set drawn that it opens with: `page.opening.draw()`. `page.sessions.close()` removes all files.
+
+    Args:
+        engine: draws.
+        sessions: where visitors and their files are kept; default: in a new folder for temporary files.
+        ahead: read pictures in the background as soon as they are opened.
     """
-    gr.set_static_paths([EXAMPLES_FOLDER])
-    visitors = Visitors(get_upload_folder())
-    with gr.Blocks(
+    sessions = Sessions() if sessions is None else sessions
+    # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
+    gr.set_static_paths([EXAMPLES_FOLDER, sessions.root])
+    with PageBlocks(
         title=TITLE,
         fill_width=True,
         analytics_enabled=False,
-        delete_cache=(_CACHE_SWEEP_SECONDS, _CACHE_AGE_SECONDS),
-    ) as app:
-        session = gr.State(None, delete_callback=visitors.forget)
-        page = Page(app, engine, visitors, session, Ahead(engine) if ahead else None)
-        # Settings only, nothing secret; a fixed key, so that they survive a restart of the server.
-        memory = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
+        delete_cache=(_CACHE_SWEEP_SECONDS, _CACHE_AGE_SECONDS),  # of uploads, of which sessions have their own copies
+    ) as blocks:
+        opening = Opening(engine, sessions)
+        page = Page(blocks, engine, sessions, STORAGE_KEY, opening, Ahead(engine) if ahead else None)
         gr.HTML(
             f'<h1>{TITLE}</h1><p class="quiet">Many sharp pictures fit one small picture. See them side by side.</p>',
             elem_id="title",
         )
         with gr.Row(elem_id="main"):
             with gr.Column(scale=1, min_width=300, elem_id="side"):
-                picture_panel = picture.build()
-                controls_panel = controls.build()
+                controls = ControlsPanel(page)
+                controls.build_bar()
+                picture = PicturePanel(page, controls)
+                controls.build()
             with gr.Column(scale=4, min_width=320, elem_id="stage"):
-                results_panel = results.build()
-                download_panel = download.build()
+                results = ResultsPanel(page)
+                download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers"):
-                        numbers_panel = numbers.build()
-                    with gr.Tab("Diversity map", render_children=True):
-                        diversity_panel = diversity.build()
+                        numbers = NumbersPanel()
+                    with gr.Tab("Diversity", render_children=True):
+                        diversity = DiversityPanel(page, results)
                     with gr.Tab("Temperature sweep", render_children=True):
-                        sweep_panel = sweep.build()
+                        sweep = SweepPanel(page, controls)
                     with gr.Tab("What am I looking at?"):
                         about.build()
-        panels = wiring.Panels(
-            picture_panel, controls_panel, results_panel, diversity_panel, numbers_panel, download_panel, memory
-        )
-        wiring.wire(app, page, panels)
-        picture.wire(picture_panel)
-        diversity.wire(page, diversity_panel, results_panel)
-        download.wire(page, download_panel, results_panel)
-        sweep.wire(page, sweep_panel, controls_panel, results_panel)
-        endpoints.add(page)
-    app.queue(max_size=64, default_concurrency_limit=8, api_open=False)
-    return app
+        page.add(results, controls, picture, numbers, diversity, sweep, download)
+        Visit(page, controls)
+        Endpoints(page)
+    blocks.queue(max_size=64, default_concurrency_limit=8, api_open=False)
+    return page
 
 
 def launch_options() -> dict[str, Any]:
@@ -88,6 +97,12 @@ def launch_options() -> dict[str, Any]:
         text_size="sm",
         font=[Font("system-ui"), Font("sans-serif")],
         font_mono=[Font("ui-monospace"), Font("monospace")],
+    ).set(
+        # Gradio's own is too pale to be read easily (below 4.5:1).
+        body_text_color_subdued="*neutral_600",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued_dark="*neutral_300",
     )
     script = (_STYLES / "page.js").read_text(encoding="utf-8")
     return {
@@ -96,8 +111,9 @@ def launch_options() -> dict[str, Any]:
         "head": f"<script>{script}</script>",
         "ssr_mode": False,
         "max_file_size": MAX_FILE_SIZE,
-        "state_session_capacity": MAX_VISITORS,
+        # Sessions decide who is forgotten, and never forget one that is at work; Gradio's own list must not be shorter.
+        "state_session_capacity": 4 * MAX_SESSIONS,
         "run_history": False,
         "footer_links": ["api", "settings"],
-        "show_error": True,
+        "show_error": False,
     }

@@ -1,53 +1,269 @@
-"""What all panels share: the engine, the visitors, the session's state, and how a handler's failure is shown."""
+"""The page as its panels know it: what they share, how events reach them, and how a view is shown.
+
+An event is wired by `Page.start`, if it is work that changes what is shown, or by `Page.ask`, if it can be answered at
+once. In both cases the handler gets one `Event`. What the work reports comes back through `Page.show`, which asks every
+panel.
+"""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import gradio as gr
 
 from app.ahead import Ahead
-from app.memory import drop_copies, release_memory
-from app.state import Visitor, Visitors
+from app.checks import read_int
+from app.memory import drop_copies
+from app.opening import Opening
+from app.records import Source, View
+from app.session import KEEP, Job, Session, Sessions
+from app.tasks import ALL, Part, Update, Values, Work, answer, perform
+from app.viewer import LinkedViewer
 from app.views import status_html
-from app.wording import describe_error
-from srflow.contract import Engine, SRFlowError
+from srflow.contract import Engine
 
-__all__ = ["MODEL_WORK", "Page", "error_html"]
+__all__ = ["NEXT_SERIAL", "Event", "Page", "Panel"]
 
-MODEL_WORK = {"concurrency_id": "model", "concurrency_limit": 16}
-"""For events that use the model. They may overlap, since the engine takes turns itself, one sample at a time: a visitor
-with a small picture need not wait for the end of another's large one, and a new wish can cancel an old one at once."""
+NEXT_SERIAL = "(serial, ...others) => [window.srflowSerial(), ...others]"
+"""Counts events in the browser (see page.js). `Page.serial` is the first component, hence the first input."""
 
-_log = logging.getLogger(__name__)
+MAX_SERIAL = 2**53 - 1
+
+Inputs = Collection[Any]
 
 
 @dataclass(frozen=True)
-class Page:
-    """Handed to every panel.
+class Event:
+    """What a handler is told. values: of the inputs, by component. serial: its number. data: from the browser."""
 
-    blocks: the page as Gradio knows it. ahead: prepares pictures in the background; None: nothing is done unasked.
+    session: Session
+    values: Values
+    serial: int
+    data: object = None
+
+
+class Panel(Protocol):
+    """A part of the page: components, what they show of a view, and events.
+
+    outputs: all components that `show` gives values for. streamed: those of them that are shown while work is under
+    way; the others wait for its end, or for their tab to be opened.
     """
 
-    blocks: gr.Blocks
-    engine: Engine
-    visitors: Visitors
-    visitor: gr.State
-    ahead: Ahead | None = None
+    outputs: Sequence[Any]
+    streamed: Sequence[Any]
 
-    def check(self, visitor: Visitor | None) -> Visitor:
-        """The session's visitor. Raises: InputError: if it was forgotten."""
-        return self.visitors.touch(visitor)
+    def show(self, view: View, changed: Collection[Part]) -> Values:
+        """Values that show the view; only for what has changed."""
 
-    def tidy(self) -> None:
-        """To be called after each piece of long work, however it ended: free what nobody needs any more."""
+    def wire(self, page: Page) -> None:
+        """Connect the panel's events. All panels are laid out by then."""
+
+
+class Page:
+    """What panels share.
+
+    Must be made inside `gr.Blocks`, before any panel.
+
+    Attributes:
+        serial: counts the page's events. session: the visitor's `Session`, None until the page is set up.
+        query: what the page's address says. memory: settings that the browser remembers.
+        status: the line that says what happens. panels: in the order in which they are laid out.
+        opening: the finished set of the first example; None: there is none. ahead: prepares pictures; None: nothing
+        is done unasked.
+    """
+
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        engine: Engine,
+        sessions: Sessions,
+        storage_key: str,
+        opening: Opening | None = None,
+        ahead: Ahead | None = None,
+    ) -> None:
+        self.blocks, self.engine, self.sessions = blocks, engine, sessions
+        self.opening, self.ahead = opening, ahead
+        self.serial = gr.Number(0, precision=0, visible="hidden", elem_id="serial")
+        self.session = gr.State(None, delete_callback=sessions.forget)
+        self.query = gr.Textbox(visible="hidden", elem_id="query")
+        # Settings only, nothing secret; a fixed key, so that they survive a restart of the server.
+        self.memory = gr.BrowserState(None, storage_key=storage_key, secret=storage_key)
+        self.status = gr.HTML(status_html("Loading the model …"), elem_id="status", padding=False, render=False)
+        self.undo = gr.Button("Undo", size="sm", min_width=50, elem_id="undo", interactive=False, render=False)
+        self.redo = gr.Button("Redo", size="sm", min_width=50, elem_id="redo", interactive=False, render=False)
+        self.panels: list[Panel] = []
+
+    def add(self, *panels: Panel) -> None:
+        """Make these the panels, and connect them."""
+        self.panels = list(panels)
+        for panel in panels:
+            panel.wire(self)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All that `show` gives values for."""
+        shared = [self.status, self.undo, self.redo, self.query, self.memory]
+        return [*shared, *(component for panel in self.panels for component in panel.outputs)]
+
+    # -- wiring --------------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        trigger: Callable[..., Any],
+        work: Callable[[Event], Work],
+        inputs: Inputs = (),
+        *,
+        source: Callable[[Event], Source | None] | None = None,
+        on_error: Callable[[Session, Exception], Update] | None = None,
+        has_data: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Have an event begin a piece of work, which ends whatever is under way.
+
+        Args:
+            trigger: of a component, for example `button.click`.
+            work: gives the work that an event asks for.
+            inputs: whose values it needs.
+            source: which picture an event asks for; None: no other one than before.
+            on_error: what to show, beside the words, if the work fails.
+            has_data: whether it needs the event's data.
+            options: for Gradio.
+        """
+
+        # Gradio passes an event's data to parameters that can be given by position, and to no others.
+        def run_with_data(values: dict, event: gr.EventData) -> Iterator[Values]:
+            yield from self.stream(values, work, source, on_error, event._data)
+
+        def run(values: dict) -> Iterator[Values]:
+            yield from self.stream(values, work, source, on_error)
+
+        return trigger(
+            run_with_data if has_data else run,
+            {self.serial, self.session, *inputs},
+            self.outputs,
+            # Not "once", which drops what comes while the handler runs: each event ends the one before.
+            **{
+                "js": NEXT_SERIAL,
+                "show_progress": "hidden",
+                "trigger_mode": "multiple",
+                "api_visibility": "private",
+                "concurrency_id": "work",
+                # The engine takes turns itself, sample by sample: a small picture need not wait for a large one.
+                "concurrency_limit": 16,
+            }
+            | options,
+        )
+
+    def ask(
+        self,
+        trigger: Callable[..., Any],
+        reply: Callable[[Event], Values],
+        inputs: Inputs = (),
+        outputs: Sequence[Any] = (),
+        *,
+        has_data: bool = False,
+        on_error: Values | None = None,
+        **options: Any,
+    ) -> Any:
+        """Have an event answered at once, beside any work under way.
+
+        Args:
+            trigger: of a component.
+            reply: gives values to show.
+            inputs: whose values it needs.
+            outputs: that it may give values for.
+            has_data: whether it needs the event's data.
+            on_error: what to show, beside the words, if it fails.
+            options: for Gradio.
+        """
+
+        def tell(text: str) -> Values:
+            return self._tell_error(text) | (on_error or {})
+
+        def run_with_data(values: dict, event: gr.EventData) -> Values:
+            return answer(lambda: reply(self._event(values, event._data)), tell)
+
+        def run(values: dict) -> Values:
+            return answer(lambda: reply(self._event(values)), tell)
+
+        return trigger(
+            run_with_data if has_data else run,
+            {self.serial, self.session, *inputs},
+            [self.status, *outputs],
+            **{
+                "js": NEXT_SERIAL,
+                "show_progress": "hidden",
+                "trigger_mode": "multiple",
+                "api_visibility": "private",
+            }
+            | options,
+        )
+
+    def stream(
+        self,
+        values: Values,
+        work: Callable[[Event], Work],
+        source: Callable[[Event], Source | None] | None = None,
+        on_error: Callable[[Session, Exception], Update] | None = None,
+        data: object = None,
+    ) -> Iterator[Values]:
+        """Begin the work that an event asks for, and show what it reports."""
+
+        def begin() -> tuple[Session, Job | None, Work]:
+            event = self._event(values, data)
+            wanted = None if source is None else source(event)
+            return event.session, event.session.begin(event.serial, wanted or KEEP), work(event)
+
+        begun = answer(begin, self._tell_error)
+        if isinstance(begun, dict):
+            yield begun
+            return
+        session, job, do = begun
+        kept: Values = {}
+        fail = None if on_error is None else partial(on_error, session)
+        for update, view in perform(session, job, do, fail):
+            shown = self.show(session, view, update)
+            # Gradio sends what differs from the message before; a viewer that was skipped would be sent in full again.
+            kept |= {component: value for component, value in shown.items() if isinstance(component, LinkedViewer)}
+            yield kept | shown
+        # Gradio repeats a stream's last message when it ends, perhaps after the first message of a newer event.
+        yield {component: gr.skip() for component in self.outputs}
         drop_copies(self.blocks)
-        release_memory()
 
+    def _event(self, values: Values, data: object = None) -> Event:
+        """Raises: InputError: if the page has no session, or the number is none."""
+        session = self.sessions.check(values[self.session])
+        return Event(session, values, read_int(values[self.serial], "The event's number", 0, MAX_SERIAL), data)
 
-def error_html(error: Exception) -> str:
-    """A failure for the status line; what nobody expected goes to the log, with its trace."""
-    if not isinstance(error, SRFlowError):
-        _log.error("A handler failed.", exc_info=error)
-    return status_html(describe_error(error), kind="error")
+    def _tell_error(self, text: str) -> Values:
+        return {self.status: status_html(text, kind="error")}
+
+    # -- showing -------------------------------------------------------------------------------------------------------
+
+    def show(self, session: Session, view: View, update: Update) -> Values:
+        """Values for everything that an update changes."""
+        values: Values = {}
+        if update.text:
+            values[self.status] = status_html(update.text, update.fraction, update.kind, spoken=update.spoken)
+        for panel in self.panels:
+            values |= self.show_panel(panel, view, update.changed)
+        if update.changed:
+            values[self.undo] = gr.update(interactive=session.can_undo)
+            values[self.redo] = gr.update(interactive=session.can_redo)
+        if view.run is not None and view.settings is not None and Part.END in update.changed:
+            name = view.run.picture.source.name
+            values[self.query] = view.settings.to_query(**({"example": name} if name else {}))
+            values[self.memory] = view.settings.to_memory()
+        return values | update.values
+
+    def show_panel(self, panel: Panel, view: View, changed: Collection[Part] = ALL) -> Values:
+        """Values of one panel."""
+        is_end = Part.END in changed
+        return {
+            component: value
+            for component, value in panel.show(view, changed).items()
+            if is_end or component in panel.streamed
+        }

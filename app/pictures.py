@@ -1,4 +1,4 @@
-"""From an uploaded file to the visitor's picture: LR pixels, ground truth, region; or the recipe that a PNG carries."""
+"""From a file to the visitor's picture: LR pixels, ground truth, region; or the recipe that a PNG carries."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from pathlib import Path
 
 import numpy as np
 
+from app.records import OpenedPicture, Region, Source
+from app.session import Job, Session
 from app.settings import Settings, find_model
-from app.state import OpenedPicture, Region, Visitor
 from srflow.contract import RECIPE_KEY, Engine, ImageError, InputError, ModelInfo, Recipe, picture_sha256
 
 __all__ = [
+    "AUTO_PIXELS",
     "LR_KEY",
     "MAX_FILE_SIZE",
+    "MAX_LR_TEXT",
     "MAX_PIXELS",
     "REGION_SIDES",
     "open_array",
-    "open_upload",
+    "open_source",
     "preview",
     "preview_step",
     "read_recipe",
     "select_region",
-    "write_inputs",
 ]
 
 MAX_FILE_SIZE = 64 * 2**20
@@ -35,97 +37,98 @@ MAX_PIXELS = 40_000_000
 MIN_SIDE = 16
 """Of LR pictures; smaller ones leave the network nothing to look at."""
 LR_KEY = "srflow-lr"
-"""Under which name a PNG's text holds its LR picture, as a PNG in base64, so that it can be drawn again anywhere."""
+"""Key of the text in a sample's PNG that holds its LR picture, a PNG in base64, so that it can be drawn again."""
+MAX_LR_TEXT = 2_000_000
+"""Characters of such a text. A longer one is neither written nor read."""
 REGION_SIDES = (48, 64, 96, 128, 192, 256, 384, 512)
 DEFAULT_SIDE = 128
 """Of the region that is taken from LR pictures with more pixels than AUTO_PIXELS."""
 AUTO_PIXELS = 192 * 192
 _PREVIEW_SIDE = 480
-_MAX_LR_TEXT = 2_000_000
 
 
-def open_upload(engine: Engine, visitor: Visitor, path: str, kind: str, model: str, name: str = "") -> OpenedPicture:
-    """Read an uploaded file and make it the visitor's picture.
+def open_source(
+    engine: Engine, session: Session, job: Job, source: Source, model: str, max_pixels: int = MAX_PIXELS
+) -> OpenedPicture:
+    """Read a picture file. A picture of kind "hr" is scaled down for `model`, and kept as ground truth.
 
-    kind: "lr" or "hr"; the latter is scaled down for `model`, and kept as ground truth.
     Raises: ImageError: if it cannot be read, is too large or too small.
     """
-    if Path(path).stat().st_size > MAX_FILE_SIZE:
+    if source.path.stat().st_size > MAX_FILE_SIZE:
         raise ImageError(f"The file is larger than {MAX_FILE_SIZE // 2**20} MB. Please make it smaller.")
-    pixels = engine.open_picture(path, MAX_PIXELS)
-    model_info = find_model(engine.info(), model)
-    if kind == "hr":
-        if min(pixels.shape[:2]) < MIN_SIDE * model_info.scale_factor:
-            raise ImageError(
-                f"The picture is {pixels.shape[1]}×{pixels.shape[0]}; to be scaled down {model_info.scale_factor} "
-                f"times, it needs {MIN_SIDE * model_info.scale_factor} pixels a side."
-            )
-        lr, truth = engine.scale_down(pixels, model)
-        return open_array(visitor, lr, truth, model_info, name)
-    return open_array(visitor, pixels, None, model_info, name)
+    pixels = engine.open_picture(source.path, max_pixels)
+    info = find_model(engine.info(), model)
+    if source.kind != "hr":
+        return open_array(engine, session, job, pixels, None, info, source)
+    if min(pixels.shape[:2]) < MIN_SIDE * info.scale_factor:
+        raise ImageError(
+            f"The picture is {pixels.shape[1]}×{pixels.shape[0]}. To be scaled down {info.scale_factor} times, it "
+            f"needs at least {MIN_SIDE * info.scale_factor} pixels a side. Choose a larger one, or enlarge it as it is."
+        )
+    lr, truth = engine.scale_down(pixels, model)
+    return open_array(engine, session, job, lr, truth, info, source)
 
 
 def open_array(
-    visitor: Visitor, lr: np.ndarray, truth: np.ndarray | None, model: ModelInfo, name: str = ""
+    engine: Engine,
+    session: Session,
+    job: Job,
+    lr: np.ndarray,
+    truth: np.ndarray | None,
+    model: ModelInfo,
+    source: Source,
 ) -> OpenedPicture:
-    """Make these pixels the visitor's picture; of a large one, the middle is the region."""
+    """Write the pixels to a folder of the session. Of a large picture, the middle becomes the region."""
     height, width = lr.shape[:2]
     if min(height, width) < MIN_SIDE:
-        raise ImageError(f"The picture is {width}×{height}; it needs at least {MIN_SIDE} pixels a side.")
-    folder = visitor.new_folder("picture")
+        raise ImageError(f"The picture is {width}×{height}. It needs at least {MIN_SIDE} pixels a side.")
+    folder = session.new_folder(job, "picture")
     np.save(folder / "lr.npy", lr)
     if truth is not None:
         np.save(folder / "truth.npy", truth)
     picture = OpenedPicture(
         folder=folder,
+        files=folder,
+        source=source,
         width=width,
         height=height,
         scale_factor=model.scale_factor,
         has_truth=truth is not None,
         region=Region(0, 0, width, height),
         subject=secrets.token_hex(8),
-        name=name,
     )
-    if width * height > AUTO_PIXELS:
-        picture = select_region(picture, width // 2, height // 2, DEFAULT_SIDE)
-    visitor.replace_picture(picture)
+    # What a PNG of this page was made from is drawn again as it was: whole.
+    if width * height > AUTO_PIXELS and not source.restored:
+        picture = replace(picture, region=_square(picture, width // 2, height // 2, DEFAULT_SIDE))
+    _write_files(engine, picture)
     return picture
 
 
-def select_region(picture: OpenedPicture, x: int, y: int, side: int | None) -> OpenedPicture:
-    """The same picture with the square region round the LR pixel (x, y); side None: the whole picture."""
-    if side is None:
-        region = Region(0, 0, picture.width, picture.height)
-    else:
-        width, height = min(side, picture.width), min(side, picture.height)
-        left = min(max(x - width // 2, 0), picture.width - width)
-        top = min(max(y - height // 2, 0), picture.height - height)
-        region = Region(left, top, width, height)
+def select_region(
+    engine: Engine, session: Session, job: Job, picture: OpenedPicture, x: int, y: int, side: int | None
+) -> OpenedPicture:
+    """The same picture with the square region round the LR pixel (x, y). side: None for the whole picture."""
+    region = Region(0, 0, picture.width, picture.height) if side is None else _square(picture, x, y, side)
     if region == picture.region:
         return picture
-    moved = replace(picture, region=region, subject=secrets.token_hex(8))
-    _tidy(picture.folder, {picture.subject, moved.subject})
+    moved = replace(picture, region=region, subject=secrets.token_hex(8), files=session.new_folder(job, "region"))
+    _write_files(engine, moved)
     return moved
 
 
-def _tidy(folder: Path, subjects: set[str]) -> None:
-    """Remove the PNG files of all other regions: they are named by subject, and one may be moved for hours."""
-    for path in folder.glob("*-*.png"):
-        if path.stem.rpartition("-")[2] not in subjects:
-            path.unlink(missing_ok=True)
+def _square(picture: OpenedPicture, x: int, y: int, side: int) -> Region:
+    width, height = min(side, picture.width), min(side, picture.height)
+    left = min(max(x - width // 2, 0), picture.width - width)
+    top = min(max(y - height // 2, 0), picture.height - height)
+    return Region(left, top, width, height)
 
 
-def write_inputs(engine: Engine, picture: OpenedPicture) -> dict[str, Path]:
-    """PNG files of the region: "input", the LR pixels, and "truth", if there is one; written once."""
-    paths = {"input": picture.folder / f"input-{picture.subject}.png"}
-    if not paths["input"].exists():
-        engine.save_png(paths["input"], picture.lr())
+def _write_files(engine: Engine, picture: OpenedPicture) -> None:
+    engine.save_png(picture.files / "input.png", picture.lr())
     truth = picture.truth()
     if truth is not None:
-        paths["truth"] = picture.folder / f"truth-{picture.subject}.png"
-        if not paths["truth"].exists():
-            engine.save_png(paths["truth"], truth)
-    return paths
+        engine.save_png(picture.files / "truth.png", truth)
+    engine.save_png(picture.files / "preview.png", preview(picture))
 
 
 def preview_step(picture: OpenedPicture) -> int:
@@ -147,7 +150,7 @@ def preview(picture: OpenedPicture) -> np.ndarray:
     return shown
 
 
-def read_recipe(engine: Engine, path: str) -> tuple[Recipe, np.ndarray | None] | None:
+def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | None] | None:
     """The recipe in a PNG that this page made, and the LR picture if it carries that too; None: an ordinary picture.
 
     Raises: InputError: if there is a recipe, but not one that can be used.
@@ -164,7 +167,7 @@ def read_recipe(engine: Engine, path: str) -> tuple[Recipe, np.ndarray | None] |
     recipe = Recipe.from_json(text[RECIPE_KEY])
     Settings.from_recipe(recipe, engine.info())
     encoded = text.get(LR_KEY)
-    if encoded is None or len(encoded) > _MAX_LR_TEXT:
+    if encoded is None or len(encoded) > MAX_LR_TEXT:
         return recipe, None
     try:
         lr = engine.open_picture(base64.b64decode(encoded, validate=True), recipe.lr_height * recipe.lr_width)

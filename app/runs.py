@@ -1,27 +1,31 @@
-"""Drawing samples for a visitor: the engine's events become files and numbers, and a scene for the viewer."""
+"""Drawing a set of samples: the engine's events become files, numbers, and a `Run` that grows."""
 
 from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from app.pictures import LR_KEY, write_inputs
+from app.pictures import LR_KEY, MAX_LR_TEXT
+from app.records import Numbers, OpenedPicture, PictureRecord, Run
+from app.session import Job, Session
 from app.settings import Settings
-from app.state import Job, OpenedPicture, Run, SampleRecord, Visitor
-from app.viewer import Overlay, Part, Picture, Scene
+from app.tasks import Part, Update
+from app.viewer import Overlay
+from app.viewer import Part as Rows
 from app.views import COLORS, atlas_positions, colorize, grey, scale_top
-from app.wording import REFERENCE_LABELS, START_NOTE, describe_tiles, format_seconds
+from app.wording import MEASURES, REFERENCES, count, describe_tiles, format_seconds
 from srflow.contract import (
     RECIPE_KEY,
-    Cancelled,
     Engine,
     Estimate,
+    InputError,
     MemoryBudgetError,
     Notice,
     PartialSample,
@@ -31,35 +35,12 @@ from srflow.contract import (
     SetSummary,
 )
 
-__all__ = [
-    "MEASURES",
-    "Step",
-    "build_scene",
-    "draw",
-    "load_map",
-    "make_request",
-    "picture_files",
-    "sample_pixels",
-    "sample_text",
-    "start_scene",
-    "write_map",
-]
+__all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
 
-MEASURES = {"luma": "Luma", "rgb": "RGB"}
 _MAP_INTERVAL = 1.0  # seconds between updates of the map while samples come in
-_PARTS_INTERVAL = 1.0  # seconds between updates of the rows of samples that are made in tiles
-_REFERENCE_KEYS = {"input": "i", "bicubic": "b", "encoder": "e", "zero_temperature": "t", "mean": "m", "truth": "g"}
+_ROWS_INTERVAL = 1.0  # seconds between updates of the rows of samples that are made in tiles
 _FEATURE_SIDE = 48
 _PLACE_SIDE = 16  # SR pixels of a place, about as much as a crop shows
-
-
-@dataclass(frozen=True)
-class Step:
-    """News from a run. fresh: what of it changed: "samples", "parts", "map", "references", "end"."""
-
-    text: str
-    fraction: float
-    fresh: frozenset[str] = frozenset()
 
 
 def make_request(picture: OpenedPicture, settings: Settings) -> SampleRequest:
@@ -80,177 +61,318 @@ def make_request(picture: OpenedPicture, settings: Settings) -> SampleRequest:
 
 
 def draw(
-    engine: Engine, visitor: Visitor, settings: Settings, job: Job, measure: str = "luma", references: bool = True
-) -> Iterator[Step]:
-    """Draw the samples of the visitor's picture, then (if wanted) the references to compare them with.
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    settings: Settings,
+    former: Run | None = None,
+    references: bool = True,
+) -> Iterator[Update]:
+    """Draw the samples of a picture, then (if wanted) the references to compare them with.
 
-    What is finished is in `visitor.run`, whatever happens after.
-    Raises: whatever the engine raises; Cancelled also when a newer job has begun.
+    Samples of `former` that the settings ask for as well are taken over, and only those that are missing are drawn.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
     """
-    picture = visitor.picture
-    assert picture is not None
-    request = make_request(picture, settings)
-    former = visitor.run
-    run = Run(folder=visitor.new_folder("run"), picture=picture, settings=settings, measure=measure)
-    run.references = dict(_kept_references(former, run)) | write_inputs(engine, picture)
-    run.place = former.place if former is not None and former.picture == picture else None
-    visitor.replace_run(run)
-    writer = _Writer(engine, run)
-    for event in engine.sample(request, job.cancel):
-        if job.cancel.is_set():
-            raise Cancelled("Stopped.")
-        yield from writer.take(event)
-    if references and "zero_temperature" not in run.references:
-        yield Step("Making pictures to compare with", 1.0)
-        try:
-            for reference in engine.references(request, job.cancel):
-                path = writer.save(f"{reference.kind}.png", reference.picture, where="references")
-                run.references[reference.kind] = path
-                yield Step("Making pictures to compare with", 1.0, frozenset({"references"}))
-        except MemoryBudgetError as error:  # the samples are there all the same
-            run.notices.append(str(error))
-    run.finished = True
-    seconds = time.monotonic() - writer.started
-    text = " ".join([f"{_count(len(run.samples))} in {format_seconds(seconds)}.", *dict.fromkeys(run.notices)])
-    yield Step(text, 1.0, frozenset({"end"}))
-
-
-def _count(number: int) -> str:
-    return "1 sample" if number == 1 else f"{number} samples"
-
-
-def _kept_references(former: Run | None, run: Run) -> Iterator[tuple[str, Path]]:
-    """References do not depend on temperature and seed: they are kept while nothing else changed."""
-    if former is None or former.picture != run.picture:
+    if former is not None and former.picture != picture:
+        former = None
+    writer = _Writer(engine, session, job, picture, settings, former)
+    yield Update(
+        text="Starting",
+        fraction=0.0,
+        changed=frozenset({Part.ROWS}),
+        draft=replace(session.view, picture=picture, run=writer.run, settings=settings),
+    )
+    if not writer.missing:
+        writer.run = replace(writer.run, is_drawing=False)
+        seed = f"seed {settings.seed}"
+        text = f"All {count(settings.num_samples)} of {seed} are here already. Take a new seed for different ones."
+        yield writer.update(text, Part.END, fraction=None, kind="done", spoken=True)
         return
-    names = ("model", "consistency_rounds", "precision", "tile")
-    if all(getattr(former.settings, name) == getattr(run.settings, name) for name in names):
-        for kind, path in former.references.items():
-            if kind in ("bicubic", "encoder", "zero_temperature") and path.exists():
-                yield kind, path
+    for event in engine.sample(writer.request(), job.cancel):
+        job.check()
+        yield from writer.take(event)
+    if references and writer.run.find("zero_temperature") is None:
+        yield writer.update("Making pictures to compare with")
+        try:
+            for reference in engine.references(make_request(picture, settings), job.cancel):
+                job.check()
+                writer.add_reference(reference.kind, reference.picture)
+                yield writer.update("Making pictures to compare with", Part.REFERENCES)
+        except MemoryBudgetError as error:  # the samples are there all the same
+            writer.add_notice(str(error))
+    writer.run = replace(writer.run, is_drawing=False)
+    seconds = format_seconds(time.monotonic() - writer.started)
+    if writer.earlier:
+        more = "1 more sample" if len(writer.missing) == 1 else f"{len(writer.missing)} more samples"
+        drawn = f"{more} of seed {settings.seed} in {seconds}: {len(writer.run.samples)} now."
+    else:
+        drawn = f"{count(len(writer.run.samples))} in {seconds}."
+    text = " ".join([drawn, *dict.fromkeys(writer.run.notices)])
+    yield writer.update(text, Part.END, fraction=None, kind="done", spoken=True)
 
 
 class _Writer:
-    """Puts one run's events on disk and into its record."""
+    """Puts the events of one drawing on disk and into its `Run`.
 
-    def __init__(self, engine: Engine, run: Run) -> None:
-        self.engine = engine
-        self.run = run
+    Attributes: run: the set so far. earlier: samples taken over. missing: numbers of those to draw.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        session: Session,
+        job: Job,
+        picture: OpenedPicture,
+        settings: Settings,
+        former: Run | None,
+    ) -> None:
+        self.engine, self.picture, self.settings = engine, picture, settings
+        self.session, self.job = session, job
         self.started = time.monotonic()
         self.fraction = 0.0
         self.text = "Starting"
-        self.text_of = sample_text(run.references["input"])
         self.pending: list[PartialSample] = []
-        self.num_parts = 0
-        self.last_parts = float("-inf")
-        self.features: list[np.ndarray] = []
-        self.last_map = 0.0
+        self.num_rows_files = 0
+        self.last_rows = float("-inf")
+        self.features: dict[int, np.ndarray] = {}
+        self.next_map = 0.0
         self.num_maps = 0
+        self.text_of = sample_text(picture.files / "input.png")
+        wanted = range(settings.first_index, settings.first_index + settings.num_samples)
+        self.earlier = _earlier(former, settings, wanted)
+        self.missing = [index for index in wanted if index not in self.earlier]
+        self.run = Run(
+            folder=session.new_folder(job, "run"),
+            picture=picture,
+            settings=settings,
+            pictures=(*self.earlier.values(), *_kept_references(picture, former, settings)),
+            place=None if former is None else former.place,
+        )
+        if former is not None and self.earlier:
+            # What the set said so far holds until there is more.
+            names = ("diversity", "split_half_change", "summary_indices", "overlays")
+            self.run = replace(self.run, **{name: getattr(former, name) for name in names})
+            if not self.missing:
+                self.run = replace(former, is_drawing=False)
 
-    def save(self, name: str, picture: np.ndarray, text: dict[str, str] | None = None, where: str = "run") -> Path:
-        """Write a PNG to the run's folder, or to that of pictures which later runs may use as well."""
-        folder = self.run.folder
-        if where == "references":
-            # Named with "run" first, so that it goes when no run needs it any more.
-            folder = folder.with_name(f"{folder.name}-references")
-            folder.mkdir(exist_ok=True)
-        self.engine.save_png(folder / name, picture, text)
-        return folder / name
+    def request(self) -> SampleRequest:
+        """For the missing samples. Those there are lie before them, and go into the summary."""
+        pictures = []
+        if self.run.diversity is not None or len(self.earlier) == 1:
+            for index, record in self.earlier.items():
+                pixels = self.engine.open_picture(record.path)
+                self.features[index] = _small(pixels)
+                pictures.append((index, pixels))
+        return replace(
+            make_request(self.picture, self.settings),
+            num_samples=len(self.missing),
+            first_index=self.missing[0],
+            earlier=tuple(pictures),
+        )
 
-    def take(self, event: object) -> Iterator[Step]:
+    def update(self, text: str, *parts: Part, fraction: float | None = -1.0, **options: object) -> Update:
+        """The run as it is now; it is committed only when it has something to show."""
+        changed = frozenset(parts)
+        changes: Mapping[str, object] = {}
+        if changed:
+            changes = {"picture": self.picture, "run": self.run, "settings": self.settings}
+        fraction = self.fraction if fraction == -1.0 else fraction
+        return Update(text=text, fraction=fraction, changed=changed, changes=changes, **options)  # type: ignore[arg-type]
+
+    def save(self, name: str, picture: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
+        """Write a PNG to the run's folder."""
+        self.engine.save_png(self.run.folder / name, picture, text)
+        return self.run.folder / name
+
+    def add_reference(self, kind: str, picture: np.ndarray) -> None:
+        """Write a reference. In a folder of its own, since later sets may use it when this one's files are gone."""
+        folder = self.session.new_folder(self.job, "reference")
+        self.engine.save_png(folder / f"{kind}.png", picture)
+        self.run = self.run.with_picture(_reference(kind, folder / f"{kind}.png"))
+
+    def add_notice(self, text: str) -> None:
+        """Keep a remark of the engine for the end."""
+        self.run = replace(self.run, notices=(*self.run.notices, text))
+
+    def take(self, event: object) -> Iterator[Update]:
         """Write down one event."""
         if isinstance(event, Estimate):
             times = [f"About {format_seconds(event.seconds)}" if event.seconds > 0 else "Starting"]
-            yield self.step(", ".join(times + describe_tiles(event)))
+            text = ", ".join(times + describe_tiles(event))
+            yield replace(self.update(text), spoken=True)
         elif isinstance(event, Progress):
             self.fraction, self.text = event.fraction, event.text
-            yield self.step(event.text)
+            yield self.update(event.text)
         elif isinstance(event, Notice):
-            self.run.notices.append(event.text)
-            yield self.step(event.text)
+            self.add_notice(event.text)
+            yield self.update(event.text)
         elif isinstance(event, PartialSample):
-            if event.top == 0:  # perhaps anew, in smaller tiles
-                self.forget_parts(event.index)
+            if event.top == 0:  # perhaps for the second time, in smaller tiles
+                self.forget_rows(event.index)
             self.pending.append(event)
-            if self.are_parts_due():
-                self.write_parts()
-                yield self.step(self.text, "parts")
+            if self.are_rows_due():
+                self.write_rows()
+                yield self.update(self.text, Part.ROWS)
         elif isinstance(event, SampleResult):
             self.take_sample(event)
-            yield self.step(f"{_count(len(self.run.samples))} of {self.run.settings.num_samples}", "samples")
+            text = f"Sample {len(self.run.samples)} of {self.settings.num_samples}"
+            yield self.update(text, Part.SAMPLES, spoken=True)
         elif isinstance(event, SetSummary):
             yield from self.take_summary(event)
 
-    def step(self, text: str, *fresh: str) -> Step:
-        """News with the fraction known last."""
-        return Step(text, self.fraction, frozenset(fresh))
-
-    def are_parts_due(self) -> bool:
+    def are_rows_due(self) -> bool:
         """Whether rows have not been shown for a while."""
-        return time.monotonic() - self.last_parts >= _PARTS_INTERVAL
+        return time.monotonic() - self.last_rows >= _ROWS_INTERVAL
 
-    def write_parts(self) -> None:
-        """Write the rows that have come in since the last time, as few files as they make."""
-        for first, rows in _join_rows(self.pending):
-            self.num_parts += 1
-            path = self.save(f"part-{self.num_parts}.png", rows)
-            self.run.parts.setdefault(first.index, []).append(Part(first.top, len(rows), path))
+    def write_rows(self) -> None:
+        """Write the rows that have come in since the last time, to as few files as possible."""
+        rows = dict(self.run.parts)
+        for first, pixels in _join_rows(self.pending):
+            self.num_rows_files += 1
+            path = self.save(f"rows-{self.num_rows_files}.png", pixels)
+            rows[first.index] = (*rows.get(first.index, ()), Rows(first.top, len(pixels), path))
+        self.run = replace(self.run, parts=rows)
         self.pending.clear()
-        self.last_parts = time.monotonic()
+        self.last_rows = time.monotonic()
 
-    def forget_parts(self, index: int) -> None:
-        """Of a sample that is finished, or begun anew; the files go with the run."""
-        self.pending = [part for part in self.pending if part.index != index]
-        self.run.parts.pop(index, None)
+    def forget_rows(self, index: int) -> None:
+        """Drop the rows of a sample that is finished, or begun again; the files go with the run."""
+        self.pending = [rows for rows in self.pending if rows.index != index]
+        self.run = replace(self.run, parts={i: rows for i, rows in self.run.parts.items() if i != index})
 
     def take_sample(self, event: SampleResult) -> None:
         """Write a sample's PNG, with its recipe inside."""
-        name = f"sample-{event.index + 1:02d}.png"
         with sample_pixels(event) as pixels:
-            path = self.save(name, pixels, self.text_of(event))
-            self.features.append(_small(pixels))
-        self.forget_parts(event.index)
-        self.run.samples.append(
-            SampleRecord(
-                recipe=event.recipe,
+            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, self.text_of(event))
+            self.features[event.index] = _small(pixels)
+        self.forget_rows(event.index)
+        self.run = self.run.with_picture(
+            PictureRecord(
+                id=f"s{event.index}",
+                label=f"Sample {event.index + 1}",
+                kind="sample",
                 path=path,
-                lr_psnr=event.lr_psnr,
-                bits_per_dimension=event.bits_per_dimension,
-                clipped=event.clipped,
-                flags=event.flags,
-                truth=event.truth,
+                recipe=event.recipe,
+                numbers=Numbers(
+                    lr_psnr=event.lr_psnr,
+                    bits_per_dimension=event.bits_per_dimension,
+                    clipped=event.clipped,
+                    flags=event.flags,
+                    truth=event.truth,
+                ),
             )
         )
 
-    def take_summary(self, event: SetSummary) -> Iterator[Step]:
-        """Numbers always; files of the map only now and then, and at the end."""
-        run = self.run
-        run.diversity, run.split_half_change = event.diversity, event.split_half_change
-        run.summary_indices = event.indices
+    def take_summary(self, event: SetSummary) -> Iterator[Update]:
+        """Keep the numbers of every summary; write the map's files only now and then, and at the end."""
+        self.run = replace(
+            self.run,
+            diversity=event.diversity,
+            split_half_change=event.split_half_change,
+            summary_indices=event.indices,
+        )
         if event.final:
-            run.distances_to_mean, run.nearest_to_mean = event.distances_to_mean, event.nearest_to_mean
-            run.medoid, run.mean_pairwise_lpips = event.medoid, event.mean_pairwise_lpips
-            run.challenge = event.challenge
             pairs = event.pairwise_lpips
-            run.pairwise = None if pairs is None else tuple(tuple(map(float, row)) for row in pairs)
-            run.atlas = tuple(atlas_positions(self.features, pairs)) if len(self.features) > 1 else ()
-            # Once for each picture: crops that wander off at each new temperature cannot be compared.
-            run.place = run.place or (_most_diverse(event.std_luma) if len(event.indices) > 1 else None)
-        elif len(event.indices) < 2 or time.monotonic() - self.last_map < _MAP_INTERVAL:
+            features = [self.features[index] for index in event.indices]
+            # Once for each picture: crops that move at each new temperature cannot be compared.
+            place = self.run.place or (_most_diverse(event.std_luma) if len(event.indices) > 1 else None)
+            self.run = replace(
+                self.run,
+                distances_to_mean=event.distances_to_mean,
+                nearest_to_mean=event.nearest_to_mean,
+                medoid=event.medoid,
+                mean_pairwise_lpips=event.mean_pairwise_lpips,
+                challenge=event.challenge,
+                pairwise=None if pairs is None else tuple(tuple(map(float, row)) for row in pairs),
+                atlas=tuple(atlas_positions(features, pairs)) if len(features) > 1 else (),
+                place=place,
+            )
+        elif len(event.indices) < 2 or time.monotonic() < self.next_map:
             return
-        np.save(run.folder / "std_luma.npy", event.std_luma.astype(np.float32))
-        np.save(run.folder / "std_rgb.npy", event.std_rgb.astype(np.float32))
+        started = time.monotonic()
+        self.write_maps(event)
+        # On a large picture writing takes long: no more than a fifth of the time goes into it.
+        self.next_map = time.monotonic() + max(_MAP_INTERVAL, 4 * (time.monotonic() - started))
+        yield self.update(f"Sample {len(self.run.samples)} of {self.settings.num_samples}", Part.MAP)
+
+    def write_maps(self, event: SetSummary) -> None:
+        """The mean, the standard deviations as numbers, and as pictures for the viewer."""
         self.num_maps += 1
-        run.references["mean"] = self.save(f"mean-{self.num_maps}.png", event.mean)
-        if len(event.indices) > 1:
-            write_map(self.engine, run)
-        self.last_map = time.monotonic()
-        yield self.step(f"{_count(len(run.samples))} of {run.settings.num_samples}", "map")
+        self.run = self.run.with_picture(_reference("mean", self.save(f"mean-{self.num_maps}.png", event.mean)))
+        # A reader finds the old numbers or the new ones, never a file half written.
+        unfinished = self.run.folder / "unfinished.npz"
+        rgb = np.sqrt(np.square(event.std_rgb).mean(-1))
+        np.savez(unfinished, luma=event.std_luma.astype(np.float32), rgb=rgb.astype(np.float32))
+        unfinished.replace(_map_file(self.run))
+        if len(event.indices) < 2:
+            return
+        overlays = {}
+        for measure, values in (("luma", event.std_luma), ("rgb", rgb)):
+            top = scale_top(values)
+            # A new name each time: the viewer and caches on the way know files by their address.
+            stem = f"map-{self.num_maps}-{measure}"
+            colour = self.save(f"{stem}.png", colorize(values, top))
+            numbers = self.save(f"{stem}-grey.png", grey(values, top))
+            overlays[measure] = Overlay(colour, "Diversity", 0.0, top, COLORS, "8-bit σ", numbers)
+        self.run = replace(self.run, overlays=overlays)
+
+
+def _earlier(former: Run | None, settings: Settings, wanted: range) -> dict[int, PictureRecord]:
+    """Samples of `former` that need not be drawn again: those that the wanted ones begin with, by number."""
+    if former is None or not former.settings.draws_same(settings):
+        return {}
+    found = {sample.recipe.index: sample for sample in former.samples if sample.recipe is not None}
+    earlier = {}
+    for index in wanted:
+        if index not in found:
+            break
+        earlier[index] = found[index]
+    is_complete = len(earlier) == len(wanted)
+    if is_complete and settings.pairwise and former.pairwise is None:
+        return {}  # distances between them are wanted, which the engine gives for what it draws
+    if is_complete and len(found) != len(wanted):
+        return {}  # a smaller set has other numbers
+    return earlier
+
+
+def _kept_references(picture: OpenedPicture, former: Run | None, settings: Settings) -> Iterator[PictureRecord]:
+    """Input and truth; and the references, while nothing has changed that they depend on."""
+    yield _reference("input", picture.files / "input.png")
+    if former is not None:
+        names = ("model", "consistency_rounds", "precision", "tile")
+        if all(getattr(former.settings, name) == getattr(settings, name) for name in names):
+            yield from (r for r in former.pictures if r.id in ("bicubic", "encoder", "zero_temperature"))
+    if picture.has_truth:
+        yield _reference("truth", picture.files / "truth.png")
+
+
+def _reference(kind: str, path: Path) -> PictureRecord:
+    label, key = REFERENCES[kind]
+    return PictureRecord(id=kind, label=label, kind="reference", path=path, key=key)
+
+
+def _map_file(run: Run) -> Path:
+    return run.folder / "std.npz"
+
+
+def load_map(run: Run, measure: str) -> np.ndarray:
+    """Standard deviation over the samples, float32 (H, W), in 8-bit units.
+
+    measure: "luma", or "rgb" for the root of the channels' mean square.
+    Raises: InputError: if there is none.
+    """
+    try:
+        with np.load(_map_file(run)) as arrays:
+            return arrays[measure]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"The {MEASURES[measure]} map of this set is not there. Draw the samples again.") from error
 
 
 @contextmanager
 def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
-    """A sample's picture, wherever the engine put it; a file of its own is removed afterwards."""
+    """A sample's picture, wherever the engine put it; a file made for it is removed afterwards."""
     if sample.picture is not None:
         yield sample.picture
         return
@@ -262,9 +384,10 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
 
 
 def sample_text(lr_file: Path) -> Callable[[SampleResult], dict[str, str]]:
-    """What a sample's PNG carries as text: its recipe and its LR picture, so that it can be drawn again anywhere."""
+    """The text for a sample's PNG: its recipe, and its LR picture unless that is too large to be read again."""
     lr_text = base64.b64encode(lr_file.read_bytes()).decode()
-    return lambda sample: {RECIPE_KEY: sample.recipe.to_json(), LR_KEY: lr_text}
+    more = {LR_KEY: lr_text} if len(lr_text) <= MAX_LR_TEXT else {}
+    return lambda sample: {RECIPE_KEY: sample.recipe.to_json()} | more
 
 
 def _join_rows(parts: Sequence[PartialSample]) -> Iterator[tuple[PartialSample, np.ndarray]]:
@@ -289,73 +412,9 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """Block means of the luma, at most 48 a side: enough to tell samples apart in the atlas."""
+    """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
     thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
     luma = picture[::thin, ::thin] @ np.float32([0.299, 0.587, 0.114])
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step
     return luma[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))
-
-
-def load_map(run: Run, measure: str) -> np.ndarray:
-    """Standard deviation over the samples, float32 (H, W), 8-bit units; rgb: root of the channels' mean square."""
-    if measure == "rgb":
-        return np.sqrt(np.square(np.load(run.folder / "std_rgb.npy")).mean(-1))
-    return np.load(run.folder / "std_luma.npy")
-
-
-def write_map(engine: Engine, run: Run) -> None:
-    """Write the map's coloured and grey PNG, of the run's measure, for the viewer's overlay."""
-    values = load_map(run, run.measure)
-    top = scale_top(values)
-    # A new name each time: the viewer and caches on the way know files by their address.
-    stem = run.folder / f"map-{time.time_ns()}"
-    paths = stem.with_name(f"{stem.name}-colour.png"), stem.with_name(f"{stem.name}-grey.png")
-    engine.save_png(paths[0], colorize(values, top))
-    engine.save_png(paths[1], grey(values, top))
-    run.overlay = Overlay(paths[0], "Diversity", 0.0, top, COLORS, "8-bit σ", paths[1])
-
-
-def start_scene(engine: Engine, picture: OpenedPicture, settings: Settings) -> Scene:
-    """What the viewer shows of a picture that no sample was drawn of: everything is in its place already."""
-    run = Run(folder=picture.folder, picture=picture, settings=settings, references=write_inputs(engine, picture))
-    return build_scene(run, waiting=True, note=START_NOTE)
-
-
-def build_scene(run: Run, waiting: bool, note: str = "") -> Scene:
-    """What the viewer shows of a run; `waiting`: places are kept for what is still to come."""
-    scale = run.picture.scale_factor
-    pictures = list(_sample_pictures(run, waiting))
-    for kind, key in _REFERENCE_KEYS.items():
-        # Places are kept for those to come as well, or the row of buttons would grow under the visitor's pointer.
-        if kind in run.references or (waiting and (kind != "truth" or run.picture.has_truth)):
-            pictures.append(Picture(kind, REFERENCE_LABELS[kind], run.references.get(kind), "reference", key=key))
-    return Scene(
-        run.picture.region.width * scale,
-        run.picture.region.height * scale,
-        pictures,
-        overlay=run.overlay,
-        subject=f"{run.picture.subject} {scale}",
-        placeholder="input",
-        suggested_place=run.place,
-        note=note,
-    )
-
-
-def _sample_pictures(run: Run, waiting: bool) -> Iterator[Picture]:
-    """The samples in their order; not those of which there is nothing, unless they are waited for."""
-    done = {sample.recipe.index: sample for sample in run.samples}
-    first = run.settings.first_index
-    for index in range(first, first + run.settings.num_samples):
-        if sample := done.get(index):
-            yield Picture(sample.id, sample.label, sample.path, badge="flagged" if sample.flags else "")
-        elif waiting or index in run.parts:
-            yield Picture(f"s{index}", f"Sample {index + 1}", parts=tuple(run.parts.get(index, ())))
-
-
-def picture_files(run: Run) -> dict[str, Path]:
-    """All pictures of a run that can be downloaded, by their ids in the viewer."""
-    files = {sample.id: sample.path for sample in run.samples} | run.references
-    if run.overlay is not None:
-        files["map"] = Path(run.overlay.path)
-    return files

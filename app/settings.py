@@ -23,7 +23,9 @@ PRESETS: dict[str, tuple[float | None, bool]] = {
     "Balanced": (None, True),
     "Wild": (1.1, False),
 }
-"""Name → temperature (None: the model's default) and consistency."""
+"""Name → temperature (None: the model's default) and whether samples are made to match the input."""
+
+_DRAWN = ("model", "temperature", "seed", "consistency_rounds", "precision", "tile")
 
 _MAX_TILE = 4096
 _MAX_INDEX = 2**32 - MAX_SAMPLES
@@ -97,13 +99,34 @@ class Settings:
         return cls.read(values, info)
 
     def to_values(self) -> dict[str, Any]:
-        """The inverse of `read`, for the browser's memory."""
+        """The inverse of `read`."""
         values = asdict(self)
         values["consistency"] = values.pop("consistency_rounds")
         return {name: value for name, value in values.items() if value is not None}
 
+    def to_memory(self) -> dict[str, Any]:
+        """For the browser: what is worth being remembered until the next visit. `read` understands it.
+
+        Precision and tiles are not: a picture of this page may have set them, in a box that is closed.
+        """
+        kept = ("model", "temperature", "num_samples", "consistency", "pairwise")
+        return {name: value for name, value in self.to_values().items() if name in kept}
+
+    def draws_same(self, other: Settings) -> bool:
+        """Whether sample number i is the same picture under both."""
+        return all(getattr(self, name) == getattr(other, name) for name in _DRAWN)
+
+    def preset(self, info: EngineInfo) -> str | None:
+        """The preset that these settings are those of, if any."""
+        default = find_model(info, self.model).default_temperature
+        for name, (temperature, consistency) in PRESETS.items():
+            same = abs(self.temperature - (default if temperature is None else temperature)) < 1e-9
+            if same and consistency == (self.consistency_rounds > 0):
+                return name
+        return None
+
     def to_query(self, **more: str) -> str:
-        """For a page's address; `read` understands it. `more`: other names, e.g. of the example shown."""
+        """For the page's address; `read` understands it. more: further entries, such as the example shown."""
         values = {
             name: str(value).lower() if isinstance(value, bool) else value for name, value in self.to_values().items()
         }

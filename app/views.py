@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sequential
 
-from app.state import Run
-from srflow.contract import TruthScores
+from app.records import PictureRecord, Run
+from app.wording import COLUMNS
 
 __all__ = [
     "COLORS",
@@ -20,7 +20,6 @@ __all__ = [
     "colorize",
     "empty_figure",
     "grey",
-    "heat_map",
     "histogram",
     "matrix_figure",
     "numbers_html",
@@ -32,9 +31,9 @@ __all__ = [
 COLORS: tuple[str, ...] = tuple(sequential.Inferno)
 """From none to much; rises in lightness all the way, so that it is read without colour vision, too."""
 
-_MAX_FIGURE_SIDE = 256
 _INK = "#808691"  # legible on white and on black
 _LAYOUT = {
+    "template": {},  # the default one makes every message larger by 7 kB
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"color": _INK, "size": 12, "family": "system-ui, sans-serif"},
@@ -66,15 +65,20 @@ def grey(values: np.ndarray, top: float) -> np.ndarray:
     return np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
 
 
-def status_html(text: str, fraction: float | None = None, kind: str = "") -> str:
-    """One line of news with a bar; `fraction` None: no bar. kind: "", "error", "done"."""
+def status_html(text: str, fraction: float | None = None, kind: str = "", *, spoken: bool = True) -> str:
+    """The status line.
+
+    fraction: for a progress bar; None: no bar. kind: "", "error", "done". spoken: whether page.js has a screen reader
+    read the text aloud; progress that is shown several times a second would drown everything else.
+    """
     bar = (
         ""
         if fraction is None
         else f'<div class="bar"><span style="width:{100 * min(max(fraction, 0), 1):.0f}%"></span></div>'
     )
-    role = "alert" if kind == "error" else "status"
-    return f'<div class="status {kind}" role="{role}"><span>{html.escape(text)}</span>{bar}</div>'
+    words = html.escape(text)
+    said = f' data-spoken="{words}"' if spoken or kind == "error" else ""
+    return f'<div class="status {kind}"{said}><span>{words}</span>{bar}</div>'
 
 
 def empty_figure(text: str) -> go.Figure:
@@ -88,33 +92,6 @@ def empty_figure(text: str) -> go.Figure:
 
 def _scale(colors: Sequence[str]) -> list[list[float | str]]:
     return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
-
-
-def heat_map(values: np.ndarray, top: float) -> go.Figure:
-    """The diversity map, thinned out by averaging if large; hovering gives place (in SR pixels) and value."""
-    height, width = values.shape
-    step = max(1, math.ceil(max(height, width) / _MAX_FIGURE_SIDE))
-    rows, columns = height // step, width // step
-    blocks = values[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.round(blocks, 2).astype(np.float32),
-            x0=(step - 1) / 2,
-            dx=step,
-            y0=(step - 1) / 2,
-            dy=step,
-            zmin=0,
-            zmax=top,
-            colorscale=_scale(COLORS),
-            hovertemplate="x %{x:.0f}, y %{y:.0f}: σ = %{z:.2f}<extra></extra>",
-            colorbar={"title": {"text": "σ, 8-bit units", "side": "right"}, "thickness": 12, "outlinewidth": 0},
-        ),
-        layout=_LAYOUT,
-    )
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8}, uirevision="map")
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
-    return figure
 
 
 def histogram(values: np.ndarray) -> go.Figure:
@@ -136,7 +113,7 @@ def histogram(values: np.ndarray) -> go.Figure:
 
 
 def matrix_figure(pairs: Sequence[Sequence[float]], names: Sequence[str]) -> go.Figure:
-    """LPIPS of every two samples."""
+    """Pairwise LPIPS."""
     figure = go.Figure(
         go.Heatmap(
             z=np.float32(pairs),
@@ -213,65 +190,72 @@ def atlas_positions(features: Sequence[np.ndarray], pairs: np.ndarray | None = N
     return [(float(x), float(y)) for x, y in scaled]
 
 
-def atlas_html(run: Run, positions: Sequence[tuple[float, float]]) -> str:
+def atlas_html(run: Run) -> str:
     """The samples as numbered dots; a click shows that sample in the viewer (see page.js)."""
     dots = []
-    for sample, (x, y) in zip(run.samples, positions, strict=True):
-        mark = " medoid" if sample.recipe.index == run.medoid else ""
+    for sample, (x, y) in zip(run.samples, run.atlas, strict=True):
+        number = _index(sample) + 1
+        mark = " medoid" if _index(sample) == run.medoid else ""
         label = html.escape(f"Show {sample.label}" + (", the most central one" if mark else ""))
         dots.append(
             f'<g class="dot{mark}" role="button" tabindex="0" data-show-sample="{sample.id}" aria-label="{label}" '
             f'transform="translate({180 + 155 * x:.1f} {130 + 105 * y:.1f})"><circle r="13"/>'
-            f"<text>{sample.recipe.index + 1}</text><title>{label}</title></g>"
+            f"<text>{number}</text><title>{label}</title></g>"
         )
-    return (
-        f'<svg class="atlas" viewBox="0 0 360 260" role="group" aria-label="Atlas of the samples">{"".join(dots)}</svg>'
-    )
+    name = "Similarity map of the samples"
+    return f'<svg class="atlas" viewBox="0 0 360 260" role="group" aria-label="{name}">{"".join(dots)}</svg>'
+
+
+def _index(sample: PictureRecord) -> int:
+    """A sample's number in the series of its seed, from 0; -1 for a picture that was not drawn so."""
+    return -1 if sample.recipe is None else sample.recipe.index
 
 
 def numbers_html(run: Run | None) -> str:
-    """The table of all samples, and the set's numbers below it."""
+    """The table of all samples, which page.js sorts by any column, what the columns mean, and the set's numbers."""
     if run is None or not run.samples:
         return '<p class="quiet">A row for each sample will appear here.</p>'
-    has_truth = any(sample.truth for sample in run.samples)
+    has_truth = any(sample.numbers and sample.numbers.truth for sample in run.samples)
+    names = ["sample", "lr_psnr", "bits", "distance", *(["lpips", "psnr"] if has_truth else []), "remarks"]
     heads = [
-        ("Sample", "Click to show it alone"),
-        ("LR-PSNR", "dB; how well the sample, scaled down, gives the input: 45 or more is as good as equal"),
-        ("bits/dim", "how improbable the model finds it, before the consistency step; smaller is more probable"),
-        ("to mean", "root of the mean squared distance to the mean of all, 8-bit units"),
+        f'<th scope="col" aria-sort="{"ascending" if name == "sample" else "none"}">'
+        f'<button type="button" data-sort>{COLUMNS[name][0]}</button></th>'
+        if name != "remarks"
+        else f'<th scope="col">{COLUMNS[name][0]}</th>'
+        for name in names
     ]
+    rows = ["<tr>" + "".join(_cells(run, sample, has_truth)) + "</tr>" for sample in run.samples]
+    table = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    meanings = "".join(f"<div><dt>{COLUMNS[name][0]}</dt><dd>{COLUMNS[name][1]}</dd></div>" for name in names)
+    return (
+        f'<div class="scroll"><table class="numbers">{table}</table></div>{_set_html(run)}'
+        f'<details class="meanings"><summary>What the columns mean</summary><dl>{meanings}</dl></details>'
+    )
+
+
+def _cells(run: Run, sample: PictureRecord, has_truth: bool) -> Iterator[str]:
+    """One row. `data-value` is what the column is sorted by."""
+    index, numbers = _index(sample), sample.numbers
+
+    def cell(value: float | None, text: str) -> str:
+        return "<td>–</td>" if value is None else f'<td data-value="{value:.6g}">{text.format(value)}</td>'
+
+    name = index + 1 if index >= 0 else html.escape(sample.label)
+    button = f'<button type="button" data-show-sample="{sample.id}">{name}</button>'
+    yield f'<td data-value="{index}">{button}</td>'
+    truth = None if numbers is None else numbers.truth
+    yield cell(None if numbers is None else numbers.lr_psnr, "{:.1f}")
+    yield cell(None if numbers is None else numbers.bits_per_dimension, "{:.2f}")
+    yield cell(dict(zip(run.summary_indices, run.distances_to_mean or (), strict=False)).get(index), "{:.1f}")
     if has_truth:
-        heads += [
-            ("LPIPS", "perceived difference from the ground truth; smaller is closer"),
-            ("PSNR", "dB, to the ground truth"),
-        ]
-    heads.append(("", "Remarks"))
-    distances = dict(zip(run.summary_indices, run.distances_to_mean or (), strict=False))
-    rows = []
-    for sample in run.samples:
-        index = sample.recipe.index
-        cells = [
-            f'<button type="button" data-show-sample="{sample.id}">{index + 1}</button>',
-            f"{sample.lr_psnr:.1f}",
-            f"{sample.bits_per_dimension:.2f}",
-            f"{distances[index]:.1f}" if index in distances else "–",
-        ]
-        if has_truth:
-            cells += _truth_cells(sample.truth)
-        marks = [html.escape(flag) for flag in sample.flags]
-        marks += ["nearest to the mean"] if index == run.nearest_to_mean else []
-        marks += ["most central by LPIPS"] if index == run.medoid else []
-        cells.append(f'<span class="{"flag" if sample.flags else "quiet"}">{"; ".join(marks)}</span>')
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "".join(f'<th scope="col" title="{html.escape(title)}">{name}</th>' for name, title in heads)
-    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="numbers">{table}</table></div>{_set_html(run)}'
-
-
-def _truth_cells(truth: TruthScores | None) -> list[str]:
-    if truth is None:
-        return ["–", "–"]
-    return ["–" if truth.lpips is None else f"{truth.lpips:.3f}", f"{truth.psnr:.2f}"]
+        yield cell(None if truth is None else truth.lpips, "{:.3f}")
+        yield cell(None if truth is None else truth.psnr, "{:.2f}")
+    flags = "" if numbers is None else "; ".join(map(html.escape, numbers.flags))
+    marks = ["nearest to the mean"] if index == run.nearest_to_mean else []
+    marks += ["most central by LPIPS"] if index == run.medoid else []
+    parts = [f'<span class="flag">{flags}</span>'] if flags else []
+    parts += [f'<span class="quiet">{"; ".join(marks)}</span>'] if marks else []
+    yield f"<td>{'; '.join(parts)}</td>"
 
 
 def _set_html(run: Run) -> str:
@@ -279,7 +263,7 @@ def _set_html(run: Run) -> str:
     if run.diversity is not None:
         facts.append(("Diversity (mean σ)", f"{run.diversity:.2f}"))
     if run.mean_pairwise_lpips is not None:
-        facts.append(("Mean LPIPS of two samples", f"{run.mean_pairwise_lpips:.3f}"))
+        facts.append(("Mean pairwise LPIPS", f"{run.mean_pairwise_lpips:.3f}"))
     scores = run.challenge
     if scores is not None:
         named = (

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from srflow.contract import Cancelled, CheckpointError, Estimate, InputError, MemoryBudgetError, SRFlowError
+
+if TYPE_CHECKING:
+    from app.records import Run
 
 __all__ = [
     "ABOUT",
+    "COLUMNS",
     "KIND_CHOICES",
     "KIND_HELP",
-    "REFERENCE_LABELS",
+    "MEASURES",
+    "NEXT_STEP",
+    "NO_PICTURE",
+    "PRESET_CHOICES",
+    "REFERENCES",
     "START_NOTE",
     "TITLE",
     "UNEXPECTED",
+    "count",
     "describe_error",
+    "describe_stop",
     "describe_tiles",
     "format_bytes",
     "format_seconds",
@@ -20,25 +32,65 @@ __all__ = [
 
 TITLE = "SRFlow-DA Explorer"
 
-KIND_CHOICES = (("Low-resolution: enlarge it", "lr"), ("High-resolution: scale it down first", "hr"))
+KIND_CHOICES = (("Low-resolution: enlarge it", "lr"), ("Full-size: scale it down first", "hr"))
 
 KIND_HELP = {
-    "lr": "The model has learnt from pictures that were scaled down by bicubic interpolation, and knows nothing else. "
-    "Blur, noise and JPEG blocks of a real photograph are taken for detail.",
-    "hr": "The picture is scaled down (bicubic) and enlarged again. The original is kept as ground truth, so that "
-    "samples can be scored.",
+    "lr": "The model was trained on pictures scaled down by bicubic interpolation, and knows nothing else. It will "
+    "mistake blur, noise and JPEG artefacts for detail.",
+    "hr": "The picture is scaled down (bicubic) and enlarged again. The original is kept as the ground truth, so that "
+    "samples can be scored against it.",
 }
 
-REFERENCE_LABELS = {
-    "bicubic": "Bicubic",
-    "encoder": "Encoder (L1)",
-    "zero_temperature": "τ = 0",
-    "mean": "Mean",
-    "truth": "Ground truth",
-    "input": "Input",
-}
+PRESET_CHOICES = (
+    ("Faithful: τ 0.5", "Faithful"),
+    ("Balanced: the model's τ", "Balanced"),
+    ("Wild: τ 1.1, input not matched", "Wild"),
+)
 
-START_NOTE = "Press Sample to draw pictures that fit this one."
+MEASURES = {"luma": "Luma", "rgb": "RGB"}
+
+REFERENCES = {
+    "input": ("Input", "i"),
+    "bicubic": ("Bicubic", "b"),
+    "encoder": ("Single guess", "e"),
+    "zero_temperature": ("τ = 0", "t"),
+    "mean": ("Mean", "m"),
+    "truth": ("Ground truth", "g"),
+}
+"""Label and key of what samples can be compared with, in the order in which it is shown."""
+
+START_NOTE = "Press Sample to generate high-resolution versions of this picture."
+
+NEXT_STEP = (
+    "All of these fit the same small picture; the map shows where they disagree. "
+    "Move the temperature, press Sample for different ones, or drop a picture of your own."
+)
+
+NO_PICTURE = "There is no picture. Drop one, or choose an example."
+
+COLUMNS = {
+    "sample": ("Sample", "Its number. Press it to show the sample alone."),
+    "lr_psnr": (
+        "LR-PSNR",
+        "How closely the downscaled sample matches the input, in dB. 45 dB or more: practically identical.",
+    ),
+    "bits": (
+        "bits/dim",
+        "How improbable the model finds the sample, before it is made to match the input. Smaller is more probable.",
+    ),
+    "distance": (
+        "RMSE to mean",
+        "Distance to the mean of all samples (root of the mean squared difference), in 8-bit units.",
+    ),
+    "lpips": ("LPIPS", "How different the sample looks from the ground truth. Smaller is closer."),
+    "psnr": ("PSNR", "How close the sample is to the ground truth pixel by pixel, in dB. Larger is closer."),
+    "remarks": (
+        "Remarks",
+        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample made "
+        "once more. “Most central”: it has the smallest mean LPIPS to all others.",
+    ),
+}
+"""Columns of the table: heading and definition."""
 
 ABOUT = """
 **Many sharp pictures fit one small picture.** Scaling down throws detail away; going back is a guess, and there are
@@ -47,9 +99,11 @@ normalizing flow: a network that turns random noise into detail and can run back
 probable each picture is.
 
 - **Samples** differ in what the small picture does not tell: hair, grass, letters. All of them, scaled down again, give
-  your picture (that is what *LR-PSNR* measures; 45 dB or more is as good as equal).
+  your picture (that is what *LR-PSNR* measures; 45 dB or more: practically identical to the input).
 - **Temperature τ** is how much noise goes in. Near 0 the model plays safe and smooth; near 1 it is bold.
 - **The diversity map** shows where the samples disagree: what is bright there is invented, not known.
+- **Match the input** nudges every sample until it scales down to your picture (back-projection).
+- **Single guess** is what the network draws without any noise before the flow (its encoder, trained with an L1 loss).
 - **Ground truth** exists only for a picture that was scaled down here; then *LPIPS* tells how different a sample looks
   from it (lower is more alike).
 
@@ -57,8 +111,20 @@ Never take a sample for evidence of what was really there.
 """
 
 UNEXPECTED = (
-    "Something went wrong on this side; it has been noted. Your picture and settings are kept: please try again."
+    "Something went wrong on the server; the error was logged. Your picture and settings are kept: please try again."
 )
+
+
+def count(number: int) -> str:
+    """As in "1 sample" and "2 samples"."""
+    return "1 sample" if number == 1 else f"{number} samples"
+
+
+def describe_stop(run: Run | None) -> str:
+    """What there is after Stop. run: the one that was stopped, if it had anything to show."""
+    if run is None or not run.samples:
+        return "Stopped."
+    return f"Stopped after {len(run.samples)} of {count(run.settings.num_samples)}."
 
 
 def describe_error(error: BaseException) -> str:

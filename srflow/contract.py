@@ -186,7 +186,8 @@ class SampleRequest:
     picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `Recipe`.
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
     summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
-    model's weights must be these.
+    model's weights must be these. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the
+    same settings; they are not drawn again, but summaries take them in, before the new ones.
     """
 
     lr: np.ndarray
@@ -202,6 +203,7 @@ class SampleRequest:
     pairwise_lpips: bool = False
     summaries: bool = True
     weights_sha256: str | None = None
+    earlier: tuple[tuple[int, np.ndarray], ...] = ()
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, lr: np.ndarray, **changes: Any) -> SampleRequest:

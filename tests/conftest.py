@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +106,25 @@ def shared() -> Path:
     if not (SHARED / "golden" / "index.json").is_file():
         pytest.skip("the reference data is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str | None:
+    """The browser of all tests that drive one: what `scripts/ensure_browser.py` found; else one on the PATH."""
+    names = (os.environ.get("SRFLOW_BROWSER"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path: str | None) -> Iterator[object]:
+    """A browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -113,8 +113,8 @@ class FakeEngine:
         yield Progress(stage="conditioning", fraction=0.0, text="Reading the picture")
         yield Notice(text="This is the test's engine.")
         base = np.kron(request.lr.astype(np.float32), np.ones((model.scale_factor, model.scale_factor, 1), np.float32))
-        pictures: list[np.ndarray] = []
-        indices: list[int] = []
+        pictures = [picture for _, picture in request.earlier]
+        indices = [index for index, _ in request.earlier]
         if request.tile:
             yield from self._draw_tiles(request, base, temperature, cancel)
         for index in range(request.first_index, request.first_index + request.num_samples):

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +17,12 @@ from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.examples import EXAMPLES
-from app.layout import build_app, launch_options
+from app.layout import build_page, launch_options
 from app.memory import drop_copies
+from app.session import Sessions
 from srflow.contract import RECIPE_KEY, Recipe
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -40,27 +40,18 @@ def engine() -> FakeEngine:
 @pytest.fixture(scope="module")
 def app(engine, tmp_path_factory) -> Iterator[gr.Blocks]:
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
-    app = build_app(engine)
-    app.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
-    yield app
-    app.close()
+    page = build_page(engine, Sessions(tmp_path_factory.mktemp("sessions")))
+    page.opening.draw()
+    page.blocks.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    yield page.blocks
+    page.blocks.close()
+    page.sessions.close()
     del os.environ["GRADIO_TEMP_DIR"]
 
 
 @pytest.fixture(scope="module")
 def url(app) -> str:
     return app.local_url.rstrip("/")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = (os.environ.get("SRFLOW_BROWSER"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        found = next((path for name in names if name and (path := shutil.which(name))), None)
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
 
 
 class Visit:
@@ -73,19 +64,32 @@ class Visit:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", self._check_request)
         self.page.goto(f"{url}/{query}")
-        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|Settings taken"))
+        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored"))
 
     def _check_request(self, request) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
             self.problems.append(f"asked for {request.url}")
 
     def sample(self, button: str = "#sample") -> None:
-        self.page.click(button)
+        self.do(lambda: self.page.click(button))
+
+    def do(self, act) -> None:
+        """Do something that draws, and wait until what it drew is shown."""
+        former = self.drawn()
+        act()
+        self.page.wait_for_function(
+            "former => document.querySelector('#status .done') &&"
+            " document.querySelector('#query textarea').value !== former",
+            arg=former,
+        )
         self.wait_done()
 
+    def drawn(self) -> str:
+        """What the page says that it shows: settings of the finished set, by which one set is told from another."""
+        return self.page.evaluate("() => document.querySelector('#query textarea').value")
+
     def wait_done(self) -> None:
-        """Until the run that is under way (or about to start) has ended and all is drawn."""
-        self.page.wait_for_timeout(400)
+        """Until the set that is under way is shown in full."""
         self.page.locator("#status .done").wait_for()
         self.wait_for_viewer("viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready')")
 
@@ -124,8 +128,9 @@ def visit(browser, url) -> Iterator[Visit]:
 def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     hr = np.array(Image.open(EXAMPLES[1].path))[:160, :200]
     Image.fromarray(hr).save(tmp_path / "mine.png")
-    visit.page.locator("#kind").get_by_label("High-resolution").check()
     visit.upload(tmp_path / "mine.png")
+    expect(visit.page.locator("#preview-facts")).to_contain_text("200×160 → 800×640")
+    visit.page.locator("#kind").get_by_label("Full-size").check()
     expect(visit.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
     visit.set_number("#num-samples", 3)
     visit.sample()
@@ -158,9 +163,8 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     assert crop != empty
 
     # another temperature: other pictures, same view
-    visit.set_number("#temperature", 0.3)
+    visit.do(lambda: visit.set_number("#temperature", 0.3))
     expect(visit.page).to_have_url(re.compile("temperature=0.3"))
-    visit.wait_done()
     assert visit.pixels() != before
     assert visit.pixels("[...viewer.crops.values()][0].canvas") != crop
     assert visit.viewer("({...viewer.view})") == view
@@ -186,7 +190,8 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
 
     other = Visit(browser, url)
     other.upload(path)
-    expect(other.page.locator("#status")).to_contain_text("sample 2 of seed 0")
+    other.page.click("#restore")
+    expect(other.page.locator("#status")).to_contain_text(f"sample 2 of seed {recipe.seed}")
     expect(other.page.locator("#temperature input[type=number]")).to_have_value("0.3")
     expect(other.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
     other.sample()
@@ -200,7 +205,13 @@ def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     (tmp_path / "fake.png").write_text("no picture at all")
     visit.upload(tmp_path / "fake.png")
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
-    visit.sample()  # the old picture is still there
+    expect(visit.page.locator("#sample")).to_be_disabled()  # the picture before is not drawn in its place
+    visit.page.wait_for_timeout(500)
+    expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
+    assert visit.viewer("viewer.pictures.size") == 0
+    visit.page.click("#undo")
+    expect(visit.page.locator("#status")).to_contain_text("Back: 8 samples")
+    visit.sample()
 
 
 def test_examples_the_map_and_the_sweep(visit):
@@ -209,12 +220,10 @@ def test_examples_the_map_and_the_sweep(visit):
     visit.set_number("#num-samples", 4)
     visit.sample()
     expect(visit.page).to_have_url(re.compile("example=coffee"))
-    visit.page.get_by_role("tab", name="Diversity map").click()
-    expect(visit.page.locator("#heat-map .js-plotly-plot")).to_be_visible()
+    visit.page.get_by_role("tab", name="Diversity").click()
+    expect(visit.page.locator("#histogram .js-plotly-plot")).to_be_visible()
     expect(visit.page.locator("#readout")).to_contain_text("Mean σ")
     luma = visit.viewer("viewer.overlay.url")
-    fill = visit.page.evaluate("() => document.querySelector('#heat-map .cbfill').style.fill")
-    assert fill.split('"')[1].split("#")[0] in ("", visit.page.url.split("#")[0]), "or the scale has no colours"
     visit.page.locator("#measure").get_by_label("RGB").check()
     visit.wait_for_viewer(f"viewer.overlay.url !== '{luma}'")
     visit.page.get_by_role("tab", name="Numbers").click()
@@ -230,12 +239,12 @@ def test_stop_stops(visit, engine):
     engine.is_held = True
     try:
         visit.page.click("#sample")
-        visit.wait_for_viewer("viewer.pictures.get('s0')?.state === 'ready'")
+        expect(visit.page.locator("#status")).to_contain_text("Sample 1 of 8")
         visit.page.click("#stop")
-        expect(visit.page.locator("#status")).to_contain_text("Stopped")
+        expect(visit.page.locator("#status")).to_contain_text("Stopped after 1")
     finally:
         engine.is_held = False
-    assert visit.viewer("viewer.samples().length") == 1
+    visit.wait_for_viewer("viewer.samples().length === 1")
     visit.sample()
 
 
@@ -262,22 +271,178 @@ def test_a_picture_in_tiles_grows_row_by_row(visit, engine):
 
 def test_nothing_jumps_from_opening_to_the_end(visit):
     def places() -> list[dict]:
-        parts = ("#downloads", "#tabs", "#viewer .lv-stage", "#viewer .lv-crops", "#status", "#sample")
+        parts = ("#downloads", "#tabs", "#viewer .lv-stage", "#viewer .lv-crops", "#sample", "#temperature", "#picture")
         return [visit.page.locator(part).bounding_box() for part in parts]
 
+    visit.sample()
+    before = places()
     visit.page.evaluate(
         f"() => {{ window.seen = []; const viewer = {VIEWER}, setScene = viewer.setScene.bind(viewer);"
         " viewer.setScene = (scene) => { setScene(scene);"
         " window.seen.push(document.querySelector('#downloads').getBoundingClientRect().y); }; }"
     )
-    before = places()
-    hint = visit.page.locator("#viewer .lv-hint")
-    expect(hint).to_contain_text("Press Sample")
-    assert visit.viewer("viewer.pictures.get('input').state") == "ready"
     visit.sample()
-    assert hint.is_hidden()
     assert places() == before
     assert set(visit.page.evaluate("window.seen")) == {before[0]["y"]}
+
+
+def test_actions_stay_in_reach(browser, url):
+    for size in ({"width": 1280, "height": 900}, {"width": 390, "height": 844}):
+        visit = Visit(browser, url, viewport=size)
+        assert visit.viewer("viewer.samples().filter(p => p.state === 'ready').length") >= 0
+        for y in (0, 900):
+            visit.page.evaluate(f"window.scrollTo(0, {y})")
+            visit.page.wait_for_timeout(100)
+            for button in ("#sample", "#stop", "#temperature"):
+                box = visit.page.locator(button).bounding_box()
+                assert 0 <= box["y"] <= size["height"] - box["height"]
+        visit.page.evaluate("window.scrollTo(0, 0)")
+        assert visit.page.locator("#viewer .lv-stage").bounding_box()["y"] < 420, "pictures on the same screen"
+        visit.close()
+
+
+def test_opening_the_page_shows_finished_samples(browser, url, engine):
+    before = len(engine.requests)
+    visit = Visit(browser, url)
+    visit.wait_for_viewer("viewer.samples().length === 8 && viewer.samples().every(p => p.state === 'ready')")
+    assert visit.viewer("Boolean(viewer.overlay)")
+    expect(visit.page.locator("#numbers tbody tr")).to_have_count(8)
+    assert all(request.num_samples == 8 and request.seed == 0 for request in engine.requests[before:])
+    visit.close()
+
+
+def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog):
+    """Whatever can be pressed, dragged or chosen: no toast, no error, no exception."""
+    page = visit.page
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "large.png")
+
+    def settled() -> None:
+        page.wait_for_timeout(300)  # until the event is on its way
+        while any(app._queue.active_jobs):
+            page.wait_for_timeout(50)
+        page.wait_for_function("() => !document.querySelector('#status .bar')")
+        assert page.locator(".toast-body, .toast-wrap .error").count() == 0
+        assert page.locator("#status .error").count() == 0, page.locator("#status").inner_text()
+
+    visit.set_number("#num-samples", 2)
+    visit.sample()
+    for selector in ("#dice", "#add", "#undo", "#redo", "#stop", "#copy-link"):
+        page.click(selector)
+        settled()
+    for number in range(len(EXAMPLES)):
+        page.locator("#examples button").nth(number).click()
+        settled()
+    visit.upload(tmp_path / "large.png")
+    expect(page.locator("#question")).to_contain_text("large picture")
+    page.locator("#preview img").click(position={"x": 20, "y": 20})
+    settled()
+    page.locator("#region-left input").fill("5")
+    page.locator("#region-left input").press("Enter")
+    settled()
+    page.locator("#region input").click()
+    page.get_by_role("option", name="48 × 48").click()
+    settled()
+    page.click("#as-large")
+    settled()
+    page.locator("#kind").get_by_label("Low-resolution").check()
+    settled()
+    page.locator("#region input").click()
+    page.get_by_role("option", name="48 × 48").click()
+    settled()
+    visit.sample()
+    for name in ("Faithful", "Wild", "Balanced"):
+        page.locator("#presets").get_by_label(name).check()
+        page.wait_for_timeout(300)
+        settled()
+    page.locator("#consistency input").uncheck()
+    settled()
+    page.locator("#keep-seed input").check()
+    visit.set_number("#seed", 12)
+    page.locator("#seed input").fill("13")
+    settled()
+    page.click("#more button")
+    page.get_by_label("Compare all pairs").check()
+    page.get_by_label("Skip samples").fill("1")
+    page.get_by_label("Tile side").fill("0")
+    page.get_by_label("Tile side").press("Tab")
+    page.get_by_label("Precision").click()
+    page.get_by_role("option", name="float32").click()
+    settled()
+    page.locator("#model input").click()
+    page.get_by_role("option", name="Fake ×8").click()
+    settled()
+    page.click("#sample")
+    page.locator("#status .done").wait_for()
+    settled()
+    for selector in ("#download-png", "#download-zip"):
+        with page.expect_download():
+            page.click(selector)
+            settled()
+    heading = page.locator("#numbers [data-sort]").nth(1)
+    heading.click()
+    heading.click()
+    page.locator("#numbers summary").click()
+    page.locator("#atlas [data-show-sample]").first.click()
+    page.get_by_role("tab", name="Diversity").click()
+    page.locator("#measure").get_by_label("RGB").check()
+    settled()
+    page.get_by_role("tab", name="Temperature sweep").click()
+    page.click("#sweep")
+    expect(page.locator("#status")).to_contain_text("The sweep is done")
+    page.get_by_role("tab", name="What am I").click()
+    page.locator("#picture").get_by_role("button", name="Remove Image").click()
+    expect(page.locator("#status")).to_contain_text("There is no picture")
+    assert page.locator(".toast-body").count() == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_the_table_is_sorted_by_any_column(visit):
+    visit.wait_for_viewer("viewer.samples().length === 8")
+    page = visit.page
+    head = page.locator("#numbers th").nth(2)
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    values = page.locator("#numbers tbody td:nth-child(3)").all_inner_texts()
+    assert values == sorted(values, key=float)
+    assert head.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")
+    assert page.locator("#numbers tbody td:nth-child(3)").all_inner_texts() == values[::-1]
+
+
+def test_few_announcements_and_few_bytes(browser, url, engine, tmp_path):
+    visit = Visit(browser, url)
+    page = visit.page
+    Image.fromarray(np.random.default_rng(6).integers(0, 256, (190, 190, 3), np.uint8)).save(tmp_path / "mine.png")
+    visit.upload(tmp_path / "mine.png")
+    expect(page.locator("#preview-facts")).to_contain_text("190×190 → 760×760")
+    page.evaluate(
+        "() => { window.said = []; new MutationObserver(() => said.push(document.querySelector('#announcements')"
+        ".textContent)).observe(document.querySelector('#announcements'), { childList: true }); }"
+    )
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    streams, sizes = set(), []
+
+    def begin(event: dict) -> None:
+        if "queue/data" in event["request"]["url"]:
+            streams.add(event["requestId"])
+
+    def count(event: dict) -> None:
+        if event["requestId"] in streams:
+            sizes.append(event["dataLength"])
+
+    session.on("Network.requestWillBeSent", begin)
+    session.on("Network.dataReceived", count)
+    engine.delay = 0.5
+    try:
+        visit.sample()
+    finally:
+        engine.delay = 0.0
+    said = page.evaluate("window.said")
+    assert 3 <= len(said) <= 11, "start, each sample, end"
+    assert said[-1].startswith("8 samples")
+    assert 5_000 < sum(sizes) < 280_000, f"{sum(sizes)} bytes of messages; pictures are files"
+    visit.close()
 
 
 def test_sessions_do_not_grow_with_the_runs(visit, app):
@@ -297,8 +462,7 @@ def test_sessions_do_not_grow_with_the_runs(visit, app):
 
 def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
     visit.set_number("#num-samples", 2)
-    visit.set_number("#temperature", 0.6)
-    visit.sample()
+    visit.do(lambda: visit.set_number("#temperature", 0.6))
     page = visit.page
     page.goto("about:blank")
     page.goto(url)
@@ -306,8 +470,9 @@ def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
     expect(page.locator("#temperature input[type=number]")).to_have_value("0.6")
     page.goto("about:blank")
     page.goto(f"{url}/#seed=11&temperature=0.2&num_samples=1&example=rocket")
-    expect(page.locator("#status")).to_contain_text("Settings taken from the address")
     expect(page.locator("#seed input")).to_have_value("11")
+    expect(page.locator("#status")).to_contain_text("1 sample in")
+    visit.wait_for_viewer("viewer.samples().length === 1 && viewer.samples()[0].state === 'ready'")
 
 
 def test_nothing_is_wider_than_a_phone(browser, url):
@@ -327,6 +492,7 @@ def test_visitors_get_their_own_pictures(browser, url):
     for visit in visits:
         visit.page.click("#sample")
     for number, visit in enumerate(visits):
+        visit.page.locator("#status .done").wait_for()
         visit.wait_done()
         expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"))
         address = visit.viewer("viewer.pictures.get('truth').loadedUrl")

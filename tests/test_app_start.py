@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import pickle
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
+from setuptools import find_packages
 
 from srflow.contract import Cancelled, CheckpointError, MemoryBudgetError, SampleRequest, SampleResult
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +49,8 @@ def test_the_engine_is_made_with_the_arguments_and_only_when_started(start, monk
     arguments = start.parse_arguments(
         ["--port", "7999", "--checkpoint", "one", "--checkpoint", "two", "--device", "cpu", "--no-mcp"]
     )
-    _, engine, launch = start.build(arguments)
+    page, engine, launch = start.build(arguments)
+    page.sessions.close()
     assert not made
     assert (launch["server_port"], launch["share"], launch["mcp_server"]) == (7999, False, False)
     engine.start()
@@ -120,3 +132,33 @@ def test_on_zero_gpu_drawing_asks_for_a_gpu_for_as_long_as_it_takes(start, monke
     fake.error = MemoryBudgetError("Too large for this machine.")
     with pytest.raises(MemoryBudgetError, match="Too large"):
         list(engine.sample(request))
+
+
+def test_told_to_end_it_leaves_no_files(tmp_path):
+    """As a container does it."""
+    code = (
+        "import sys, runpy; sys.path[:0] = ['tests', '.']; sys.argv = ['app.py', '--no-mcp']\n"
+        "from types import ModuleType; from fake_engine import FakeEngine\n"
+        "engine = ModuleType('srflow.sampling.engine'); engine.SamplingEngine = lambda **_: FakeEngine()\n"
+        "sys.modules['srflow.sampling.engine'] = engine\n"
+        "runpy.run_path('app.py', run_name='__main__')"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path), "GRADIO_ANALYTICS_ENABLED": "False"}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while not list(tmp_path.glob("srflow-explorer/srflow-*/*/run-*/sample-08.png")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(60)
+    finally:
+        process.kill()
+    assert not list(tmp_path.glob("srflow-explorer/*"))
+
+
+def test_the_wheel_installs_no_package_called_app():
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    chosen = configuration["tool"]["setuptools"]["packages"]["find"]
+    packages = find_packages(str(ROOT), include=chosen["include"])
+    assert "srflow.sampling" in packages
+    assert {name.split(".")[0] for name in packages} == {"srflow"}

@@ -147,6 +147,21 @@ def test_summary_against_numpy(engine: SamplingEngine) -> None:
     assert summaries[0].diversity == 0
 
 
+def test_a_summary_takes_earlier_samples_in_without_drawing_them(engine: SamplingEngine) -> None:
+    lr, truth = picture(16, 16), np.kron(picture(16, 16), np.ones((4, 4, 1), np.uint8))
+    whole = list(engine.sample(SampleRequest(lr=lr, ground_truth=truth, num_samples=4, seed=3)))
+    pictures = [(event.index, event.picture) for event in whole if isinstance(event, SampleResult)]
+    request = SampleRequest(
+        lr=lr, ground_truth=truth, num_samples=2, first_index=2, seed=3, earlier=tuple(pictures[:2])
+    )
+    more = list(engine.sample(request))
+    assert [event.index for event in more if isinstance(event, SampleResult)] == [2, 3]
+    assert more[-1].indices == (0, 1, 2, 3)
+    np.testing.assert_array_equal(more[-1].std_luma, whole[-1].std_luma)
+    np.testing.assert_array_equal(more[-1].mean, whole[-1].mean)
+    assert more[-1].challenge == whole[-1].challenge
+
+
 def test_ground_truth_adds_scores(engine: SamplingEngine) -> None:
     hr = np.kron(picture(10, 10), np.ones((4, 4, 1), np.uint8))
     lr, truth = engine.scale_down(hr)

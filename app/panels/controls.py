@@ -1,61 +1,104 @@
-"""The controls: model, temperature, seed, number of samples, consistency, presets; Sample and Stop."""
+"""What a visitor does and sets: Sample, Stop, Undo, Redo and the temperature, always in reach; and all the rest."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from app.settings import AUTO, CONSISTENCY_ROUNDS, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings
-from srflow.contract import EngineInfo
+from app.checks import read_choice
+from app.flows import draw_wanted, open_wanted, redraw
+from app.history import History
+from app.page import Event, Page
+from app.records import View
+from app.session import Job
+from app.settings import AUTO, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings, find_model
+from app.tasks import ALL, Part, Update, Values, Work
+from app.wording import PRESET_CHOICES
+from srflow.contract import EngineInfo, InputError
 
-__all__ = ["NAMES", "ControlsPanel", "build", "new_seed"]
+__all__ = ["ControlsPanel", "new_seed"]
 
-NAMES = (
-    "model",
-    "temperature",
-    "seed",
-    "num_samples",
-    "consistency",
-    "first_index",
-    "precision",
-    "tile",
-    "pairwise",
-)
-"""By which `Settings.read` knows the values, in the order of `ControlsPanel.inputs`."""
+MORE_SAMPLES = 4
+"""So many are added by the button."""
+
+# In the fragment: plotly fills its scales by absolute addresses, which hold only while the rest stays as it is.
+_SET_ADDRESS = "(query) => { if (query) history.replaceState(null, '', '#' + query); }"
 
 
-@dataclass(frozen=True)
 class ControlsPanel:
-    """Components."""
+    """Lays itself out in two places: `build_bar` above the picture, `build` below it.
 
-    model: gr.Dropdown
-    temperature: gr.Slider
-    seed: gr.Number
-    num_samples: gr.Slider
-    consistency: gr.Checkbox
-    first_index: gr.Number
-    precision: gr.Dropdown
-    tile: gr.Number
-    pairwise: gr.Checkbox
-    dice: gr.Button
-    lock: gr.Checkbox
-    presets: dict[str, gr.Button]
-    sample: gr.Button
-    stop: gr.Button
+    inputs: the components whose values are the settings, by the names that `Settings.read` knows.
+    """
 
-    @property
-    def inputs(self) -> list[Any]:
-        """The components whose values are the settings, in the order of `NAMES`."""
-        return [getattr(self, name) for name in NAMES]
+    def __init__(self, page: Page) -> None:
+        self.page = page
 
-    def read(self, values: tuple[Any, ...], info: EngineInfo) -> Settings:
-        """Check the values of `inputs`."""
-        return Settings.read(dict(zip(NAMES, values, strict=True)), info)
+    def build_bar(self) -> None:
+        """What is always in reach."""
+        with gr.Column(elem_id="bar"):
+            with gr.Row(elem_id="actions"):
+                self.sample = gr.Button("Sample", variant="primary", elem_id="sample", min_width=90, scale=3)
+                self.stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=56, scale=1)
+                self.page.undo.render()
+                self.page.redo.render()
+            self.temperature = gr.Slider(
+                0, MAX_TEMPERATURE, value=0.9, step=0.05, label="Temperature τ", elem_id="temperature"
+            )
 
-    def show(self, settings: Settings, info: EngineInfo) -> dict[Any, Any]:
+    def build(self) -> None:
+        """The rest."""
+        self.preset = gr.Radio(list(PRESET_CHOICES), label="Preset", value="Balanced", elem_id="presets")
+        self.num_samples = gr.Slider(1, MAX_SAMPLES, value=8, step=1, label="Samples", elem_id="num-samples")
+        with gr.Row(elem_id="seed-row"):
+            self.seed = gr.Number(
+                0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=90, elem_id="seed", scale=3
+            )
+            self.dice = gr.Button("New seed", size="sm", min_width=70, elem_id="dice", scale=1)
+            self.more = gr.Button("Add 4", size="sm", min_width=60, elem_id="add", scale=1, interactive=False)
+        self.keep = gr.Checkbox(
+            False, label="Keep seed", info="else every press of Sample takes a new one", elem_id="keep-seed"
+        )
+        self.consistency = gr.Checkbox(
+            True,
+            label="Match the input",
+            info="nudges samples until they scale down to it (back-projection)",
+            elem_id="consistency",
+        )
+        self.model = gr.Dropdown([], label="Model", elem_id="model", interactive=False)
+        self.chip = gr.Button(visible=False, size="sm", elem_id="restored-settings")
+        with gr.Accordion("More", open=False, elem_id="more"):
+            self.pairwise = gr.Checkbox(
+                False, label="Compare all pairs (LPIPS)", info="matrix, similarity map and the most central sample"
+            )
+            self.first_index = gr.Number(
+                0,
+                precision=0,
+                minimum=0,
+                label="Skip samples",
+                info="start at this sample of the seed's series (0: the first)",
+            )
+            self.precision = gr.Dropdown([AUTO, "float32", "bfloat16", "float16"], value=AUTO, label="Precision")
+            self.tile = gr.Number(
+                -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: in one piece"
+            )
+        names = (
+            *("model", "temperature", "seed", "num_samples", "consistency"),
+            *("first_index", "precision", "tile", "pairwise"),
+        )
+        self.inputs: dict[str, Any] = {name: getattr(self, name) for name in names}
+        self.outputs = [*self.inputs.values(), self.sample, self.more, self.preset, self.keep, self.chip]
+        self.streamed = self.outputs
+
+    def read(self, values: Values, info: EngineInfo) -> Settings:
+        """Check the values of `inputs`. Raises: InputError: if one of them cannot be used."""
+        return Settings.read({name: values[component] for name, component in self.inputs.items()}, info)
+
+    def show_settings(self, settings: Settings, info: EngineInfo) -> Values:
         """Values that show these settings."""
         choices = [(model.label, model.key) for model in info.models]
         return {
@@ -68,58 +111,155 @@ class ControlsPanel:
             self.precision: settings.precision or AUTO,
             self.tile: -1 if settings.tile is None else settings.tile,
             self.pairwise: settings.pairwise,
+            self.preset: settings.preset(info),
         }
 
+    def show(self, view: View, changed: Collection[Part]) -> Values:
+        """What can be done with this view."""
+        if not {Part.PICTURE, Part.END} & set(changed):
+            return {}
+        count = 0 if view.run is None else view.run.settings.num_samples
+        drawn = view.run is not None and bool(view.run.samples)
+        source = None if view.picture is None else view.picture.source
+        settings = view.settings
+        has_hidden = source is not None and source.restored and settings is not None
+        return {
+            self.sample: gr.update(value="Sample", interactive=view.picture is not None),
+            self.more: gr.update(interactive=drawn and count < MAX_SAMPLES),
+            self.chip: gr.update(visible=has_hidden, value=_chip(settings) if has_hidden else ""),
+        }
 
-def build() -> ControlsPanel:
-    """Lay the panel out."""
-    with gr.Row(elem_id="actions"):
-        sample = gr.Button("Sample", variant="primary", elem_id="sample", min_width=120, scale=3)
-        stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=70, scale=1)
-    with gr.Row(elem_id="presets"):
-        presets = {name: gr.Button(name, size="sm", min_width=60) for name in PRESETS}
-    temperature = gr.Slider(0, MAX_TEMPERATURE, value=0.9, step=0.05, label="Temperature τ", elem_id="temperature")
-    num_samples = gr.Slider(1, MAX_SAMPLES, value=8, step=1, label="Samples", elem_id="num-samples")
-    with gr.Row(elem_id="seed-row"):
-        seed = gr.Number(
-            0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=90, elem_id="seed", scale=3
-        )
-        dice = gr.Button("Dice", size="sm", min_width=50, elem_id="dice", scale=1)
-        lock = gr.Checkbox(True, label="Lock", min_width=70, elem_id="lock", container=False, scale=1)
-    consistency = gr.Checkbox(
-        True,
-        label="Consistent with the input",
-        info=f"{CONSISTENCY_ROUNDS} rounds of back-projection",
-        elem_id="consistency",
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def wire(self, page: Page) -> None:
+        """Sample draws; so do temperature, seed, matching and presets, once there are samples."""
+        inputs = self.inputs.values()
+        page.start(self.sample.click, self.press, [*inputs, self.keep])
+        page.start(self.more.click, self.add, ())
+        page.start(self.dice.click, self.throw_dice, inputs)
+        page.start(self.preset.input, self.choose_preset, [*inputs, self.preset])
+        for component in (self.temperature, self.seed, self.consistency):
+            page.start(component.input, self.move, inputs)
+        page.start(self.chip.click, self.forget_restored, inputs)
+        page.start(page.undo.click, lambda event: self.travel(event, History.undo, "undo"))
+        page.start(page.redo.click, lambda event: self.travel(event, History.redo, "redo"))
+        page.ask(self.stop.click, self.halt, queue=False)
+        page.query.change(None, page.query, None, js=_SET_ADDRESS)
+
+    def press(self, event: Event) -> Work:
+        """The Sample button: new samples each time, unless the seed is to be kept."""
+
+        def work(job: Job) -> Iterator[Update]:
+            settings = self.read(event.values, self.page.engine.info())
+            if event.values[self.keep] is not True:
+                settings = replace(settings, seed=new_seed())
+                yield Update(text="Starting", fraction=0.0, values={self.seed: settings.seed})
+            yield from draw_wanted(self.page, event.session, job, settings)
+
+        return work
+
+    def add(self, event: Event) -> Work:
+        """More samples of the same seed; those that are there stay."""
+
+        def work(job: Job) -> Iterator[Update]:
+            run = event.session.view.run
+            if run is None or not run.samples:
+                raise InputError("There are no samples to add to. Press Sample first.")
+            settings = replace(run.settings, num_samples=min(len(run.samples) + MORE_SAMPLES, MAX_SAMPLES))
+            shown = self.show_settings(settings, self.page.engine.info())
+            yield Update(text="Starting", fraction=0.0, values=shown)
+            yield from draw_wanted(self.page, event.session, job, settings)
+
+        return work
+
+    def throw_dice(self, event: Event) -> Work:
+        """A new seed; drawn at once if there are samples."""
+
+        def work(job: Job) -> Iterator[Update]:
+            settings = replace(self.read(event.values, self.page.engine.info()), seed=new_seed())
+            yield Update(values={self.seed: settings.seed}, fraction=0.0)
+            yield from redraw(self.page, event.session, job, settings)
+
+        return work
+
+    def choose_preset(self, event: Event) -> Work:
+        """Temperature and matching of a preset."""
+
+        def work(job: Job) -> Iterator[Update]:
+            info = self.page.engine.info()
+            temperature, consistency = PRESETS[read_choice(event.values[self.preset], "The preset", PRESETS)]
+            if temperature is None:
+                temperature = find_model(info, event.values[self.model] or None).default_temperature
+            shown = {self.temperature: temperature, self.consistency: consistency}
+            settings = self.read(event.values | shown, info)
+            yield Update(values=shown, fraction=0.0)
+            for update in redraw(self.page, event.session, job, settings):
+                # At the end once more: an older event's message may have come in between.
+                yield replace(update, values=update.values | shown) if Part.END in update.changed else update
+
+        return work
+
+    def move(self, event: Event) -> Work:
+        """A control was moved."""
+
+        def work(job: Job) -> Iterator[Update]:
+            info = self.page.engine.info()
+            settings = self.read(event.values, info)
+            yield Update(values={self.preset: settings.preset(info)}, fraction=0.0)
+            yield from redraw(self.page, event.session, job, settings)
+
+        return work
+
+    def forget_restored(self, event: Event) -> Work:
+        """Precision and tiles chosen automatically again, after a PNG of this page has set them."""
+
+        def work(job: Job) -> Iterator[Update]:
+            info = self.page.engine.info()
+            settings = replace(self.read(event.values, info), tile=None, precision=None)
+            shown = self.show_settings(settings, info) | {self.chip: gr.update(visible=False)}
+            yield from open_wanted(self.page, event.session, job, settings)
+            text = "Precision and tiles are chosen automatically again. Press Sample."
+            yield Update(text=text, changes={"settings": settings}, is_step=False, values=shown)
+
+        return work
+
+    def travel(self, event: Event, to: Callable[[History], View | None], name: str) -> Work:
+        """Back, or forward again: picture, samples and settings as they were."""
+
+        def work(job: Job) -> Iterator[Update]:
+            view = event.session.move(job, to)
+            if view is None:
+                yield Update(text=f"There is nothing to {name}.", changed=ALL)
+                return
+            shown = {} if view.settings is None else self.show_settings(view.settings, self.page.engine.info())
+            text = f"{'Back' if name == 'undo' else 'Forward'}: {_describe(view)}."
+            yield Update(text=text, changed=ALL, values=shown, spoken=True)
+
+        return work
+
+    def halt(self, event: Event) -> Values:
+        """The Stop button: the work under way says itself that it was stopped."""
+        event.session.stop(event.serial)
+        return {self.page.status: gr.skip()}
+
+
+def _describe(view: View) -> str:
+    run = view.run
+    if run is None or not run.samples:
+        return "a picture without samples" if view.picture is not None else "no picture"
+    settings = run.settings
+    return f"{len(run.samples)} samples, seed {settings.seed}, τ {settings.temperature:g}"
+
+
+def _chip(settings: Settings) -> str:
+    tile = (
+        "automatic tiles"
+        if settings.tile is None
+        else "in one piece"
+        if settings.tile == 0
+        else f"tiles of {settings.tile}"
     )
-    model = gr.Dropdown([], label="Model", elem_id="model", interactive=False)
-    with gr.Accordion("More", open=False, elem_id="more"):
-        pairwise = gr.Checkbox(
-            False, label="Compare all pairs (LPIPS)", info="matrix, atlas and the most central sample"
-        )
-        first_index = gr.Number(
-            0, precision=0, minimum=0, label="First sample", info="number in the seed's series, from 0"
-        )
-        precision = gr.Dropdown([AUTO, "float32", "bfloat16", "float16"], value=AUTO, label="Precision")
-        tile = gr.Number(
-            -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: in one piece"
-        )
-    return ControlsPanel(
-        model=model,
-        temperature=temperature,
-        seed=seed,
-        num_samples=num_samples,
-        consistency=consistency,
-        first_index=first_index,
-        precision=precision,
-        tile=tile,
-        pairwise=pairwise,
-        dice=dice,
-        lock=lock,
-        presets=presets,
-        sample=sample,
-        stop=stop,
-    )
+    return f"Restored: {settings.precision or 'automatic precision'}, {tile} ✕"
 
 
 def new_seed() -> int:

@@ -1,26 +1,26 @@
-"""Downloads: one picture, or all of a run as a zip."""
+"""Downloads: one picture, or a whole set as a zip; and a link to what is shown."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from app.checks import read_choice
 from app.downloads import write_zip
-from app.page import Page, error_html
+from app.page import Event, Page
 from app.panels.results import ResultsPanel
-from app.runs import picture_files
-from app.state import Run, Visitor
+from app.records import Run, View
+from app.session import Session
+from app.tasks import Part, Values
 from app.viewer import parse_picture_id
-from app.wording import REFERENCE_LABELS
+from app.views import status_html
 from srflow.contract import InputError
 
-__all__ = ["DownloadPanel", "build", "wire"]
+__all__ = ["DownloadPanel"]
 
 _SAVE = """(file) => {
     const one = Array.isArray(file) ? file[0] : file;
@@ -33,80 +33,96 @@ _SAVE = """(file) => {
     link.remove();
 }"""
 
+_COPY = """(serial, ...others) => {
+    navigator.clipboard?.writeText(window.location.href).catch(() => {});
+    return [window.srflowSerial(), ...others];
+}"""
 
-@dataclass(frozen=True)
+
 class DownloadPanel:
-    """Components. file: hidden; the browser fetches from it what a handler made ready."""
+    """file: hidden; the browser fetches from it what a handler has made ready."""
 
-    choice: gr.Dropdown
-    png: gr.Button
-    zip: gr.Button
-    file: gr.File
+    def __init__(self, page: Page, results: ResultsPanel) -> None:
+        self.page, self.results = page, results
+        with gr.Row(elem_id="downloads", elem_classes="bar-row"):
+            self.choice = gr.Dropdown(
+                [], label="Picture to download", elem_id="download-choice", min_width=140, interactive=False
+            )
+            self.png = gr.Button("Download PNG", size="sm", min_width=110, elem_id="download-png")
+            self.zip = gr.Button("Download all (zip)", size="sm", min_width=130, elem_id="download-zip")
+            self.link = gr.Button("Copy link", size="sm", min_width=80, elem_id="copy-link")
+        self.file = gr.File(visible="hidden", elem_id="download-file")
+        self.outputs = self.streamed = [self.choice]
 
-    def show(self, run: Run | None) -> dict[Any, Any]:
-        """The choice of pictures, for a finished run."""
-        choices = [] if run is None else _choices(run)
+    def show(self, view: View, changed: Collection[Part]) -> Values:
+        """The pictures to choose from, once a set is finished."""
+        if Part.END not in changed:
+            return {}
+        labels = {} if view.run is None or not view.run.samples else _files(view.run)
+        choices = [(label, name) for name, (label, _) in labels.items()]
         value = choices[0][1] if choices else None
         return {self.choice: gr.update(choices=choices, value=value, interactive=bool(choices))}
 
+    def wire(self, page: Page) -> None:
+        """A press makes the file ready, and then the browser saves it. The picture shown alone becomes the choice."""
+        page.ask(self.results.viewer.pick, self.follow, outputs=[self.choice], has_data=True, queue=False)
+        for button, reply, inputs in ((self.png, self.one, [self.choice]), (self.zip, self.everything, [])):
+            # Without a file after a failure, or the one before would be saved again.
+            ready = page.ask(button.click, reply, inputs, [self.file], on_error={self.file: None})
+            ready.then(None, self.file, None, js=_SAVE)
+        page.ask(self.link.click, self.tell_link, js=_COPY)
 
-def _choices(run: Run) -> list[tuple[str, str]]:
-    labels = {sample.id: sample.label for sample in run.samples} | REFERENCE_LABELS | {"map": "Diversity map"}
-    return [(labels[name], name) for name in picture_files(run)]
+    def one(self, event: Event) -> Values:
+        """One picture, under a name that says what it is."""
 
+        def make(run: Run) -> Path:
+            files = _files(run)
+            name = read_choice(event.values[self.choice], "The picture", files)
+            settings, source = run.settings, files[name][1]
+            what = source.stem if name.startswith("s") else name
+            target = event.session.download_folder() / secrets.token_hex(4)
+            target.mkdir()
+            target /= f"tau{settings.temperature:g}-seed{settings.seed}-{what}.png"
+            shutil.copyfile(source, target)
+            return target
 
-def build() -> DownloadPanel:
-    """Lay the panel out."""
-    with gr.Row(elem_id="downloads", elem_classes="bar-row"):
-        choice = gr.Dropdown([], label="Picture", elem_id="download-choice", min_width=140, interactive=False)
-        png = gr.Button("Download PNG", size="sm", min_width=110, elem_id="download-png")
-        archive = gr.Button("Download all (zip)", size="sm", min_width=130, elem_id="download-zip")
-    file = gr.File(visible="hidden", elem_id="download-file")
-    return DownloadPanel(choice, png, archive, file)
+        return self._give(event.session, make)
 
+    def everything(self, event: Event) -> Values:
+        """All pictures and numbers."""
+        session = event.session
+        return self._give(session, lambda run: write_zip(self.page.engine, run, session.download_folder()))
 
-def wire(page: Page, panel: DownloadPanel, results: ResultsPanel) -> None:
-    """A press makes the file ready, and then the browser saves it; the picture looked at alone is the one chosen."""
-
-    def one(visitor: Visitor | None, choice: object) -> Path:
-        run = page.check(visitor).run
+    def _give(self, session: Session, make: Callable[[Run], Path]) -> Values:
+        run = session.view.run
         if run is None or not run.samples:
             raise InputError("There are no samples to download yet. Press Sample first.")
-        files = picture_files(run)
-        name = read_choice(choice, "The picture", files)
-        settings = run.settings
-        what = name if name in run.references else files[name].stem
-        stem = f"tau{settings.temperature:g}-seed{settings.seed}-{what}"
-        target = run.folder / f"{stem}.png"
-        shutil.copyfile(files[name], target)
-        return target
+        return {self.file: str(make(run))}
 
-    def everything(visitor: Visitor | None) -> Path:
-        return write_zip(page.engine, page.check(visitor).run)
+    def follow(self, event: Event) -> Values:
+        """The picture that was shown alone; one that is not finished leaves the choice as it is."""
+        run, data = event.session.view.run, event.data
+        names = {} if run is None else _files(run)
+        name = data.get("id") if isinstance(data, dict) else None
+        known = isinstance(name, str) and name in names
+        return {self.choice: parse_picture_id(data, names) if known else gr.skip()}
 
-    def guarded(make: Callable[..., Path]) -> Callable[..., dict[Any, Any]]:
-        def handler(*values: Any) -> dict[Any, Any]:
-            try:
-                return {panel.file: str(make(*values))}
-            except Exception as error:
-                return {panel.file: None, results.status: error_html(error)}
+    def tell_link(self, event: Event) -> Values:
+        """What the link holds, and what it cannot."""
+        view = event.session.view
+        if view.run is None or view.picture is None:
+            raise InputError("There are no samples to link to yet. Press Sample first.")
+        text = "Link copied: it has the settings and the example."
+        if not view.picture.source.name:
+            text = "Link copied: it has the settings, but not your picture, which stays here."
+        elif not view.picture.is_whole:
+            text = "Link copied: it has the settings and the example, but not the region."
+        return {self.page.status: status_html(text, kind="done")}
 
-        return handler
 
-    def follow(visitor: Visitor | None, event: gr.EventData) -> Any:
-        run = page.check(visitor).run
-        try:
-            return parse_picture_id(event._data, picture_files(run) if run else ())
-        except InputError:  # shown while a newer run begins
-            return gr.skip()
-
-    results.viewer.pick(
-        follow, page.visitor, panel.choice, show_progress="hidden", queue=False, api_visibility="private"
-    )
-    for button, make, inputs in (
-        (panel.png, one, [page.visitor, panel.choice]),
-        (panel.zip, everything, [page.visitor]),
-    ):
-        button.click(
-            guarded(make), inputs, [panel.file, results.status], show_progress="hidden", api_visibility="private"
-        ).then(None, panel.file, None, js=_SAVE)
+def _files(run: Run) -> dict[str, tuple[str, Path]]:
+    """Label and file of everything that can be downloaded, by id."""
+    files = {picture.id: (picture.label, picture.path) for picture in run.pictures}
+    if "luma" in run.overlays:
+        files["map"] = "Diversity map", Path(run.overlays["luma"].path)
+    return files

@@ -1,26 +1,36 @@
-"""The visitor's picture: upload, paste or example, what kind it is, and which part of it to enlarge."""
+"""The visitor's picture: upload, paste or example, how it is to be read, and which part of it to enlarge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 import gradio as gr
 from gradio.data_classes import ImageData
 
-from app.checks import read_choice
+from app.checks import read_choice, read_int
 from app.examples import EXAMPLES
-from app.pictures import REGION_SIDES, preview
+from app.flows import open_wanted, picture_changes
+from app.opening import example_source
+from app.page import Event, Page
+from app.panels.controls import ControlsPanel
+from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region
+from app.records import OpenedPicture, Source, View
 from app.runs import make_request
-from app.settings import Settings
-from app.state import Visitor
-from app.wording import KIND_CHOICES, KIND_HELP, describe_tiles, format_bytes, format_seconds
-from srflow.contract import Engine, ImageError, MemoryBudgetError
+from app.session import Job, Session
+from app.settings import Settings, find_model
+from app.tasks import ALL, Part, Update, Values, Work
+from app.wording import KIND_CHOICES, KIND_HELP, NO_PICTURE, describe_tiles, format_bytes, format_seconds
+from srflow.contract import Engine, ImageError, InputError, MemoryBudgetError
 
-__all__ = ["KINDS", "PictureInput", "PicturePanel", "build", "facts_html", "read_region_side", "region_choices"]
+__all__ = ["PictureInput", "PicturePanel", "facts_html"]
 
 KINDS = tuple(kind for _, kind in KIND_CHOICES)
 WHOLE = "Whole picture"
+_READY = "Ready: press Sample."
+
+Choose = Callable[[OpenedPicture], tuple[int, int, "int | None"]]
+"""Middle (x, y) and side of a region; no side: the whole picture."""
 
 
 class PictureInput(gr.Image):
@@ -29,7 +39,7 @@ class PictureInput(gr.Image):
     `gr.Image` opens it first, and answers with a trace if that fails; and re-encodes it, which loses a PNG's text.
     """
 
-    is_template = True  # to the browser it is the ordinary one
+    is_template = True  # the browser uses the component of `gr.Image`
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The file's path."""
@@ -40,91 +50,321 @@ class PictureInput(gr.Image):
         return payload.path
 
 
-@dataclass(frozen=True)
 class PicturePanel:
-    """Components."""
+    """Picture box, examples, kind, and the region with its facts."""
 
-    image: PictureInput
-    kind: gr.Radio
-    kind_help: gr.HTML
-    examples: gr.Dataset
-    preview: gr.Image
-    region: gr.Dropdown
-    facts: gr.HTML
-
-    @property
-    def shown(self) -> list[Any]:
-        """What `show` gives values for."""
-        return [self.preview, self.region, self.facts]
-
-    def show(self, engine: Engine, visitor: Visitor, settings: Settings) -> dict[Any, Any]:
-        """Values that show the visitor's picture."""
-        picture = visitor.picture
-        if picture is None:
-            return {self.preview: None, self.facts: facts_html(engine, visitor, settings)}
-        path = picture.folder / f"preview-{picture.subject}.png"  # a new name, or browsers show the old one
-        engine.save_png(path, preview(picture))
-        choices = region_choices(picture.width, picture.height)
-        side = max(picture.region.width, picture.region.height)
-        is_whole = (picture.region.width, picture.region.height) == (picture.width, picture.height)
-        chosen = WHOLE if is_whole else f"{side} × {side}"
-        return {
-            self.preview: str(path),
-            self.region: gr.update(
-                choices=choices, value=chosen if chosen in choices else WHOLE, interactive=len(choices) > 1
-            ),
-            self.facts: facts_html(engine, visitor, settings),
-        }
-
-
-def build() -> PicturePanel:
-    """Lay the panel out."""
-    image = PictureInput(
-        label="Picture: drop, paste, or choose a file",
-        type="filepath",
-        format="png",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        height=168,
-        buttons=[],
-        elem_id="picture",
-    )
-    examples = gr.Dataset(
-        components=[gr.Image(type="filepath", format="png", render=False)],
-        samples=[[str(example.path)] for example in EXAMPLES],
-        type="index",
-        label="Or try one of these",
-        elem_id="examples",
-    )
-    kind = gr.Radio(list(KIND_CHOICES), value="lr", label="This picture is", elem_id="kind")
-    kind_help = gr.HTML(_help_html("lr"), elem_classes="help")
-    with gr.Row(elem_id="preview-row"):
-        shown = gr.Image(
-            label="Low-resolution input",
-            show_label=False,
+    def __init__(self, page: Page, controls: ControlsPanel) -> None:
+        self.page, self.controls = page, controls
+        self.image = PictureInput(
+            label="Picture: drop, paste, or choose a file",
             type="filepath",
             format="png",
-            interactive=False,
-            height=120,
-            min_width=110,
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            height=150,
             buttons=[],
-            elem_id="preview",
+            elem_id="picture",
         )
-        with gr.Column(min_width=130, elem_id="preview-facts"):
-            region = gr.Dropdown([WHOLE], value=WHOLE, label="Region (click to place)", elem_id="region")
-            facts = gr.HTML('<p class="facts-line quiet">No picture yet.</p>')
-    return PicturePanel(image, kind, kind_help, examples, shown, region, facts)
+        self.question = gr.HTML("", visible=False, elem_id="question")
+        with gr.Row(elem_id="answers"):
+            self.restore = gr.Button("Restore its settings", size="sm", visible=False, elem_id="restore")
+            self.as_picture = gr.Button("Use it as a picture", size="sm", visible=False, elem_id="as-picture")
+            self.as_large = gr.Button(
+                "It is a large picture to try this out on", size="sm", visible=False, elem_id="as-large"
+            )
+        with gr.Row(elem_id="examples"):
+            self.examples = [
+                gr.Button(example.name.capitalize(), icon=example.path, size="sm", min_width=40) for example in EXAMPLES
+            ]
+        self.kind = gr.Radio(list(KIND_CHOICES), value="lr", label="This picture is", elem_id="kind")
+        self.kind_help = gr.HTML(_help_html("lr"), elem_classes="help")
+        with gr.Row(elem_id="preview-row"):
+            self.preview = gr.Image(
+                label="Low-resolution input",
+                show_label=False,
+                type="filepath",
+                format="png",
+                interactive=False,
+                height=110,
+                min_width=110,
+                buttons=[],
+                elem_id="preview",
+            )
+            with gr.Column(min_width=130, elem_id="preview-facts"):
+                self.region = gr.Dropdown([WHOLE], value=WHOLE, label="Region", elem_id="region")
+                self.facts = gr.HTML(f'<p class="facts-line quiet">{NO_PICTURE}</p>')
+        with gr.Row(elem_id="region-place"):
+            self.left = gr.Number(
+                0, precision=0, minimum=0, label="Region: left", min_width=90, visible=False, elem_id="region-left"
+            )
+            self.top = gr.Number(
+                0, precision=0, minimum=0, label="Region: top", min_width=90, visible=False, elem_id="region-top"
+            )
+        self.outputs = [
+            *(self.image, self.question, self.restore, self.as_picture, self.as_large, self.kind, self.kind_help),
+            *(self.preview, self.region, self.facts, self.left, self.top),
+        ]
+        self.streamed = self.outputs
+
+    # -- showing -------------------------------------------------------------------------------------------------------
+
+    def show(self, view: View, changed: Collection[Part]) -> Values:
+        """The picture when it changes; the time that sampling takes is known better after each run."""
+        if Part.PICTURE not in changed:
+            return {self.facts: facts_html(self.page.engine, view)} if Part.END in changed else {}
+        values = self._ask(None)
+        picture = view.picture
+        values[self.facts] = facts_html(self.page.engine, view)
+        values[self.left] = values[self.top] = gr.update(visible=False)
+        if picture is None:
+            return values | {self.image: None, self.preview: None, self.region: gr.update(interactive=False)}
+        source, region = picture.source, picture.region
+        is_upload = not source.name and not source.restored
+        if is_upload and source.kind == "lr" and picture.width * picture.height > AUTO_PIXELS:
+            values |= self._ask("large")
+        choices = region_choices(picture.width, picture.height)
+        side = f"{max(region.width, region.height)} × {max(region.width, region.height)}"
+        values |= {
+            self.image: str(source.path),
+            self.kind: source.kind,
+            self.kind_help: _help_html(source.kind),
+            self.preview: str(picture.files / "preview.png"),
+            self.region: gr.update(
+                choices=choices,
+                value=WHOLE if picture.is_whole or side not in choices else side,
+                interactive=len(choices) > 1,
+            ),
+        }
+        if not picture.is_whole:
+            values[self.left] = gr.update(visible=True, value=region.left, maximum=picture.width - region.width)
+            values[self.top] = gr.update(visible=True, value=region.top, maximum=picture.height - region.height)
+        return values
+
+    def _ask(self, question: str | None) -> Values:
+        """A question about the picture, with the buttons that answer it; None: there is none."""
+        text = {
+            None: "",
+            "png": "This PNG was made here. Draw it again, or enlarge it once more?",
+            "large": "Taken for a low-resolution picture: a region of it will be enlarged. Or is this a large picture "
+            "to try it out on? Then it is scaled down first, and the samples can be compared with it.",
+        }[question]
+        return {
+            self.question: gr.update(value=f"<p>{text}</p>", visible=question is not None),
+            self.restore: gr.update(visible=question == "png"),
+            self.as_picture: gr.update(visible=question == "png"),
+            self.as_large: gr.update(visible=question == "large"),
+        }
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def wire(self, page: Page) -> None:
+        """Upload, example, kind, model and region change what will be enlarged."""
+        controls = self.controls
+        settings = list(controls.inputs.values())
+        refused = {"on_error": self.refuse}
+        page.start(self.image.upload, self.take_upload, [*settings, self.image], source=self.uploaded, **refused)
+        page.start(self.image.clear, self.empty, settings)
+        for number, button in enumerate(self.examples):
+            page.start(
+                button.click,
+                self.open,
+                settings,
+                source=lambda _, number=number: example_source(number),
+                **refused,
+            )
+        page.start(self.kind.input, self.open, [*settings, self.kind], source=self.read_as)
+        page.start(self.as_large.click, self.open, settings, source=_as_large)
+        page.start(controls.model.input, self.open, settings, on_error=self.keep_model)
+        page.start(self.restore.click, self.bring_back, settings)
+        page.start(self.as_picture.click, self.open, settings, **refused)
+        page.start(self.region.input, self.resize, [*settings, self.region])
+        page.start(self.preview.select, self.place, [*settings, self.region], has_data=True)
+        for component in (self.left, self.top):
+            page.start(component.submit, self.shift, [*settings, self.region, self.left, self.top])
+            page.start(component.blur, self.shift, [*settings, self.region, self.left, self.top])
+        for listener in (
+            controls.num_samples.release,
+            controls.tile.input,
+            controls.precision.input,
+            controls.pairwise.input,
+            controls.first_index.input,
+        ):
+            outputs = [self.facts, controls.sample, *(c for panel in page.panels[:1] for c in panel.outputs)]
+            page.ask(listener, self.refresh, settings, list(dict.fromkeys(outputs)))
+
+    def uploaded(self, event: Event) -> Source:
+        """A dropped, pasted or chosen file: low-resolution, unless the visitor says otherwise."""
+        path = event.values[self.image]
+        if not isinstance(path, str):
+            raise InputError("There is no picture yet. Drop one, or choose an example.")
+        return Source(event.session.adopt(path))
+
+    def read_as(self, event: Event) -> Source | None:
+        """The same file, as another kind of picture."""
+        kind = read_choice(event.values[self.kind], "The kind of picture", KINDS)
+        source = event.session.source
+        return None if source is None else replace(source, kind=kind, restored=False)
+
+    def take_upload(self, event: Event) -> Work:
+        """A picture; or a PNG of this page, about which there is a question."""
+
+        def work(job: Job) -> Iterator[Update]:
+            yield Update(text="Reading the picture", fraction=0.0)
+            source = event.session.source
+            if source is None or read_recipe(self.page.engine, source.path) is None:
+                yield from self._open(event, job)
+                return
+            yield Update(
+                text="This PNG was made here. Shall its settings be restored, or is it a picture to enlarge?",
+                values=self._ask("png"),
+                spoken=True,
+            )
+
+        return work
+
+    def open(self, event: Event) -> Work:
+        """Whatever was asked for."""
+        return lambda job: self._open(event, job)
+
+    def _open(self, event: Event, job: Job) -> Iterator[Update]:
+        session = event.session
+        info = self.page.engine.info()
+        settings = self.controls.read(event.values, info)
+        former = session.view.picture
+        if former is not None and former.source.restored and session.source != former.source:
+            # What a PNG has set in a closed box holds for that picture only.
+            settings = replace(settings, tile=None, precision=None, first_index=0)
+            shown = self.controls.show_settings(settings, info) | {self.controls.keep: False}
+            yield Update(fraction=0.0, values=shown)
+        yield from open_wanted(self.page, session, job, settings)
+        text = _READY if session.view.run is None else "The picture is the same: press Sample."
+        yield Update(text=text, changed=frozenset({Part.PICTURE}))
+
+    def empty(self, _event: Event) -> Work:
+        """The picture box was emptied."""
+        emptied = Update(text=NO_PICTURE, changed=ALL, changes=picture_changes(None, None), spoken=True)
+        return lambda _job: iter([emptied])
+
+    def refuse(self, _session: Session, error: Exception) -> Update:
+        """A picture that cannot be read leaves no picture: the one before is not to be drawn in its place."""
+        return Update(changes=picture_changes(None, None)) if isinstance(error, ImageError) else Update()
+
+    def keep_model(self, session: Session, _error: Exception) -> Update:
+        """A model that does not fit the picture: back to the one before."""
+        settings = session.view.settings
+        return Update(values={} if settings is None else {self.controls.model: settings.model})
+
+    def bring_back(self, event: Event) -> Work:
+        """Settings from a PNG, and its LR picture if it carries that."""
+
+        def work(job: Job) -> Iterator[Update]:
+            engine, info = self.page.engine, self.page.engine.info()
+            session = event.session
+            found = None if session.source is None else read_recipe(engine, session.source.path)
+            if found is None:
+                raise InputError("This picture has no settings to restore.")
+            recipe, lr = found
+            settings = Settings.from_recipe(recipe, info)
+            shown = self.controls.show_settings(settings, info) | {self.controls.keep: True}
+            number = recipe.index + 1
+            if lr is None:
+                text = (
+                    f"Settings of this PNG restored (sample {number}, seed {recipe.seed}). Now open the low-resolution "
+                    f"picture of {recipe.lr_width}×{recipe.lr_height} that it was made from."
+                )
+                yield Update(text=text, changed=ALL, changes=picture_changes(None, settings), values=shown, spoken=True)
+                return
+            path = session.new_folder(job, "restored") / "restored.png"
+            engine.save_png(path, lr)
+            source = Source(path, restored=True)
+            picture = open_array(engine, session, job, lr, None, find_model(info, recipe.model), source)
+            text = f"Restored: sample {number} of seed {recipe.seed}. Press Sample to draw it again."
+            changes = picture_changes(picture, settings)
+            yield Update(text=text, changed=ALL, changes=changes, values=shown, spoken=True)
+
+        return work
+
+    def resize(self, event: Event) -> Work:
+        """Another size of the region; its middle stays."""
+
+        def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
+            region = picture.region
+            middle = region.left + region.width // 2, region.top + region.height // 2
+            return (*middle, read_region_side(event.values[self.region]))
+
+        return self._move(event, choose)
+
+    def place(self, event: Event) -> Work:
+        """Another place for the region: the middle is where the preview was clicked."""
+
+        def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
+            index = event.data.get("index") if isinstance(event.data, dict) else None
+            x, y = index if isinstance(index, (list, tuple)) and len(index) == 2 else (None, None)
+            step = preview_step(picture)
+            x = read_int(x, "The place", 0, picture.width // step)
+            y = read_int(y, "The place", 0, picture.height // step)
+            return x * step, y * step, read_region_side(event.values[self.region])
+
+        return self._move(event, choose)
+
+    def shift(self, event: Event) -> Work:
+        """The region's left and top edges as numbers: the way without a pointer."""
+
+        def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
+            region = picture.region
+            left = read_int(event.values[self.left], "The left edge", 0, picture.width - region.width)
+            top = read_int(event.values[self.top], "The top edge", 0, picture.height - region.height)
+            return left + region.width // 2, top + region.height // 2, max(region.width, region.height)
+
+        return self._move(event, choose)
+
+    def _move(self, event: Event, choose: Choose) -> Work:
+        """Another region; the one there is already changes nothing."""
+
+        def work(job: Job) -> Iterator[Update]:
+            session = event.session
+            settings = self.controls.read(event.values, self.page.engine.info())
+            yield from open_wanted(self.page, session, job, settings)
+            picture = session.view.picture
+            assert picture is not None
+            x, y, side = choose(picture)
+            moved = select_region(self.page.engine, session, job, picture, x, y, side)
+            if moved is picture:
+                yield Update(changed=frozenset({Part.PICTURE}))
+                return
+            if self.page.ahead is not None:
+                self.page.ahead.prepare(session, moved, settings)
+            yield Update(text=_READY, changed=ALL, changes=picture_changes(moved, settings), spoken=True)
+
+        return work
+
+    def refresh(self, event: Event) -> Values:
+        """Settings that wait for Sample: the time they take, and, before there are any samples, places for them."""
+        page = self.page
+        settings = self.controls.read(event.values, page.engine.info())
+        session = event.session
+        view = session.view
+        if view.run is None and not session.is_busy:
+            view = session.amend(event.serial, settings=settings) or view
+        run = view.run
+        is_changed = run is not None and run.settings != replace(settings, seed=run.settings.seed)
+        shown: Values = {
+            page.status: gr.skip(),
+            self.facts: facts_html(page.engine, replace(view, settings=settings)),
+            self.controls.sample: gr.update(value="Sample (changed)" if is_changed else "Sample"),
+        }
+        if run is None and view.picture is not None:
+            shown |= page.show_panel(page.panels[0], view, {Part.PICTURE})
+        return shown
 
 
-def wire(panel: PicturePanel) -> None:
-    """The panel's own events; opening a picture involves others and is wired by the layout."""
-    panel.kind.change(
-        _help_html, panel.kind, panel.kind_help, queue=False, show_progress="hidden", api_visibility="private"
-    )
+def _as_large(event: Event) -> Source | None:
+    source = event.session.source
+    return None if source is None else replace(source, kind="hr", restored=False)
 
 
-def _help_html(kind: object) -> str:
-    return f'<p class="quiet">{KIND_HELP[read_choice(kind, "The kind of picture", KINDS)]}</p>'
+def _help_html(kind: str) -> str:
+    return f'<p class="quiet">{KIND_HELP[kind]}</p>'
 
 
 def region_choices(width: int, height: int) -> list[str]:
@@ -138,13 +378,12 @@ def read_region_side(value: object) -> int | None:
     return names[read_choice(value, "The region", names)]
 
 
-def facts_html(engine: Engine, visitor: Visitor, settings: Settings) -> str:
-    """Sizes in and out, and what it will take."""
-    picture = visitor.picture
-    if picture is None:
-        return '<p class="facts-line quiet">No picture yet.</p>'
-    region = picture.region
-    scale = next(model.scale_factor for model in engine.info().models if model.key == settings.model)
+def facts_html(engine: Engine, view: View) -> str:
+    """Sizes in and out, and what sampling will take."""
+    picture, settings = view.picture, view.settings
+    if picture is None or settings is None:
+        return f'<p class="facts-line quiet">{NO_PICTURE}</p>'
+    region, scale = picture.region, picture.scale_factor
     lines = [f"{region.width}×{region.height} → <b>{region.width * scale}×{region.height * scale}</b>"]
     if picture.has_truth:
         lines.append("with ground truth")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 
-import gradio as gr
-
+from app.page import Page
+from app.records import View
+from app.scenes import main_scene
+from app.tasks import Part, Values
 from app.viewer import LinkedViewer
-from app.views import status_html
 
-__all__ = ["ResultsPanel", "build"]
+__all__ = ["ResultsPanel"]
+
+_SHOWN = {Part.PICTURE, Part.ROWS, Part.SAMPLES, Part.REFERENCES, Part.MAP, Part.END}
 
 
-@dataclass(frozen=True)
 class ResultsPanel:
-    """Components."""
+    """The pictures themselves."""
 
-    status: gr.HTML
-    viewer: LinkedViewer
+    def __init__(self, page: Page) -> None:
+        page.status.render()
+        self.viewer = LinkedViewer(elem_id="viewer")
+        self.outputs = self.streamed = [self.viewer]
 
+    def show(self, view: View, changed: Collection[Part]) -> Values:
+        """The scene."""
+        return {self.viewer: main_scene(view)} if _SHOWN & set(changed) else {}
 
-def build() -> ResultsPanel:
-    """Lay the panel out."""
-    status = gr.HTML(status_html("Loading the model …"), elem_id="status", padding=False)
-    return ResultsPanel(status, LinkedViewer(elem_id="viewer"))
+    def wire(self, page: Page) -> None:
+        """Other panels listen to the viewer."""

@@ -1,23 +1,70 @@
-// Table rows and dots of the atlas show "their" sample in the viewer, without asking the server.
+// What the page does without asking the server.
 (() => {
-  const show = (target) => {
-    const id = target.closest("[data-show-sample]")?.dataset.showSample;
+  // Events are counted here, so that the server knows their order, whatever the network does. The first one is the
+  // page's own.
+  let serial = 1;
+  window.srflowSerial = () => (serial += 1);
+
+  const isEditable = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
+
+  /** Table rows and dots of the similarity map show "their" sample in the viewer. */
+  function showSample(target) {
+    const id = target.closest?.("[data-show-sample]")?.dataset.showSample;
     const viewer = document.querySelector("#viewer .lv")?.parentElement.linkedViewer;
     if (!id || !viewer || !viewer.pictures.has(id)) return false;
     viewer.show(id);
     const stage = document.querySelector("#viewer");
     if (stage.getBoundingClientRect().bottom < 120) stage.scrollIntoView({ block: "start" });
     return true;
-  };
-  document.addEventListener("click", (event) => {
-    show(event.target);
-    // On a phone the pictures lie below the controls.
-    if (event.target.closest("#sample") && window.innerWidth < 760) {
-      document.querySelector("#status")?.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
+  /** Sort a table by the column of this heading; once more: the other way round. Rows without a value go last. */
+  function sortBy(button) {
+    const head = button.closest("th");
+    const column = [...head.parentElement.children].indexOf(head);
+    const ascending = head.getAttribute("aria-sort") !== "ascending";
+    for (const other of head.parentElement.children) {
+      if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
     }
+    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    const body = head.closest("table").tBodies[0];
+    const value = (row) => Number.parseFloat(row.cells[column].dataset.value ?? "NaN");
+    const order = (a, b) => {
+      const [left, right] = [value(a), value(b)];
+      if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
+      return ascending ? left - right : right - left;
+    };
+    body.append(...[...body.rows].sort(order));
+  }
+
+  document.addEventListener("click", (event) => {
+    showSample(event.target);
+    const heading = event.target.closest?.("[data-sort]");
+    if (heading) sortBy(heading);
   });
+
   document.addEventListener("keydown", (event) => {
     const isDot = event.target.matches?.("g[data-show-sample]");
-    if (isDot && (event.key === "Enter" || event.key === " ") && show(event.target)) event.preventDefault();
+    if (isDot && (event.key === "Enter" || event.key === " ") && showSample(event.target)) event.preventDefault();
+    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+    const isUndo = event.key.toLowerCase() === "z" && !event.shiftKey;
+    const isRedo = event.key.toLowerCase() === "y" || (event.key.toLowerCase() === "z" && event.shiftKey);
+    if (event.key === "Enter") document.querySelector("#sample")?.click();
+    else if ((isUndo || isRedo) && !isEditable(event.target)) document.querySelector(isUndo ? "#undo" : "#redo")?.click();
+    else return;
+    event.preventDefault();
   });
+
+  // One live region that stays: the status line is drawn anew several times a second, and is mostly not worth hearing.
+  const live = document.createElement("div");
+  live.className = "unseen";
+  live.id = "announcements";
+  live.setAttribute("role", "status");
+  new MutationObserver(() => {
+    const status = document.querySelector("#status");
+    if (!status) return; // Gradio has not built the page yet, and would remove what is there before
+    if (!live.isConnected) document.body.append(live);
+    const spoken = status.querySelector("[data-spoken]")?.dataset.spoken;
+    if (spoken !== undefined && live.textContent !== spoken) live.textContent = spoken;
+  }).observe(document.documentElement, { childList: true, subtree: true });
 })();

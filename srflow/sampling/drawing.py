@@ -114,6 +114,10 @@ class Drawing:
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
+        for index, picture in request.earlier if summary is not None else ():
+            summary.add(index, picture)
+            if self._truth is not None:
+                self._truth.add_sample(picture)
         waiting = list(range(request.first_index, request.first_index + request.num_samples))
 
         def finished(result: SampleResult) -> None:

@@ -1,0 +1,68 @@
+"""What several panels have work done for: the picture asked for is opened, and samples of it are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.page import Page
+from app.pictures import open_source
+from app.records import OpenedPicture, Run
+from app.runs import draw
+from app.session import Job, Session
+from app.settings import Settings, find_model
+from app.tasks import ALL, Update
+from srflow.contract import InputError
+
+__all__ = ["draw_wanted", "open_wanted", "picture_changes", "redraw"]
+
+DEBOUNCE_SECONDS = 0.12
+"""A moved slider sends every value on its way; only one that stays this long is drawn."""
+
+
+def picture_changes(picture: OpenedPicture | None, settings: Settings | None) -> dict[str, object]:
+    """Changes of a view that shows another picture: what was drawn of the former one goes."""
+    return {"picture": picture, "run": None, "sweep": None, "settings": settings}
+
+
+def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:
+    """Open the picture that was asked for last, unless it is open already.
+
+    Raises: InputError: if there is none, or it cannot be opened.
+    """
+    source = session.source
+    if source is None:
+        raise InputError("There is no picture yet. Drop one, or choose an example.")
+    picture = session.view.picture
+    scale = find_model(page.engine.info(), settings.model).scale_factor
+    if picture is None or picture.source != source or picture.scale_factor != scale:
+        picture = open_source(page.engine, session, job, source, settings.model)
+        job.check()
+        if page.ahead is not None:
+            page.ahead.prepare(session, picture, settings)
+        yield Update(text="Ready: press Sample.", changed=ALL, changes=picture_changes(picture, settings), spoken=True)
+
+
+def draw_wanted(
+    page: Page, session: Session, job: Job, settings: Settings, former: Run | None = None
+) -> Iterator[Update]:
+    """Draw samples of the picture that was asked for last.
+
+    former: the set that may be added to; default: the one that is shown.
+    """
+    yield from open_wanted(page, session, job, settings)
+    job.wants_samples = True
+    view = session.view
+    assert view.picture is not None
+    yield from draw(page.engine, session, job, view.picture, settings, former or view.run)
+
+
+def redraw(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:
+    """Draw again after a control was moved, if samples are shown, or on their way; else only note the settings."""
+    if not job.wants_samples and session.view.run is None:
+        yield from open_wanted(page, session, job, settings)
+        yield Update(text="Ready: press Sample.", changed=ALL, changes={"settings": settings}, is_step=False)
+        return
+    job.wants_samples = True
+    job.cancel.wait(DEBOUNCE_SECONDS)
+    job.check()
+    yield from draw_wanted(page, session, job, settings)

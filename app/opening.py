@@ -1,0 +1,59 @@
+"""The finished set of samples that the page opens with: drawn once after the start, and shown to every visitor."""
+
+from __future__ import annotations
+
+import threading
+
+from app.examples import EXAMPLES
+from app.pictures import open_source
+from app.records import Source, View
+from app.runs import draw
+from app.session import Job, Sessions
+from app.settings import Settings
+from app.tasks import Part, Update, perform
+from srflow.contract import Engine
+
+__all__ = ["Opening", "example_source"]
+
+
+def example_source(number: int) -> Source:
+    """An example as a picture to open."""
+    example = EXAMPLES[number]
+    return Source(example.path, example.kind, example.name)
+
+
+class Opening:
+    """Draws the first example with the default settings, in a session of its own that stays as long as the program."""
+
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        self._engine, self._sessions = engine, sessions
+        self._is_over = threading.Event()
+        self._view: View | None = None
+
+    @property
+    def view(self) -> View | None:
+        """The finished set; None: there is none yet, or it could not be drawn."""
+        return self._view
+
+    def draw(self) -> None:
+        """Draw it now; a failure goes to the log if nobody expected it."""
+        session = self._sessions.open(is_visitor=False)
+        view = None
+
+        def work(job: Job) -> object:
+            settings = Settings.read({}, self._engine.info())
+            picture = open_source(self._engine, session, job, example_source(0), settings.model)
+            changes = {"picture": picture, "settings": settings}
+            yield Update(changed=frozenset({Part.PICTURE}), changes=changes)
+            yield from draw(self._engine, session, job, picture, settings)
+
+        for update, view_so_far in perform(session, session.begin(1), work):
+            view = None if update.error else view_so_far
+        self._view = view
+        self._is_over.set()
+
+    def wait(self, job: Job) -> View | None:
+        """The finished set, as soon as it is there. Raises: Cancelled: if the job is."""
+        while not self._is_over.wait(0.05):
+            job.check()
+        return self._view

@@ -1,0 +1,228 @@
+"""The values that describe what a visitor sees. All are frozen: whoever holds one can rely on it, in any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from app.settings import Settings
+from app.viewer import Overlay, Part
+from srflow.contract import ChallengeScores, Recipe, TruthScores
+
+__all__ = ["Numbers", "OpenedPicture", "PictureRecord", "Region", "Run", "Source", "Sweep", "View"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the low-resolution (LR) picture, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture file that somebody asked for, and how it is to be read.
+
+    path: of the file; the session keeps its own copy of an upload. kind: "lr", or "hr": to be scaled down first.
+    name: of the example, else "". restored: whether it came out of a PNG of this page, with that PNG's settings.
+    """
+
+    path: Path
+    kind: str = "lr"
+    name: str = ""
+    restored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedPicture:
+    """The visitor's picture, on disk as arrays: LR, and the ground truth if it was scaled down here.
+
+    folder: of the arrays. files: folder of the region's PNG files, input, truth (if there is one) and preview.
+    width, height: of the whole LR picture. region: what is sampled. subject: changes whenever LR pixels, region or
+    scale do.
+    """
+
+    folder: Path
+    files: Path
+    source: Source
+    width: int
+    height: int
+    scale_factor: int
+    has_truth: bool
+    region: Region
+    subject: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the region is the whole picture."""
+        return (self.region.width, self.region.height) == (self.width, self.height)
+
+    def whole_region(self) -> OpenedPicture:
+        """The same picture, all of it."""
+        return replace(self, region=Region(0, 0, self.width, self.height))
+
+    def lr(self) -> np.ndarray:
+        """The region's LR pixels, uint8 (h, w, 3)."""
+        return self._cut("lr.npy", 1)
+
+    def truth(self) -> np.ndarray | None:
+        """The region's ground truth, uint8 (s h, s w, 3)."""
+        return self._cut("truth.npy", self.scale_factor) if self.has_truth else None
+
+    def whole(self) -> np.ndarray:
+        """The whole LR picture, uint8 (h, w, 3)."""
+        return np.load(self.folder / "lr.npy")
+
+    def folders(self) -> Iterator[Path]:
+        """Where its files lie."""
+        yield from (self.folder, self.files, self.source.path.parent)
+
+    def _cut(self, name: str, scale: int) -> np.ndarray:
+        array = np.load(self.folder / name, mmap_mode="r")
+        rows = slice(self.region.top * scale, (self.region.top + self.region.height) * scale)
+        columns = slice(self.region.left * scale, (self.region.left + self.region.width) * scale)
+        return np.array(array[rows, columns])  # a copy in memory, not a window to the file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """What was measured of a sample; see `srflow.contract.SampleResult`."""
+
+    lr_psnr: float
+    bits_per_dimension: float
+    clipped: float
+    flags: tuple[str, ...] = ()
+    truth: TruthScores | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureRecord:
+    """A finished picture of a set. Viewer, table, downloads and zip all go by these.
+
+    id: unique in the set, and the same from one set to the next for what takes the same place.
+    kind: "sample", drawn, with its recipe and its numbers; or "reference", to compare samples with.
+    key: letter that shows it in the viewer, or "".
+    """
+
+    id: str
+    label: str
+    kind: Literal["sample", "reference"]
+    path: Path
+    recipe: Recipe | None = None
+    numbers: Numbers | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A set of samples of one picture, drawn with one set of settings.
+
+    folder: of its files; earlier sets may have left files of theirs to it, too.
+    pictures: finished ones, samples first. parts: finished rows of samples that are not finished, by their number.
+    diversity, …: see `srflow.contract.SetSummary`. atlas: positions in -1 to 1, one a sample.
+    overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
+    is_drawing: whether more is still to come.
+    place: (x, y) in SR pixels, where it is worth looking; None: not known.
+    """
+
+    folder: Path
+    picture: OpenedPicture
+    settings: Settings
+    pictures: tuple[PictureRecord, ...] = ()
+    parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
+    diversity: float | None = None
+    split_half_change: float | None = None
+    summary_indices: tuple[int, ...] = ()
+    distances_to_mean: tuple[float, ...] | None = None
+    nearest_to_mean: int | None = None
+    medoid: int | None = None
+    mean_pairwise_lpips: float | None = None
+    pairwise: tuple[tuple[float, ...], ...] | None = None
+    challenge: ChallengeScores | None = None
+    atlas: tuple[tuple[float, float], ...] = ()
+    overlays: dict[str, Overlay] = field(default_factory=dict)
+    place: tuple[int, int] | None = None
+    is_drawing: bool = True
+    notices: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> tuple[PictureRecord, ...]:
+        """The finished samples, in the order in which they were drawn."""
+        return tuple(picture for picture in self.pictures if picture.kind == "sample")
+
+    @property
+    def references(self) -> dict[str, Path]:
+        """Files of the references, by id."""
+        return {picture.id: picture.path for picture in self.pictures if picture.kind == "reference"}
+
+    def find(self, name: str) -> PictureRecord | None:
+        """The picture of that id, if there is one."""
+        return next((picture for picture in self.pictures if picture.id == name), None)
+
+    def with_picture(self, picture: PictureRecord) -> Run:
+        """The same set with one picture more, or with another one in the place of the one with its id."""
+        others = [other for other in self.pictures if other.id != picture.id]
+        end = sum(other.kind == "sample" for other in others) if picture.kind == "sample" else len(others)
+        return replace(self, pictures=(*others[:end], picture, *others[end:]))
+
+    def folders(self) -> Iterator[Path]:
+        """Where its files lie."""
+        yield self.folder
+        yield from self.picture.folders()
+        for picture in self.pictures:
+            yield picture.path.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The same latents at several temperatures.
+
+    width, height: in SR pixels. paths: of the first sample at each temperature. points: numbers, means over samples.
+    is_drawing: whether more is still to come.
+    """
+
+    folder: Path
+    width: int
+    height: int
+    subject: str
+    paths: dict[float, Path] = field(default_factory=dict)
+    points: tuple[dict[str, float | None], ...] = ()
+    is_drawing: bool = True
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a visitor's page shows; the entries of its history.
+
+    settings: those that the picture was opened with, or sampled with last. measure: which map is shown.
+    """
+
+    picture: OpenedPicture | None = None
+    run: Run | None = None
+    sweep: Sweep | None = None
+    settings: Settings | None = None
+    measure: str = "luma"
+
+    def settled(self) -> View:
+        """The same view when nothing more comes."""
+        run = None if self.run is None else replace(self.run, is_drawing=False)
+        sweep = None if self.sweep is None else replace(self.sweep, is_drawing=False)
+        return replace(self, run=run, sweep=sweep)
+
+    def folders(self) -> set[Path]:
+        """Folders that hold files of this view."""
+        folders = set()
+        if self.picture is not None:
+            folders |= set(self.picture.folders())
+        if self.run is not None:
+            folders |= set(self.run.folders())
+        if self.sweep is not None:
+            folders.add(self.sweep.folder)
+        return folders

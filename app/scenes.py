@@ -1,0 +1,78 @@
+"""From a view to the message for the linked viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.records import Run, View
+from app.settings import Settings
+from app.sweeps import SWEEP_TEMPERATURES
+from app.viewer import Picture, Scene
+from app.wording import REFERENCES, START_NOTE
+
+__all__ = ["main_scene", "sweep_scene"]
+
+
+def main_scene(view: View) -> Scene | None:
+    """What the viewer shows; None: no picture is open.
+
+    Places are kept for what is still to come, so that nothing moves when it does.
+    """
+    picture, run = view.picture, view.run
+    if picture is None:
+        return None
+    scale = picture.scale_factor
+    references = {"input": picture.files / "input.png"}
+    if picture.has_truth:
+        references["truth"] = picture.files / "truth.png"
+    pictures = []
+    is_waiting = run is None or run.is_drawing
+    if run is not None:
+        references |= run.references
+        pictures = list(_samples(run))
+    elif view.settings is not None:
+        pictures = [Picture(f"s{index}", f"Sample {index + 1}") for index in _indices(view.settings)]
+    for kind, (label, key) in REFERENCES.items():
+        if kind in references or (is_waiting and kind != "truth"):
+            pictures.append(Picture(kind, label, references.get(kind), "reference", key=key))
+    return Scene(
+        picture.region.width * scale,
+        picture.region.height * scale,
+        pictures,
+        overlay=None if run is None else run.overlays.get(view.measure),
+        subject=f"{picture.subject} {scale}",
+        placeholder="input",
+        suggested_place=None if run is None else run.place,
+        note=START_NOTE if run is None else "",
+    )
+
+
+def _indices(settings: Settings) -> range:
+    return range(settings.first_index, settings.first_index + settings.num_samples)
+
+
+def _samples(run: Run) -> Iterator[Picture]:
+    """The samples in their order; while more are drawn, with places for those."""
+    done = {sample.id: sample for sample in run.samples}
+    for index in _indices(run.settings):
+        name, label = f"s{index}", f"Sample {index + 1}"
+        if sample := done.pop(name, None):
+            flagged = sample.numbers is not None and sample.numbers.flags
+            yield Picture(name, sample.label, sample.path, badge="flagged" if flagged else "")
+        elif run.is_drawing or index in run.parts:
+            yield Picture(name, label, parts=run.parts.get(index, ()))
+    for sample in done.values():  # not of this drawing: edited ones, for instance
+        yield Picture(sample.id, sample.label, sample.path)
+
+
+def sweep_scene(view: View) -> Scene | None:
+    """The first sample at each temperature, side by side; None: there was no sweep."""
+    sweep = view.sweep
+    if sweep is None:
+        return None
+    pictures = [
+        Picture(f"t{number}", f"τ = {temperature:g}", sweep.paths.get(temperature))
+        for number, temperature in enumerate(SWEEP_TEMPERATURES)
+        if sweep.is_drawing or temperature in sweep.paths
+    ]
+    return Scene(sweep.width, sweep.height, pictures, subject=sweep.subject)

@@ -1,0 +1,403 @@
+"""Visitors: the only place where what a visitor sees is changed, and where the files behind it live.
+
+Events of one page arrive in threads of their own, in any order. Each carries a serial number that the page counts up,
+so that the latest request wins, whichever arrives first. Work on a request is a job. It begins with `Session.begin`,
+and changes what is shown with `Session.commit` only, which refuses it once a newer job has begun.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from app.history import History, Step
+from app.records import Source, View
+from srflow.contract import Cancelled, InputError
+
+__all__ = ["KEEP", "Job", "Session", "Sessions"]
+
+MAX_SESSIONS = 200
+"""With more than that, those go that were idle longest."""
+MAX_IDLE_SECONDS = 24 * 3600
+DOWNLOAD_SECONDS = 600
+_ROOT_PREFIX = "srflow-"
+KEEP = object()
+"""In the place of a source: the one asked for last."""
+
+
+@dataclass(eq=False)
+class Job:
+    """Work under way for a session.
+
+    cancel: set when it shall end, because of Stop or of a newer job. folders: made for it; they are kept while it runs.
+    has_committed: whether anything of it is shown. step: the step of the history that it added.
+    replaces: the step of an unfinished job that it took the place of: its own step takes that one's.
+    wants_samples: whether it draws samples, or takes the place of a job that did and was not finished.
+    had_draft: whether the job before it was cancelled before anything of that one was shown.
+    """
+
+    serial: int
+    cancel: threading.Event = field(default_factory=threading.Event)
+    folders: set[Path] = field(default_factory=set)
+    has_committed: bool = False
+    step: Step | None = None
+    replaces: Step | None = None
+    had_draft: bool = False
+    wants_samples: bool = False
+
+    def check(self) -> None:
+        """Raises: Cancelled: if it shall end."""
+        if self.cancel.is_set():
+            raise Cancelled("Stopped.")
+
+
+class Session:
+    """One open page, or one call of an endpoint.
+
+    Args:
+        folder: for its files; made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.used_at = time.monotonic()
+        self.is_closed = False
+        self._lock = threading.Lock()
+        self._serial = 0
+        self._amended = 0
+        self._job: Job | None = None  # the latest, under way or ended
+        self._running: set[Job] = set()
+        self._history = History(View())
+        self._source: Source | None = None
+        self._num_folders = 0
+        self._uploads: deque[Path] = deque(maxlen=3)
+        self._preparation = threading.Event()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """What is shown."""
+        return self._history.current.view
+
+    @property
+    def source(self) -> Source | None:
+        """The picture asked for last: it may not be open yet. None: there is none."""
+        return self._source
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something before."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something after."""
+        return self._history.can_redo
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is under way, an older one that is about to end included."""
+        return bool(self._running)
+
+    @property
+    def serial(self) -> int:
+        """The highest serial number seen."""
+        return self._serial
+
+    def is_current(self, job: Job) -> bool:
+        """Whether nothing newer has begun."""
+        return self._job is job and not self.is_closed
+
+    # -- jobs ----------------------------------------------------------------------------------------------------------
+
+    def begin(self, serial: int, source: Source | object | None = KEEP) -> Job | None:
+        """Make a job the current one, and cancel the one before.
+
+        Args:
+            serial: of the event, as counted by the page.
+            source: the picture that is asked for; left out: the one asked for last.
+
+        Returns:
+            None if a newer event, or a later Stop, has come in already: then there is nothing to do.
+        """
+        with self._lock:
+            if serial <= self._serial or self.is_closed:
+                return None
+            self._serial = serial
+            former, self._job = self._job, Job(serial)
+            if former is not None and former in self._running and not former.cancel.is_set():
+                self._job.replaces = former.step
+                self._job.had_draft = not former.has_committed
+                self._job.wants_samples = former.wants_samples and source is KEEP
+                former.cancel.set()
+                self._history.replace(self.view.settled())
+            if source is not KEEP:
+                self._source = source  # type: ignore[assignment]
+            self._running.add(self._job)
+            self.used_at = time.monotonic()
+            return self._job
+
+    def want(self, source: Source | None) -> None:
+        """Note which picture the first job shall open. Nothing begins."""
+        with self._lock:
+            if self._source is None:
+                self._source = source
+
+    def stop(self, serial: int) -> None:
+        """Cancel the job under way, unless it is newer than this; and whatever is older and has not begun."""
+        with self._lock:
+            self._serial = max(self._serial, serial)
+            if self._job is not None and self._job.serial < serial:
+                self._job.cancel.set()
+
+    def commit(self, job: Job, *, step: bool = True, **changes: Any) -> View | None:
+        """Change what is shown: fields of `View`.
+
+        The first commit of a job adds a step to the history, those that follow change that step.
+
+        Args:
+            job: whose result it is.
+            step: False: change the step that is shown; it is nothing that one would undo.
+            changes: new values of `View`'s fields.
+
+        Returns:
+            The new view, or None if the job is no longer the current one: then nothing was changed.
+        """
+        with self._lock:
+            if not self.is_current(job):
+                return None
+            view = replace(self.view, **changes)
+            is_first = step and not job.has_committed
+            if is_first and self._history.current is job.replaces:
+                job.step = job.replaces
+                self._history.replace(view)
+            elif is_first and not (self._history.current.parent is None and self.view == View()):
+                job.step = self._history.push(view)
+            else:
+                self._history.replace(view)
+            job.has_committed |= step
+            if "picture" in changes:
+                self._source = None if view.picture is None else view.picture.source
+            self.used_at = time.monotonic()
+            return view
+
+    def amend(self, serial: int, **changes: Any) -> View | None:
+        """Change how the view is shown, without disturbing the job under way. None: a newer event did so already."""
+        with self._lock:
+            if serial <= self._amended or self.is_closed:
+                return None
+            self._amended = serial
+            self._history.replace(replace(self.view, **changes))
+            self.used_at = time.monotonic()
+            return self.view
+
+    def settle(self, job: Job) -> View:
+        """The view at the end of a job that did not finish: nothing is being drawn, and no other picture is wanted."""
+        with self._lock:
+            if self.is_current(job):
+                self._history.replace(self.view.settled())
+                picture = self.view.picture
+                self._source = None if picture is None else picture.source
+            return self.view
+
+    def end(self, job: Job) -> None:
+        """To be called once for each job, however it ended: its files go, unless something shown needs them."""
+        with self._lock:
+            job.cancel.set()
+            self._running.discard(job)
+            if job.step is not None:
+                if self._job is None or self._job.step is not job.step:  # else a newer job has taken it over
+                    job.step.view = job.step.view.settled()
+                self._history.set_bytes(job.step, sum(map(_num_bytes, job.folders)))
+        self._clean()
+
+    def move(self, job: Job, to: Callable[[History], View | None]) -> View | None:
+        """Go to another step of the history; only cancel, if a job was cancelled of which nothing was shown yet.
+
+        Returns: None if there is no such step, or the job is no longer the current one.
+        """
+        with self._lock:
+            if not self.is_current(job):
+                return None
+            view = self.view if job.had_draft else to(self._history)
+            if view is not None:
+                self._source = None if view.picture is None else view.picture.source
+            return view
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def new_folder(self, job: Job, name: str) -> Path:
+        """An empty folder. It is kept while the job runs, and then for as long as any view of the history names it."""
+        with self._lock:
+            self._num_folders += 1
+            folder = self.folder / f"{name}-{self._num_folders}"
+            job.folders.add(folder)
+            folder.mkdir(parents=True)
+        return folder
+
+    def adopt(self, path: str | Path) -> Path:
+        """Copy an upload to the session's own files. It is kept while it is named, and at first in any case."""
+        with self._lock:
+            self._num_folders += 1
+            folder = self.folder / f"upload-{self._num_folders}"
+            self._uploads.append(folder)
+            folder.mkdir(parents=True)
+        target = folder / f"picture{Path(path).suffix[:8]}"
+        shutil.copyfile(path, target)
+        return target
+
+    def download_folder(self) -> Path:
+        """Where files to be downloaded are put; each stays for some minutes."""
+        folder = self.folder / "downloads"
+        folder.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DOWNLOAD_SECONDS:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return folder
+
+    def begin_preparation(self) -> threading.Event:
+        """Cancel the preparation under way, and return the event that will cancel the new one."""
+        with self._lock:
+            self._preparation.set()
+            self._preparation = threading.Event()
+            return self._preparation
+
+    def close(self) -> None:
+        """Stop all work and remove all files."""
+        with self._lock:
+            self.is_closed = True
+            if self._job is not None:
+                self._job.cancel.set()
+            self._preparation.set()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _clean(self) -> None:
+        """Remove the folders that nothing names any more."""
+        with self._lock:
+            used = {folder for step in self._history.steps() for folder in step.view.folders()}
+            used |= set(self._uploads)
+            used |= {folder for job in self._running for folder in job.folders}
+            if self._source is not None:
+                used.add(self._source.path.parent)
+            unused = [folder for folder in self.folder.glob("*-*") if folder not in used]
+        for folder in unused:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _num_bytes(folder: Path) -> int:
+    total = 0
+    with suppress(OSError):
+        total = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return total
+
+
+class Sessions:
+    """All sessions, each with a folder that nobody can guess. All files go with `close`.
+
+    Args:
+        parent: where the folder of this program is made; those of programs that ended without tidying go from there.
+    """
+
+    def __init__(self, parent: str | Path | None = None) -> None:
+        parent = Path(parent or Path(tempfile.gettempdir()) / "srflow-explorer")
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(parent)
+        self._root = tempfile.TemporaryDirectory(prefix=_ROOT_PREFIX, dir=parent, ignore_cleanup_errors=True)
+        # Held for as long as the program lives, however that ends: by it the next program knows what is abandoned.
+        self._held = FileLock(_lock_of(self.root))
+        self._held.acquire()
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def root(self) -> Path:
+        """The folder of all files. The page serves what is in it to whoever knows the address."""
+        return Path(self._root.name).resolve()
+
+    def open(self, *, is_visitor: bool = True) -> Session:
+        """A new session. is_visitor: False for one that is not counted, and that its maker closes."""
+        session = Session(self.root / secrets.token_hex(16))
+        if is_visitor:
+            with self._lock:
+                self._sessions[session.folder.name] = session
+                old = self._overdue()
+                for gone in old:
+                    del self._sessions[gone.folder.name]
+            for gone in old:
+                gone.close()
+        return session
+
+    def _overdue(self) -> list[Session]:
+        """Those idle for too long, and of those beyond the limit the ones idle longest; never one that is at work."""
+        now = time.monotonic()
+        idle = sorted(
+            (session for session in self._sessions.values() if not session.is_busy), key=lambda session: session.used_at
+        )
+        surplus = len(self._sessions) - MAX_SESSIONS
+        return [s for number, s in enumerate(idle) if number < surplus or now - s.used_at > MAX_IDLE_SECONDS]
+
+    def check(self, session: Any) -> Session:
+        """The session that a page holds, noted as in use.
+
+        Raises: InputError: if the page is not set up yet, or its session is gone.
+        """
+        if session is None:
+            raise InputError("The page is still being set up. Please try again in a moment.")
+        with self._lock:
+            if not isinstance(session, Session) or session.folder.name not in self._sessions:
+                raise InputError("This page was left alone for too long, and its files are gone. Please reload it.")
+            session.used_at = time.monotonic()
+        return session
+
+    def forget(self, session: Session | None) -> None:
+        """Close a session whose page was closed."""
+        if session is None:
+            return
+        with self._lock:
+            self._sessions.pop(session.folder.name, None)
+        session.close()
+
+    def close(self) -> None:
+        """Stop all work and remove all files."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+            self._sessions.clear()
+        for session in sessions:
+            session.close()
+        self._root.cleanup()
+        self._held.release()
+        _lock_of(self.root).unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+
+def _lock_of(root: Path) -> Path:
+    return root.with_suffix(".lock")
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove folders whose program is gone: nobody holds their lock."""
+    for lock_file in parent.glob(f"{_ROOT_PREFIX}*.lock"):
+        lock = FileLock(lock_file)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue
+        shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
+        lock_file.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,104 @@
+"""Opening the page: a session first, at once; then what it shows, as soon as the engine is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import gradio as gr
+
+from app.examples import EXAMPLES
+from app.flows import draw_wanted, open_wanted, picture_changes
+from app.opening import example_source
+from app.page import Event, Page
+from app.panels.controls import ControlsPanel
+from app.session import Job, Session
+from app.settings import Settings
+from app.tasks import ALL, Update, Values, Work
+from app.wording import NEXT_STEP
+from srflow.contract import EngineInfo, InputError
+
+__all__ = ["Visit"]
+
+# The first event of the page is number 1: whatever the visitor does counts as later, even if it is handled before.
+_FIRST = "(serial, session, query, memory) => [1, session, window.location.hash.slice(1), memory]"
+_MAX_QUERY = 2000
+
+
+class Visit:
+    """Wires the page's load event. Settings come from the address, else from the browser's memory."""
+
+    def __init__(self, page: Page, controls: ControlsPanel) -> None:
+        self.page, self.controls = page, controls
+        inputs = {page.serial, page.session, page.query, page.memory}
+        options = {"show_progress": "hidden", "api_visibility": "private", "js": _FIRST}
+        opened = page.blocks.load(self.open_session, inputs, [page.session], queue=False, **options)
+        opened.then(self.fill, inputs, page.outputs, concurrency_id="work", **options)
+
+    def open_session(self, values: dict, request: gr.Request) -> Values:
+        """A new session. Which picture it begins with is known already; the engine may take its time."""
+        session = self.page.sessions.open()
+        session.want(example_source(_example_number(_read_query(values[self.page.query], request))))
+        return {self.page.session: session}
+
+    def fill(self, values: dict, request: gr.Request) -> Iterator[Values]:
+        """The first example with its samples; or what a link asks for."""
+        query = _read_query(values[self.page.query], request)
+        memory = values[self.page.memory]
+
+        def begin(event: Event) -> Work:
+            return lambda job: self._work(event.session, job, query, memory)
+
+        yield from self.page.stream(values, begin)
+
+    def _work(self, session: Session, job: Job, query: Mapping[str, Any], memory: object) -> Iterator[Update]:
+        page = self.page
+        info = page.engine.info()
+        settings, is_link, problem = _first_settings(info, query, memory)
+        yield Update(values=self.controls.show_settings(settings, info))
+        opening = page.opening
+        shows_opening = opening is not None and not is_link and session.source == example_source(0)
+        if shows_opening and settings.model == info.default_model:
+            if opening.view is None:
+                yield from open_wanted(page, session, job, settings)
+                yield Update(text="Drawing the first samples", fraction=0.0, spoken=True)
+            view = opening.wait(job)
+            if view is not None:
+                changes = picture_changes(view.picture, view.settings) | {"run": view.run}
+                text = problem or f"Ready. {NEXT_STEP}"
+                kind = "error" if problem else "done"
+                yield Update(text=text, changed=ALL, changes=changes, spoken=True, kind=kind)
+                return
+        yield from open_wanted(page, session, job, settings)
+        if problem:
+            yield Update(text=problem, kind="error")
+        elif is_link:
+            yield from draw_wanted(page, session, job, settings)
+        else:
+            yield Update(text=f"Ready: press Sample, or bring your own picture. ({info.device}, {info.precision})")
+
+
+def _read_query(fragment: object, request: gr.Request | None) -> dict[str, str]:
+    query = dict(request.query_params) if request is not None else {}
+    if isinstance(fragment, str) and len(fragment) <= _MAX_QUERY:
+        query |= dict(parse_qsl(fragment))
+    return query
+
+
+def _example_number(query: Mapping[str, str]) -> int:
+    names = [example.name for example in EXAMPLES]
+    return names.index(query["example"]) if query.get("example") in names else 0
+
+
+def _first_settings(info: EngineInfo, query: Mapping[str, Any], memory: object) -> tuple[Settings, bool, str]:
+    """Settings, whether they come from a link, and what is wrong with that. Memory that does not fit is ignored."""
+    if "seed" in query or "temperature" in query:
+        try:
+            return Settings.read(query, info), True, ""
+        except InputError as error:
+            return Settings.read({}, info), False, f"The settings in this link can't be used: {error}"
+    try:
+        return Settings.read(memory if isinstance(memory, Mapping) else {}, info), False, ""
+    except InputError:
+        return Settings.read({}, info), False, ""
