@@ -24,6 +24,7 @@ __all__ = [
     "matrix_figure",
     "numbers_html",
     "scale_top",
+    "spread_apart",
     "status_html",
     "sweep_figure",
 ]
@@ -41,6 +42,8 @@ _LAYOUT = {
     "hoverlabel": {"font": {"family": "system-ui, sans-serif"}},
     "legend": {"orientation": "h", "y": 1.12, "x": 0},
 }
+_DOT_RADIUS = 13
+_SPREAD_ROUNDS = 100
 _GRID = {"gridcolor": "rgba(128,134,145,0.25)", "zerolinecolor": "rgba(128,134,145,0.4)"}
 _ACCENTS = ("#3b82f6", "#e69f00", "#009e73", "#cc79a7")  # told apart without colour vision
 
@@ -190,16 +193,41 @@ def atlas_positions(features: Sequence[np.ndarray], pairs: np.ndarray | None = N
     return [(float(x), float(y)) for x, y in scaled]
 
 
+def spread_apart(places: Sequence[tuple[float, float]], distance: float) -> list[tuple[float, float]]:
+    """Move places that are closer than `distance` away from each other, so that a dot at each can be clicked.
+
+    Others stay where they are. In a crowd the distance may not be reached everywhere.
+    """
+    points = np.array(places, np.float64).reshape(-1, 2)
+    for _ in range(_SPREAD_ROUNDS):
+        moved = False
+        for i in range(len(points)):
+            for j in range(i):
+                away = points[i] - points[j]
+                gap = float(np.hypot(*away))
+                if gap >= distance:
+                    continue
+                direction = away / gap if gap > 0 else np.array([np.cos(i), np.sin(i)])
+                shift = direction * (distance - gap) / 2 * 1.001  # a little more, or rounding asks for another round
+                points[i] += shift
+                points[j] -= shift
+                moved = True
+        if not moved:
+            break
+    return [(float(x), float(y)) for x, y in points]
+
+
 def atlas_html(run: Run) -> str:
     """The samples as numbered dots; a click shows that sample in the viewer (see page.js)."""
     dots = []
-    for sample, (x, y) in zip(run.samples, run.atlas, strict=True):
+    places = spread_apart([(180 + 155 * x, 130 + 105 * y) for x, y in run.atlas], 2 * _DOT_RADIUS)
+    for sample, (x, y) in zip(run.samples, places, strict=True):
         number = _index(sample) + 1
         mark = " medoid" if _index(sample) == run.medoid else ""
         label = html.escape(f"Show {sample.label}" + (", the most central one" if mark else ""))
         dots.append(
             f'<g class="dot{mark}" role="button" tabindex="0" data-show-sample="{sample.id}" aria-label="{label}" '
-            f'transform="translate({180 + 155 * x:.1f} {130 + 105 * y:.1f})"><circle r="13"/>'
+            f'transform="translate({x:.1f} {y:.1f})"><circle r="{_DOT_RADIUS}"/>'
             f"<text>{number}</text><title>{label}</title></g>"
         )
     name = "Similarity map of the samples"

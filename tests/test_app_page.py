@@ -143,6 +143,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     # zoom in one: all zoom, and stay so while other pictures come in
     box = visit.canvas(1).bounding_box()
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.page.locator("#viewer .lv-stage").focus()  # without it the wheel scrolls the page
     visit.page.mouse.wheel(0, -600)
     visit.page.wait_for_timeout(200)
     view = visit.viewer("({...viewer.view})")

@@ -27,7 +27,7 @@ from app.session import Sessions
 from app.settings import MAX_SEED, Settings, find_model
 from app.sweeps import SWEEP_TEMPERATURES, sweep
 from app.tasks import Part, perform
-from app.views import COLORS, atlas_html, atlas_positions, colorize, numbers_html, scale_top, status_html
+from app.views import COLORS, atlas_html, atlas_positions, colorize, numbers_html, scale_top, spread_apart, status_html
 from srflow.contract import (
     RECIPE_KEY,
     ImageError,
@@ -618,3 +618,12 @@ def test_texts_from_elsewhere_are_not_markup(engine, session, settings, lr):
     assert atlas_html(result).count('role="button"') == 4
     named = replace(result, pictures=(replace(result.samples[0], recipe=None, label="<b>Edited"),))
     assert "<b>Edited" not in numbers_html(named)
+
+
+def test_dots_of_the_similarity_map_do_not_cover_each_other():
+    crowded = [(100.0, 100.0), (104.0, 98.0), (100.0, 100.0), (300.0, 50.0)]
+    places = np.array(spread_apart(crowded, 26))
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=-1)[np.triu_indices(4, 1)]
+    assert gaps.min() >= 25.9
+    assert tuple(places[3]) == crowded[3]  # what has room stays
+    assert spread_apart([], 26) == []
