@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
-from viewer_page import Driver, Scenes, build_page
 
 from app.viewer import LinkedViewer
+from viewer.viewer_page import Driver, Scenes, build_page
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from viewer_page import (
+
+from viewer.viewer_page import (
     HEIGHT,
     HOSTILE_LABEL,
     NUM_SAMPLES,

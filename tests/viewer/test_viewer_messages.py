@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 from app.viewer import (
     LinkedViewer,
@@ -23,6 +22,7 @@ from app.viewer import (
 )
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import ImageError, InputError
+from viewer.viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 
 @pytest.mark.parametrize("value", [{"x": 0, "y": 0}, {"x": 119, "y": 79, "id": "s1"}])

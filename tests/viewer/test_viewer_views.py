@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from viewer_page import (
+
+from viewer.viewer_page import (
     NUM_LARGE,
     NUM_SAMPLES,
     OTHER_RED,
