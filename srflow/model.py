@@ -140,9 +140,8 @@ class SRFlow(nn.Module, ModelHubMixin):
 
         Gradients of the latter reach the encoder's super-resolution tail alone.
         """
-        features, stacked = self.encoder.features(lr)  # not padded: a picture of other sizes has no likelihood
-        latents, log_dets = self._encode(hr, self._prepare(features, stacked, lr, lr, None))
-        return log_likelihood(latents, log_dets), self.encoder.super_resolve_from_finest(features, lr)
+        log_prob, _, encoder_output = self.log_prob_and_samples(hr, lr, ())
+        return log_prob, encoder_output
 
     def log_prob_and_samples(
         self, hr: Tensor, lr: Tensor, latent_sets: Sequence[Sequence[Tensor]]
@@ -155,7 +154,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         Returns: log p(hr | lr), (B,), in nats; for each set its pictures, (B, 3, s h, s w), not clipped; and the
             encoder's own super-resolution, (B, 3, s h, s w), whose gradients reach the super-resolution tail alone.
         """
-        features, stacked = self.encoder.features(lr)
+        features, stacked = self.encoder.features(lr)  # not padded: a picture of other sizes has no likelihood
         conditioning = self._prepare(features, stacked, lr, lr, None)
         latents, log_dets = self._encode(hr, conditioning)
         pictures = [self._decode(latent_set, conditioning, None)[0] for latent_set in latent_sets]

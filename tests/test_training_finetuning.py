@@ -10,7 +10,7 @@ import torch
 from accelerate.state import AcceleratorState
 from conftest import initialise, random_pair, toy_config
 from torch import nn
-from training_helpers import toy_recipe, write_pictures
+from training_helpers import stop_at, toy_recipe, write_pictures
 
 from srflow.contract import InputError, RecipeError
 from srflow.model import SRFlow
@@ -344,16 +344,7 @@ def test_the_stage_trains_exactly_what_gets_gradients(model):
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit_with_its_discriminator(train, tmp_path):
     train(output="whole").run()
-    trainer = train(output="stopped")
-    step = trainer._step
-
-    def stopping(*arguments):
-        if trainer.progress.step + 1 == 4:
-            trainer.request_stop()
-        return step(*arguments)
-
-    trainer._step = stopping
-    assert trainer.run() == "stopped"
+    assert stop_at(train(output="stopped"), 4).run() == "stopped"
     assert train(output="stopped").run() == "finished"
     keys = ("step", "loss", "energy", "discriminator", "adversarial")
     found, expected = (

@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from torch import nn
-from training_helpers import TOY, toy_recipe, write_pictures
+from training_helpers import TOY, stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
 from srflow.contract import CheckpointError, DatasetError, RecipeError, TrainingDivergedError
@@ -63,19 +63,6 @@ def metrics(run: Path, kind: str = "training") -> list[dict]:
 
 def losses(run: Path) -> list[tuple[int, float, float]]:
     return [(line["step"], line["loss"], line["grad_norm"]) for line in metrics(run)]
-
-
-def stop_at(trainer: Trainer, step: int) -> Trainer:
-    """Have the trainer be asked to stop during step `step`."""
-    original = trainer._step
-
-    def counted(*arguments):
-        if trainer.progress.step + 1 == step:
-            trainer.request_stop()
-        return original(*arguments)
-
-    trainer._step = counted
-    return trainer
 
 
 def same_weights(first: Path, second: Path) -> bool:

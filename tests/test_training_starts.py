@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from training_helpers import toy_recipe, write_pictures
+from training_helpers import stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
 from srflow.cli import main
@@ -36,19 +36,6 @@ def train(tmp_path):
         return trainer
 
     return make
-
-
-def stop_at(trainer: Trainer, step: int) -> Trainer:
-    """Have the trainer be asked to stop during step `step`."""
-    original = trainer._step
-
-    def counted(*arguments):
-        if trainer.progress.step + 1 == step:
-            trainer.request_stop()
-        return original(*arguments)
-
-    trainer._step = counted
-    return trainer
 
 
 def test_a_start_whose_weights_do_not_fit_leaves_nothing_behind(train, tmp_path):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from srflow.images import save_png
 from srflow.training.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:  # processes that a test starts import this module and need no trainer
+    from srflow.training.trainer import Trainer
 
 TOY = [
     "model.encoder={num_features=16, growth_channels=16, num_blocks=1, stacked_blocks=[0]}",
@@ -37,3 +41,16 @@ def write_pictures(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) ->
         picture = 128 + 70 * np.stack(waves, -1) + generator.normal(0, 6, (height, width, 3))
         save_png(folder / f"picture{index}.png", np.clip(picture, 0, 255).astype(np.uint8))
     return folder
+
+
+def stop_at(trainer: Trainer, step: int) -> Trainer:
+    """Have the trainer be asked to stop during step `step`."""
+    original = trainer._step
+
+    def counted(*arguments):
+        if trainer.progress.step + 1 == step:
+            trainer.request_stop()
+        return original(*arguments)
+
+    trainer._step = counted
+    return trainer

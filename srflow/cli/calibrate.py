@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from srflow.cli.loading import choose_device, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, choose_device, consistency_rounds, load_model
 from srflow.contract import InputError
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -70,13 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crop", type=int, metavar="PIXELS", help="use the middle of every picture only")
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples (default: 0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
-    parser.add_argument(
-        "--conv-dtype",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="of the model's convolutions (default: float32)",
-    )
+    add_device_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

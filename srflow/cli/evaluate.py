@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
-from srflow.cli.loading import choose_device, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, choose_device, consistency_rounds, load_model
 from srflow.contract import InputError
 
 if TYPE_CHECKING:
@@ -75,13 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale-factor", type=int, metavar="S", help="of the LR pictures; needed with --sr if there is no --model"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
-    parser.add_argument(
-        "--conv-dtype",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="of the model's convolutions (default: float32)",
-    )
+    add_device_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,18 @@ if TYPE_CHECKING:
 
     from srflow.model import SRFlow
 
-__all__ = ["choose_device", "consistency_rounds", "load_model"]
+__all__ = ["add_device_arguments", "choose_device", "consistency_rounds", "load_model"]
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that `choose_device` and `load_model` take: --device and --conv-dtype."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, … (default: auto)")
+    parser.add_argument(
+        "--conv-dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the model's convolutions (default: float32)",
+    )
 
 
 def choose_device(name: str) -> torch.device:
