@@ -18,7 +18,7 @@ from app.checks import read_bool, read_choice, read_float, read_int
 from app.downloads import write_zip
 from app.memory import release_memory
 from app.opening import Opening
-from app.pictures import LR_KEY, open_array, open_source, preview, read_recipe, select_region
+from app.pictures import open_array, open_source, preview, read_recipe, select_region
 from app.records import Source
 from app.runs import draw, load_map
 from app.scenes import main_scene
@@ -27,6 +27,7 @@ from app.sweeps import SWEEP_TEMPERATURES, sweep
 from app.tasks import Part, perform
 from app.views import COLORS, atlas_html, atlas_positions, colorize, numbers_html, scale_top, spread_apart, status_html
 from srflow.contract import (
+    LR_KEY,
     RECIPE_KEY,
     ImageError,
     ImageTooLargeError,

@@ -496,6 +496,52 @@ def test_a_picture_that_cannot_be_loaded_says_so_and_is_tried_again(viewer):
 
 
 @browser_test
+def test_a_picture_whose_file_is_gone_is_left_out_with_a_word(viewer):
+    viewer.evaluate(
+        "viewer.setScene({...viewer.scene, pictures: viewer.scene.pictures.map("
+        "p => p.id === 's5' ? {...p, image: null, problem: 'file is gone'} : p)})"
+    )
+    assert viewer.page.get_by_text("file is gone").is_visible()
+    assert viewer.state()["pictures"][5]["state"] == "failed"
+    assert viewer.evaluate("viewer.pictures.get('s5').levels.length") == 0, "the former one would be taken for it"
+    viewer.show("other")
+    assert viewer.page.get_by_text("file is gone").is_hidden()
+
+
+@browser_test
+def test_the_page_can_ask_for_a_picture(viewer):
+    ask = (
+        "viewer.root.dispatchEvent(new CustomEvent('lv-show', { detail: argument, cancelable: true }))"
+        " ? 'not shown' : viewer.current"
+    )
+    assert viewer.evaluate(ask, "s3") == "s3"
+    assert viewer.state()["mode"] == "single"
+    assert viewer.evaluate(ask, "nothing") == "not shown"
+    assert viewer.evaluate("viewer.current") == "s3"
+
+
+@browser_test
+def test_nothing_is_said_of_pictures_that_are_gone(viewer):
+    viewer.page.mouse.click(*viewer.centre())
+    assert viewer.page.locator(".lv-position").inner_text()
+    assert viewer.page.locator(".lv-crop-title").inner_text()
+    viewer.page.get_by_role("button", name="nothing", exact=True).click()
+    viewer.wait_until("!viewer.pictures.size")
+    viewer.settle()
+    for part in (".lv-position", ".lv-crop-title"):
+        assert viewer.page.locator(part).text_content() == ""
+    for part in (".lv-toolbar", ".lv-crops"):
+        assert viewer.page.locator(part).is_hidden()
+
+
+@browser_test
+def test_the_toolbar_fits_beside_the_controls_of_a_laptop(opened):
+    viewer = opened(width=930)  # as wide as the viewer is in a window of 1280 pixels
+    tops = viewer.evaluate("[...viewer.toolbar.node.querySelectorAll('.lv-button')].map(b => b.offsetTop)")
+    assert len(set(tops)) == 1
+
+
+@browser_test
 def test_files_are_served_byte_for_byte_and_can_be_cleaned_up(viewer, served, scenes):
     url = viewer.evaluate("viewer.pictures.get('s0').loadedUrl")
     response = viewer.page.request.get(url)
