@@ -35,7 +35,7 @@ app: $(INSTALLED)  ## start the page (ARGS="--port 7861" and the like are passed
 test: lint  ## check the code and run all tests (PYTEST_ARGS="tests/test_flow.py -x" for a part, WORKERS=0 for one process)
 	browser="$$($(VENV_PYTHON) scripts/ensure_browser.py)" && \
 	SRFLOW_BROWSER="$$browser" OMP_NUM_THREADS=$(THREADS) \
-		$(VENV_PYTHON) -m pytest -n $(WORKERS) --timeout 900 $(PYTEST_ARGS)
+		$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist worksteal --timeout 900 $(PYTEST_ARGS)
 
 .PHONY: test-gpu
 test-gpu: $(INSTALLED_DEV)  ## the checks that need a GPU, which `make test` leaves out
