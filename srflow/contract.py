@@ -58,6 +58,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Reference",
+    "ReferenceKind",
     "SRFlowError",
     "SampleEvent",
     "SampleRequest",
@@ -77,6 +78,8 @@ __all__ = [
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+
+ReferenceKind = Literal["bicubic", "encoder", "zero_temperature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -435,7 +438,7 @@ ExploreEvent = Progress | Notice | Variant
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
-    kind: Literal["bicubic", "encoder", "zero_temperature"]
+    kind: ReferenceKind
     picture: np.ndarray
     lr_psnr: float
     truth: TruthScores | None = None

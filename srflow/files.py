@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from srflow.contract import InputError
 
@@ -40,7 +40,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
     temporary = Path(name)
     try:
-        text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+        text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
         with open(handle, mode, **text) as file:  # noqa: PTH123 - a descriptor, no path
             yield file
             file.flush()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageFile, ImageOps
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 from torch import Tensor
 
 from srflow.contract import DatasetError, ImageError, ImageTooLargeError, InputError
@@ -131,6 +131,7 @@ def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, 
     with _opened(source) as (file, name), _named_errors(name):
         image = _identify(file, name, ("PNG",))
         _check_pixels(image.size, max_pixels, name)
+        assert isinstance(image, PngImageFile)
         return {str(key): str(value) for key, value in image.text.items()}
 
 
@@ -458,7 +459,10 @@ def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             # Converting sRGB to sRGB would change nothing but the rounding.
             if image.mode != "RGB" or "sRGB" not in ImageCms.getProfileDescription(source):
-                return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                srgb = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+                assert converted is not None  # as it would be in place
+                return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass  # broken, or made for another kind of picture: better colours as they are than no picture
     return image if image.mode == "RGB" else image.convert("RGB")

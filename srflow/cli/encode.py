@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `--help` needs neither
+    import numpy as np
+    from torch import Tensor
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -64,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_picture(by_place: object) -> tuple[object, float, float]:
+def _as_picture(by_place: Tensor) -> tuple[np.ndarray, float, float]:
     """Nats per pixel → grey values from the 1st percentile (black) to the 99th (white), and those two."""
     import numpy as np
 

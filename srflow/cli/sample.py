@@ -100,7 +100,7 @@ def _draw(
             sys.stderr.write(f"{name}: {event.text}\n")
         elif isinstance(event, SampleResult):
             output = arguments.output / f"{name}_sample{event.index}.png"
-            picture = np.load(event.path, mmap_mode="r") if event.picture is None else event.picture
+            picture = np.load(str(event.path), mmap_mode="r") if event.picture is None else event.picture
             try:
                 engine.save_png(output, picture, {RECIPE_KEY: event.recipe.to_json()})
             finally:

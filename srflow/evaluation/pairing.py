@@ -164,8 +164,10 @@ def _group(folder: Path) -> dict[str, list[Path]]:
         for path in _pictures(sub_folder):
             name, number = _picture_and_sample(path)
             if name not in at_top:
-                groups[name][(*_natural(sub_folder.name), number, path.name)] = path
-            groups[f"{sub_folder.name.lower()}/"][(number, *_natural(path.stem), path.name)] = path
+                place: tuple = (*_natural(sub_folder.name), number, path.name)
+                groups[name][place] = path
+            place = (number, *_natural(path.stem), path.name)
+            groups[f"{sub_folder.name.lower()}/"][place] = path
     return {name: [paths[key] for key in sorted(paths)] for name, paths in groups.items()}
 
 

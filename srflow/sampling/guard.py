@@ -61,7 +61,7 @@ def _decode_again(
 ) -> Decoded:
     clipped = [latent[None].clamp(-CLIPPED_LATENT, CLIPPED_LATENT) for latent in sample.latents]
     [again] = _decode_once(model, clipped, prepared, checkpoint)
-    flags = (f"decoded again from latents clipped to ±{CLIPPED_LATENT}: the first try exploded",)
+    flags: tuple[str, ...] = (f"decoded again from latents clipped to ±{CLIPPED_LATENT}: the first try exploded",)
     raw = again.raw
     if not _is_sound(raw):
         raw = torch.nan_to_num(raw, 0.0, 0.0, 0.0).clamp(-EXPLODED, 1 + EXPLODED)
