@@ -32,7 +32,6 @@ class Traffic:
         page.on("response", self._note_response)
         page.on("requestfinished", self._strike)
         page.on("requestfailed", self._strike)
-        page.on("framenavigated", lambda _: self._unanswered.clear())  # what the page before asked goes with it
 
     def _note(self, request: Request) -> None:
         if self._on_request is not None:
@@ -47,6 +46,11 @@ class Traffic:
 
     def _strike(self, request: Request) -> None:
         self._unanswered.discard(request)
+
+    def leave(self) -> None:
+        """Leave the page, and what it asked for."""
+        self._page.goto("about:blank")
+        self._unanswered.clear()
 
     def wait_for_frames(self) -> None:
         """Until what has been done so far is drawn."""
