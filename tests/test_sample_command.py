@@ -51,7 +51,7 @@ def test_two_processes_share_a_folder(folders: tuple[Path, Path, Path]) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [*command, *arguments((*folders[:2], shared))],
-        check=True, timeout=300, env=environment, capture_output=True, text=True,
+        check=True, timeout=800, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert set(re.findall(r"\| \d+/(\d+) \[", done.stderr)) == {"2"}  # of the three pictures, by the first's bar
     assert names(shared) == sorted(expected)

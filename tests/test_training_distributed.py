@@ -27,7 +27,7 @@ def launch_two(*command: str) -> None:
     }
     environment.pop("ACCELERATE_USE_CPU", None)
     done = subprocess.run(
-        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=500, check=False
+        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=800, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
 

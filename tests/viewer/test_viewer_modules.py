@@ -24,7 +24,7 @@ def sources() -> dict[str, str]:
 
 def node(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     assert NODE.is_file(), f"Playwright has brought no node to {NODE}"
-    return subprocess.run([str(NODE), *arguments], input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([str(NODE), *arguments], input=text, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_pure_modules_pass_their_own_tests():
