@@ -30,8 +30,8 @@ from srflow.sampling.worker import OutOfMemory, Worker
 
 __all__ = ["Retoucher"]
 
+_MAX_BATCH = 16
 _CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
-_GPU_BATCH_PIXELS = 512 * 512
 
 
 class Retoucher:
@@ -75,8 +75,8 @@ class Retoucher:
         region = Region.around(masks[0], self._multiple)
         before = self._crop_of(state, region)
         pixels = (region.decoded[2] - region.decoded[0]) * (region.decoded[3] - region.decoded[1])
-        limit = _CPU_BATCH_PIXELS if self._worker.device.type == "cpu" else _GPU_BATCH_PIXELS
-        batch = max(1, min(16, limit // pixels))
+        # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
+        batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._worker.device.type == "cpu" else 1
         first = 0
         while first < len(ways):
             chunk = ways[first : first + batch]
