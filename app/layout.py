@@ -104,6 +104,8 @@ def launch_options() -> dict[str, Any]:
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     )
     script = (_STYLES / "page.js").read_text(encoding="utf-8")
     return {

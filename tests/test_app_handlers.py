@@ -23,7 +23,7 @@ from app.opening import Opening, example_source
 from app.page import NEXT_SERIAL
 from app.runs import load_map
 from app.viewer import LinkedViewer
-from app.wording import UNEXPECTED
+from app.wording import NEXT_STEP, UNEXPECTED
 from srflow.contract import RECIPE_KEY, Cancelled, InputError, MemoryBudgetError
 
 
@@ -122,7 +122,7 @@ def test_the_page_opens_with_finished_samples_drawn_once_for_everybody(engine, s
     first = Harness(engine, sessions, opening=True)
     assert len(ids(first)) == 8
     assert first.scene.overlay is not None
-    assert "drop a picture of your own" in first.status
+    assert NEXT_STEP in first.status
     assert first.values[first.numbers.table].count("<tr>") == 9
     num_requests = len(engine.requests)
     first.open()
@@ -204,21 +204,37 @@ def test_samples_stream_in_and_every_message_has_the_whole_scene(harness):
     assert {0, 1, 2, 3} <= set(ready)
     assert {scene.subject for scene in scenes} == {scenes[0].subject}
     assert len({len(scene.pictures) for scene in scenes}) == 1, "nothing jumps"
+    assert all(scene.overlay or scene.overlay_expected for scene in scenes), "nor does the grid make room for the map"
     assert "done" in harness.status
     assert harness.scene.overlay is not None
     assert f"seed={harness.seed}" in harness.values[harness.page.query]
     assert "example=cat" in harness.values[harness.page.query]
 
 
-def test_figures_travel_at_the_end_only_and_announcements_are_few(harness):
+def test_figures_are_made_for_the_tab_that_is_open_and_announcements_are_few(harness, monkeypatch):
+    histogram, atlas = harness.diversity.histogram, harness.numbers.atlas
     harness.change("num_samples", 4)
+    made = []
+    monkeypatch.setattr("app.panels.diversity.load_map", lambda *which: made.append(which) or load_map(*which))
     shown = harness.fire(harness.controls.sample)
     figures = {c for c in harness.page.outputs if isinstance(c, gr.Plot)}
     with_figures = [number for number, values in enumerate(shown[:-1]) if figures & set(values)]
-    assert with_figures == [len(shown) - 2]
+    assert with_figures == [len(shown) - 2], "at the end only"
+    assert not made
+    assert harness.values[histogram] is None
+    assert "data-show-sample" in harness.values[atlas]
+    harness.open_tab("Diversity")
+    assert len(Figure(harness.values[histogram]).to_json()) < 6000
+    harness.fire(harness.controls.sample)
+    assert len(made) == 2, "once when the tab was opened, once for the new set"
+    assert harness.values[atlas] is None, "out of date, and out of sight"
+    harness.open_tab("Numbers", serial=harness.serial - 5)  # overtaken on the way
+    assert harness.values[atlas] is None
+    harness.open_tab("Numbers")
+    assert harness.values[atlas].count("data-show-sample") == 4
+    harness.open_tab("What am I looking at?")
     spoken = [s for values in shown[:-1] if "data-spoken" in (s := values.get(harness.page.status, ""))]
     assert 4 <= len(spoken) <= 7, "start, each sample, end"
-    assert len(Figure(harness.values[harness.diversity.histogram]).to_json()) < 6000
 
 
 def test_sample_draws_new_samples_unless_the_seed_is_kept(harness, engine):
@@ -471,6 +487,7 @@ def test_a_picture_that_is_refused_leaves_its_error_and_is_not_replaced_by_the_o
     bring(harness, str(tmp_path / "a.jpg"))
     assert "not a picture" in harness.status
     assert "error" in harness.status
+    assert "Undo brings back the picture before" in harness.status
     num_requests = len(engine.requests)
     harness.fire(harness.controls.sample)
     assert len(engine.requests) == num_requests, "the picture before is not drawn in its place"
