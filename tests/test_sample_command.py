@@ -101,7 +101,7 @@ def test_results_that_do_not_fit_into_memory_go_through_files(
         return dataclasses.replace(original(*given, **settings), on_disk=True)
 
     monkeypatch.setattr(engine_module, "make_plan", on_disk)
-    monkeypatch.setattr("srflow.images._LARGE_BYTES", 0)
+    monkeypatch.setattr("srflow.pictures.writing._LARGE_BYTES", 0)
     other = folders[2].with_name("other")
     assert main(arguments((*folders[:2], other), "--num-samples", "2")) == 0
     assert names(other) == names(folders[2])
