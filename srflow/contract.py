@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal, Protocol, get_args
 import numpy as np
 
 __all__ = [
+    "NOT_AS_ASKED",
     "RECIPE_KEY",
     "Cancelled",
     "ChallengeScores",
@@ -204,6 +205,9 @@ class Recipe:
         return cls(**values)
 
 
+NOT_AS_ASKED = "not as asked"
+"""With which a flag begins that tells of something in the place of the sample: see `SampleResult.is_as_asked`."""
+
 RECIPE_KEY = "srflow"
 """Under which name a PNG's text holds the JSON of its `Recipe`."""
 
@@ -361,6 +365,11 @@ class SampleResult:
     def flagged(self) -> bool:
         """Whether there is anything special about it."""
         return bool(self.flags)
+
+    @property
+    def is_as_asked(self) -> bool:
+        """False if something else had to be put in the place of the sample, or of a part of it."""
+        return not any(flag.startswith(NOT_AS_ASKED) for flag in self.flags)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,8 @@ _PREFIX_BYTES = 60  # of a file's name in that of its temporary one; names may h
 
 def explain(error: OSError, path: str | Path) -> OutputError:
     """An error in one line: what cannot be written, and why."""
-    reason = _REASONS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    number = errno.EACCES if isinstance(error, PermissionError) else error.errno or 0
+    reason = _REASONS.get(number) or error.strerror or str(error) or type(error).__name__
     return OutputError(f"{path} cannot be written: {reason}.")
 
 

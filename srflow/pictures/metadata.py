@@ -9,12 +9,15 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 
-from srflow.contract import Metadata
+from srflow.contract import RECIPE_KEY, Metadata
 
-__all__ = ["OWN_KEYS", "exif_orientation", "is_adobe_rgb", "read_metadata"]
+__all__ = ["FLAGS_KEY", "INPUT_KEY", "OWN_KEYS", "exif_orientation", "is_adobe_rgb", "read_metadata"]
 
-OWN_KEYS = ("srflow", "srflow-lr", "srflow-input", "srflow-flags", "srflow-output")
-"""Names of the texts that this program writes; those of an input are not carried over, since they speak of it."""
+INPUT_KEY, FLAGS_KEY = "srflow-input", "srflow-flags"
+"""Names of the texts in a sample's PNG: what was done to the input on the way in; what a person should know of it."""
+
+OWN_KEYS = (RECIPE_KEY, "srflow-lr", "srflow-output", INPUT_KEY, FLAGS_KEY)
+"""Names of all texts that this program writes; those of an input are not carried over, since they speak of it."""
 
 _MAX_BYTES = 1 << 20  # of each of EXIF, XMP and all texts together
 _XMP_KEY = "XML:com.adobe.xmp"
