@@ -39,19 +39,27 @@ def explain(error: OSError, path: str | Path) -> OutputError:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make a folder if it is missing, and try to write there, before any work is done whose result would be lost.
+    """Try to write to a folder, before any work is done whose result would be lost. Leaves nothing behind.
 
     Raises: OutputError: nothing can be written there; the message says why.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; the results need a folder. Choose another place.")
+    made = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in reversed([folder, *folder.parents]):
+            if not place.is_dir():
+                place.mkdir()
+                made.append(place)
         with tempfile.TemporaryFile(dir=folder, prefix=".probe-") as file:
             file.write(bytes(4096))
     except OSError as error:
         raise explain(error, folder) from error
+    finally:
+        for place in reversed(made):
+            with suppress(OSError):  # another process may have begun to use it
+                place.rmdir()
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def find_pictures(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: there is no such folder of pictures.")
+        raise DatasetError(f"There is no folder {folder} of pictures.")
     found: list[Path] = []
     left_out: dict[str, list[Path]] = {}
     seen = {path.resolve() for path in exclude} - {folder.resolve()}
