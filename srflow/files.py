@@ -81,7 +81,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     if mode not in ("wb", "w"):
         raise InputError(f'The mode must be "wb" or "w"; got {mode!r}.')
     path = Path(path).resolve()
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises if the name is too long, before Python 3.14
         raise InputError(f"{path} is a folder; a file of that name cannot be written.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

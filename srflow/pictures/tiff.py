@@ -20,6 +20,8 @@ __all__ = ["TiffPlanes", "choose_page", "is_plain", "read_planes", "refuse_raw"]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAX_PAGES = 10_000
+_MAX_CHANNELS = 32
+_MAX_TILE_PIXELS = 1 << 26
 _REDUCED = 1  # of NewSubfileType
 _IS_MASK = 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 8, 9
@@ -101,6 +103,11 @@ def read_planes(file: BinaryIO, name: str, number: int, page: tifffile.TiffPage,
     if photometric in _PHOTOMETRICS or photometric not in (0, 1, 2, 3, 5, 6, 8, 9):
         what = _PHOTOMETRICS.get(photometric, f"of the kind {photometric}")
         raise ImageError(f"{name}: a TIFF whose pixels are {what}, which cannot be read. Save it as RGB first.")
+    if page.samplesperpixel > _MAX_CHANNELS:
+        raise ImageError(f"{name}: a TIFF of {page.samplesperpixel} channels; save three of them as RGB first.")
+    tile = page.tilewidth * page.tilelength if page.is_tiled else 0
+    if tile > _MAX_TILE_PIXELS:
+        raise ImageError(f"{name}: a TIFF in tiles of {page.tilewidth}x{page.tilelength}; save it in smaller ones.")
     if page.imagedepth > 1:
         raise ImageError(f"{name}: a TIFF of a volume ({page.imagedepth} slices in one page); save one slice of it.")
     tags, extras = page.tags, tuple(int(extra) for extra in page.extrasamples)

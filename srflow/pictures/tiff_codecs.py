@@ -21,7 +21,7 @@ __all__ = ["needs_repacking", "repack"]
 _NONE, _LZW, _PACKBITS = 1, 5, 32773
 _DEFLATE = (8, 32946)
 _FLOAT_PREDICTOR = 3
-_MAX_BYTES = 1 << 32
+_SLACK_BYTES = 1 << 26  # what a small picture in one large tile may take
 _HEADER_BYTES = 8 + 2 + 10 * 12 + 4  # of a TIFF with one directory of ten entries
 
 
@@ -61,7 +61,7 @@ def repack(file: BinaryIO, page: tifffile.TiffPage, number: int, name: str) -> b
         if not page.is_tiled:
             rows = min(rows_each, page.imagelength - index % strips * rows_each)
         total += rows * row_bytes
-        if total > _MAX_BYTES:
+        if total > _SLACK_BYTES + 8 * page.imagelength * row_bytes * page.samplesperpixel:
             raise ImageError(f"{name}: a TIFF whose segments are larger than the picture.")
         file.seek(offset)
         segment = _decompressed(file.read(size), rows * row_bytes, page.compression, page.fillorder)
