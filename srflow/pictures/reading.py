@@ -405,6 +405,8 @@ def _identify(file: BinaryIO, name: str, formats: Sequence[str]) -> tuple[str, b
 
 def _check_pixels(size: tuple[int, int], max_pixels: int, name: str) -> None:
     width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name}: damaged, it says that it is {width}x{height} pixels large.")
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{name}: {width}x{height} is {width * height:,} pixels; at most {max_pixels:,} are allowed. "

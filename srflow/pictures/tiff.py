@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 from dataclasses import dataclass
-from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -19,7 +19,8 @@ __all__ = ["TiffPlanes", "choose_page", "is_plain", "read_planes", "refuse_raw"]
 # What tifffile says of damaged files is said by the error; without a handler it would be printed, too.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_MAX_PAGES = 10_000
+_MAX_PAGES = 10_000  # that are counted
+_MAX_THUMBNAILS = 50
 _MAX_CHANNELS = 32
 _MAX_TILE_PIXELS = 1 << 26
 _REDUCED = 1  # of NewSubfileType
@@ -51,23 +52,43 @@ class TiffPlanes:
 
 def choose_page(tif: tifffile.TiffFile) -> tuple[int, tifffile.TiffPage, tuple[str, ...]]:
     """Number and content of the page to be read, and a note if there are several: the first that is no thumbnail."""
-    pages = list(islice(tif.pages, _MAX_PAGES))
-    kinds = [_subfile_type(page) for page in pages]
-    whole = [number for number, kind in enumerate(kinds) if not kind & (_REDUCED | _IS_MASK)]
-    chosen = whole[0] if whole else 0
+    count = _count_pages(tif)
+    chosen = 0
+    for number in range(min(count, _MAX_THUMBNAILS)):
+        page = tif.pages[number]
+        if not (isinstance(page, tifffile.TiffPage) and _subfile_type(page) & (_REDUCED | _IS_MASK)):
+            chosen = number
+            break
     notes: tuple[str, ...] = ()
-    if len(pages) > 1:
+    if count > 1:
         what = "first" if chosen == 0 else f"page {chosen + 1}"
         reason = "" if chosen == 0 else "; those before are thumbnails or masks"
-        notes = (f"{what} of {len(pages)} pages{reason}",)
+        notes = (f"{what} of {count} pages{reason}",)
     page = tif.pages[chosen]
     assert isinstance(page, tifffile.TiffPage)
     return chosen, page, notes
 
 
-def _subfile_type(page: tifffile.TiffPage | tifffile.TiffFrame) -> int:
-    if not isinstance(page, tifffile.TiffPage):
-        return 0
+def _count_pages(tif: tifffile.TiffFile) -> int:
+    """Directories in the file's chain, without reading them; a chain that leads back or out of the file ends there."""
+    form, file = tif.tiff, tif.filehandle
+    place = 4 if form.offsetsize == 4 else 8
+    seen: set[int] = set()
+    while len(seen) < _MAX_PAGES:
+        file.seek(place)
+        (offset,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
+        if offset == 0 or offset in seen or offset + form.tagnosize > file.size:
+            break
+        file.seek(offset)
+        (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+        place = offset + form.tagnosize + tags * form.tagsize
+        if place + form.offsetsize > file.size:
+            return max(1, len(seen) + 1)
+        seen.add(offset)
+    return max(1, len(seen))
+
+
+def _subfile_type(page: tifffile.TiffPage) -> int:
     kind = int(page.tags.valueof(254, 0) or 0)
     return _REDUCED if page.tags.valueof(255, 1) == 2 and not kind else kind
 
