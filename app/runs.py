@@ -144,7 +144,7 @@ class _Writer:
         wanted = range(settings.first_index, settings.first_index + settings.num_samples)
         self.earlier = _earlier(former, settings, wanted)
         self.missing = [index for index in wanted if index not in self.earlier]
-        self.run = Run(
+        self.run: Run = Run(
             folder=session.new_folder(job, "run"),
             picture=picture,
             settings=settings,
@@ -415,7 +415,7 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 def _small(picture: np.ndarray) -> np.ndarray:
     """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
     thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
-    luma = picture[::thin, ::thin] @ np.float32([0.299, 0.587, 0.114])
+    luma = picture[::thin, ::thin] @ np.array([0.299, 0.587, 0.114], np.float32)
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step
     return luma[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))

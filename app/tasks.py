@@ -103,7 +103,7 @@ def perform(
             if not has_more and update.fraction is not None and time.monotonic() - last < UPDATE_SECONDS:
                 continue
             last = time.monotonic()
-            view = update.draft or session.view
+            view: View | None = update.draft or session.view
             if update.changes:
                 view = session.commit(job, step=update.is_step, **update.changes)
             if view is None or not session.is_current(job):

@@ -63,6 +63,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Reference",
+    "ReferenceKind",
     "SRFlowError",
     "SampleEvent",
     "SampleRequest",
@@ -126,6 +127,8 @@ class Picture:
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+
+ReferenceKind = Literal["bicubic", "encoder", "zero_temperature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -492,7 +495,7 @@ ExploreEvent = Progress | Notice | Variant
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
-    kind: Literal["bicubic", "encoder", "zero_temperature"]
+    kind: ReferenceKind
     picture: np.ndarray
     lr_psnr: float
     truth: TruthScores | None = None

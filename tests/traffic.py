@@ -49,4 +49,4 @@ class Traffic:
             num_requests = self._num_requests
             # An event is sent, and an answer is shown, within a frame; what that sets off, in the next.
             self.wait_for_frames()
-            self._page.wait_for_timeout(10)
+            self._page.wait_for_timeout(20)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -161,7 +163,7 @@ class PicturePanel:
         """Upload, example, kind, model and region change what will be enlarged."""
         controls = self.controls
         settings = list(controls.inputs.values())
-        refused = {"on_error": self.refuse}
+        refused: dict[str, Any] = {"on_error": self.refuse}
         page.start(self.image.upload, self.take_upload, [*settings, self.image], source=self.uploaded, **refused)
         page.start(self.image.clear, self.empty, settings)
         for number, button in enumerate(self.examples):
@@ -169,7 +171,7 @@ class PicturePanel:
                 button.click,
                 self.open,
                 settings,
-                source=lambda _, number=number: example_source(number),
+                source=partial(_example, number),
                 **refused,
             )
         page.start(self.kind.input, self.open, [*settings, self.kind], source=self.read_as)
@@ -360,6 +362,10 @@ class PicturePanel:
         if run is None and view.picture is not None:
             shown |= page.show_panel(page.panels[0], view, {Part.PICTURE})
         return shown
+
+
+def _example(number: int, _event: Event) -> Source:
+    return example_source(number)
 
 
 def _as_large(event: Event) -> Source | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -166,7 +166,7 @@ class SamplingEngine:
         The encoder's is left out where training with the flow has spoilt it.
         """
         task = self._task(replace(request, num_samples=1, summaries=False))
-        events = in_background(
+        events: Generator[Reference, None, None] = in_background(
             lambda channel: self._drawing(task, channel, cancel).draw_references(), name="draw references"
         )
         with closing(events):

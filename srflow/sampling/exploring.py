@@ -122,6 +122,7 @@ class Exploration:
                 raise MemoryBudgetError(
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
+            assert result.picture is not None
             error_sum = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
             state = State(result.picture, error_sum, result.flags)
             self._cache.put(key, state)

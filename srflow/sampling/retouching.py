@@ -10,6 +10,7 @@ would change every pixel a little, and cost as much as a new picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ class Retoucher:
             ways: operations whose masks have one `Region`.
         Raises: MemoryBudgetError: the place is too large for the device.
         """
-        masks = [way.place for way in ways]
+        masks = [cast(Mask, way.place) for way in ways]
         region = Region.around(masks[0], self._multiple)
         before = self._crop_of(state, region)
         pixels = (region.decoded[2] - region.decoded[0]) * (region.decoded[3] - region.decoded[1])
