@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
     """
     sessions = Sessions() if sessions is None else sessions
     # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
-    gr.set_static_paths([EXAMPLES_FOLDER, sessions.root])
+    gr.set_static_paths([sessions.root, EXAMPLES_FOLDER])
     with PageBlocks(
         title=TITLE,
         fill_width=True,
@@ -84,6 +85,9 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
         page.add(results, controls, picture, numbers, diversity, sweep, download)
         Visit(page, controls)
         Endpoints(page)
+    # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     blocks.queue(max_size=64, default_concurrency_limit=8, api_open=False)
     return page
 

@@ -2,6 +2,7 @@
 
 A handler returns a `Scene` for the viewer; the browser loads the PNG files it names and keeps the visitor's view while
 `Scene.subject` stays the same. Files are handed over as paths and never re-encoded: what is seen is the PNG's pixels.
+They must lie where the page serves files from as they are: see `gradio.set_static_paths`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import gradio as gr
-from gradio.data_classes import FileData, GradioModel
+from gradio.data_classes import GradioModel
 from gradio.events import EventListener
+from gradio.route_utils import API_PREFIX
 
 from app.viewer.script import join_modules
 from srflow.contract import ImageError, InputError
@@ -180,10 +183,20 @@ class Scene:
                 raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
 
 
+class _FileData(GradioModel):
+    """Only where the browser finds a file.
+
+    Not Gradio's `FileData`: in every message of a stream, Gradio would look at each file's path a dozen times, which
+    took longer than all else that a message costs.
+    """
+
+    url: str
+
+
 class _PartData(GradioModel):
     top: int
     rows: int
-    image: FileData
+    image: _FileData
 
 
 class _PictureData(GradioModel):
@@ -193,14 +206,14 @@ class _PictureData(GradioModel):
     badge: str
     key: str
     file_name: str
-    image: FileData | None
+    image: _FileData | None
     problem: str
     parts: list[_PartData]
 
 
 class _OverlayData(GradioModel):
-    image: FileData
-    values: FileData | None
+    image: _FileData
+    values: _FileData | None
     title: str
     minimum: float
     maximum: float
@@ -209,7 +222,7 @@ class _OverlayData(GradioModel):
 
 
 class _SceneData(GradioModel):
-    """What travels to the browser; Gradio copies the files to its cache and fills in their addresses."""
+    """What travels to the browser."""
 
     width: int
     height: int
@@ -421,8 +434,8 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
     )
 
 
-def _png_file(path: str | Path | None) -> FileData | None:
-    """The file as it travels; None if there is none.
+def _png_file(path: str | Path | None) -> _FileData | None:
+    """The file's address; None if there is no file.
 
     Lossy formats are refused here, where they would enter unseen: by the file's first bytes, not by its name.
     """
@@ -437,4 +450,4 @@ def _png_file(path: str | Path | None) -> FileData | None:
     signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
     if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
         raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")
-    return FileData(path=str(path), mime_type="image/png")
+    return _FileData(url=f"{API_PREFIX}/file={quote(str(Path(path).resolve()))}")

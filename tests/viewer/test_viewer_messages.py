@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -105,7 +106,7 @@ def test_only_png_files_get_in(tmp_path):
             viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / name)]))
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     data = viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / "good.png"), Picture("b", "B")]))
-    assert [picture.image and Path(picture.image.path).name for picture in data.pictures] == ["good.png", None]
+    assert [picture.image and Path(picture.image.url).name for picture in data.pictures] == ["good.png", None]
 
 
 def test_files_that_are_gone_are_left_out_with_a_word(tmp_path, caplog):
@@ -174,23 +175,17 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
     for sent in (scene, replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), selected="a")):
         data = LinkedViewer(render=False).postprocess(sent).model_dump()
-        fill_addresses(data)
         assert list(validator("Scene").iter_errors(data)) == []
     data["pictures"][0]["kind"] = "other"
     data["extra"] = 1
     assert len(list(validator("Scene").iter_errors(data))) == 2
 
 
-def fill_addresses(data: object) -> None:
-    """What Gradio does with files on the way out."""
-    if isinstance(data, dict):
-        if "orig_name" in data:
-            data["url"] = f"/gradio_api/file={data['path']}"
-        for value in data.values():
-            fill_addresses(value)
-    elif isinstance(data, list):
-        for value in data:
-            fill_addresses(value)
+def test_files_travel_as_addresses_below_the_page(tmp_path):
+    path = tmp_path / "mine #1 100 %.png"
+    Image.new("RGB", (8, 6)).save(path)
+    data = LinkedViewer(render=False).postprocess(Scene(8, 6, [Picture("a", "A", path)]))
+    assert data.pictures[0].image.url == f"/gradio_api/file={quote(str(path.resolve()))}"
 
 
 def test_events_say_which_scene_they_belong_to():

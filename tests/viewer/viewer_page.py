@@ -159,6 +159,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         "two bands": lambda: parts(0, 20),
         "whole": whole,
     }
+    gr.set_static_paths(scenes.folder)
     with gr.Blocks() as page:
         viewer = LinkedViewer(elem_id="viewer")
         with gr.Row():

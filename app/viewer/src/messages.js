@@ -1,7 +1,7 @@
 // The messages between Python and the browser, as types. `messages.json` is the description; tests hold this file,
 // component.py and what really travels against it.
 
-/** @typedef {{url: string, path: string}} FileData */
+/** @typedef {{url: string}} FileData below the address of the page */
 /** @typedef {{top: number, rows: number, image: FileData}} PartMessage */
 /**
  * @typedef {object} PictureMessage
@@ -72,4 +72,12 @@ export function placeEvent(scene, pixel, id) {
  */
 export function pickEvent(scene, id) {
   return { id, subject: scene.subject };
+}
+
+/**
+ * Where a file is: the page may lie below another address than that of its server.
+ * @param {FileData} file
+ */
+export function addressOf(file) {
+  return `${globalThis.gradio_config?.root ?? ""}${file.url}`;
 }
