@@ -8,6 +8,7 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -231,7 +232,12 @@ def test_bad_addresses_get_a_named_error() -> None:
     good = to_address(EVERYTHING)
     bomb = base64.urlsafe_b64encode(zlib.compress(b"[" * 50_000_000)).decode()
     assert len(bomb) < 1_000_000
-    for bad in ("", "ü", "!!!", good[:-8], good[:10] + "AAAA" + good[14:], bomb, "A" * 2_000_000):
+    tracemalloc.start()
+    with pytest.raises(OperationError, match="characters"):
+        from_address(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    for bad in ("", "ü", "!!!", good[:-8], good[:10] + "AAAA" + good[14:], "A" * 2_000_000):
         with pytest.raises(OperationError):
             from_address(bad)
 
