@@ -87,7 +87,7 @@ def picture_seeds() -> tuple[bytes, ...]:
         (rgba, {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
         (rgb, {"photometric": "cielab"}),
         (rgba, {"photometric": "separated"}),
-        (np.stack([rgb, rgb, rgb]), {"photometric": "rgb"}),
+        (np.stack([rgb, rgb]), {"photometric": "rgb", "planarconfig": "contig"}),
     ):
         file = io.BytesIO()
         tifffile.imwrite(file, array, **options)
