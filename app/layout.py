@@ -59,7 +59,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
         opening = Opening(engine, sessions)
         page = Page(blocks, engine, sessions, STORAGE_KEY, opening, Ahead(engine) if ahead else None)
         gr.HTML(
-            f'<h1>{TITLE}</h1><p class="quiet">Many sharp pictures fit one small picture. See them side by side.</p>',
+            f'<h1>{TITLE}</h1><p class="quiet">One small picture, and many sharp ones that fit it.</p>',
             elem_id="title",
         )
         with gr.Row(elem_id="main"):
@@ -72,14 +72,15 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 results = ResultsPanel(page)
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
-                    with gr.Tab("Numbers"):
+                    with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
-                    with gr.Tab("Diversity", render_children=True):
+                    with gr.Tab("Diversity", render_children=True) as diversity_tab:
                         diversity = DiversityPanel(page, results)
-                    with gr.Tab("Temperature sweep", render_children=True):
+                    with gr.Tab("Temperature sweep", render_children=True) as sweep_tab:
                         sweep = SweepPanel(page, controls)
-                    with gr.Tab("What am I looking at?"):
+                    with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
+        page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
         page.add(results, controls, picture, numbers, diversity, sweep, download)
         Visit(page, controls)
         Endpoints(page)
@@ -103,6 +104,8 @@ def launch_options() -> dict[str, Any]:
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     )
     script = (_STYLES / "page.js").read_text(encoding="utf-8")
     return {

@@ -59,6 +59,11 @@ class Harness:
         """Fire an event, and wait for all that comes of it."""
         return list(self.stream(component, event, data, serial))
 
+    def open_tab(self, label: str, serial: int | None = None) -> None:
+        """Look into another tab."""
+        tabs = (block for block in self.page.blocks.blocks.values() if isinstance(block, gr.Tab))
+        self.fire(next(tab for tab in tabs if tab.label == label), "select", serial=serial)
+
     def change(self, name: str, value: object) -> None:
         """Set a control, without its event."""
         self.values[self.controls.inputs[name]] = value

@@ -6,28 +6,31 @@ import io
 import json
 import os
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from traffic import TIMEOUT, Traffic
 
 from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
 from app.session import Sessions
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, Recipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TIMEOUT = 30_000  # ms, of which a busy machine may need a few thousand
 expect.set_options(timeout=TIMEOUT)
 VIEWER = "document.querySelector('#viewer .lv').parentElement.linkedViewer"
 
@@ -54,43 +57,49 @@ def url(app) -> str:
     return app.local_url.rstrip("/")
 
 
+AXE = Axe()
+GRAVE = ("serious", "critical")
+TABS = {
+    "Diversity": "#histogram .js-plotly-plot",
+    "Temperature sweep": "#over-temperature .js-plotly-plot",
+    "What am I": "#about",
+    "Numbers": "#atlas [data-show-sample=s2]",
+}
+
+
 class Visit:
     """One visitor's tab."""
 
     def __init__(self, browser: Browser, url: str, query: str = "", **options) -> None:
         self.problems: list[str] = []
         self.page: Page = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options)).new_page()
-        self.page.set_default_timeout(TIMEOUT)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", self._check_request)
+        self.settle = Traffic(self.page, self._check_address).settle
         self.page.goto(f"{url}/{query}")
         expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored"))
 
-    def _check_request(self, request) -> None:
-        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
-            self.problems.append(f"asked for {request.url}")
+    def _check_address(self, address: str) -> None:
+        if not address.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.problems.append(f"asked for {address}")
 
-    def sample(self, button: str = "#sample") -> None:
-        self.do(lambda: self.page.click(button))
+    def sample(self) -> None:
+        self.do(lambda: self.page.click("#sample"))
 
     def do(self, act) -> None:
         """Do something that draws, and wait until what it drew is shown."""
         former = self.drawn()
         act()
-        self.page.wait_for_function(
-            "former => document.querySelector('#status .done') &&"
-            " document.querySelector('#query textarea').value !== former",
-            arg=former,
-        )
-        self.wait_done()
+        self.wait_until_drawn(former)
+        self.settle()
 
     def drawn(self) -> str:
         """What the page says that it shows: settings of the finished set, by which one set is told from another."""
         return self.page.evaluate("() => document.querySelector('#query textarea').value")
 
-    def wait_done(self) -> None:
-        """Until the set that is under way is shown in full."""
-        self.page.locator("#status .done").wait_for()
+    def wait_until_drawn(self, former: str) -> None:
+        """Until another set than the former one is shown in full."""
+        self.page.wait_for_function("former => document.querySelector('#query textarea').value !== former", arg=former)
+        self.page.locator("#status .done").wait_for()  # comes in the same message, and stays
         self.wait_for_viewer("viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready')")
 
     def viewer(self, expression: str):
@@ -112,6 +121,14 @@ class Visit:
         field = self.page.locator(f"{selector} input[type=number]")
         field.fill(str(value))
         field.press("Tab")
+
+    def check_accessibility(self) -> None:
+        """In both themes: nothing that axe calls serious or critical."""
+        for theme in ("light", "dark"):
+            self.page.evaluate("theme => document.body.classList.toggle('dark', theme === 'dark')", theme)
+            found = AXE.run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+            grave = [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in found if one["impact"] in GRAVE]
+            assert not grave, (theme, grave)
 
     def close(self) -> None:
         assert not self.problems
@@ -145,9 +162,9 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     visit.page.locator("#viewer .lv-stage").focus()  # without it the wheel scrolls the page
     visit.page.mouse.wheel(0, -600)
-    visit.page.wait_for_timeout(200)
+    visit.wait_for_viewer("!viewer.view.fitted")
+    visit.settle()
     view = visit.viewer("({...viewer.view})")
-    assert view["fitted"] is False
     before = visit.pixels()
     assert before != visit.pixels("viewer.panes[1].canvas")
 
@@ -159,7 +176,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     # click a place: crops of all
     empty = visit.pixels("[...viewer.crops.values()][0].canvas")
     visit.page.mouse.click(box["x"] + 40, box["y"] + 40)
-    visit.page.wait_for_timeout(600)
+    visit.settle()
     crop = visit.pixels("[...viewer.crops.values()][0].canvas")
     assert crop != empty
 
@@ -207,7 +224,7 @@ def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     visit.upload(tmp_path / "fake.png")
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
     expect(visit.page.locator("#sample")).to_be_disabled()  # the picture before is not drawn in its place
-    visit.page.wait_for_timeout(500)
+    visit.settle()
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
     assert visit.viewer("viewer.pictures.size") == 0
     visit.page.click("#undo")
@@ -234,6 +251,10 @@ def test_examples_the_map_and_the_sweep(visit):
     visit.page.click("#sweep")
     expect(visit.page.locator("#status")).to_contain_text("The sweep is done")
     expect(visit.page.locator("#sweep-viewer .lv-canvas")).to_have_count(8)
+    for name, content in TABS.items():
+        visit.page.get_by_role("tab", name=name).click()
+        expect(visit.page.locator(content)).to_be_visible()
+        visit.check_accessibility()
 
 
 def test_stop_stops(visit, engine):
@@ -293,7 +314,7 @@ def test_actions_stay_in_reach(browser, url):
         assert visit.viewer("viewer.samples().filter(p => p.state === 'ready').length") >= 0
         for y in (0, 900):
             visit.page.evaluate(f"window.scrollTo(0, {y})")
-            visit.page.wait_for_timeout(100)
+            visit.settle()
             for button in ("#sample", "#stop", "#temperature"):
                 box = visit.page.locator(button).bounding_box()
                 assert 0 <= box["y"] <= size["height"] - box["height"]
@@ -308,6 +329,7 @@ def test_opening_the_page_shows_finished_samples(browser, url, engine):
     visit.wait_for_viewer("viewer.samples().length === 8 && viewer.samples().every(p => p.state === 'ready')")
     assert visit.viewer("Boolean(viewer.overlay)")
     expect(visit.page.locator("#numbers tbody tr")).to_have_count(8)
+    visit.check_accessibility()
     assert all(request.num_samples == 8 and request.seed == 0 for request in engine.requests[before:])
     visit.close()
 
@@ -318,10 +340,8 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "large.png")
 
     def settled() -> None:
-        page.wait_for_timeout(300)  # until the event is on its way
-        while any(app._queue.active_jobs):
-            page.wait_for_timeout(50)
-        page.wait_for_function("() => !document.querySelector('#status .bar')")
+        visit.settle()
+        assert page.locator("#status .bar").count() == 0
         assert page.locator(".toast-body, .toast-wrap .error").count() == 0
         assert page.locator("#status .error").count() == 0, page.locator("#status").inner_text()
 
@@ -353,7 +373,6 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     visit.sample()
     for name in ("Faithful", "Wild", "Balanced"):
         page.locator("#presets").get_by_label(name).check()
-        page.wait_for_timeout(300)
         settled()
     page.locator("#consistency input").uncheck()
     settled()
@@ -372,8 +391,7 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     page.locator("#model input").click()
     page.get_by_role("option", name="Fake ×8").click()
     settled()
-    page.click("#sample")
-    page.locator("#status .done").wait_for()
+    visit.sample()
     settled()
     for selector in ("#download-png", "#download-zip"):
         with page.expect_download():
@@ -490,11 +508,11 @@ def test_visitors_get_their_own_pictures(browser, url):
     for number, visit in enumerate(visits):
         visit.page.locator("#examples button").nth(number + 1).click()
         expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
+    former = [visit.drawn() for visit in visits]
     for visit in visits:
         visit.page.click("#sample")
     for number, visit in enumerate(visits):
-        visit.page.locator("#status .done").wait_for()
-        visit.wait_done()
+        visit.wait_until_drawn(former[number])
         expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"))
         address = visit.viewer("viewer.pictures.get('truth').loadedUrl")
         served = np.array(Image.open(io.BytesIO(visit.page.request.get(address).body())))
@@ -534,6 +552,29 @@ def test_the_other_endpoints(client):
     files, points = client.predict(image=image, num_samples=2, api_name="/sweep")
     assert len(files) == len(points) == 8
     assert {model["key"] for model in client.predict(api_name="/models")} == {"fake-x4", "fake-x8"}
+
+
+def test_a_call_whose_client_hangs_up_is_ended(url, engine, monkeypatch):
+    drawn, is_over, draw = [], threading.Event(), engine.sample
+
+    def watched(*request: object) -> Iterator[object]:
+        try:
+            for event in draw(*request):
+                drawn.append(event)
+                yield event
+        finally:
+            is_over.set()
+
+    monkeypatch.setattr(engine, "sample", watched)
+    monkeypatch.setattr(engine, "delay", 10.0)  # for each of 16 samples; progress is told once a second
+    with httpx.Client(base_url=f"{url}/gradio_api/", timeout=60) as http:
+        (path,) = http.post("upload", files={"files": EXAMPLES[-1].path.open("rb")}).json()
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", -1, 0, 16, True, False]
+        call = http.post("call/sample", json={"data": data}).json()["event_id"]
+        with http.stream("GET", f"call/sample/{call}") as response:
+            assert "generating" in next(response.iter_lines())
+    assert is_over.wait(100), "the engine goes on although nobody listens"
+    assert not [event for event in drawn if isinstance(event, SetSummary) and event.final]
 
 
 @pytest.mark.parametrize(

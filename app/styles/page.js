@@ -5,14 +5,17 @@
   let serial = 1;
   window.srflowSerial = () => (serial += 1);
 
+  const PREVIEW_NAME = "Low-resolution input. Click a place to move the region there, or use the numbers beside it.";
+
   const isEditable = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
 
   /** Table rows and dots of the similarity map show "their" sample in the viewer. */
   function showSample(target) {
     const id = target.closest?.("[data-show-sample]")?.dataset.showSample;
-    const viewer = document.querySelector("#viewer .lv")?.parentElement.linkedViewer;
-    if (!id || !viewer || !viewer.pictures.has(id)) return false;
-    viewer.show(id);
+    const viewer = document.querySelector("#viewer .lv");
+    if (!id || !viewer) return false;
+    const isRefused = viewer.dispatchEvent(new CustomEvent("lv-show", { detail: id, cancelable: true }));
+    if (isRefused) return false;
     const stage = document.querySelector("#viewer");
     if (stage.getBoundingClientRect().bottom < 120) stage.scrollIntoView({ block: "start" });
     return true;
@@ -61,6 +64,8 @@
   live.id = "announcements";
   live.setAttribute("role", "status");
   new MutationObserver(() => {
+    // The button round the preview has no name of its own.
+    document.querySelector("#preview button:has(img):not([aria-label])")?.setAttribute("aria-label", PREVIEW_NAME);
     const status = document.querySelector("#status");
     if (!status) return; // Gradio has not built the page yet, and would remove what is there before
     if (!live.isConnected) document.body.append(live);

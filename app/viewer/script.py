@@ -10,8 +10,9 @@ __all__ = ["MODULES", "SOURCE_FOLDER", "join_modules"]
 SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
-    *("dom", "images", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
-    *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "describe", "viewer", "index"),
+    *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
+    *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
+    *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
 

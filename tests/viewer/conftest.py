@@ -1,14 +1,11 @@
-"""Fixtures for the tests of the viewer: a served page, a browser, and pages opened in it."""
+"""Fixtures for the tests of the viewer: a served page, and tabs with it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser
 
 from app.viewer import LinkedViewer
 from viewer.viewer_page import Driver, Scenes, build_page
@@ -27,61 +24,59 @@ def served(scenes) -> Iterator[tuple[str, LinkedViewer]]:
     page.close()
 
 
-def find_browser(playwright: Playwright) -> str:
-    """The Chromium that is named, one on the path, or Playwright's own; without one, the tests must not pass unseen."""
-    if named := os.environ.get("SRFLOW_BROWSER"):
-        return named
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if found := shutil.which(name):
-            return found
-    own = playwright.chromium.executable_path
-    if Path(own).is_file():
-        return own
-    pytest.fail("No Chromium found: put chromium or google-chrome on the PATH, or run `playwright install chromium`.")
+class Tabs:
+    """Opens tabs in one browser, and keeps the errors that their scripts raise."""
 
+    def __init__(self, browser: Browser, address: str) -> None:
+        self._browser, self._address = browser, address
+        self.errors: list[object] = []
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=arguments)
-        yield browser
-        browser.close()
+    def open(self, script: str = "", width: int = 1280, height: int = 900, **options) -> Driver:
+        """A visitor's first tab. script: run before the page's own. options: of the browser's context."""
+        page = self._browser.new_context(viewport={"width": width, "height": height}, **options).new_page()
+        if script:
+            page.add_init_script(script)
+        page.on("pageerror", lambda error: self.errors.append(error))
+        return Driver(page)
+
+    def load(self, tab: Driver, theme: str = "light") -> Driver:
+        """Go to the page, and show the first scene."""
+        tab.page.goto(f"{self._address}?__theme={theme}")
+        tab.page.locator("#viewer .lv").wait_for()
+        tab.show("first")
+        return tab
 
 
 @pytest.fixture
 def opened(browser, served):
-    """Opens pages: `opened(theme="dark", device_scale_factor=2, …)` gives a Driver with the first scene on it."""
-    contexts = []
+    """Opens tabs: `opened(theme="dark", device_scale_factor=2, …)` gives a Driver with the first scene on it."""
+    tabs, drivers = Tabs(browser, served[0]), []
 
-    def open_page(theme: str = "light", width: int = 1280, height: int = 900, script: str = "", **options) -> Driver:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        if script:
-            page.add_init_script(script)
-        page.on("pageerror", lambda error: errors.append(error))
-        page.goto(f"{served[0]}?__theme={theme}")
-        page.locator("#viewer .lv").wait_for()
-        driver = Driver(page)
-        driver.show("first")
-        return driver
+    def open_page(theme: str = "light", **options) -> Driver:
+        drivers.append(tabs.open(**options))
+        return tabs.load(drivers[-1], theme)
 
-    errors: list = []
     yield open_page
-    for context in contexts:
-        context.close()
-    assert not errors, f"the page raised {errors}"
+    for driver in drivers:
+        driver.page.context.close()
+    assert not tabs.errors, f"the page raised {tabs.errors}"
+
+
+@pytest.fixture(scope="module")
+def tab(browser, served) -> Iterator[tuple[Tabs, Driver]]:
+    """One tab for all tests of a module that need nothing particular: to load a page again takes half as long."""
+    tabs = Tabs(browser, served[0])
+    driver = tabs.open()
+    yield tabs, driver
+    driver.page.context.close()
 
 
 @pytest.fixture
-def viewer(opened) -> Driver:
-    return opened()
+def viewer(tab) -> Iterator[Driver]:
+    """The page, loaded anew, with the first scene on it."""
+    tabs, driver = tab
+    driver.page.unroute_all()
+    driver.page.mouse.move(0, 0)
+    tabs.errors.clear()
+    yield tabs.load(driver)
+    assert not tabs.errors, f"the page raised {tabs.errors}"
