@@ -46,7 +46,7 @@ class OpenedPicture:
 
     folder: of the arrays. files: folder of the region's PNG files, input, truth (if there is one) and preview.
     width, height: of the whole LR picture. region: what is sampled. subject: changes whenever LR pixels, region or
-    scale do.
+    scale do. has_alpha: whether there is an opacity, too. notes: what was done to the file on the way in.
     """
 
     folder: Path
@@ -58,6 +58,8 @@ class OpenedPicture:
     has_truth: bool
     region: Region
     subject: str
+    has_alpha: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -71,6 +73,10 @@ class OpenedPicture:
     def lr(self) -> np.ndarray:
         """The region's LR pixels, uint8 (h, w, 3)."""
         return self._cut("lr.npy", 1)
+
+    def alpha(self) -> np.ndarray | None:
+        """The region's opacity at the LR size, uint8 (h, w)."""
+        return self._cut("alpha.npy", 1) if self.has_alpha else None
 
     def truth(self) -> np.ndarray | None:
         """The region's ground truth, uint8 (s h, s w, 3)."""

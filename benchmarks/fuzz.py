@@ -81,13 +81,16 @@ def picture_seeds() -> tuple[bytes, ...]:
             add(rgb, kind)
     for array, options in (
         (deep, {"photometric": "rgb", "tile": (16, 16)}),
-        (deep, {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "predictor": 2}),
+        (
+            np.moveaxis(deep, 2, 0),
+            {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "predictor": 2},
+        ),
         (deep[..., 0], {"photometric": "miniswhite"}),
         ((rgb / 255).astype(np.float32), {"photometric": "rgb"}),
         (rgba, {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
         (rgb, {"photometric": "cielab"}),
         (rgba, {"photometric": "separated"}),
-        (np.stack([rgb, rgb, rgb]), {"photometric": "rgb"}),
+        (np.stack([rgb, rgb]), {"photometric": "rgb", "planarconfig": "contig"}),
     ):
         file = io.BytesIO()
         tifffile.imwrite(file, array, **options)

@@ -34,6 +34,8 @@ from srflow.errors import (
 from srflow.operations import Draw, Operation, check_operations, from_values, to_values
 
 __all__ = [
+    "FLAGS_KEY",
+    "INPUT_KEY",
     "LR_KEY",
     "MAX_LR_TEXT",
     "NOT_AS_ASKED",
@@ -213,6 +215,12 @@ NOT_AS_ASKED = "not as asked"
 
 RECIPE_KEY = "srflow"
 """Under which name a PNG's text holds the JSON of its `Recipe`."""
+
+INPUT_KEY = "srflow-input"
+"""Under which name a sample's PNG says what was done to the LR picture's file on the way in (`Picture.notes`)."""
+
+FLAGS_KEY = "srflow-flags"
+"""Under which name a sample's PNG holds its flags (`SampleResult.flags`)."""
 
 LR_KEY = "srflow-lr"
 """Under which name a PNG's text may hold its LR picture, a PNG in base64, so that it can be drawn again."""
@@ -620,7 +628,10 @@ class Engine(Protocol):
         alpha: np.ndarray | None = None,
         metadata: Metadata | None = None,
     ) -> None:
-        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, whole or not at all: see `srflow.pictures.save_png`."""
+        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, whole or not at all: see `srflow.pictures.save_png`.
+
+        alpha: the opacity, of the picture's size, or of the LR picture's: then it is enlarged bicubically.
+        """
         ...
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:

@@ -161,11 +161,8 @@ def test_one_bad_picture_is_left_out_and_the_others_are_scored(hr, tmp_path, cap
 
 def test_lr_pictures_that_were_swapped_are_doubted(hr, tmp_path, capsys):
     for name, other in (("a", "b"), ("b", "a")):
-        picture = load_image(hr / f"{other}.png")
-        save_png(tmp_path / "lr" / f"{name}.png", 255 - downscale_uint8(picture[: picture.shape[0] // 8 * 8], 4))
+        save_png(tmp_path / "lr" / f"{name}.png", downscale_uint8(load_image(hr / f"{other}.png")[:32, :40], 4))
         save_png(tmp_path / "sr" / f"{name}.png", load_image(hr / f"{name}.png"))
-    sizes = {load_image(hr / f"{name}.png").shape for name in ("a", "b")}
     arguments = ("--sr", tmp_path / "sr", "--hr", hr, "--lr", tmp_path / "lr", "--scale-factor", 4)
-    status = evaluate(*arguments, "--output", tmp_path / "out")
-    error = capsys.readouterr().err
-    assert ("mixed up" in error) if len(sizes) == 1 else status in (1, 2)
+    assert evaluate(*arguments, "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().err.count("mixed up") == 2

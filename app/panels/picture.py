@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from app.flows import open_wanted, picture_changes
 from app.opening import example_source
 from app.page import Event, Page
 from app.panels.controls import ControlsPanel
-from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region
+from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region, shown_file
 from app.records import OpenedPicture, Source, View
 from app.runs import make_request
 from app.session import Job, Session
@@ -127,7 +128,7 @@ class PicturePanel:
         choices = region_choices(picture.width, picture.height)
         side = f"{max(region.width, region.height)} × {max(region.width, region.height)}"
         values |= {
-            self.image: str(source.path),
+            self.image: str(shown_file(picture)),
             self.kind: source.kind,
             self.kind_help: _help_html(source.kind),
             self.preview: str(picture.files / "preview.png"),
@@ -213,7 +214,13 @@ class PicturePanel:
         def work(job: Job) -> Iterator[Update]:
             yield Update(text="Reading the picture", fraction=0.0)
             source = event.session.source
-            if source is None or read_recipe(self.page.engine, source.path) is None:
+            try:
+                is_own = source is not None and read_recipe(self.page.engine, source.path) is not None
+            except InputError as error:  # made with settings that this page does not have
+                yield from self._open(event, job)
+                yield Update(text=f"Taken as a picture, since its settings cannot be restored. {error}", spoken=True)
+                return
+            if not is_own:
                 yield from self._open(event, job)
                 return
             yield Update(
@@ -397,6 +404,8 @@ def facts_html(engine: Engine, view: View) -> str:
     lines = [f"{region.width}×{region.height} → <b>{region.width * scale}×{region.height * scale}</b>"]
     if picture.has_truth:
         lines.append("with ground truth")
+    if picture.notes:
+        lines.append(escape(", ".join(picture.notes)))
     try:
         estimate = engine.estimate(make_request(picture, settings))
         seconds = format_seconds(estimate.seconds) if estimate.seconds > 0 else "time not known yet"

@@ -132,10 +132,9 @@ def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata:
     """One sample's PNG: grey if the picture was, with its alpha enlarged, its metadata, and the recipe."""
     import numpy as np
 
-    from srflow.contract import RECIPE_KEY
+    from srflow.contract import FLAGS_KEY, INPUT_KEY, RECIPE_KEY
     from srflow.images import upscale_uint8
     from srflow.pictures import save_png
-    from srflow.pictures.metadata import FLAGS_KEY, INPUT_KEY
 
     pixels = np.load(result.path, mmap_mode="r") if result.picture is None else result.picture
     text = {RECIPE_KEY: result.recipe.to_json()}

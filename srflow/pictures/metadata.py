@@ -9,14 +9,11 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 
-from srflow.contract import RECIPE_KEY, Metadata
+from srflow.contract import FLAGS_KEY, INPUT_KEY, LR_KEY, RECIPE_KEY, Metadata
 
-__all__ = ["FLAGS_KEY", "INPUT_KEY", "OWN_KEYS", "exif_orientation", "is_adobe_rgb", "read_metadata"]
+__all__ = ["OWN_KEYS", "exif_orientation", "is_adobe_rgb", "read_metadata"]
 
-INPUT_KEY, FLAGS_KEY = "srflow-input", "srflow-flags"
-"""Names of the texts in a sample's PNG: what was done to the input on the way in; what a person should know of it."""
-
-OWN_KEYS = (RECIPE_KEY, "srflow-lr", "srflow-output", INPUT_KEY, FLAGS_KEY)
+OWN_KEYS = (RECIPE_KEY, LR_KEY, "srflow-output", INPUT_KEY, FLAGS_KEY)
 """Names of all texts that this program writes; those of an input are not carried over, since they speak of it."""
 
 _MAX_BYTES = 1 << 20  # of each of EXIF, XMP and all texts together

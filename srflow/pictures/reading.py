@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageFile
 
-from srflow.contract import ImageError, ImageTooLargeError, Metadata, Picture
+from srflow.contract import RECIPE_KEY, ImageError, ImageTooLargeError, Metadata, Picture
 from srflow.pictures import jpeg, png
 from srflow.pictures.alpha import continue_colours, unpremultiply
 from srflow.pictures.colour import (
@@ -240,7 +240,9 @@ def _finished(
         alpha = None if alpha is None else np.ascontiguousarray(_upright(alpha, orientation))
         notes.append("turned upright")
     if alpha is not None:
-        pixels = continue_colours(pixels, alpha)
+        # Those of this program are right under full transparency, too, and are compared to the last bit.
+        is_own = image is not None and RECIPE_KEY in image.info
+        pixels = pixels if is_own else continue_colours(pixels, alpha)
         notes.append("alpha kept")
     is_grey = is_grey or _looks_grey(pixels)
     return Picture(pixels=pixels, alpha=alpha, is_grey=is_grey, notes=tuple(notes), metadata=metadata)

@@ -33,7 +33,7 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import crop_to_multiple, downscale_uint8, to_tensor
+from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
 from srflow.model import pad_to_multiple
 from srflow.operations import check_operations, count_whole
@@ -214,7 +214,9 @@ class SamplingEngine:
         alpha: np.ndarray | None = None,
         metadata: Metadata | None = None,
     ) -> None:
-        """Write a PNG: see `srflow.pictures.save_png`."""
+        """Write a PNG: see `srflow.contract.Engine`."""
+        if alpha is not None and alpha.shape != picture.shape[:2]:
+            alpha = upscale_uint8(alpha, picture.shape[0] // alpha.shape[0])
         save_png(path, picture, alpha=alpha, text=text, metadata=metadata)
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:

@@ -165,6 +165,8 @@ class Retoucher:
             self._stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
             new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
+        if bool((lr[:, :1] == lr).all()):  # grey in, grey out: see `finishing.Canvas`
+            new = new.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         after = np.where(changes[0, 0, :, :, None].cpu().numpy(), to_uint8(new), before)
         own_lr = self._task.request.lr[rows, columns]
         error = state.squared_error - squared_lr_error(before, own_lr, scale) + squared_lr_error(after, own_lr, scale)
