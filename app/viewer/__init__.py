@@ -10,5 +10,17 @@ from app.viewer.component import (
     parse_place,
     parse_subject,
 )
+from app.viewer.masks import Mask, parse_mask
 
-__all__ = ["LinkedViewer", "Overlay", "Part", "Picture", "Scene", "parse_picture_id", "parse_place", "parse_subject"]
+__all__ = [
+    "LinkedViewer",
+    "Mask",
+    "Overlay",
+    "Part",
+    "Picture",
+    "Scene",
+    "parse_mask",
+    "parse_picture_id",
+    "parse_place",
+    "parse_subject",
+]

@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 from gradio.events import EventListener
 
-from app.viewer.script import join_modules
+from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 
 __all__ = [
@@ -31,10 +31,9 @@ __all__ = [
     "parse_subject",
 ]
 
-VIEWER_KEYS = "adfhlnoprvwxz"
+VIEWER_KEYS = "acdfhlnoprvwxz"
 """Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
-_HERE = Path(__file__).parent
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -135,6 +134,8 @@ class Scene:
     placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
     suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
         None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
+    grid: (width, height) of the low-resolution picture, on whose pixels the visitor may choose a place. None: the tools
+        for that are not there.
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
@@ -153,11 +154,14 @@ class Scene:
     suggested_place: tuple[int, int] | None = None
     note: str = ""
     overlay_expected: bool = False
+    grid: tuple[int, int] | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
             raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+        if self.grid is not None and min(self.grid) < 1:
+            raise InputError(f"A low-resolution picture has at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}.")
         ids = [picture.id for picture in self.pictures]
         if len(set(ids)) != len(ids):
             raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
@@ -217,6 +221,7 @@ class _SceneData(GradioModel):
     placeholder: str | None
     suggested_place: list[int] | None
     note: str
+    grid: list[int] | None
     serial: str
 
 
@@ -230,7 +235,8 @@ class LinkedViewer(gr.HTML):
         place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
             `parse_picture_id(event._data, ids)` the picture that was clicked (on the map: the one shown alone last).
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
-    Both also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
+        mask: the visitor has chosen a place, or changed it; `app.viewer.masks.parse_mask(event._data, *scene.grid)`.
+    All also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
     What travels in both directions is described in messages.json.
     """
 
@@ -238,6 +244,7 @@ class LinkedViewer(gr.HTML):
     EVENTS = [  # noqa: RUF012 (Gradio's metaclass reads a list)
         EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
+        EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
     ]
 
     def __init__(
@@ -254,7 +261,7 @@ class LinkedViewer(gr.HTML):
             value,
             label=label,
             html_template="<div></div>",  # never changes: the script builds what is inside, and keeps it
-            css_template=(_HERE / "viewer.css").read_text(encoding="utf-8"),
+            css_template=join_styles(),
             js_on_load=join_modules(),
             apply_default_css=False,
             visible=visible,
@@ -289,6 +296,7 @@ class LinkedViewer(gr.HTML):
             placeholder=value.placeholder,
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
+            grid=None if value.grid is None else list(value.grid),
             serial=value.serial,
         )
 
@@ -325,9 +333,9 @@ def parse_place(value: Any, width: int, height: int) -> tuple[int, int]:
     for name, size in (("x", width), ("y", height)):
         number = value.get(name)
         if type(number) is not int:  # bool is an int to isinstance
-            raise InputError(f"The place's {name} is a whole number; got {_brief(number)}.")
+            raise InputError(f"The place's {name} is a whole number; got {brief(number)}.")
         if not 0 <= number < size:
-            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {_brief(number)}.")
+            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {brief(number)}.")
         place.append(number)
     return place[0], place[1]
 
@@ -347,7 +355,7 @@ def parse_picture_id(value: Any, ids: Collection[str]) -> str:
     """
     chosen = value.get("id") if isinstance(value, dict) else None
     if not isinstance(chosen, str) or chosen not in ids:
-        raise InputError(f"The picture is none of the scene's; got {_brief(chosen)}.")
+        raise InputError(f"The picture is none of the scene's; got {brief(chosen)}.")
     return chosen
 
 
@@ -366,14 +374,16 @@ def parse_subject(value: Any, subject: str) -> str:
     """
     sent = value.get("subject") if isinstance(value, dict) else None
     if not isinstance(sent, str) or sent != subject:
-        raise InputError(f"This belongs to a picture that is no longer shown ({_brief(sent)}).")
+        raise InputError(f"This belongs to a picture that is no longer shown ({brief(sent)}).")
     return subject
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """Quote a foreign value in an error, whatever its size: Python refuses to print integers of thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number far too large"
+    if isinstance(value, (list, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
     return repr(value)[:40]
 
 

@@ -80,7 +80,7 @@ class Scenes:
             samples.append(Picture(f"s{i}", f"Sample {i + 1}", path, badge="flagged" if i == 2 else ""))
         references = [
             Picture("lr", "Input", self.paths["lr"], "reference", key="i"),
-            Picture("checker", HOSTILE_LABEL, self.paths["checker"], "reference", key="c"),
+            Picture("checker", HOSTILE_LABEL, self.paths["checker"], "reference", key="k"),
             Picture("small", "Small", self.paths["small"], "reference", key="s"),
             Picture("truth", "Ground truth", self.paths["truth"], "reference", key="g"),
         ]

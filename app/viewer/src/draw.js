@@ -1,5 +1,4 @@
-// Drawing on canvases, and the layers of a pane from bottom to top. A further layer, such as a mask that a brush paints,
-// is one more function in LAYERS.
+// Drawing on canvases, and the layers of a pane from bottom to top. A further layer is one more function in LAYERS.
 
 import { halvingsFor, visiblePart } from "./geometry.js";
 import { deviceRatio } from "./dom.js";
@@ -211,6 +210,11 @@ function drawOverlay(viewer, pane, origin, whole) {
   pane.context.globalAlpha = 1;
 }
 
+/** @type {Layer} */
+function drawMask(viewer, pane, origin, whole) {
+  viewer.mask.draw(pane, origin, whole);
+}
+
 /** Outline what the close-ups show. @type {Layer} */
 function drawPlace(viewer, pane, origin) {
   const place = viewer.shownPlace();
@@ -229,4 +233,4 @@ function drawTool(viewer, pane, origin) {
 }
 
 /** @type {Layer[]} */
-export const LAYERS = [drawPictures, drawOverlay, drawPlace, drawTool];
+export const LAYERS = [drawPictures, drawOverlay, drawMask, drawPlace, drawTool];

@@ -14,6 +14,7 @@ const ACTIONS = {
   "0": "fit",
   "?": "help",
   a: "grid",
+  c: "choosePlace",
   d: "difference",
   f: "fullscreen",
   h: "help",
@@ -50,6 +51,7 @@ export const HELP = [
   ["Z", "actual pixels (100 %)"],
   ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
   ["L", "loupe"],
+  ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
   ["R", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];

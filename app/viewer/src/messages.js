@@ -39,6 +39,7 @@
  * @property {string | null} placeholder
  * @property {number[] | null} suggested_place
  * @property {string} note
+ * @property {number[] | null} grid
  * @property {string} serial
  */
 /**
@@ -51,6 +52,19 @@
 /**
  * @typedef {object} PickEvent
  * @property {string} id
+ * @property {string} subject
+ */
+
+/**
+ * @typedef {object} MaskMessage
+ * @property {number} width
+ * @property {number} height
+ * @property {number[]} box
+ * @property {number[]} runs
+ */
+/**
+ * @typedef {object} MaskEvent
+ * @property {MaskMessage | null} mask
  * @property {string} subject
  */
 
@@ -71,4 +85,13 @@ export function placeEvent(scene, pixel, id) {
  */
 export function pickEvent(scene, id) {
   return { id, subject: scene.subject };
+}
+
+/**
+ * @param {SceneMessage} scene
+ * @param {MaskMessage | null} mask
+ * @returns {MaskEvent}
+ */
+export function maskEvent(scene, mask) {
+  return { mask, subject: scene.subject };
 }

@@ -10,6 +10,7 @@ import { make, remember, setText } from "./dom.js";
 import { Help } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
+import { MaskEditor } from "./maskeditor.js";
 import { pickEvent } from "./messages.js";
 import { refreshPane } from "./panes.js";
 import { Readout } from "./readout.js";
@@ -34,6 +35,7 @@ export class LinkedViewer extends SceneState {
     this.timers = {};
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.differences = new Differences(this);
+    this.mask = new MaskEditor(this);
     this.build(element);
     this.refresh();
   }
@@ -50,13 +52,14 @@ export class LinkedViewer extends SceneState {
     this.empty = make("p", { class: "lv-empty" }, "Samples will appear here.");
     this.note = make("p", { class: "lv-hint", hidden: true });
     this.live = make("div", { class: "lv-hidden", "aria-live": "polite" });
-    this.stage.append(this.empty, this.divider.node, this.lens.canvas, this.note);
+    this.stage.append(this.empty, this.divider.node, this.lens.canvas, this.mask.ring, this.note);
     this.root = make(
       "section",
       { class: "lv", "aria-label": "Linked viewer" },
       make("h2", { class: "lv-hidden" }, "Pictures"),
       this.toolbar.node,
       this.chooser.node,
+      this.mask.row.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
       this.readout.node,
       this.cropPanel.node,
@@ -73,7 +76,7 @@ export class LinkedViewer extends SceneState {
   }
 
   get tool() {
-    return this.loupe ? this.tools.loupe : this.tools.move;
+    return this.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
   }
 
   /** @param {import("./panes.js").Pane} pane */
@@ -85,7 +88,7 @@ export class LinkedViewer extends SceneState {
   }
 
   isFingerBusy() {
-    return this.loupe;
+    return this.loupe || Boolean(this.mask.tool);
   }
 
   hasFocus() {
@@ -97,6 +100,7 @@ export class LinkedViewer extends SceneState {
   /** Show another scene. @param {SceneMessage | null} scene */
   setScene(scene) {
     this.takeScene(scene);
+    this.mask.takeScene();
     this.differences.trim();
     this.chooser.rebuild();
     this.cropPanel.rebuild();
@@ -106,6 +110,7 @@ export class LinkedViewer extends SceneState {
   forgetSubject() {
     super.forgetSubject();
     this.differences.forget();
+    this.mask.forget();
   }
 
   /** A picture, some rows or the map arrived or failed. */
@@ -129,6 +134,7 @@ export class LinkedViewer extends SceneState {
     this.stage.style.cursor = this.tool.cursor;
     this.toolbar.refresh();
     this.chooser.refresh();
+    this.mask.row.refresh();
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
@@ -153,6 +159,7 @@ export class LinkedViewer extends SceneState {
     this.lens.draw();
     if (this.cropPanel.isStale) this.cropPanel.draw();
     this.readout.refresh();
+    this.mask.placeRing();
     this.loader.trim(this.set.sources());
     this.tellShown();
   }
@@ -218,6 +225,7 @@ export class LinkedViewer extends SceneState {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
+    else if (this.mask.tool) this.mask.toggle(false);
     else if (this.mode === "difference" && this.panes.length === 1 && this.samples().length > 1) {
       this.setDifference(0, ALL_SAMPLES);
     } else if (this.mode !== "grid") this.setMode("grid");
@@ -225,6 +233,7 @@ export class LinkedViewer extends SceneState {
 
   toggleLoupe() {
     this.loupe = !this.loupe;
+    if (this.loupe) this.mask.toggle(false);
     this.announce(this.loupe ? "Loupe on" : "Loupe off");
     this.refresh();
   }
@@ -253,8 +262,9 @@ export class LinkedViewer extends SceneState {
   setHover(hover) {
     if (!hover && !this.hover) return;
     this.hover = hover;
-    if (this.loupe) this.invalidate();
-    else this.readout.refresh(); // moving the pointer alone changes no picture
+    if (this.loupe) return this.invalidate();
+    this.mask.placeRing();
+    this.readout.refresh(); // moving the pointer alone changes no picture
   }
 
   // ------------------------------------------------------------ telling people and Python
@@ -264,10 +274,10 @@ export class LinkedViewer extends SceneState {
     this.live.textContent = text;
   }
 
-  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place"} name @param {object} data */
-  report(name, data) {
+  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place" | "mask"} name @param {object} data */
+  report(name, data, delay = REPORT_DELAY_MS) {
     clearTimeout(this.timers[name]);
-    this.timers[name] = window.setTimeout(() => this.trigger(name, data), REPORT_DELAY_MS);
+    this.timers[name] = window.setTimeout(() => this.trigger(name, data), delay);
   }
 
   /** The state in plain values, for tests. */
