@@ -183,12 +183,20 @@ function drawMap({ overlay, frame }, context, zoom, origin, box) {
 
 /** @typedef {(viewer: Viewer, pane: Pane, origin: Point, whole: Box) => void} Layer */
 
+/** Whether there is anything to show in a pane. @param {Viewer} viewer @param {Pane} pane */
+function isDrawable({ overlay, pictures, differences }, { kind, ids }) {
+  if (kind === "map") return Boolean(overlay?.levels.length);
+  const shown = ids.map((id) => pictures.get(id));
+  if (kind === "difference") return Boolean(differences.of(shown[0], shown[1]));
+  return shown.every((picture) => picture.levels.length > 0);
+}
+
 /** @type {Layer} */
 function drawPictures(viewer, pane, origin, whole) {
   const { context } = pane;
   const { zoom } = viewer.view;
   const { width, height } = viewer.frame;
-  if (!viewer.isDrawable(pane)) {
+  if (!isDrawable(viewer, pane)) {
     // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
     context.fillStyle = "rgba(128, 128, 128, 0.13)";
     context.fillRect(origin.x, origin.y, width * zoom, height * zoom);

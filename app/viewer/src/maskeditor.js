@@ -52,17 +52,22 @@ export class MaskEditor {
 
   get state() {
     if (!this.painted) {
-      const [width, height] = this.viewer.scene.grid;
-      this.painted = new MaskState({ width, height });
+      this.painted = new MaskState(this.size);
       this.layer = new MaskLayer(this.painted);
     }
     return this.painted;
   }
 
+  /** Of the LR picture. */
+  get size() {
+    const [width, height] = this.viewer.scene.grid;
+    return { width, height };
+  }
+
   /** Device pixels per LR pixel. */
   step() {
-    const { view, frame, scene } = this.viewer;
-    return (view.zoom * frame.width) / scene.grid[0];
+    const { view, frame } = this.viewer;
+    return (view.zoom * frame.width) / this.size.width;
   }
 
   /** After a new scene: what was painted belongs to its LR picture. */
@@ -157,7 +162,7 @@ export class MaskEditor {
   }
 
   clear() {
-    if (this.state.clear(this.target)) this.onStroke("Cleared");
+    if (this.painted?.clear(this.target)) this.onStroke("Cleared");
   }
 
   invert() {
@@ -201,29 +206,28 @@ export class MaskEditor {
 
   /** @param {number[]} move @param {boolean} isResizing */
   moveBox([dx, dy], isResizing) {
-    const { floating, size } = this.state;
+    const floating = this.painted?.floating;
     if (!floating) return false;
-    this.putBox((isResizing ? boxResized : boxMoved)(floating, dx, dy, size));
+    this.putBox((isResizing ? boxResized : boxMoved)(floating, dx, dy, this.size));
     return true;
   }
 
   /** Put a box into the middle of what is shown; if one floats already, leave it there. */
   enterBox() {
-    const { state, viewer } = this;
-    if (!state.floating) {
+    const { painted, viewer, size } = this;
+    if (!painted?.floating) {
       const { view, frame } = viewer;
-      const { width, height } = state.size;
-      const centre = { x: (view.x * width) / frame.width, y: (view.y * height) / frame.height };
-      return this.putBox(boxAbout(centre, state.size));
+      const centre = { x: (view.x * size.width) / frame.width, y: (view.y * size.height) / frame.height };
+      return this.putBox(boxAbout(centre, size));
     }
-    state.settle();
+    painted.settle();
     viewer.announce("The box stays. Enter puts in another one.");
     this.row.refresh();
     viewer.invalidate();
   }
 
   eraseBox() {
-    if (this.state.floating) this.putBox(this.state.floating, { isErasing: true });
+    if (this.painted?.floating) this.putBox(this.painted.floating, { isErasing: true });
   }
 
   // ------------------------------------------------------------ drawing

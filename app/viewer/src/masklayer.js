@@ -50,7 +50,7 @@ export class MaskLayer {
 
   /** @param {Box} box */
   fillTint({ x, y, width, height }) {
-    const { open, locked, size } = this.state;
+    const { locked, size } = this.state;
     const pixels = new ImageData(width, height);
     for (let row = 0, to = 0; row < height; row += 1) {
       const start = (y + row) * size.width + x;

@@ -11,7 +11,9 @@ const HINTS = {
   lasso: "Go around the place in one stroke. With Alt, what you go around is taken away.",
   eraser: "Rub out what was painted too much.",
 };
-const UNDO_HINT = "Ctrl+Z here takes back a stroke, and not the pictures.";
+// The style sheet shows the one that fits.
+const KEYS_HINT = "Ctrl+Z in here takes back a stroke; outside, it goes back to the pictures before.";
+const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
 const LOCK_HINT = "Locked places stay as they are, whatever is chosen over them.";
 
 export class MaskRow {
@@ -46,7 +48,9 @@ export class MaskRow {
     this.numbers = ["Left", "Top", "Width", "Height"].map((name) => this.buildNumber(name));
     this.box = makeGroup("Box in pixels of the small picture", ...this.numbers.map(({ label }) => label));
     this.box.classList.add("lv-numbers");
-    this.hint = make("p", { class: "lv-mask-hint" });
+    this.words = make("span");
+    const ways = [make("span", { class: "lv-for-keys" }, KEYS_HINT), make("span", { class: "lv-for-touch" }, TOUCH_HINT)];
+    this.hint = make("p", { class: "lv-mask-hint" }, this.words, " ", ...ways);
     this.node = make(
       "div",
       { class: "lv-mask", role: "group", "aria-label": "Choose a place", hidden: true },
@@ -92,7 +96,7 @@ export class MaskRow {
     this.clear.disabled = !painted;
     this.fillNumbers(painted?.floating ?? null);
     const words = editor.target === "locked" ? LOCK_HINT : HINTS[editor.toolName];
-    setText(this.hint, `${words} ${UNDO_HINT}`);
+    setText(this.words, words);
   }
 
   /** @param {import("./geometry.js").Box | null} box */

@@ -9,6 +9,7 @@ import { FULL } from "./maskgrid.js";
 /** @typedef {import("./maskeditor.js").MaskEditor} Editor */
 /** @typedef {import("./tools.js").Spot} Spot */
 /** @typedef {import("./tools.js").Step} Step */
+/** @typedef {import("./tools.js").Tool} Tool */
 /** @typedef {import("./panes.js").Pane} Pane */
 /** @typedef {import("./maskeditor.js").MaskToolName} MaskToolName */
 
@@ -24,8 +25,8 @@ class MaskTool {
 
   /** @param {Spot} spot @returns {Point} in LR pixels */
   at(spot) {
-    const { frame, scene } = this.editor.viewer;
-    return { x: (spot.x * scene.grid[0]) / frame.width, y: (spot.y * scene.grid[1]) / frame.height };
+    const { viewer, size } = this.editor;
+    return { x: (spot.x * size.width) / viewer.frame.width, y: (spot.y * size.height) / viewer.frame.height };
   }
 
   /** The way of the pointer since the last step, in LR pixels. @param {Step} step */
@@ -36,7 +37,7 @@ class MaskTool {
   }
 }
 
-/** Round and soft. Erasing, it takes away what it would choose. @implements {import("./tools.js").Tool} */
+/** Round and soft. Erasing, it takes away what it would choose. @implements {Tool} */
 export class BrushTool extends MaskTool {
   /** @param {Editor} editor @param {boolean} isErasing */
   constructor(editor, isErasing) {
@@ -78,7 +79,7 @@ export class BrushTool extends MaskTool {
   }
 }
 
-/** A box from corner to corner; with Alt it is taken away. @implements {import("./tools.js").Tool} */
+/** A box from corner to corner; with Alt it is taken away. @implements {Tool} */
 export class BoxTool extends MaskTool {
   constructor(/** @type {Editor} */ editor) {
     super(editor);
@@ -104,7 +105,7 @@ export class BoxTool extends MaskTool {
     const [corner] = this.corners;
     this.corners = [];
     if (!corner) return;
-    const box = isMoved && boxBetween(corner, this.at(spot), this.editor.state.size);
+    const box = isMoved && boxBetween(corner, this.at(spot), this.editor.size);
     if (box) this.editor.putBox(box, { isNew: true, isErasing: event.altKey });
     else this.editor.viewer.invalidate();
   }
@@ -116,9 +117,9 @@ export class BoxTool extends MaskTool {
 
   /** @param {Pane} pane @param {Point} origin */
   draw(pane, origin) {
-    const { state } = this.editor;
+    const { painted, size } = this.editor;
     const [a, b] = this.corners;
-    const box = b ? boxBetween(a, b, state.size) : state.floating;
+    const box = b ? boxBetween(a, b, size) : painted?.floating;
     if (!box) return;
     const step = this.editor.step();
     const [left, top] = [Math.round(origin.x + box.x * step), Math.round(origin.y + box.y * step)];
@@ -138,7 +139,7 @@ function drawHandles(context, left, top, width, height) {
   }
 }
 
-/** Whatever the pointer goes around; with Alt it is taken away. @implements {import("./tools.js").Tool} */
+/** Whatever the pointer goes around; with Alt it is taken away. @implements {Tool} */
 export class LassoTool extends MaskTool {
   constructor(/** @type {Editor} */ editor) {
     super(editor);
@@ -191,7 +192,7 @@ export class LassoTool extends MaskTool {
   }
 }
 
-/** @type {Record<MaskToolName, (editor: Editor) => import("./tools.js").Tool>} */
+/** @type {Record<MaskToolName, (editor: Editor) => Tool>} */
 export const MASK_TOOLS = {
   brush: (editor) => new BrushTool(editor, false),
   box: (editor) => new BoxTool(editor),

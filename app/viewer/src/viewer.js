@@ -79,14 +79,6 @@ export class LinkedViewer extends SceneState {
     return this.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
   }
 
-  /** @param {import("./panes.js").Pane} pane */
-  isDrawable({ kind, ids }) {
-    if (kind === "map") return Boolean(this.overlay?.levels.length);
-    const pictures = ids.map((id) => this.pictures.get(id));
-    if (kind === "difference") return Boolean(this.differences.of(pictures[0], pictures[1]));
-    return pictures.every((picture) => picture.levels.length > 0);
-  }
-
   isFingerBusy() {
     return this.loupe || Boolean(this.mask.tool);
   }
