@@ -116,7 +116,9 @@ def test_a_stroke_of_the_brush_is_sent_and_tints_all_panes_alike(chooser):
     before = [chooser.driver.pixels(index) for index in range(NUM_SAMPLES + 1)]
     chooser.open().drag([(8.5, 9.5), (20.5, 9.5)], index=1)
     mask = chooser.array()
-    assert (mask[9, 8:21] == WHOLE).all() and mask[9, 24:].sum() == 0 and mask[:6].sum() == 0
+    assert (mask[9, 8:21] == WHOLE).all()
+    assert mask[9, 24:].sum() == 0
+    assert mask[:6].sum() == 0
     assert ((mask > 0) & (mask < WHOLE)).any(), "the rim is soft"
     chooser.wait_until_sent()
     chooser.driver.press("Escape")
@@ -159,7 +161,8 @@ def test_box_lasso_and_eraser_choose_and_take_away(chooser):
     chooser.press("Eraser")
     chooser.drag([(22.5, 5.5), (24.5, 5.5)])
     erased = chooser.array()
-    assert (erased[5, 22:25] == 0).all() and (erased <= expected).all()
+    assert (erased[5, 22:25] == 0).all()
+    assert (erased <= expected).all()
     assert np.array_equal(erased[:, :18], expected[:, :18])
     chooser.press("Invert")
     assert np.array_equal(chooser.array(), WHOLE - erased)
@@ -311,7 +314,8 @@ def test_what_is_sent_is_as_described(chooser):
     assert [name for name, _ in messages] == ["mask", "mask"]
     for _, data in messages:
         assert list(validator("MaskEvent").iter_errors(data)) == []
-    assert messages[0][1]["mask"]["runs"] and messages[1][1] == {"mask": None, "subject": "one"}
+    assert messages[0][1]["mask"]["runs"]
+    assert messages[1][1] == {"mask": None, "subject": "one"}
 
 
 def test_one_finger_paints_and_two_move_and_zoom(opened):
