@@ -293,7 +293,7 @@ def test_the_place_stays_with_its_picture_and_goes_with_it(chooser):
 
 def test_a_scene_without_a_grid_has_no_tools(chooser):
     chooser.open("Box").drag([(4.5, 4.5), (9.5, 9.5)])
-    chooser.driver.show("no grid")
+    chooser.driver.show("without tools")
     assert chooser.mask["message"] is None
     assert chooser.driver.page.locator("#viewer .lv-mask").is_hidden()
     assert chooser.driver.page.get_by_role("button", name="Choose a place").count() == 0

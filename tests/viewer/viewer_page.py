@@ -161,7 +161,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         "other": lambda: scenes.build(add=OTHER_RED),
         "stream": streaming,
         "fewer": lambda: Scene(WIDTH, HEIGHT, scenes.build().pictures[:2], subject="one", grid=GRID),
-        "no grid": lambda: scenes.build(subject="two", grid=None),
+        "without tools": lambda: scenes.build(subject="two", grid=None),
         "subject": lambda: scenes.build(subject="two"),
         "settings": lambda: scenes.build(**settings),
         "settings again": lambda: scenes.build(add=OTHER_RED, **settings),

@@ -14,8 +14,8 @@ import { maskBounds, unionBox } from "./maskgrid.js";
 const BAND = 32; // rows of the mask whose outline is made, and drawn, at once
 /** @type {Record<Kind, {color: number[], opacity: number, line: string}>} */
 const STYLES = {
-  open: { color: [64, 140, 255], opacity: 0.2, line: "rgba(255, 255, 255, 0.95)" },
-  locked: { color: [255, 150, 30], opacity: 0.3, line: "rgb(255, 176, 80)" },
+  open: { color: [64, 140, 255], opacity: 0.15, line: "rgba(255, 255, 255, 0.95)" },
+  locked: { color: [255, 150, 30], opacity: 0.4, line: "rgb(255, 176, 80)" },
 };
 const KINDS = /** @type {Kind[]} */ (Object.keys(STYLES));
 
@@ -57,7 +57,8 @@ export class MaskLayer {
       for (let at = start; at < start + width; at += 1, to += 4) {
         const kind = locked.data[at] ? "locked" : "open";
         const value = this.state[kind].data[at];
-        if (!value) continue;
+        const isGap = kind === "locked" && (x + y + row + at - start) % 4 > 1; // stripes: told apart without colours
+        if (!value || isGap) continue;
         const { color, opacity } = STYLES[kind];
         [pixels.data[to], pixels.data[to + 1], pixels.data[to + 2]] = color;
         pixels.data[to + 3] = opacity * value;

@@ -66,7 +66,8 @@ export class MaskRow {
   /** @param {string} name */
   buildNumber(name) {
     const onchange = () => this.readNumbers();
-    const input = make("input", { type: "number", class: "lv-number", min: "0", step: "1", onchange });
+    const properties = { type: "number", min: "0", step: "1", "aria-label": `${name} of the box` };
+    const input = make("input", { ...properties, class: "lv-number", onchange });
     return { input, label: make("label", {}, name, input) };
   }
 

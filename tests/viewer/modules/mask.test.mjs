@@ -136,6 +136,8 @@ test("the outline runs along the border of what is chosen, and cuts its corners"
   const pixel = maskOf([[0, 0, 0], [0, 255, 0], [0, 0, 0]]);
   assert.deepEqual(contourRow(pixel, 0), [1, 1.5, 1.5, 1, 1.5, 1, 2, 1.5]);
   assert.deepEqual(contourRow(pixel, 1), [1, 1.5, 1.5, 2, 1.5, 2, 2, 1.5]);
+  const diagonal = maskOf([[0, 255], [255, 0]]);
+  assert.deepEqual(contourRow(diagonal, 0), [0, 1.5, 0.5, 1, 1, 0.5, 1.5, 1, 0.5, 1, 1, 1.5, 1.5, 1, 2, 0.5]);
   const wide = maskOf([[255, 255, 255]]);
   assert.deepEqual(contourRow(wide, -1), [0, 0.5, 0.5, 0, 0.5, 0, 1.5, 0, 1.5, 0, 2.5, 0, 2.5, 0, 3, 0.5]);
   const soft = maskOf([[255, 55], [255, 55]]);
