@@ -19,7 +19,7 @@ from app.checks import read_bool, read_choice, read_float, read_int
 from app.downloads import write_zip
 from app.memory import release_memory
 from app.opening import Opening
-from app.pictures import LR_KEY, open_array, open_source, preview, read_recipe, select_region
+from app.pictures import open_array, open_source, preview, read_recipe, select_region
 from app.records import Source
 from app.runs import draw, load_map
 from app.scenes import main_scene
