@@ -18,6 +18,7 @@ from app.panels import about
 from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
+from app.panels.explore import ExplorePanel
 from app.panels.numbers import NumbersPanel
 from app.panels.picture import PicturePanel
 from app.panels.results import ResultsPanel
@@ -70,6 +71,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 controls.build()
             with gr.Column(scale=4, min_width=320, elem_id="stage"):
                 results = ResultsPanel(page)
+                explore = ExplorePanel(page, results)
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers"):
@@ -80,7 +82,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                         sweep = SweepPanel(page, controls)
                     with gr.Tab("What am I looking at?"):
                         about.build()
-        page.add(results, controls, picture, numbers, diversity, sweep, download)
+        page.add(results, controls, picture, numbers, diversity, sweep, download, explore)
         Visit(page, controls)
         Endpoints(page)
     blocks.queue(max_size=64, default_concurrency_limit=8, api_open=False)

@@ -31,12 +31,13 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
+    Recipe,
     SampleRequest,
     SampleResult,
     SetSummary,
 )
 
-__all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
+__all__ = ["draw", "load_map", "make_request", "png_text", "sample_pixels"]
 
 _MAP_INTERVAL = 1.0  # seconds between updates of the map while samples come in
 _ROWS_INTERVAL = 1.0  # seconds between updates of the rows of samples that are made in tiles
@@ -140,7 +141,7 @@ class _Writer:
         self.features: dict[int, np.ndarray] = {}
         self.next_map = 0.0
         self.num_maps = 0
-        self.text_of = sample_text(picture.files / "input.png")
+        self.text_of = png_text(picture.files / "input.png")
         wanted = range(settings.first_index, settings.first_index + settings.num_samples)
         self.earlier = _earlier(former, settings, wanted)
         self.missing = [index for index in wanted if index not in self.earlier]
@@ -246,7 +247,7 @@ class _Writer:
     def take_sample(self, event: SampleResult) -> None:
         """Write a sample's PNG, with its recipe inside."""
         with sample_pixels(event) as pixels:
-            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, self.text_of(event))
+            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, self.text_of(event.recipe))
             self.features[event.index] = _small(pixels)
         self.forget_rows(event.index)
         self.run = self.run.with_picture(
@@ -384,11 +385,11 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(lr_file: Path) -> Callable[[SampleResult], dict[str, str]]:
+def png_text(lr_file: Path) -> Callable[[Recipe], dict[str, str]]:
     """The text for a sample's PNG: its recipe, and its LR picture unless that is too large to be read again."""
     lr_text = base64.b64encode(lr_file.read_bytes()).decode()
     more = {LR_KEY: lr_text} if len(lr_text) <= MAX_LR_TEXT else {}
-    return lambda sample: {RECIPE_KEY: sample.recipe.to_json()} | more
+    return lambda recipe: {RECIPE_KEY: recipe.to_json()} | more
 
 
 def _join_rows(parts: Sequence[PartialSample]) -> Iterator[tuple[PartialSample, np.ndarray]]:

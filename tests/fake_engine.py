@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from srflow.contract import (
     Cancelled,
     EngineInfo,
     Estimate,
+    ExploreEvent,
+    ExploreRequest,
     ImageError,
     ImageTooLargeError,
     InputError,
@@ -35,8 +38,10 @@ from srflow.contract import (
     SampleResult,
     SetSummary,
     TruthScores,
+    Variant,
     picture_sha256,
 )
+from srflow.operations import Mask, Mix, Operation
 
 LUMA = np.float32([0.299, 0.587, 0.114])
 
@@ -57,6 +62,7 @@ class FakeEngine:
         self.is_held = False
         self.spill: Path | None = None
         self.requests: list[SampleRequest] = []
+        self.explorations: list[ExploreRequest] = []
         self.num_cancelled = 0
 
     def info(self) -> EngineInfo:
@@ -170,6 +176,48 @@ class FakeEngine:
         ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
         return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
 
+    def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
+        self.explorations.append(request)
+        if picture_sha256(request.lr) != request.recipe.lr_sha256:
+            raise InputError("The LR picture is not the one that the recipe names.")
+        scale = self.model(SampleRequest.from_recipe(request.recipe, request.lr)).scale_factor
+        for number, variant in enumerate(request.variants):
+            self._check(cancel)
+            if self.error:
+                raise self.error
+            time.sleep(self.delay)
+            fraction = number / len(request.variants)
+            yield Progress(stage="sampling", fraction=fraction, text="Drawing variants")
+            recipe = replace(request.recipe, operations=(*request.recipe.operations, *variant))
+            picture = self._explored(request.lr, recipe)
+            left, top, right, bottom = 0, 0, picture.shape[1], picture.shape[0]
+            if variant and all(operation.place for operation in variant):
+                boxes = np.array([operation.place.support for operation in variant]) * scale
+                (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+            yield Variant(
+                number=number,
+                left=int(left),
+                top=int(top),
+                patch=picture[top:bottom, left:right].copy(),
+                lr_psnr=50.0,
+                flags=(),
+                recipe=recipe,
+                seconds=self.delay,
+            )
+            self._hold(cancel)
+
+    def _explored(self, lr: np.ndarray, recipe: Recipe) -> np.ndarray:
+        """Every operation fades another sample in, where and as strongly as it says."""
+        request = SampleRequest.from_recipe(recipe, lr)
+        scale = self.model(request).scale_factor
+        base = np.kron(lr.astype(np.float32), np.ones((scale, scale, 1), np.float32))
+        picture = self._picture(request, base, recipe.temperature, recipe.index).astype(np.float32)
+        for operation in recipe.operations:
+            other = self._picture(replace(request, seed=_seed(operation)), base, recipe.temperature, _index(operation))
+            share = math.sin(operation.angle) if isinstance(operation, Mix) else 1.0
+            picture += share * _weights(operation.place, scale) * (other - picture)
+        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
     def _draw_tiles(
         self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None
     ) -> Iterator[SampleEvent]:
@@ -272,3 +320,18 @@ class FakeEngine:
             split_half_change=0.5 / len(pictures) if len(pictures) >= 4 else None,
             **more,
         )
+
+
+def _seed(operation: Operation) -> int:
+    return operation.other.seed if isinstance(operation, Mix) else operation.seed
+
+
+def _index(operation: Operation) -> int:
+    """Rolls are other samples than those that are drawn."""
+    return operation.other.index if isinstance(operation, Mix) else 2**40 + operation.roll
+
+
+def _weights(mask: Mask | None, scale: int) -> np.ndarray | float:
+    if mask is None:
+        return 1.0
+    return np.kron(mask.array().astype(np.float32) / 255, np.ones((scale, scale), np.float32))[..., None]

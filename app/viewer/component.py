@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +26,14 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "Walk",
+    "brief",
     "parse_picture_id",
     "parse_place",
     "parse_subject",
 ]
 
-VIEWER_KEYS = "acdfhlnoprvwxz"
+VIEWER_KEYS = "acdfhlnopruvwxz"
 """Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
@@ -62,7 +64,8 @@ class Picture:
         or, if there was none, the scene's `placeholder`.
     parts: rows that are finished already, while `path` is None.
     kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
-        and, if wanted, the grid). A reference smaller than the frame is enlarged pixel by pixel.
+        and, if wanted, the grid); or "way": one of `Scene.walk`, and in no grid. A reference smaller than the frame is
+        enlarged pixel by pixel.
     badge: short mark beside the label, for example "flagged".
     key: lower-case letter that shows a reference, or "".
     file_name: under which the browser saves the PNG file; "": made from the label.
@@ -71,7 +74,7 @@ class Picture:
     id: str
     label: str
     path: str | Path | None = None
-    kind: Literal["sample", "reference"] = "sample"
+    kind: Literal["sample", "reference", "way"] = "sample"
     badge: str = ""
     key: str = ""
     parts: Sequence[Part] = ()
@@ -82,8 +85,8 @@ class Picture:
             raise InputError(f"Picture {self.id!r} is finished; it has no parts.")
         if not self.id or not self.label:
             raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
-        if self.kind not in ("sample", "reference"):
-            raise InputError(f"A picture is of kind 'sample' or 'reference', not {self.kind!r}.")
+        if self.kind not in ("sample", "reference", "way"):
+            raise InputError(f"A picture is of kind 'sample', 'reference' or 'way', not {self.kind!r}.")
         if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
             raise InputError(
                 f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
@@ -117,6 +120,22 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """Ways to go on from a picture, which the visitor walks through in place.
+
+    start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
+    bottom of the place that differs, in SR pixels. kind: "roll" or "more". dial: how far the ways are, in percent.
+    """
+
+    start: str
+    ids: tuple[str, ...]
+    count: int
+    box: tuple[int, int, int, int]
+    kind: Literal["roll", "more"]
+    dial: int = 0
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that the viewer shows.
 
@@ -136,6 +155,8 @@ class Scene:
         None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
     grid: (width, height) of the low-resolution picture, on whose pixels the visitor may choose a place. None: the tools
         for that are not there.
+    walk: ways to go on, while the visitor looks at them; None: there are none.
+    explored: id of the picture that the visitor has explored, shown alone whenever it is another one than before.
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
@@ -155,6 +176,8 @@ class Scene:
     note: str = ""
     overlay_expected: bool = False
     grid: tuple[int, int] | None = None
+    walk: Walk | None = None
+    explored: str | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
@@ -167,7 +190,8 @@ class Scene:
             raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
         if self.mode not in (None, "grid", "single", "wipe", "difference"):
             raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
-        for chosen in (self.selected, self.placeholder, *(self.compare or ())):
+        walked = () if self.walk is None else (self.walk.start, *self.walk.ids)
+        for chosen in (self.selected, self.placeholder, self.explored, *walked, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
                 raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
         for place in (self.place, self.suggested_place):
@@ -205,6 +229,15 @@ class _OverlayData(GradioModel):
     colors: list[str]
 
 
+class _WalkData(GradioModel):
+    start: str
+    ids: list[str]
+    count: int
+    box: list[int]
+    kind: str
+    dial: int
+
+
 class _SceneData(GradioModel):
     """What travels to the browser; Gradio copies the files to its cache and fills in their addresses."""
 
@@ -222,6 +255,8 @@ class _SceneData(GradioModel):
     suggested_place: list[int] | None
     note: str
     grid: list[int] | None
+    walk: _WalkData | None
+    explored: str | None
     serial: str
 
 
@@ -235,7 +270,8 @@ class LinkedViewer(gr.HTML):
         place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
             `parse_picture_id(event._data, ids)` the picture that was clicked (on the map: the one shown alone last).
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
-        mask: the visitor has chosen a place, or changed it; `app.viewer.masks.parse_mask(event._data, *scene.grid)`.
+        mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
+        explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
     All also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
     What travels in both directions is described in messages.json.
     """
@@ -245,6 +281,7 @@ class LinkedViewer(gr.HTML):
         EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
         EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
+        EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
     ]
 
     def __init__(
@@ -297,6 +334,8 @@ class LinkedViewer(gr.HTML):
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
             grid=None if value.grid is None else list(value.grid),
+            walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
+            explored=value.explored,
             serial=value.serial,
         )
 

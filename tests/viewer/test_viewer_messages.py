@@ -224,6 +224,8 @@ def test_a_mask_is_read_row_by_row_inside_its_box():
         {"runs": ["255", 6]},
         {"runs": [255, 10**5000]},
         {"runs": [0, 1] * 100_000},
+        {"runs": [0, 6]},
+        {"more": 1},
         {"runs": {"0": 255}},
     ],
     ids=lambda changes: repr(list(changes)),

@@ -54,7 +54,8 @@ export class Chooser {
   /** After a new scene. */
   rebuild() {
     const pictures = [...this.viewer.pictures.values()];
-    replaceIfChanged(this.chips, pictures.map((picture) => this.buildChip(picture)));
+    const chips = pictures.filter(({ kind }) => kind !== "way");
+    replaceIfChanged(this.chips, chips.map((picture) => this.buildChip(picture)));
     const options = () => pictures.map(({ id, label }) => makeOption(id, label));
     for (const menu of [...this.sides, this.terms[1]]) replaceIfChanged(menu, options());
     const all = this.viewer.samples().length > 1 ? [makeOption(ALL_SAMPLES, "All samples")] : [];

@@ -22,7 +22,8 @@ const ACTIONS = {
   n: "next",
   o: "overlay",
   p: "previous",
-  r: "references",
+  r: "roll",
+  u: "references",
   v: "map",
   w: "wipe",
   x: "swap",
@@ -52,7 +53,8 @@ export const HELP = [
   ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
   ["L", "loupe"],
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
-  ["R", "references in the grid"],
+  ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
+  ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];
 

@@ -31,6 +31,8 @@ export class MaskEditor {
     this.painted = null;
     /** @type {MaskLayer | null} */
     this.layer = null;
+    /** @type {string | null} id of the picture that was painted on last */
+    this.paintedOn = null;
     this.tools = Object.fromEntries(Object.entries(MASK_TOOLS).map(([name, build]) => [name, build(this)]));
     this.ring = make("div", { class: "lv-brush", hidden: true });
     this.row = new MaskRow(this);
@@ -44,6 +46,10 @@ export class MaskEditor {
   /** The tool that has the pointer, or null. @returns {import("./tools.js").Tool | null} */
   get tool() {
     return this.isChoosing && this.isAvailable ? this.tools[this.toolName] : null;
+  }
+
+  get isEmpty() {
+    return !this.painted || this.painted.isEmpty;
   }
 
   get hasBrush() {
@@ -83,6 +89,7 @@ export class MaskEditor {
     if (this.painted) this.tool?.cancel?.();
     this.painted = null;
     this.layer = null;
+    this.paintedOn = null;
     this.diameter = 0;
   }
 
@@ -177,6 +184,7 @@ export class MaskEditor {
     const place = message ? `Chosen: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is chosen";
     viewer.announce([word, place].filter(Boolean).join(". "));
     this.row.refresh();
+    viewer.exploreBar.refresh();
     viewer.invalidate();
     // A box that is moved by keys is sent when it comes to rest, a stroke at once.
     viewer.report("mask", maskEvent(viewer.scene, message), this.state.floating ? undefined : 0);
@@ -235,7 +243,8 @@ export class MaskEditor {
   /** @param {import("./panes.js").Pane} pane @param {import("./geometry.js").Point} origin @param {Box} whole */
   draw({ context }, origin, whole) {
     const { frame, view } = this.viewer;
-    this.layer?.draw(context, frame, view.zoom, origin, whole);
+    // The outline alone while ways to go on are compared: nothing lies over what is judged.
+    this.layer?.draw(context, frame, view.zoom, origin, whole, !this.viewer.walk.isOpen);
   }
 
   /** A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it. */

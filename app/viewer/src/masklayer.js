@@ -73,8 +73,9 @@ export class MaskLayer {
    * @param {number} zoom
    * @param {Point} origin
    * @param {Box} whole of the pane
+   * @param {boolean} isTinted
    */
-  draw(context, frame, zoom, origin, whole) {
+  draw(context, frame, zoom, origin, whole, isTinted) {
     this.update();
     const { bounds, state } = this;
     const part = bounds && visiblePart(state.size, frame, zoom, origin, whole);
@@ -84,7 +85,7 @@ export class MaskLayer {
     context.transform(step, 0, 0, step, origin.x, origin.y);
     context.imageSmoothingEnabled = true;
     const { x, y, width, height } = part;
-    context.drawImage(this.tint, x, y, width, height, x, y, width, height);
+    if (isTinted) context.drawImage(this.tint, x, y, width, height, x, y, width, height);
     for (const kind of KINDS) this.strokeOutline(context, kind, part, step);
     context.restore();
   }

@@ -29,6 +29,13 @@ class MaskTool {
     return { x: (spot.x * size.width) / viewer.frame.width, y: (spot.y * size.height) / viewer.frame.height };
   }
 
+  /** A gesture begins. @param {Spot} spot */
+  start(spot) {
+    this.pane = spot.pane;
+    this.editor.paintedOn = this.editor.viewer.idUnder(spot) ?? null;
+    return this.at(spot);
+  }
+
   /** The way of the pointer since the last step, in LR pixels. @param {Step} step */
   way({ event }) {
     const { viewer } = this.editor;
@@ -49,9 +56,9 @@ export class BrushTool extends MaskTool {
 
   /** @param {Spot} spot */
   down(spot) {
-    this.pane = spot.pane;
+    const point = this.start(spot);
     this.editor.begin();
-    this.paintTo([this.at(spot)]);
+    this.paintTo([point]);
   }
 
   /** @param {Step} step */
@@ -89,8 +96,7 @@ export class BoxTool extends MaskTool {
 
   /** @param {Spot} spot */
   down(spot) {
-    this.pane = spot.pane;
-    this.corners = [this.at(spot)];
+    this.corners = [this.start(spot)];
   }
 
   /** @param {Step} step */
@@ -149,8 +155,7 @@ export class LassoTool extends MaskTool {
 
   /** @param {Spot} spot */
   down(spot) {
-    this.pane = spot.pane;
-    this.points = [this.at(spot)];
+    this.points = [this.start(spot)];
   }
 
   /** @param {Step} step */

@@ -16,8 +16,7 @@ export class Toolbar {
     };
     this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel" }, "–");
     this.loupe = makeButton("Loupe", "Magnifier at the pointer (L)", () => viewer.toggleLoupe());
-    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.mask.toggle());
-    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (R)", () =>
+    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (U)", () =>
       viewer.toggleReferences(),
     );
     this.map = makeButton("Map", "Where samples differ, as a tile in the grid (V)", () => viewer.toggleMap());
@@ -45,7 +44,7 @@ export class Toolbar {
         makeButton("Fit", "Fit the whole picture (0)", () => viewer.fit()),
         makeButton("100 %", "Actual pixels (Z)", () => viewer.zoomTo(1)),
       ),
-      makeGroup("Tools", this.choose, this.loupe, this.references),
+      makeGroup("Tools", this.loupe, this.references),
       makeGroup("Map", this.map, this.overlay, this.opacity),
       make(
         "div",
@@ -61,8 +60,6 @@ export class Toolbar {
     const { viewer } = this;
     for (const [mode, node] of Object.entries(this.modes)) setPressed(node, mode === viewer.mode);
     setPressed(this.loupe, viewer.loupe);
-    setPressed(this.choose, Boolean(viewer.mask.tool));
-    this.choose.hidden = !viewer.mask.isAvailable;
     setPressed(this.references, viewer.showReferences);
     setPressed(this.map, viewer.showMap);
     setPressed(this.overlay, viewer.overlayOn);

@@ -7,16 +7,18 @@ import { CropPanel } from "./crops.js";
 import { describeViewer } from "./describe.js";
 import { Differences } from "./differences.js";
 import { make, remember, setText } from "./dom.js";
+import { ExploreBar } from "./explorebar.js";
 import { Help } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
 import { MaskEditor } from "./maskeditor.js";
-import { pickEvent } from "./messages.js";
+import { exploreEvent, pickEvent } from "./messages.js";
 import { refreshPane } from "./panes.js";
 import { Readout } from "./readout.js";
 import { SceneState } from "./scene.js";
 import { PointerRouter, TOOLS } from "./tools.js";
 import { Toolbar } from "./toolbar.js";
+import { Walk } from "./walk.js";
 import { Divider } from "./wipe.js";
 
 const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
@@ -36,6 +38,8 @@ export class LinkedViewer extends SceneState {
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.differences = new Differences(this);
     this.mask = new MaskEditor(this);
+    this.walk = new Walk(this);
+    this.exploreBar = new ExploreBar(this);
     this.build(element);
     this.refresh();
   }
@@ -59,8 +63,10 @@ export class LinkedViewer extends SceneState {
       make("h2", { class: "lv-hidden" }, "Pictures"),
       this.toolbar.node,
       this.chooser.node,
+      this.exploreBar.node,
       this.mask.row.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
+      this.walk.node,
       this.readout.node,
       this.cropPanel.node,
       this.live,
@@ -93,6 +99,7 @@ export class LinkedViewer extends SceneState {
   setScene(scene) {
     this.takeScene(scene);
     this.mask.takeScene();
+    this.walk.takeScene();
     this.differences.trim();
     this.chooser.rebuild();
     this.cropPanel.rebuild();
@@ -109,6 +116,7 @@ export class LinkedViewer extends SceneState {
   onPictures() {
     this.findBusiest();
     for (const pane of this.panes) refreshPane(pane, this);
+    this.walk.onPictures();
     this.cropPanel.isStale = true;
     this.invalidate();
   }
@@ -127,6 +135,8 @@ export class LinkedViewer extends SceneState {
     this.toolbar.refresh();
     this.chooser.refresh();
     this.mask.row.refresh();
+    this.walk.refresh();
+    this.exploreBar.refresh();
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
@@ -143,6 +153,7 @@ export class LinkedViewer extends SceneState {
   }
 
   onLayout() {
+    this.walk.isStale = true;
     this.cropPanel.isStale = true;
   }
 
@@ -152,6 +163,7 @@ export class LinkedViewer extends SceneState {
     if (this.cropPanel.isStale) this.cropPanel.draw();
     this.readout.refresh();
     this.mask.placeRing();
+    this.walk.draw();
     this.loader.trim(this.set.sources());
     this.tellShown();
   }
@@ -264,6 +276,12 @@ export class LinkedViewer extends SceneState {
   /** @param {string} text */
   announce(text) {
     this.live.textContent = text;
+  }
+
+  /** Ask Python for ways to go on, or take one. @param {import("./messages.js").ExploreEvent["action"]} action @param {string} id */
+  ask(action, id) {
+    const mask = this.mask.painted?.message() ?? null;
+    this.trigger("explore", exploreEvent(this.scene, action, id, mask, Number(this.exploreBar.dial.value)));
   }
 
   /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place" | "mask"} name @param {object} data */
