@@ -10,6 +10,7 @@ import io
 import math
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ from srflow.contract import (
     Variant,
     picture_sha256,
 )
-from srflow.operations import Mask, Mix, Operation
+from srflow.operations import Operation, check_operations
 
 LUMA = np.float32([0.299, 0.587, 0.114])
 
@@ -62,7 +63,7 @@ class FakeEngine:
         self.is_held = False
         self.spill: Path | None = None
         self.requests: list[SampleRequest] = []
-        self.explorations: list[ExploreRequest] = []
+        self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
 
     def info(self) -> EngineInfo:
@@ -131,7 +132,9 @@ class FakeEngine:
             self._check(cancel)
             if self.error:
                 raise self.error
-            picture = self._picture(request, base, temperature, index)
+            picture = self._changed(
+                self._picture(request, base, temperature, index), request.operations, model.scale_factor
+            )
             pictures.append(picture)
             indices.append(index)
             path = None
@@ -160,6 +163,7 @@ class FakeEngine:
                     lr_width=request.lr.shape[1],
                     lr_sha256=picture_sha256(request.lr),
                     version="0",
+                    operations=request.operations,
                 ),
                 seconds=self.delay,
                 truth=self._scores(picture, request.ground_truth),
@@ -177,46 +181,50 @@ class FakeEngine:
         return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
-        self.explorations.append(request)
-        if picture_sha256(request.lr) != request.recipe.lr_sha256:
-            raise InputError("The LR picture is not the one that the recipe names.")
-        scale = self.model(SampleRequest.from_recipe(request.recipe, request.lr)).scale_factor
+        self.explored.append(request)
+        sample = SampleRequest.from_recipe(request.recipe, request.lr, summaries=False)
+        for variant in request.variants:
+            check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
+        *_, result = self.sample(sample, cancel)
+        self.requests.pop()
+        scale = request.recipe.scale_factor
         for number, variant in enumerate(request.variants):
+            yield Progress(stage="sampling", fraction=number / len(request.variants), text="Drawing")
+            for _ in range(10 if self.delay else 0):
+                self._check(cancel)
+                time.sleep(self.delay / 10)
             self._check(cancel)
-            if self.error:
-                raise self.error
-            time.sleep(self.delay)
-            fraction = number / len(request.variants)
-            yield Progress(stage="sampling", fraction=fraction, text="Drawing variants")
-            recipe = replace(request.recipe, operations=(*request.recipe.operations, *variant))
-            picture = self._explored(request.lr, recipe)
-            left, top, right, bottom = 0, 0, picture.shape[1], picture.shape[0]
-            if variant and all(operation.place for operation in variant):
-                boxes = np.array([operation.place.support for operation in variant]) * scale
-                (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+            after = self._changed(result.picture, variant, scale)
+            masks = [operation.place for operation in variant]
+            left, top, right, bottom = 0, 0, request.lr.shape[1], request.lr.shape[0]
+            if masks and None not in masks:
+                boxes = [mask.support for mask in masks]
+                left, top = (min(box[side] for box in boxes) for side in (0, 1))
+                right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
             yield Variant(
                 number=number,
-                left=int(left),
-                top=int(top),
-                patch=picture[top:bottom, left:right].copy(),
-                lr_psnr=50.0,
+                left=left * scale,
+                top=top * scale,
+                patch=after[top * scale : bottom * scale, left * scale : right * scale].copy(),
+                lr_psnr=60.0 + number,
                 flags=(),
-                recipe=recipe,
+                recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
             )
-            self._hold(cancel)
 
-    def _explored(self, lr: np.ndarray, recipe: Recipe) -> np.ndarray:
-        """Every operation fades another sample in, where and as strongly as it says."""
-        request = SampleRequest.from_recipe(recipe, lr)
-        scale = self.model(request).scale_factor
-        base = np.kron(lr.astype(np.float32), np.ones((scale, scale, 1), np.float32))
-        picture = self._picture(request, base, recipe.temperature, recipe.index).astype(np.float32)
-        for operation in recipe.operations:
-            other = self._picture(replace(request, seed=_seed(operation)), base, recipe.temperature, _index(operation))
-            share = math.sin(operation.angle) if isinstance(operation, Mix) else 1.0
-            picture += share * _weights(operation.place, scale) * (other - picture)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
+        """Each operation draws other pixels at its place, by its own content."""
+        result = picture.copy()
+        height, width = picture.shape[:2]
+        for operation in operations:
+            mask = operation.place
+            left, top, right, bottom = mask.support if mask else (0, 0, width // scale, height // scale)
+            place = np.s_[top * scale : bottom * scale, left * scale : right * scale]
+            noise = np.random.default_rng(zlib.crc32(repr(operation).encode())).integers(-20, 21, result[place].shape)
+            chosen = np.kron(mask.array(), np.ones((scale, scale), np.uint8))[place] > 0 if mask else np.True_
+            new = np.clip(picture[place] + noise, 0, 255).astype(np.uint8)
+            result[place] = np.where(chosen[..., None], new, result[place])
+        return result
 
     def _draw_tiles(
         self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None
@@ -320,18 +328,3 @@ class FakeEngine:
             split_half_change=0.5 / len(pictures) if len(pictures) >= 4 else None,
             **more,
         )
-
-
-def _seed(operation: Operation) -> int:
-    return operation.other.seed if isinstance(operation, Mix) else operation.seed
-
-
-def _index(operation: Operation) -> int:
-    """Rolls are other samples than those that are drawn."""
-    return operation.other.index if isinstance(operation, Mix) else 2**40 + operation.roll
-
-
-def _weights(mask: Mask | None, scale: int) -> np.ndarray | float:
-    if mask is None:
-        return 1.0
-    return np.kron(mask.array().astype(np.float32) / 255, np.ones((scale, scale), np.float32))[..., None]

@@ -29,6 +29,7 @@ from app.sweeps import SWEEP_TEMPERATURES, sweep
 from app.tasks import Part, perform
 from app.views import COLORS, atlas_html, atlas_positions, colorize, numbers_html, scale_top, spread_apart, status_html
 from srflow.contract import (
+    LR_KEY,
     RECIPE_KEY,
     ImageError,
     ImageTooLargeError,

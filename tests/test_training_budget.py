@@ -9,7 +9,7 @@ from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow.cli import main
 from srflow.contract import RecipeError
-from srflow.training import trainer as trainer_module
+from srflow.training import settling
 from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step, steps_of
 from srflow.training.stages import plan
 from srflow.training.trainer import Trainer
@@ -98,7 +98,7 @@ def test_the_batch_is_measured_in_part_and_scaled(monkeypatch):
 
 @pytest.mark.slow
 def test_minutes_set_the_steps_of_a_new_run_and_not_of_one_that_goes_on(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "seconds_per_step", lambda *_: SECONDS)
+    monkeypatch.setattr(settling, "seconds_per_step", lambda *_: SECONDS)
     settings = ("pretraining.steps=10", "training={steps=20, encoder_joins_at=0.5}")
     trainer, said = train(data, tmp_path / "run", *settings, minutes=7 / 60)
     assert [stage.last for stage in plan(trainer.recipe)] == [1, 2, 3]

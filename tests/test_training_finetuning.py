@@ -15,11 +15,12 @@ from training_helpers import stop_at, toy_recipe, write_pictures
 from srflow.contract import InputError, RecipeError
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary, Discriminator, Views, relativistic_loss
-from srflow.training.data import MAX_SHIFT, Draws, PatchSampler, PictureStore
 from srflow.training.memory import recompute_activations
 from srflow.training.objectives import FinetuningObjective, LikelihoodObjective, energy_score
+from srflow.training.patches import MAX_SHIFT, Draws, PatchSampler
 from srflow.training.recipe import DataRecipe, FinetuningRecipe
 from srflow.training.stages import build_adversary, build_features, build_objective, freeze_all_but, plan
+from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
 from srflow.training.validation import best_score, error_over_spread
 

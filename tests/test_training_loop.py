@@ -18,9 +18,10 @@ from srflow.contract import CheckpointError, DatasetError, RecipeError, Training
 from srflow.training import run_folder
 from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
-from srflow.training.data import PatchSampler, PictureStore
+from srflow.training.patches import PatchSampler
 from srflow.training.recipe import load_recipe
 from srflow.training.stages import freeze_all_but, phase_parameters, plan
+from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
 from srflow.training.validation import ValidationSet
 
@@ -273,7 +274,7 @@ class _Poisoned(nn.Module):
 
 
 def poison(monkeypatch, bad: set[int]) -> None:
-    from srflow.training import trainer as module
+    from srflow.training import step as module
 
     original = module.build_objective
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow.cli import main
 from srflow.contract import InputError, RecipeError
-from srflow.training import precision, run_folder
+from srflow.training import precision, run_folder, settling
 from srflow.training import trainer as trainer_module
 from srflow.training.cost import estimate
 from srflow.training.precision import choose_precision
@@ -124,7 +124,7 @@ def test_compact_recipes_leave_the_choice_to_the_machine_and_the_papers_do_not(n
 
 
 def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: ("float32", "because of a test"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: ("float32", "because of a test"))
     first = train("runtime.precision=auto")
     assert any("float32 (because of a test)" in message for message in first.messages)
     assert first.accelerator.mixed_precision == "no"
@@ -132,7 +132,7 @@ def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, mon
     assert saved_precision(tmp_path / "run") == "float32"
     AcceleratorState._reset_state(reset_partial_state=True)
 
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: pytest.fail("chosen twice"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen twice"))
     again = train("runtime.precision=auto")
     assert again.recipe.runtime.precision == "float32"
     assert any("float32, with which the run began" in message for message in again.messages)
@@ -146,7 +146,7 @@ def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, mon
 
 def test_a_run_of_before_the_choice_goes_on_as_it_was(train, tmp_path, monkeypatch):
     """Its recipe.json says "bf16", because that was the default; the same command now asks for "auto"."""
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: pytest.fail("chosen anew"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen anew"))
     recipe = toy_recipe("validation.every_steps=0", "runtime.precision=bf16")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe.to_dict()))

@@ -52,6 +52,12 @@ def test_a_start_whose_validation_fails_leaves_nothing_behind(train, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_patches_too_small_for_the_feature_network_are_refused_before_anything_is_trained(train, tmp_path):
+    with pytest.raises(RecipeError, match=r"finetuning\.patch_size is 32.*35 pixels"):
+        train("finetuning={steps=2, batch_size=2, patch_size=32}")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_never_changes_its_network(train, tmp_path):
     stop_at(train(), 3).run()
     before = (tmp_path / "run" / "recipe.json").read_text()

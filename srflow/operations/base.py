@@ -40,9 +40,9 @@ class Operation(ABC):
         return getattr(self, "mask", None)
 
     @property
-    def inner(self) -> tuple[Operation, ...]:
-        """The list that lies inside it, if any."""
-        return ()
+    def inner(self) -> tuple[Operation, ...] | None:
+        """The list that lies inside it, if there is one."""
+        return None
 
     @abstractmethod
     def change(self, field: Field) -> None:

@@ -116,7 +116,7 @@ def check_operations(
                     f"The mask of a {operation.name} is for a picture of {mask.width}x{mask.height}, but the LR "
                     f"picture is {size[1]}x{size[0]}."
                 )
-            if operation.inner:
+            if operation.inner is not None:
                 check(operation.inner, True, depth + 1)
         if complete and not entries:
             raise OperationError("There are no operations; a list begins with a draw.")

@@ -66,14 +66,14 @@ class Mix(Operation):
             self._number("coarse_angle", _RIGHT_ANGLE)
 
     @property
-    def inner(self) -> tuple[Operation, ...]:
-        """The other list."""
-        return self.other if isinstance(self.other, tuple) else ()
+    def inner(self) -> tuple[Operation, ...] | None:
+        """The other list, if it is one."""
+        return self.other if isinstance(self.other, tuple) else None
 
     def change(self, field: Field) -> None:
         """Turn towards the other."""
         other = field.anew()
-        other.apply(self.inner or (self.other,))
+        other.apply(self.other if isinstance(self.other, tuple) else (self.other,))
         coarse = self.angle if self.coarse_angle is None else self.coarse_angle
         shares = field.shares_of(self.mask)
         angles = [self.angle] * (len(shares) - 1) + [coarse]

@@ -30,7 +30,7 @@ from srflow.sampling.worker import OutOfMemory, Worker
 
 __all__ = ["Retoucher"]
 
-_CPU_BATCH_PIXELS = 96 * 96  # LR pixels decoded together; more only leave the caches
+_CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
 _GPU_BATCH_PIXELS = 512 * 512
 
 
