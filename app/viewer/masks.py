@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.viewer.component import brief
 from srflow.contract import InputError
 from srflow.operations import Mask
 
@@ -28,7 +29,8 @@ def parse_mask(value: Any, width: int, height: int) -> Mask | None:
         raise InputError(f"A chosen place is an object with a mask; got {type(value).__name__}.")
     if value["mask"] is None:
         return None
-    mask = Mask.from_values(value["mask"])
-    if (mask.width, mask.height) != (width, height):
-        raise InputError(f"The mask is for a picture of {mask.width}×{mask.height}, but this one is {width}×{height}.")
-    return mask
+    values = value["mask"]
+    sides = [values.get(name) if isinstance(values, dict) else None for name in ("width", "height")]
+    if any(type(side) is not int for side in sides) or sides != [width, height]:
+        raise InputError(f"A mask of this picture is of {width}×{height} pixels; got {' × '.join(map(brief, sides))}.")
+    return Mask.from_values(values)

@@ -16,7 +16,9 @@ from app.viewer import (
     Part,
     Picture,
     Scene,
+    Walk,
     component,
+    parse_asked,
     parse_mask,
     parse_picture_id,
     parse_place,
@@ -82,6 +84,8 @@ def test_picture_ids_are_read_only_if_known():
         lambda: Picture("r", "Reference", kind="reference", key="d"),
         lambda: Scene(4, 4, place=(4, 0)),
         lambda: Scene(4, 4, grid=(0, 1)),
+        lambda: Scene(4, 4, [Picture("a", "A")], walk=Walk("a", ("b",), 8, (0, 0, 4, 4), "roll")),
+        lambda: Scene(4, 4, [Picture("a", "A")], explored="b"),
         lambda: Scene(4, 4, suggested_place=(0, -1)),
         lambda: Scene(4, 4, [Picture("a", "A")], placeholder="b"),
         lambda: Scene(4, 4, [Picture("a", "A", parts=[Part(2, 3, "rows.png")])]),
@@ -122,7 +126,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
@@ -130,7 +134,8 @@ def test_the_scene_has_the_fields_of_the_description():
 
 
 @pytest.mark.parametrize(
-    "name", ["Scene", "Picture", "Part", "Overlay", "Mask", "PlaceEvent", "PickEvent", "MaskEvent"]
+    "name",
+    ["Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent"],
 )
 def test_the_types_of_the_script_have_the_fields_of_the_description(name):
     text = (SOURCE_FOLDER / "messages.js").read_text(encoding="utf-8")
@@ -150,9 +155,14 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
     pictures = [
         Picture("a", "A", tmp_path / "a.png", key="q", badge="flagged", file_name="mine.png"),
         Picture("b", "B", kind="reference", parts=[Part(2, 3, tmp_path / "a.png")]),
+        Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
+    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "more", dial=40)
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
-    for sent in (scene, replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), selected="a")):
+    for sent in (
+        scene,
+        replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), walk=walk, explored="a"),
+    ):
         data = LinkedViewer(render=False).postprocess(sent).model_dump()
         fill_addresses(data)
         assert list(validator("Scene").iter_errors(data)) == []
@@ -241,6 +251,40 @@ def test_masks_that_are_none_are_refused():
         with pytest.raises(InputError) as error:
             parse_mask(value, 5, 4)
         assert len(str(error.value)) < 200
+
+
+ASKED = {"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30, "subject": "one"}
+
+
+def test_what_is_asked_for_is_read():
+    assert list(validator("ExploreEvent").iter_errors(ASKED)) == []
+    asked = parse_asked(ASKED, 5, 4)
+    assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
+    assert parse_asked(ASKED | {"mask": None}, 5, 4).mask is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "delete"},
+        {"action": None},
+        {"action": ["roll"]},
+        {"id": 1},
+        {"id": "x" * 10_000},
+        {"dial": -1},
+        {"dial": 101},
+        {"dial": 30.0},
+        {"dial": True},
+        {"dial": 10**5000},
+        {"mask": []},
+        {"mask": GOOD_MASK | {"width": 6}},
+    ],
+    ids=lambda changes: repr(list(changes)),
+)
+def test_hostile_wishes_are_refused(changes):
+    with pytest.raises(InputError) as error:
+        parse_asked(ASKED | changes, 5, 4)
+    assert len(str(error.value)) < 200
 
 
 def test_a_whole_picture_is_one_run():
