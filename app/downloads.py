@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.records import Run, View
+from app.records import PictureRecord, Run
 from app.runs import load_map
 from srflow.contract import Engine, EngineInfo, InputError
 
@@ -21,7 +21,7 @@ STD_SCALE = 256
 """Grey values of a 16-bit PNG to an 8-bit unit of standard deviation."""
 
 
-def write_zip(engine: Engine, view: View, folder: Path) -> Path:
+def write_zip(engine: Engine, run: Run | None, folder: Path, explored: PictureRecord | None = None) -> Path:
     """Write the zip into the folder.
 
     It holds every sample and what was explored (PNGs with their recipes inside), input, references, mean, the standard
@@ -29,13 +29,12 @@ def write_zip(engine: Engine, view: View, folder: Path) -> Path:
 
     Raises: InputError: if there are no samples.
     """
-    run = view.run
     if run is None or not run.samples:
         raise InputError("There are no samples to download yet. Press Sample first.")
     files = {f"samples/{sample.path.name}": sample.path for sample in run.samples}
     files |= {f"references/{kind}.png": path for kind, path in run.references.items() if kind != "mean"}
-    if view.explored is not None and view.explored.has_changes:
-        files["explored.png"] = view.explored.state.path
+    if explored is not None:
+        files["explored.png"] = explored.path
     if "mean" in run.references:
         files["mean.png"] = run.references["mean"]
     stem = secrets.token_hex(4)  # a second press may find the first under way

@@ -13,7 +13,7 @@ from app.checks import read_choice
 from app.downloads import write_zip
 from app.page import Event, Page
 from app.panels.results import ResultsPanel
-from app.records import View
+from app.records import PictureRecord, View
 from app.session import Session
 from app.tasks import Part, Values
 from app.viewer import parse_picture_id
@@ -92,7 +92,11 @@ class DownloadPanel:
     def everything(self, event: Event) -> Values:
         """All pictures and numbers."""
         session = event.session
-        return self._give(session, lambda view: write_zip(self.page.engine, view, session.download_folder()))
+
+        def make(view: View) -> Path:
+            return write_zip(self.page.engine, view.run, session.download_folder(), _explored(view))
+
+        return self._give(session, make)
 
     def _give(self, session: Session, make: Callable[[View], Path]) -> Values:
         if not _files(session.view):
@@ -122,11 +126,16 @@ class DownloadPanel:
 
 def _files(view: View) -> dict[str, tuple[str, Path]]:
     """Label and file of everything that can be downloaded, by id; what was explored comes first."""
-    run, explored = view.run, view.explored
-    pictures = [explored.state] if explored is not None and explored.has_changes else []
+    run, explored = view.run, _explored(view)
+    pictures = [] if explored is None else [explored]
     if run is not None and run.samples:
         pictures += run.pictures
     files = {picture.id: (picture.label, picture.path) for picture in pictures}
     if run is not None and "luma" in run.overlays:
         files["map"] = "Diversity map", Path(run.overlays["luma"].path)
     return files
+
+
+def _explored(view: View) -> PictureRecord | None:
+    explored = view.explored
+    return explored.state if explored is not None and explored.has_changes else None

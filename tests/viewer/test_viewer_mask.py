@@ -41,7 +41,7 @@ class Chooser:
         """Of an LR position, in CSS pixels of the page."""
         box = self.driver.canvas(index).bounding_box()
         left, top, step = self.driver.evaluate(
-            "[viewer.panes[argument].drawn.x, viewer.panes[argument].drawn.y, viewer.mask.step()]"
+            "[viewer.panes[argument].drawn.x, viewer.panes[argument].drawn.y, viewer.exploring.mask.step()]"
             ".map(value => value / devicePixelRatio)",
             index,
         )
@@ -108,7 +108,9 @@ def test_without_a_stroke_nothing_is_drawn_or_sent(chooser):
     chooser.driver.page.mouse.move(*chooser.on_page(4, 4))
     chooser.driver.press("Escape")
     assert np.array_equal(chooser.driver.pixels(2), before)
-    assert chooser.driver.evaluate("[viewer.mask.painted, viewer.mask.layer, viewer.timers.mask]") == [None, None, None]
+    assert chooser.driver.evaluate(
+        "[viewer.exploring.mask.painted, viewer.exploring.mask.layer, viewer.timers.mask]"
+    ) == [None, None, None]
     assert chooser.driver.textbox("mask") == ""
 
 
@@ -127,7 +129,7 @@ def test_a_stroke_of_the_brush_is_sent_and_tints_all_panes_alike(chooser):
     changed = [np.any(chooser.driver.pixels(index) != before[index], axis=-1) for index in range(NUM_SAMPLES + 1)]
     assert all(np.array_equal(one, changed[0]) for one in changed[:NUM_SAMPLES])
     rows, columns = np.nonzero(changed[-1])  # the map's tile
-    step = chooser.driver.evaluate("viewer.mask.step()")
+    step = chooser.driver.evaluate("viewer.exploring.mask.step()")
     assert 14 * step < np.ptp(columns) < 18 * step
     assert 2 * step < np.ptp(rows) < 5 * step
     assert changed[0].mean() < 0.2
@@ -138,7 +140,9 @@ def test_the_picture_under_the_tint_can_be_judged(chooser):
     chooser.open("Box").drag([(5.5, 5.5), (24.5, 14.5)])
     chooser.driver.press("Escape")
     chooser.driver.page.mouse.move(0, 0)
-    left, top, step = chooser.driver.evaluate("[viewer.panes[0].drawn.x, viewer.panes[0].drawn.y, viewer.mask.step()]")
+    left, top, step = chooser.driver.evaluate(
+        "[viewer.panes[0].drawn.x, viewer.panes[0].drawn.y, viewer.exploring.mask.step()]"
+    )
     rows = slice(int(top + 7 * step), int(top + 13 * step))
     columns = slice(int(left + 7 * step), int(left + 23 * step))
     was, now = before[rows, columns, :3], chooser.driver.pixels(0)[rows, columns, :3].astype(int)
@@ -202,7 +206,7 @@ def test_a_box_is_typed_in_numbers(chooser):
     assert chooser.mask["message"] is None
     fields.nth(3).fill("99")
     fields.nth(3).press("Enter")
-    chooser.driver.wait_until("viewer.mask.painted?.floating")
+    chooser.driver.wait_until("viewer.exploring.mask.painted?.floating")
     assert np.array_equal(chooser.array(), boxed(3, 0, 10, 20)), "cut to the picture"
     fields.nth(0).press("Control+a")
     fields.nth(0).press_sequentially("12")
@@ -328,7 +332,7 @@ def test_one_finger_paints_and_two_move_and_zoom(opened):
     for x in (10.5, 14.5, 18.5):
         chooser.touch("touchMove", (x, 9.5))
     chooser.touch("touchEnd")
-    viewer.wait_until("viewer.mask.painted?.past.length === 1")
+    viewer.wait_until("viewer.exploring.mask.painted?.past.length === 1")
     painted = chooser.array()
     assert (painted[9, 8:19] == WHOLE).all()
     assert viewer.state()["view"]["fitted"]
@@ -346,17 +350,17 @@ def test_one_finger_paints_and_two_move_and_zoom(opened):
     viewer.wait_until("!viewer.view.fitted")
     viewer.settle()
     assert np.array_equal(chooser.array(), painted), "the first of the two fingers has painted nothing"
-    assert viewer.evaluate("viewer.mask.painted.past.length") == 1
+    assert viewer.evaluate("viewer.exploring.mask.painted.past.length") == 1
 
 
 def test_a_large_picture_is_painted_without_making_its_whole_mask_anew(viewer):
     viewer.show_large()
     chooser = Chooser(viewer)
     chooser.open("Box")
-    viewer.evaluate("viewer.mask.putBox({x: 0, y: 0, width: 600, height: 450}, {isNew: true})")
+    viewer.evaluate("viewer.exploring.mask.putBox({x: 0, y: 0, width: 600, height: 450}, {isNew: true})")
     viewer.settle()
     viewer.evaluate(
-        "(() => { const layer = viewer.mask.layer; const fill = layer.fillTint; viewer.filled = [];"
+        "(() => { const layer = viewer.exploring.mask.layer; const fill = layer.fillTint; viewer.filled = [];"
         " layer.fillTint = function (box) { viewer.filled.push(box); fill.call(this, box); }; })()"
     )
     chooser.press("Eraser")

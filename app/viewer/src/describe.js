@@ -4,13 +4,13 @@ import { bytesOfSource } from "./images.js";
 
 /** @param {import("./viewer.js").LinkedViewer} viewer */
 export function describeViewer(viewer) {
-  const { choices, split, loupe, overlayOn, opacity, showMap, place, view, panes, set, mask } = viewer;
+  const { choices, split, loupe, overlayOn, opacity, showMap, place, view, panes, set, exploring } = viewer;
   const pictures = [...set.pictures.values()].map(({ id, state, loadedUrl, parts }) => {
     return { id, state, loadedUrl, parts: [...parts.values()].map(({ top, rows }) => [top, rows]) };
   });
   return {
     ...{ ...choices, split, loupe, overlayOn, opacity, showMap, place, view, pictures },
-    mask: mask.describe(),
+    mask: exploring.mask.describe(),
     panes: panes.map(({ kind, ids, drawn }) => ({ kind, ids, drawn })),
     bytes: set.sources().reduce((sum, source) => sum + bytesOfSource(source), 0),
   };

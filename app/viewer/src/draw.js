@@ -220,7 +220,7 @@ function drawOverlay(viewer, pane, origin, whole) {
 
 /** @type {Layer} */
 function drawMask(viewer, pane, origin, whole) {
-  viewer.mask.draw(pane, origin, whole);
+  viewer.exploring.mask.draw(pane, origin, whole);
 }
 
 /** Outline what the close-ups show. @type {Layer} */

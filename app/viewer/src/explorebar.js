@@ -3,15 +3,15 @@
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
 
 const FIRST_DIAL = 35; // percent
-const HINT = "Anything that looks odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
-const READY_HINT = "Now press Roll (R): eight other versions of this place.";
+const INVITATION = "Anything that looks odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
+const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
 
 export class ExploreBar {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     this.hasExplored = Boolean(recall("explored"));
-    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.mask.toggle());
+    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.exploring.mask.toggle());
     this.roll = makeButton("Roll", "Eight other versions of the chosen place; all else stays (R)", () => this.askRoll());
     const moreTitle = "Eight neighbours of this picture, or of its chosen place, as far off as the dial says";
     this.more = makeButton("More like this", moreTitle, () => this.askMore());
@@ -36,7 +36,8 @@ export class ExploreBar {
   /** The picture that one goes on from: the one shown, else the one painted on, else any that can be. */
   base() {
     const { viewer } = this;
-    const { walk, mode, current, scene, mask } = viewer;
+    const { mode, current, scene } = viewer;
+    const { walk, mask } = viewer.exploring;
     const isDrawn = (/** @type {string | null} */ id) => {
       const picture = viewer.pictures.get(id ?? "");
       return Boolean(picture && picture.kind !== "reference" && picture.state !== "waiting");
@@ -47,12 +48,13 @@ export class ExploreBar {
 
   askRoll() {
     const { viewer } = this;
-    if (viewer.mask.isEmpty) {
-      viewer.mask.toggle(true);
+    if (!viewer.exploring.mask.isAvailable) return;
+    if (viewer.exploring.mask.isEmpty) {
+      viewer.exploring.mask.toggle(true);
       viewer.announce("Choose a place first");
       return;
     }
-    this.ask("roll", viewer.walk.message?.start ?? this.base());
+    this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());
   }
 
   askMore() {
@@ -64,9 +66,13 @@ export class ExploreBar {
     if (id === undefined) return;
     this.hasExplored = true;
     remember("explored", true);
-    this.viewer.mask.toggle(false);
-    this.viewer.ask(action, id);
+    this.viewer.exploring.mask.toggle(false);
+    this.viewer.exploring.ask(action, id);
     this.refresh();
+  }
+
+  percent() {
+    return Number(this.dial.value);
   }
 
   showDial() {
@@ -75,18 +81,18 @@ export class ExploreBar {
 
   /** The same neighbours, nearer or farther. */
   onDial() {
-    const { message } = this.viewer.walk;
-    if (message?.kind === "more") this.viewer.ask("more", message.start);
+    const { message } = this.viewer.exploring.walk;
+    if (message?.kind === "more") this.viewer.exploring.ask("more", message.start);
   }
 
   refresh() {
     const { viewer } = this;
-    this.node.hidden = !viewer.mask.isAvailable;
-    setPressed(this.choose, Boolean(viewer.mask.tool));
+    this.node.hidden = !viewer.exploring.mask.isAvailable;
+    setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
     const hasBase = this.base() !== undefined;
     this.roll.disabled = this.more.disabled = !hasBase;
-    this.roll.classList.toggle("lv-inviting", hasBase && !viewer.mask.isEmpty && !viewer.walk.isOpen);
-    setText(this.hint, this.hasExplored ? "" : viewer.mask.isEmpty ? HINT : READY_HINT);
-    this.hint.hidden = !this.hint.textContent || !hasBase || viewer.walk.isOpen;
+    this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
+    setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
+    this.hint.hidden = !this.hint.textContent || !hasBase || viewer.exploring.walk.isOpen;
   }
 }

@@ -20,8 +20,8 @@ export class Keyboard {
       next: () => viewer.step(1),
       previous: () => viewer.step(-1),
       flipBack: () => viewer.flipBack(),
-      roll: () => viewer.mask.isAvailable && viewer.exploreBar.askRoll(),
-      choosePlace: () => viewer.mask.toggle(),
+      roll: () => viewer.exploring.bar.askRoll(),
+      choosePlace: () => viewer.exploring.mask.toggle(),
       chooseCentre: () => viewer.cropPanel.chooseCentre(),
       loupe: () => viewer.toggleLoupe(),
       overlay: () => viewer.toggleOverlay(),
@@ -39,7 +39,7 @@ export class Keyboard {
     if (target.closest("select, input[type=number]")) return; // letters and arrows choose in the menu, digits are typed
     if (target.closest("input") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.closest("button, a") && (event.key === " " || event.key === "Enter")) return; // presses it
-    if (this.viewer.mask.onKey(event) || this.viewer.walk.onKey(event)) {
+    if (this.viewer.exploring.onKey(event)) {
       event.preventDefault();
       event.stopPropagation(); // the page would undo as well
       return;

@@ -27,6 +27,7 @@ export class MaskEditor {
     /** @type {import("./maskstate.js").Target} */
     this.target = "chosen";
     this.diameter = 0; // in LR pixels; 0: not known yet
+    this.picture = ""; // names the LR picture
     /** @type {MaskState | null} made when a tool is used for the first time */
     this.painted = null;
     /** @type {MaskLayer | null} */
@@ -79,8 +80,9 @@ export class MaskEditor {
   /** After a new scene: what was painted belongs to its LR picture. */
   takeScene() {
     const grid = this.viewer.scene?.grid;
-    const size = this.painted?.size;
-    if (size && (grid?.[0] !== size.width || grid?.[1] !== size.height)) this.forget();
+    const picture = grid ? JSON.stringify([this.viewer.scene.subject, grid]) : "";
+    if (picture !== this.picture) this.forget();
+    this.picture = picture;
     if (!grid) this.isChoosing = false;
     this.diameter ||= grid ? clamp(Math.round(FIRST_SHARE_OF_SIDE * Math.min(...grid)), 3, 32) : 0;
   }
@@ -184,7 +186,7 @@ export class MaskEditor {
     const place = message ? `Chosen: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is chosen";
     viewer.announce([word, place].filter(Boolean).join(". "));
     this.row.refresh();
-    viewer.exploreBar.refresh();
+    viewer.exploring.bar.refresh();
     viewer.invalidate();
     // A box that is moved by keys is sent when it comes to rest, a stroke at once.
     viewer.report("mask", maskEvent(viewer.scene, message), this.state.floating ? undefined : 0);
@@ -244,7 +246,7 @@ export class MaskEditor {
   draw({ context }, origin, whole) {
     const { frame, view } = this.viewer;
     // The outline alone while ways to go on are compared: nothing lies over what is judged.
-    this.layer?.draw(context, frame, view.zoom, origin, whole, !this.viewer.walk.isOpen);
+    this.layer?.draw(context, frame, view.zoom, origin, whole, !this.viewer.exploring.walk.isOpen);
   }
 
   /** A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it. */

@@ -7,18 +7,16 @@ import { CropPanel } from "./crops.js";
 import { describeViewer } from "./describe.js";
 import { Differences } from "./differences.js";
 import { make, remember, setText } from "./dom.js";
-import { ExploreBar } from "./explorebar.js";
+import { Exploring } from "./exploring.js";
 import { Help } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
-import { MaskEditor } from "./maskeditor.js";
-import { exploreEvent, pickEvent } from "./messages.js";
+import { pickEvent } from "./messages.js";
 import { refreshPane } from "./panes.js";
 import { Readout } from "./readout.js";
 import { SceneState } from "./scene.js";
 import { PointerRouter, TOOLS } from "./tools.js";
 import { Toolbar } from "./toolbar.js";
-import { Walk } from "./walk.js";
 import { Divider } from "./wipe.js";
 
 const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
@@ -37,9 +35,7 @@ export class LinkedViewer extends SceneState {
     this.timers = {};
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.differences = new Differences(this);
-    this.mask = new MaskEditor(this);
-    this.walk = new Walk(this);
-    this.exploreBar = new ExploreBar(this);
+    this.exploring = new Exploring(this);
     this.build(element);
     this.refresh();
   }
@@ -56,17 +52,16 @@ export class LinkedViewer extends SceneState {
     this.empty = make("p", { class: "lv-empty" }, "Samples will appear here.");
     this.note = make("p", { class: "lv-hint", hidden: true });
     this.live = make("div", { class: "lv-hidden", "aria-live": "polite" });
-    this.stage.append(this.empty, this.divider.node, this.lens.canvas, this.mask.ring, this.note);
+    this.stage.append(this.empty, this.divider.node, this.lens.canvas, this.note);
     this.root = make(
       "section",
       { class: "lv", "aria-label": "Linked viewer" },
       make("h2", { class: "lv-hidden" }, "Pictures"),
       this.toolbar.node,
       this.chooser.node,
-      this.exploreBar.node,
-      this.mask.row.node,
+      this.exploring.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
-      this.walk.node,
+      this.exploring.walk.node,
       this.readout.node,
       this.cropPanel.node,
       this.live,
@@ -82,11 +77,11 @@ export class LinkedViewer extends SceneState {
   }
 
   get tool() {
-    return this.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
+    return this.exploring.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
   }
 
   isFingerBusy() {
-    return this.loupe || Boolean(this.mask.tool);
+    return this.loupe || Boolean(this.exploring.mask.tool);
   }
 
   hasFocus() {
@@ -98,8 +93,7 @@ export class LinkedViewer extends SceneState {
   /** Show another scene. @param {SceneMessage | null} scene */
   setScene(scene) {
     this.takeScene(scene);
-    this.mask.takeScene();
-    this.walk.takeScene();
+    this.exploring.takeScene();
     this.differences.trim();
     this.chooser.rebuild();
     this.cropPanel.rebuild();
@@ -109,14 +103,13 @@ export class LinkedViewer extends SceneState {
   forgetSubject() {
     super.forgetSubject();
     this.differences.forget();
-    this.mask.forget();
   }
 
   /** A picture, some rows or the map arrived or failed. */
   onPictures() {
     this.findBusiest();
     for (const pane of this.panes) refreshPane(pane, this);
-    this.walk.onPictures();
+    this.exploring.walk.onPictures();
     this.cropPanel.isStale = true;
     this.invalidate();
   }
@@ -134,9 +127,7 @@ export class LinkedViewer extends SceneState {
     this.stage.style.cursor = this.tool.cursor;
     this.toolbar.refresh();
     this.chooser.refresh();
-    this.mask.row.refresh();
-    this.walk.refresh();
-    this.exploreBar.refresh();
+    this.exploring.refresh();
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
@@ -153,7 +144,6 @@ export class LinkedViewer extends SceneState {
   }
 
   onLayout() {
-    this.walk.isStale = true;
     this.cropPanel.isStale = true;
   }
 
@@ -162,8 +152,7 @@ export class LinkedViewer extends SceneState {
     this.lens.draw();
     if (this.cropPanel.isStale) this.cropPanel.draw();
     this.readout.refresh();
-    this.mask.placeRing();
-    this.walk.draw();
+    this.exploring.draw();
     this.loader.trim(this.set.sources());
     this.tellShown();
   }
@@ -229,7 +218,7 @@ export class LinkedViewer extends SceneState {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
-    else if (this.mask.tool) this.mask.toggle(false);
+    else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
     else if (this.mode === "difference" && this.panes.length === 1 && this.samples().length > 1) {
       this.setDifference(0, ALL_SAMPLES);
     } else if (this.mode !== "grid") this.setMode("grid");
@@ -237,7 +226,7 @@ export class LinkedViewer extends SceneState {
 
   toggleLoupe() {
     this.loupe = !this.loupe;
-    if (this.loupe) this.mask.toggle(false);
+    if (this.loupe) this.exploring.mask.toggle(false);
     this.announce(this.loupe ? "Loupe on" : "Loupe off");
     this.refresh();
   }
@@ -267,7 +256,7 @@ export class LinkedViewer extends SceneState {
     if (!hover && !this.hover) return;
     this.hover = hover;
     if (this.loupe) return this.invalidate();
-    this.mask.placeRing();
+    this.exploring.mask.placeRing();
     this.readout.refresh(); // moving the pointer alone changes no picture
   }
 
@@ -276,12 +265,6 @@ export class LinkedViewer extends SceneState {
   /** @param {string} text */
   announce(text) {
     this.live.textContent = text;
-  }
-
-  /** Ask Python for ways to go on, or take one. @param {import("./messages.js").ExploreEvent["action"]} action @param {string} id */
-  ask(action, id) {
-    const mask = this.mask.painted?.message() ?? null;
-    this.trigger("explore", exploreEvent(this.scene, action, id, mask, Number(this.exploreBar.dial.value)));
   }
 
   /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place" | "mask"} name @param {object} data */

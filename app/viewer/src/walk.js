@@ -20,6 +20,7 @@ export class Walk {
     this.before = null;
     this.isArriving = false; // the first way is shown as soon as it can be drawn
     this.isStale = true;
+    this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
     /** @type {Thumb[]} */
     this.thumbs = [];
     this.title = make("output", { class: "lv-walk-title" });
@@ -99,11 +100,11 @@ export class Walk {
   accept() {
     const { current } = this.viewer;
     if (!this.message?.ids.includes(current)) return this.leave(); // how it was before: nothing is kept
-    this.viewer.ask("accept", current);
+    this.viewer.exploring.ask("accept", current);
   }
 
   leave() {
-    if (this.message) this.viewer.ask("leave", this.message.start);
+    if (this.message) this.viewer.exploring.ask("leave", this.message.start);
   }
 
   // ------------------------------------------------------------ the strip
@@ -151,10 +152,12 @@ export class Walk {
   }
 
   draw() {
-    if (!this.isStale || !this.isOpen) return;
+    const ratio = deviceRatio();
+    if (!this.isOpen || (!this.isStale && this.ratio === ratio)) return;
     this.isStale = false;
+    this.ratio = ratio;
     const { viewer } = this;
-    const size = Math.round(SIDE * deviceRatio());
+    const size = Math.round(SIDE * ratio);
     const box = { x: 0, y: 0, width: size, height: size };
     const { zoom, origin } = fitBox(this.message.box, viewer.frame, size);
     const ids = this.ids();
