@@ -123,7 +123,6 @@ def test_a_stroke_of_the_brush_is_sent_and_tints_all_panes_alike(chooser):
     assert mask[:6].sum() == 0
     assert ((mask > 0) & (mask < WHOLE)).any(), "the rim is soft"
     chooser.wait_until_sent()
-    chooser.driver.press("Escape")
     chooser.driver.page.mouse.move(0, 0)
     chooser.driver.settle()
     changed = [np.any(chooser.driver.pixels(index) != before[index], axis=-1) for index in range(NUM_SAMPLES + 1)]
@@ -138,8 +137,8 @@ def test_a_stroke_of_the_brush_is_sent_and_tints_all_panes_alike(chooser):
 def test_the_picture_under_the_tint_can_be_judged(chooser):
     before = chooser.driver.pixels(0).astype(int)
     chooser.open("Box").drag([(5.5, 5.5), (24.5, 14.5)])
-    chooser.driver.press("Escape")
     chooser.driver.page.mouse.move(0, 0)
+    chooser.driver.settle()
     left, top, step = chooser.driver.evaluate(
         "[viewer.panes[0].drawn.x, viewer.panes[0].drawn.y, viewer.exploring.mask.step()]"
     )
@@ -149,6 +148,8 @@ def test_the_picture_under_the_tint_can_be_judged(chooser):
     assert np.abs(now - was).max() <= 0.25 * WHOLE
     assert np.ptp(now[..., 1], axis=1).min() >= 0.7 * np.ptp(was[..., 1], axis=1).min(), "contrast stays"
     assert (now[..., 2] > was[..., 2]).all()
+    chooser.driver.press("Escape")
+    assert np.array_equal(chooser.driver.pixels(0)[rows, columns, :3], was), "only the outline stays"
 
 
 def test_box_lasso_and_eraser_choose_and_take_away(chooser):

@@ -66,7 +66,8 @@ export class Chooser {
   buildChip(picture) {
     const isSample = picture.kind === "sample";
     const key = isSample ? sampleKeyName(picture.number) : (picture.key || "").toUpperCase();
-    const text = isSample ? String(picture.number + 1) : picture.label;
+    const isExplored = picture.id === this.viewer.scene.explored;
+    const text = isExplored ? "Explored" : isSample ? String(picture.number + 1) : picture.label;
     const title = `Show ${picture.label} alone${key ? ` (${key})` : ""}`;
     const chip = makeButton(text, title, () => this.viewer.show(picture.id), { "data-id": picture.id });
     if (!isSample) chip.classList.add("lv-reference");

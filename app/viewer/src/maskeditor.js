@@ -245,8 +245,8 @@ export class MaskEditor {
   /** @param {import("./panes.js").Pane} pane @param {import("./geometry.js").Point} origin @param {Box} whole */
   draw({ context }, origin, whole) {
     const { frame, view } = this.viewer;
-    // The outline alone while ways to go on are compared: nothing lies over what is judged.
-    this.layer?.draw(context, frame, view.zoom, origin, whole, !this.viewer.exploring.walk.isOpen);
+    // The outline alone while nobody paints: nothing lies over what is judged.
+    this.layer?.draw(context, frame, view.zoom, origin, whole, Boolean(this.tool));
   }
 
   /** A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it. */
