@@ -19,7 +19,6 @@ __all__ = ["NUM_WAYS", "accept", "draw_state", "draw_ways", "find_base", "operat
 
 NUM_WAYS = 8
 _CHANGED = frozenset({Part.EXPLORED})
-_KEPT = frozenset({Part.EXPLORED, Part.END})
 _LABELS = {"roll": "Roll", "more": "Neighbour"}
 _RIGHT_ANGLE = math.pi / 2
 
@@ -98,7 +97,7 @@ def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update
     job.folders.add(chosen.path.parent)  # counted with the step
     text = f"{chosen.label} kept. Roll again, or go back with Undo (Ctrl+Z)."
     changes = {"explored": Explored(state=replace(chosen, label=_label(chosen.recipe)))}
-    yield Update(text=text, changed=_KEPT, changes=changes, kind="done", spoken=True)
+    yield Update(text=text, changed=_CHANGED, changes=changes, kind="done", spoken=True)
 
 
 def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:

@@ -60,7 +60,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
         opening = Opening(engine, sessions)
         page = Page(blocks, engine, sessions, STORAGE_KEY, opening, Ahead(engine) if ahead else None)
         gr.HTML(
-            f'<h1>{TITLE}</h1><p class="quiet">Many sharp pictures fit one small picture. See them side by side.</p>',
+            f'<h1>{TITLE}</h1><p class="quiet">One small picture, and many sharp ones that fit it.</p>',
             elem_id="title",
         )
         with gr.Row(elem_id="main"):
@@ -74,14 +74,15 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 explore = ExplorePanel(page, results)
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
-                    with gr.Tab("Numbers"):
+                    with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
-                    with gr.Tab("Diversity", render_children=True):
+                    with gr.Tab("Diversity", render_children=True) as diversity_tab:
                         diversity = DiversityPanel(page, results)
-                    with gr.Tab("Temperature sweep", render_children=True):
+                    with gr.Tab("Temperature sweep", render_children=True) as sweep_tab:
                         sweep = SweepPanel(page, controls)
-                    with gr.Tab("What am I looking at?"):
+                    with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
+        page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
         page.add(results, controls, picture, numbers, diversity, sweep, download, explore)
         Visit(page, controls)
         Endpoints(page)

@@ -7,7 +7,7 @@ panel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -62,6 +62,15 @@ class Panel(Protocol):
         """Connect the panel's events. All panels are laid out by then."""
 
 
+class Illustrated(Protocol):
+    """A panel in a tab, with figures that are made only for those who look at them: while the tab is open."""
+
+    figures: Sequence[Any]
+
+    def draw_figures(self, view: View) -> Values:
+        """Values for all of `figures`."""
+
+
 class Page:
     """What panels share.
 
@@ -71,6 +80,7 @@ class Page:
         serial: counts the page's events. session: the visitor's `Session`, None until the page is set up.
         query: what the page's address says. memory: settings that the browser remembers.
         status: the line that says what happens. panels: in the order in which they are laid out.
+        tabs: panels with figures, by the labels of their tabs, the one that is open at first before the others.
         opening: the finished set of the first example; None: there is none. ahead: prepares pictures; None: nothing
         is done unasked.
     """
@@ -95,6 +105,7 @@ class Page:
         self.undo = gr.Button("Undo", size="sm", min_width=50, elem_id="undo", interactive=False, render=False)
         self.redo = gr.Button("Redo", size="sm", min_width=50, elem_id="redo", interactive=False, render=False)
         self.panels: list[Panel] = []
+        self.tabs: dict[str, Illustrated | None] = {}
 
     def add(self, *panels: Panel) -> None:
         """Make these the panels, and connect them."""
@@ -102,10 +113,21 @@ class Page:
         for panel in panels:
             panel.wire(self)
 
+    def add_tabs(self, tabs: Mapping[gr.Tab, Illustrated | None]) -> None:
+        """Have these tabs show their figures when they are opened. None: there are none in it."""
+        self.tabs = {str(tab.label): panel for tab, panel in tabs.items()}
+        for tab in tabs:
+            self.ask(tab.select, partial(self.open_tab, str(tab.label)), outputs=self.figures)
+
+    @property
+    def figures(self) -> list[Any]:
+        """Of all tabs."""
+        return [figure for panel in self.tabs.values() if panel is not None for figure in panel.figures]
+
     @property
     def outputs(self) -> list[Any]:
         """All that `show` gives values for."""
-        shared = [self.status, self.undo, self.redo, self.query, self.memory]
+        shared = [self.status, self.undo, self.redo, self.query, self.memory, *self.figures]
         return [*shared, *(component for panel in self.panels for component in panel.outputs)]
 
     # -- wiring --------------------------------------------------------------------------------------------------------
@@ -250,6 +272,8 @@ class Page:
             values[self.status] = status_html(update.text, update.fraction, update.kind, spoken=update.spoken)
         for panel in self.panels:
             values |= self.show_panel(panel, view, update.changed)
+        if Part.END in update.changed:
+            values |= self.show_figures(session, view)
         if update.changed:
             values[self.undo] = gr.update(interactive=session.can_undo)
             values[self.redo] = gr.update(interactive=session.can_redo)
@@ -267,3 +291,17 @@ class Page:
             for component, value in panel.show(view, changed).items()
             if is_end or component in panel.streamed
         }
+
+    def show_figures(self, session: Session, view: View) -> Values:
+        """Figures of the tab that is open. Those of the others are taken away: they are out of date."""
+        values: Values = {figure: gr.update(value=None, visible=False) for figure in self.figures}
+        panel = self.tabs.get(session.tab or next(iter(self.tabs), ""))
+        return values if panel is None else values | panel.draw_figures(view)
+
+    def open_tab(self, name: str, event: Event) -> Values:
+        """A tab was opened: now its figures are wanted."""
+        session, panel = event.session, self.tabs[name]
+        shown: Values = {self.status: gr.skip()}
+        if session.open_tab(event.serial, name) and panel is not None:
+            shown |= panel.draw_figures(session.view)
+        return shown

@@ -45,6 +45,7 @@ def main_scene(view: View) -> Scene | None:
         picture.region.height * scale,
         pictures,
         overlay=None if run is None else run.overlays.get(view.measure),
+        overlay_expected=is_waiting and sum(picture.kind == "sample" for picture in pictures) > 1,
         subject=f"{picture.subject} {scale}",
         placeholder="input",
         suggested_place=None if run is None else run.place,

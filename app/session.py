@@ -7,6 +7,7 @@ and changes what is shown with `Session.commit` only, which refuses it once a ne
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -32,6 +33,13 @@ MAX_SESSIONS = 200
 MAX_IDLE_SECONDS = 24 * 3600
 DOWNLOAD_SECONDS = 600
 _ROOT_PREFIX = "srflow-"
+_MAX_NAME = 100
+_PICTURE_SUFFIXES = frozenset(
+    (
+        *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".avif", ".jp2", ".j2k", ".jpx", ".heic", ".heif"),
+    )
+)
 KEEP = object()
 """In the place of a source: the one asked for last."""
 
@@ -84,6 +92,7 @@ class Session:
         self._num_folders = 0
         self._uploads: deque[Path] = deque(maxlen=3)
         self._preparation = threading.Event()
+        self._tab: tuple[int, str] = (0, "")
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -111,6 +120,11 @@ class Session:
     def is_busy(self) -> bool:
         """Whether any job is under way, an older one that is about to end included."""
         return bool(self._running)
+
+    @property
+    def tab(self) -> str:
+        """The tab that the visitor opened last; "" before that."""
+        return self._tab[1]
 
     @property
     def serial(self) -> int:
@@ -204,6 +218,14 @@ class Session:
             self.used_at = time.monotonic()
             return self.view
 
+    def open_tab(self, serial: int, name: str) -> bool:
+        """Note which tab is open. False: another one was opened after this event."""
+        with self._lock:
+            if serial <= self._tab[0]:
+                return False
+            self._tab = serial, name
+            return True
+
     def settle(self, job: Job) -> View:
         """The view at the end of a job that did not finish: nothing is being drawn, and no other picture is wanted."""
         with self._lock:
@@ -250,13 +272,20 @@ class Session:
         return folder
 
     def adopt(self, path: str | Path) -> Path:
-        """Copy an upload to the session's own files. It is kept while it is named, and at first in any case."""
+        """Copy an upload to the session's own files. It is kept while it is named, and at first in any case.
+
+        It keeps its name, by which messages call it, unless that is not a picture's: the page serves these files as
+        what their names say, and nobody's upload shall be served as a page.
+        """
         with self._lock:
             self._num_folders += 1
             folder = self.folder / f"upload-{self._num_folders}"
             self._uploads.append(folder)
             folder.mkdir(parents=True)
-        target = folder / f"picture{Path(path).suffix[:8]}"
+        name = re.sub(r"[^\w.-]+", "_", Path(path).name)[-_MAX_NAME:]
+        if Path(name).suffix.lower() not in _PICTURE_SUFFIXES:
+            name = name.replace(".", "_")
+        target = folder / (name or "picture")
         shutil.copyfile(path, target)
         return target
 

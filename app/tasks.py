@@ -85,7 +85,7 @@ def perform(
         session: whose job it is.
         job: from `session.begin`; None: there is nothing to do.
         work: the work.
-        on_error: what to show, beside the words, when the work fails; default: what was there.
+        on_error: what to show when the work fails; default: what was there. Its text follows what is said of the error.
 
     Yields:
         Each update, with the view after it. An update whose `error` is set is the last one.
@@ -118,7 +118,7 @@ def perform(
         if session.is_current(job):
             view = session.settle(job)
             more = Update() if on_error is None else on_error(error)
-            text = describe_error(error)
+            text = f"{describe_error(error)} {more.text}".rstrip()
             update = replace(more, text=text, changed=ALL, kind="error", error=error)
             if update.changes:
                 view = session.commit(job, **update.changes)

@@ -18,7 +18,6 @@ __all__ = [
     "atlas_html",
     "atlas_positions",
     "colorize",
-    "empty_figure",
     "grey",
     "histogram",
     "matrix_figure",
@@ -82,15 +81,6 @@ def status_html(text: str, fraction: float | None = None, kind: str = "", *, spo
     words = html.escape(text)
     said = f' data-spoken="{words}"' if spoken or kind == "error" else ""
     return f'<div class="status {kind}"{said}><span>{words}</span>{bar}</div>'
-
-
-def empty_figure(text: str) -> go.Figure:
-    """A place held for a figure to come."""
-    figure = go.Figure(layout=_LAYOUT)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    figure.add_annotation(text=text, showarrow=False, font={"color": _INK, "size": 13})
-    return figure
 
 
 def _scale(colors: Sequence[str]) -> list[list[float | str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from srflow.contract import Cancelled, CheckpointError, Estimate, InputError, MemoryBudgetError, SRFlowError
@@ -17,7 +18,6 @@ __all__ = [
     "MEASURES",
     "NEXT_STEP",
     "NO_PICTURE",
-    "PRESET_CHOICES",
     "REFERENCES",
     "START_NOTE",
     "TITLE",
@@ -28,6 +28,7 @@ __all__ = [
     "describe_tiles",
     "format_bytes",
     "format_seconds",
+    "preset_choices",
 ]
 
 TITLE = "SRFlow-DA Explorer"
@@ -40,12 +41,6 @@ KIND_HELP = {
     "hr": "The picture is scaled down (bicubic) and enlarged again. The original is kept as the ground truth, so that "
     "samples can be scored against it.",
 }
-
-PRESET_CHOICES = (
-    ("Faithful: τ 0.5", "Faithful"),
-    ("Balanced: the model's τ", "Balanced"),
-    ("Wild: τ 1.1, input not matched", "Wild"),
-)
 
 MEASURES = {"luma": "Luma", "rgb": "RGB"}
 
@@ -61,10 +56,7 @@ REFERENCES = {
 
 START_NOTE = "Press Sample to generate high-resolution versions of this picture."
 
-NEXT_STEP = (
-    "All of these fit the same small picture; the map shows where they disagree. "
-    "Move the temperature, press Sample for different ones, or drop a picture of your own."
-)
+NEXT_STEP = "All of these fit the same small picture. Move the temperature, press Sample, or drop your own."
 
 NO_PICTURE = "There is no picture. Drop one, or choose an example."
 
@@ -113,6 +105,20 @@ Never take a sample for evidence of what was really there.
 UNEXPECTED = (
     "Something went wrong on the server; the error was logged. Your picture and settings are kept: please try again."
 )
+
+
+def preset_choices(presets: Mapping[str, tuple[float | None, bool]], default: float | None) -> list[tuple[str, str]]:
+    """Label and name of each preset, which says what it sets.
+
+    presets: name → temperature (None: the model's default) and whether the input is matched. default: the default
+    temperature of the model; None: it is not loaded yet.
+    """
+    choices = []
+    for name, (temperature, is_matched) in presets.items():
+        value = default if temperature is None else temperature
+        label = name if value is None else f"{name}: τ {value:g}"
+        choices.append((label if is_matched else f"{label}, input not matched", name))
+    return choices
 
 
 def count(number: int) -> str:

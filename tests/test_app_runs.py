@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 from PIL import Image
 
 from app.ahead import Ahead
@@ -23,7 +22,6 @@ from app.pictures import open_array, open_source, preview, read_recipe, select_r
 from app.records import Source
 from app.runs import draw, load_map
 from app.scenes import main_scene
-from app.session import Sessions
 from app.settings import MAX_SEED, Settings, find_model
 from app.sweeps import SWEEP_TEMPERATURES, sweep
 from app.tasks import Part, perform
@@ -38,23 +36,6 @@ from srflow.contract import (
     Recipe,
     SampleRequest,
 )
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def sessions(tmp_path):
-    sessions = Sessions(tmp_path / "roots")
-    yield sessions
-    sessions.close()
-
-
-@pytest.fixture
-def session(sessions):
-    return sessions.open()
 
 
 @pytest.fixture

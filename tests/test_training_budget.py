@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from conftest import forget_accelerator
 from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow.cli import main
@@ -22,19 +22,8 @@ LONG = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp("data") / "pictures", [(80, 72), (64, 96)])
-
-
 def train(data, output, *overrides, **options) -> tuple[Trainer, list[str]]:
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     said: list[str] = []
     recipe = toy_recipe("validation.every_steps=0", *overrides)
     return Trainer(recipe, data, output, cache=data.parent / "cache", report=said.append, **options), said

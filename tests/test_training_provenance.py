@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from accelerate.state import AcceleratorState
 from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow import SRFlow, __version__, environment
@@ -16,12 +15,6 @@ from srflow.environment import source_commit
 from srflow.training.provenance import Provenance
 from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture

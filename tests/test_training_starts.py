@@ -6,7 +6,6 @@ import signal
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from training_helpers import stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
@@ -14,12 +13,6 @@ from srflow.cli import main
 from srflow.contract import CheckpointError, DatasetError, RecipeError
 from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture

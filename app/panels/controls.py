@@ -17,7 +17,7 @@ from app.records import View
 from app.session import Job
 from app.settings import AUTO, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings, find_model
 from app.tasks import ALL, Part, Update, Values, Work
-from app.wording import PRESET_CHOICES
+from app.wording import preset_choices
 from srflow.contract import EngineInfo, InputError
 
 __all__ = ["ControlsPanel", "new_seed"]
@@ -52,7 +52,8 @@ class ControlsPanel:
 
     def build(self) -> None:
         """The rest."""
-        self.preset = gr.Radio(list(PRESET_CHOICES), label="Preset", value="Balanced", elem_id="presets")
+        choices = preset_choices(PRESETS, None)
+        self.preset = gr.Radio(choices, label="Preset", value="Balanced", elem_id="presets")
         self.num_samples = gr.Slider(1, MAX_SAMPLES, value=8, step=1, label="Samples", elem_id="num-samples")
         with gr.Row(elem_id="seed-row"):
             self.seed = gr.Number(
@@ -111,8 +112,13 @@ class ControlsPanel:
             self.precision: settings.precision or AUTO,
             self.tile: -1 if settings.tile is None else settings.tile,
             self.pairwise: settings.pairwise,
-            self.preset: settings.preset(info),
+            self.preset: self.show_presets(settings, info),
         }
+
+    def show_presets(self, settings: Settings, info: EngineInfo) -> dict[str, Any]:
+        """The presets as they are for a model, and which of them the settings are."""
+        default = find_model(info, settings.model).default_temperature
+        return gr.update(choices=preset_choices(PRESETS, default), value=settings.preset(info))
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """What can be done with this view."""

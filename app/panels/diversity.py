@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import gradio as gr
 
@@ -13,13 +12,11 @@ from app.panels.results import ResultsPanel
 from app.records import Run, View
 from app.runs import load_map
 from app.scenes import main_scene
-from app.tasks import ALL, Part, Values
-from app.views import empty_figure, histogram
+from app.tasks import Part, Values
+from app.views import histogram
 from app.wording import MEASURES
 
 __all__ = ["DiversityPanel"]
-
-_HINT = "Draw two samples or more."
 
 
 class DiversityPanel:
@@ -36,26 +33,31 @@ class DiversityPanel:
             )
             self.readout = gr.HTML(_readout_html(None), elem_id="readout")
         self.histogram = gr.Plot(
-            empty_figure(_HINT), label="How much the samples differ", elem_classes="plot-low", elem_id="histogram"
+            label="How much the samples differ", visible=False, elem_classes="plot-low", elem_id="histogram"
         )
-        self.outputs = [self.measure, self.readout, self.histogram]
+        self.outputs = [self.measure, self.readout]
         self.streamed = [self.readout]
+        self.figures = [self.histogram]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """Numbers with each map; the histogram at the end."""
+        """Numbers with each map; which map it is at the end."""
         run = view.run
         if not {Part.MAP, Part.END} & set(changed):
             return {}
         values: Values = {self.readout: _readout_html(run)}
         if Part.END in changed:
-            has_map = run is not None and bool(run.overlays)
-            values[self.histogram] = histogram(load_map(run, view.measure)) if has_map else empty_figure(_HINT)
             values[self.measure] = view.measure
         return values
 
+    def draw_figures(self, view: View) -> Values:
+        """The histogram."""
+        run = view.run
+        figure = None if run is None or not run.overlays else histogram(load_map(run, view.measure))
+        return {self.histogram: gr.update(value=figure, visible=figure is not None)}
+
     def wire(self, page: Page) -> None:
         """Luma or RGB: both maps are there already."""
-        page.ask(self.measure.input, self.choose, [self.measure], [*self.outputs, self.results.viewer])
+        page.ask(self.measure.input, self.choose, [self.measure], [*self.figures, self.results.viewer])
 
     def choose(self, event: Event) -> Values:
         """Show the other map. Work under way goes on."""
@@ -63,14 +65,12 @@ class DiversityPanel:
         view = event.session.amend(event.serial, measure=name)
         if view is None:
             return {self.page.status: gr.skip()}
-        shown: dict[Any, Any] = self.page.show_panel(self, view, ALL)
-        del shown[self.measure]  # it may have been pressed again
-        return shown | {self.results.viewer: main_scene(view)}
+        return self.draw_figures(view) | {self.results.viewer: main_scene(view)}
 
 
 def _readout_html(run: Run | None) -> str:
     if run is None or run.diversity is None:
-        return '<p class="readout quiet">Standard deviation σ over the samples, at each pixel.</p>'
+        return '<p class="readout quiet">Draw two samples or more to see how much they differ.</p>'
     parts = [f"Mean σ <b>{run.diversity:.2f}</b> (8-bit units)"]
     change = run.split_half_change
     if change is None:

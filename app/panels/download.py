@@ -55,8 +55,9 @@ class DownloadPanel:
         self.outputs = self.streamed = [self.choice]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The pictures to choose from, once a set is finished."""
-        if Part.END not in changed:
+        """The pictures to choose from, once a set is finished, or a way to go on was kept."""
+        is_kept = Part.EXPLORED in changed and not (view.explored is not None and view.explored.count)
+        if Part.END not in changed and not is_kept:
             return {}
         labels = _files(view)
         choices = [(label, name) for name, (label, _) in labels.items()]

@@ -9,11 +9,11 @@ import gradio as gr
 from app.page import Page
 from app.records import View
 from app.tasks import Part, Values
-from app.views import atlas_html, empty_figure, matrix_figure, numbers_html
+from app.views import atlas_html, matrix_figure, numbers_html
 
 __all__ = ["NumbersPanel"]
 
-_MATRIX_HINT = "Switch on “Compare all pairs” under More."
+_MATRIX_HINT = '<p class="quiet">Switch on “Compare all pairs” under More to have it measured.</p>'
 _ATLAS_HINT = '<p class="quiet">Similar samples will lie close together here.</p>'
 
 
@@ -30,25 +30,28 @@ class NumbersPanel:
                 )
                 self.atlas = gr.HTML(_ATLAS_HINT, elem_id="atlas")
             with gr.Column(min_width=280):
-                self.matrix = gr.Plot(empty_figure(_MATRIX_HINT), label="Pairwise LPIPS", elem_classes="plot-tall")
-        self.outputs = [self.table, self.atlas, self.matrix]
-        self.streamed = [self.table]
+                gr.HTML('<h2 class="figure-title">Pairwise LPIPS: how different two samples look.</h2>')
+                self.hint = gr.HTML(_MATRIX_HINT)
+                self.matrix = gr.Plot(show_label=False, label="Pairwise LPIPS", visible=False, elem_classes="plot-tall")
+        self.outputs = self.streamed = [self.table]
+        self.figures = [self.atlas, self.hint, self.matrix]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The table with each sample; the rest at the end."""
+        """The table with each sample."""
+        return {self.table: numbers_html(view.run)} if {Part.SAMPLES, Part.END} & set(changed) else {}
+
+    def draw_figures(self, view: View) -> Values:
+        """Similarity map, and the matrix if it was measured."""
         run = view.run
-        if Part.END not in changed:
-            return {self.table: numbers_html(run)} if Part.SAMPLES in changed else {}
-        values: Values = {
-            self.table: numbers_html(run),
-            self.atlas: _ATLAS_HINT,
-            self.matrix: empty_figure(_MATRIX_HINT),
-        }
-        if run is not None and len(run.atlas) == len(run.samples) > 1:
-            values[self.atlas] = atlas_html(run)
+        has_atlas = run is not None and len(run.atlas) == len(run.samples) > 1
+        matrix = None
         if run is not None and run.pairwise is not None:
-            values[self.matrix] = matrix_figure(run.pairwise, [str(index + 1) for index in run.summary_indices])
-        return values
+            matrix = matrix_figure(run.pairwise, [str(index + 1) for index in run.summary_indices])
+        return {
+            self.atlas: gr.update(value=atlas_html(run) if has_atlas else _ATLAS_HINT, visible=True),
+            self.hint: gr.update(value=_MATRIX_HINT, visible=matrix is None),
+            self.matrix: gr.update(value=matrix, visible=matrix is not None),
+        }
 
     def wire(self, page: Page) -> None:
         """Rows and dots show their sample without asking the server; see page.js."""

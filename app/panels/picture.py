@@ -239,16 +239,20 @@ class PicturePanel:
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
         text = _READY if session.view.run is None else "The picture is the same: press Sample."
-        yield Update(text=text, changed=frozenset({Part.PICTURE}))
+        presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
+        yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
 
     def empty(self, _event: Event) -> Work:
         """The picture box was emptied."""
         emptied = Update(text=NO_PICTURE, changed=ALL, changes=picture_changes(None, None), spoken=True)
         return lambda _job: iter([emptied])
 
-    def refuse(self, _session: Session, error: Exception) -> Update:
+    def refuse(self, session: Session, error: Exception) -> Update:
         """A picture that cannot be read leaves no picture: the one before is not to be drawn in its place."""
-        return Update(changes=picture_changes(None, None)) if isinstance(error, ImageError) else Update()
+        if not isinstance(error, ImageError):
+            return Update()
+        text = "" if session.view.picture is None else "Undo brings back the picture before."
+        return Update(text=text, changes=picture_changes(None, None))
 
     def keep_model(self, session: Session, _error: Exception) -> Update:
         """A model that does not fit the picture: back to the one before."""

@@ -16,11 +16,9 @@ from app.session import Job
 from app.sweeps import sweep
 from app.tasks import Part, Update, Values, Work
 from app.viewer import LinkedViewer
-from app.views import empty_figure, sweep_figure
+from app.views import sweep_figure
 
 __all__ = ["SweepPanel"]
-
-_HINT = "Numbers over temperature"
 
 
 class SweepPanel:
@@ -40,16 +38,18 @@ class SweepPanel:
                 min_width=200,
             )
         self.viewer = LinkedViewer(label="The same noise at several temperatures", elem_id="sweep-viewer")
-        self.figure = gr.Plot(empty_figure(_HINT), label="Over temperature", show_label=False, elem_classes="plot-low")
-        self.outputs = [self.viewer, self.figure]
-        self.streamed = [self.viewer]
+        self.figure = gr.Plot(label="Over temperature", show_label=False, visible=False, elem_classes="plot-low")
+        self.outputs = self.streamed = [self.viewer]
+        self.figures = [self.figure]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The strip as it grows; the figure at the end."""
-        if not {Part.SWEEP, Part.PICTURE} & set(changed):
-            return {}
+        """The strip as it grows."""
+        return {self.viewer: sweep_scene(view)} if {Part.SWEEP, Part.PICTURE} & set(changed) else {}
+
+    def draw_figures(self, view: View) -> Values:
+        """Numbers over temperature."""
         points = () if view.sweep is None else view.sweep.points
-        return {self.viewer: sweep_scene(view), self.figure: sweep_figure(points) if points else empty_figure(_HINT)}
+        return {self.figure: gr.update(value=sweep_figure(points) if points else None, visible=bool(points))}
 
     def wire(self, page: Page) -> None:
         """The button, with the settings of the controls, but for the temperature."""

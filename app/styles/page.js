@@ -10,9 +10,10 @@
   /** Table rows and dots of the similarity map show "their" sample in the viewer. */
   function showSample(target) {
     const id = target.closest?.("[data-show-sample]")?.dataset.showSample;
-    const viewer = document.querySelector("#viewer .lv")?.parentElement.linkedViewer;
-    if (!id || !viewer || !viewer.pictures.has(id)) return false;
-    viewer.show(id);
+    const viewer = document.querySelector("#viewer .lv");
+    if (!id || !viewer) return false;
+    const isRefused = viewer.dispatchEvent(new CustomEvent("lv-show", { detail: id, cancelable: true }));
+    if (isRefused) return false;
     const stage = document.querySelector("#viewer");
     if (stage.getBoundingClientRect().bottom < 120) stage.scrollIntoView({ block: "start" });
     return true;

@@ -6,6 +6,9 @@ A handler returns a `Scene` for the viewer; the browser loads the PNG files it n
 
 from __future__ import annotations
 
+import copy
+import functools
+import logging
 import re
 import struct
 from collections.abc import Collection, Sequence
@@ -38,6 +41,9 @@ VIEWER_KEYS = "acdfhlnopruvwxz"
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_GONE = "file is gone"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -216,6 +222,7 @@ class _PictureData(GradioModel):
     key: str
     file_name: str
     image: FileData | None
+    problem: str
     parts: list[_PartData]
 
 
@@ -312,10 +319,10 @@ class LinkedViewer(gr.HTML):
         return None
 
     def postprocess(self, value: Scene | None) -> _SceneData | None:
-        """Turn a scene into what travels to the browser.
+        """Turn a scene into what travels to the browser. A file that is gone is left out, and the viewer says so.
 
         Raises:
-            ImageError: if a file is missing or not a PNG.
+            ImageError: if a file is not a PNG.
         """
         if value is None:
             return None
@@ -324,7 +331,7 @@ class LinkedViewer(gr.HTML):
             height=value.height,
             subject=value.subject,
             pictures=[_picture_data(picture) for picture in value.pictures],
-            overlay=None if value.overlay is None else _overlay_data(value.overlay),
+            overlay=_overlay_data(value.overlay),
             overlay_expected=value.overlay_expected,
             mode=value.mode,
             selected=value.selected,
@@ -349,7 +356,13 @@ class LinkedViewer(gr.HTML):
 
     def api_info(self) -> dict[str, Any]:
         """Schema of the scene as it travels."""
-        return self.data_model.model_json_schema()
+        return copy.deepcopy(_schema())
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    """Made once: Gradio asks for it with each page that is opened."""
+    return _SceneData.model_json_schema()
 
 
 def parse_place(value: Any, width: int, height: int) -> tuple[int, int]:
@@ -427,6 +440,8 @@ def brief(value: Any) -> str:
 
 
 def _picture_data(picture: Picture) -> _PictureData:
+    image = _png_file(picture.path)
+    parts = [(part, _png_file(part.path)) for part in picture.parts]
     return _PictureData(
         id=picture.id,
         label=picture.label,
@@ -434,15 +449,19 @@ def _picture_data(picture: Picture) -> _PictureData:
         badge=picture.badge,
         key=picture.key,
         file_name=picture.file_name,
-        image=None if picture.path is None else _png_file(picture.path),
-        parts=[_PartData(top=part.top, rows=part.rows, image=_png_file(part.path)) for part in picture.parts],
+        image=image,
+        problem=_GONE if image is None and picture.path is not None else "",
+        parts=[_PartData(top=part.top, rows=part.rows, image=rows) for part, rows in parts if rows is not None],
     )
 
 
-def _overlay_data(overlay: Overlay) -> _OverlayData:
+def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
+    image = None if overlay is None else _png_file(overlay.path)
+    if overlay is None or image is None:
+        return None
     return _OverlayData(
-        image=_png_file(overlay.path),
-        values=None if overlay.values_path is None else _png_file(overlay.values_path),
+        image=image,
+        values=_png_file(overlay.values_path),
         title=overlay.title,
         minimum=float(overlay.minimum),
         maximum=float(overlay.maximum),
@@ -451,13 +470,19 @@ def _overlay_data(overlay: Overlay) -> _OverlayData:
     )
 
 
-def _png_file(path: str | Path) -> FileData:
-    """Refuse lossy formats where they would enter unseen: by the file's first bytes, not by its name."""
+def _png_file(path: str | Path | None) -> FileData | None:
+    """The file as it travels; None if there is none.
+
+    Lossy formats are refused here, where they would enter unseen: by the file's first bytes, not by its name.
+    """
+    if path is None:
+        return None
     try:
         with Path(path).open("rb") as file:
             head = file.read(_PNG_HEADER.size)
     except OSError as error:
-        raise ImageError(f"The viewer cannot read the picture {str(path)!r}: {error.strerror}.") from error
+        _log.warning("A picture of the viewer is left out: %s", error)
+        return None
     signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
     if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
         raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")

@@ -11,9 +11,10 @@ SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys", "walking"),  # the same
-    *("dom", "images", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
+    *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskrow", "maskeditor", "walk", "explorebar", "exploring"),
-    *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "describe", "viewer", "index"),
+    *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
+    *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
 

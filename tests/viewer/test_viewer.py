@@ -49,7 +49,7 @@ def test_dragging_moves_all_by_the_same_and_reports_no_place(viewer):
     for index in (0, 1, NUM_SAMPLES - 1):
         moved = np.subtract(place_of(viewer.pixels(index)[60, 60]), before)
         assert np.abs(moved - np.array([64, 32]) / zoom).max() <= 1.01
-    viewer.page.wait_for_timeout(500)
+    viewer.traffic.settle()
     assert viewer.textbox("place") == ""
 
 
@@ -308,13 +308,14 @@ def test_new_pictures_keep_the_view_without_a_flash(viewer):
 
 
 @browser_test
-def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer):
+def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer, scenes):
     def boxes() -> list[dict]:
         return [viewer.canvas(index).bounding_box() for index in range(NUM_SAMPLES)]
 
     before = boxes()
     captions = viewer.page.locator("#viewer .lv-caption:visible")
     viewer.page.get_by_role("button", name="stream", exact=True).click()
+    scenes.next_one.release()
     viewer.page.evaluate("scrollTo(0, 0)")
     viewer.wait_until("[...viewer.pictures.values()].filter(p => p.state === 'waiting').length === 11")
     viewer.settle()
@@ -322,7 +323,9 @@ def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer):
     assert captions.nth(1).inner_text().split() == ["Sample", "2", "waiting"]
     faded = viewer.pixels(1)[100, 100]
     assert 0 < faded[3] < 255, "the old picture, dimmed"
+    scenes.next_one.release()
     viewer.wait_until("viewer.pictures.get('s0').state === 'ready' && viewer.pictures.get('s1').state === 'waiting'")
+    scenes.next_one.release()
     viewer.wait_until("[...viewer.pictures.values()].every(p => p.state === 'ready')")
     viewer.settle()
     assert boxes() == before
@@ -490,6 +493,52 @@ def test_a_picture_that_cannot_be_loaded_says_so_and_is_tried_again(viewer):
     viewer.press("a")
     assert viewer.page.get_by_text("cannot be loaded").is_hidden()
     assert viewer.pixels(5)[100, 100, 0] == REDS["s5"] + OTHER_RED
+
+
+@browser_test
+def test_a_picture_whose_file_is_gone_is_left_out_with_a_word(viewer):
+    viewer.evaluate(
+        "viewer.setScene({...viewer.scene, pictures: viewer.scene.pictures.map("
+        "p => p.id === 's5' ? {...p, image: null, problem: 'file is gone'} : p)})"
+    )
+    assert viewer.page.get_by_text("file is gone").is_visible()
+    assert viewer.state()["pictures"][5]["state"] == "failed"
+    assert viewer.evaluate("viewer.pictures.get('s5').levels.length") == 0, "the former one would be taken for it"
+    viewer.show("other")
+    assert viewer.page.get_by_text("file is gone").is_hidden()
+
+
+@browser_test
+def test_the_page_can_ask_for_a_picture(viewer):
+    ask = (
+        "viewer.root.dispatchEvent(new CustomEvent('lv-show', { detail: argument, cancelable: true }))"
+        " ? 'not shown' : viewer.current"
+    )
+    assert viewer.evaluate(ask, "s3") == "s3"
+    assert viewer.state()["mode"] == "single"
+    assert viewer.evaluate(ask, "nothing") == "not shown"
+    assert viewer.evaluate("viewer.current") == "s3"
+
+
+@browser_test
+def test_nothing_is_said_of_pictures_that_are_gone(viewer):
+    viewer.page.mouse.click(*viewer.centre())
+    assert viewer.page.locator(".lv-position").inner_text()
+    assert viewer.page.locator(".lv-crop-title").inner_text()
+    viewer.page.get_by_role("button", name="nothing", exact=True).click()
+    viewer.wait_until("!viewer.pictures.size")
+    viewer.settle()
+    for part in (".lv-position", ".lv-crop-title"):
+        assert viewer.page.locator(part).text_content() == ""
+    for part in (".lv-toolbar", ".lv-crops"):
+        assert viewer.page.locator(part).is_hidden()
+
+
+@browser_test
+def test_the_toolbar_fits_beside_the_controls_of_a_laptop(opened):
+    viewer = opened(width=930)  # as wide as the viewer is in a window of 1280 pixels
+    tops = viewer.evaluate("[...viewer.toolbar.node.querySelectorAll('.lv-button')].map(b => b.offsetTop)")
+    assert len(set(tops)) == 1
 
 
 @browser_test

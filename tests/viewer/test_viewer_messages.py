@@ -107,12 +107,39 @@ def test_only_png_files_get_in(tmp_path):
     viewer = LinkedViewer(render=False)
     Image.new("RGB", (8, 8)).save(tmp_path / "lossy.png", format="JPEG")  # named as one, but none
     (tmp_path / "short.png").write_bytes(b"\x89PNG")
-    for name in ("lossy.png", "short.png", "missing.png"):
+    for name in ("lossy.png", "short.png"):
         with pytest.raises(ImageError, match=name):
             viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / name)]))
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     data = viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / "good.png"), Picture("b", "B")]))
     assert [picture.image and Path(picture.image.path).name for picture in data.pictures] == ["good.png", None]
+
+
+def test_files_that_are_gone_are_left_out_with_a_word(tmp_path, caplog):
+    Image.new("RGB", (8, 8)).save(tmp_path / "there.png")
+    there, gone = tmp_path / "there.png", tmp_path / "gone.png"
+    pictures = [
+        Picture("a", "A", there),
+        Picture("b", "B", gone),
+        Picture("c", "C", parts=[Part(0, 2, there), Part(2, 2, gone)]),
+    ]
+    overlay = Overlay(there, "Map", 0, 1, ["#000000", "#ffffff"], values_path=gone)
+    viewer = LinkedViewer(render=False)
+    data = viewer.postprocess(Scene(8, 8, pictures, overlay))
+    assert [(picture.image is None, picture.problem, len(picture.parts)) for picture in data.pictures] == [
+        *((False, "", 0), (True, "file is gone", 0), (True, "", 1)),
+    ]
+    assert data.overlay.values is None
+    assert viewer.postprocess(Scene(8, 8, pictures, replace(overlay, path=gone))).overlay is None
+    assert str(gone) in caplog.text
+
+
+def test_the_schema_is_computed_once(monkeypatch):
+    viewer = LinkedViewer(render=False)
+    schema = viewer.api_info()
+    schema["properties"].clear()  # whoever changes a copy changes no other
+    monkeypatch.setattr(component._SceneData, "model_json_schema", None)
+    assert "pictures" in viewer.api_info()["properties"]
 
 
 def test_nothing_from_the_browser_comes_in_as_a_value():

@@ -12,6 +12,7 @@
  * @property {string} key
  * @property {string} file_name
  * @property {FileData | null} image
+ * @property {string} problem why there is no image, and never will be; "" while it is still being made
  * @property {PartMessage[]} parts
  */
 /**

@@ -120,7 +120,7 @@ function describePicture(picture, viewer) {
  * @param {import("./viewer.js").LinkedViewer} viewer
  */
 function stateWord(picture, viewer) {
-  if (picture.state === "failed") return "cannot be loaded";
+  if (picture.state === "failed") return picture.problem || "cannot be loaded";
   if (picture.state !== "waiting") return "";
   const rows = [...picture.parts.values()].reduce((sum, part) => sum + part.rows, 0);
   if (rows) return `${Math.floor((100 * rows) / viewer.frame.height)} %`;

@@ -6,7 +6,7 @@ import { closeSource, emptySource, readGrey } from "./images.js";
 /**
  * @typedef {import("./images.js").Source & {
  *   id: string, label: string, kind: string, badge: string, key: string, fileName: string, number: number,
- *   url: string | null, loadedUrl: string | null, loadingUrl: string | null,
+ *   url: string | null, loadedUrl: string | null, loadingUrl: string | null, problem: string,
  *   state: "waiting" | "loading" | "ready" | "failed", parts: Map<string, PictureRows>}} Picture
  */
 /** @typedef {import("./images.js").Source & {top: number, rows: number}} PictureRows finished rows of a picture */
@@ -19,7 +19,7 @@ import { closeSource, emptySource, readGrey } from "./images.js";
 
 export class PictureSet {
   /**
-   * @param {import("./images.js").ImageLoader} loader
+   * @param {import("./loader.js").ImageLoader} loader
    * @param {() => void} onChange a picture, some rows or the map arrived or failed
    */
   constructor(loader, onChange) {
@@ -67,9 +67,10 @@ export class PictureSet {
     const picture = this.pictures.get(spec.id) || this.newPicture(spec.id);
     this.pictures.set(spec.id, picture);
     const url = spec.image ? spec.image.url : null;
-    const { label, kind, badge, key, file_name: fileName } = spec;
-    Object.assign(picture, { label, kind, badge, key, fileName, url });
-    if (url === null) picture.state = "waiting";
+    const { label, kind, badge, key, file_name: fileName, problem } = spec;
+    Object.assign(picture, { label, kind, badge, key, fileName, url, problem });
+    if (problem) this.giveUp(picture);
+    else if (url === null) picture.state = "waiting";
     else if (url === picture.loadedUrl) picture.state = "ready";
     else if (picture.loadingUrl !== url) this.load(picture, url);
     else picture.state = "loading";
@@ -77,12 +78,18 @@ export class PictureSet {
     return picture;
   }
 
+  /** There is no file: what was there before must not be taken for it. @param {Picture} picture */
+  giveUp(picture) {
+    this.close(picture);
+    picture.state = "failed";
+  }
+
   /** @param {string} id @returns {Picture} */
   newPicture(id) {
     return {
       ...emptySource(),
       ...{ id, label: id, kind: "sample", badge: "", key: "", fileName: "", number: 0 },
-      ...{ url: null, loadedUrl: null, loadingUrl: null, state: "waiting", parts: new Map() },
+      ...{ url: null, loadedUrl: null, loadingUrl: null, problem: "", state: "waiting", parts: new Map() },
     };
   }
 

@@ -24,7 +24,8 @@ export class Readout {
     for (const pane of viewer.panes) this.placeCursor(pane, hover);
     viewer.toolbar.showZoom(viewer.view.zoom);
     const pixel = hover && pixelAt(hover, frame);
-    setText(this.status, pixel ? this.pixelText(hover, pixel) : `${frame.width} × ${frame.height} pixels`);
+    const size = viewer.panes.length ? `${frame.width} × ${frame.height} pixels` : "";
+    setText(this.status, pixel ? this.pixelText(hover, pixel) : size);
   }
 
   /** The same place as under the pointer, marked in every other pane. @param {import("./panes.js").Pane} pane @param {import("./tools.js").Spot | null} hover */

@@ -3,7 +3,7 @@
 import { paneContents, repairChoices, startingChoices } from "./choices.js";
 import { recall } from "./dom.js";
 import { clamp } from "./geometry.js";
-import { ImageLoader } from "./images.js";
+import { ImageLoader } from "./loader.js";
 import { PictureSet } from "./pictures.js";
 import { busiestPlace } from "./values.js";
 import { Viewport } from "./viewport.js";

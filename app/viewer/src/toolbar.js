@@ -36,16 +36,20 @@ export class Toolbar {
       "div",
       { class: "lv-toolbar", role: "group", "aria-label": "View" },
       makeGroup("Mode", make("div", { class: "lv-segments" }, ...Object.values(this.modes))),
-      makeGroup(
-        "Zoom",
-        makeIconButton("−", "Zoom out", "−", () => viewer.zoomStep(-1)),
-        this.zoomText,
-        makeIconButton("+", "Zoom in", "+", () => viewer.zoomStep(1)),
-        makeButton("Fit", "Fit the whole picture (0)", () => viewer.fit()),
-        makeButton("100 %", "Actual pixels (Z)", () => viewer.zoomTo(1)),
+      make(
+        "div",
+        { class: "lv-more" }, // one row on a phone, which scrolls sideways
+        makeGroup(
+          "Zoom",
+          makeIconButton("−", "Zoom out", "−", () => viewer.zoomStep(-1)),
+          this.zoomText,
+          makeIconButton("+", "Zoom in", "+", () => viewer.zoomStep(1)),
+          makeButton("Fit", "Fit the whole picture (0)", () => viewer.fit()),
+          makeButton("100 %", "Actual pixels (Z)", () => viewer.zoomTo(1)),
+        ),
+        makeGroup("Tools", this.loupe, this.references),
+        makeGroup("Map", this.map, this.overlay, this.opacity),
       ),
-      makeGroup("Tools", this.loupe, this.references),
-      makeGroup("Map", this.map, this.overlay, this.opacity),
       make(
         "div",
         { class: "lv-group lv-end" },

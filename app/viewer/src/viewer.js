@@ -1,20 +1,18 @@
 // The viewer: what is shown, and what changes it. Gradio's template for this component is one empty <div>, and stays so:
 // a template that depended on the value would be rendered again at each update, and the visitor's place would be lost.
 
+import { VisitorActions } from "./actions.js";
 import { Chooser } from "./chooser.js";
-import { ALL_SAMPLES, pictureBeside, withPicture, withSidesSwapped } from "./choices.js";
 import { CropPanel } from "./crops.js";
 import { describeViewer } from "./describe.js";
 import { Differences } from "./differences.js";
-import { make, remember, setText } from "./dom.js";
+import { make, setText } from "./dom.js";
 import { Exploring } from "./exploring.js";
 import { Help } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
-import { pickEvent } from "./messages.js";
 import { refreshPane } from "./panes.js";
 import { Readout } from "./readout.js";
-import { SceneState } from "./scene.js";
 import { PointerRouter, TOOLS } from "./tools.js";
 import { Toolbar } from "./toolbar.js";
 import { Divider } from "./wipe.js";
@@ -23,7 +21,7 @@ const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the 
 
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
 
-export class LinkedViewer extends SceneState {
+export class LinkedViewer extends VisitorActions {
   /**
    * @param {HTMLElement} element
    * @param {(event: string, data: object) => void} trigger tells Python
@@ -67,6 +65,7 @@ export class LinkedViewer extends SceneState {
       this.live,
     );
     element.replaceChildren(this.root);
+    this.root.addEventListener("lv-show", (event) => this.onShow(/** @type {CustomEvent} */ (event)));
     new PointerRouter(this, this.stage);
     new Keyboard(this);
     this.watchSize();
@@ -117,6 +116,7 @@ export class LinkedViewer extends SceneState {
   /** After anything but the view has changed. */
   refresh() {
     const contents = this.contents();
+    const hadFocus = this.root.contains(document.activeElement);
     this.setContents(contents, (pane) => this.onCaption(pane));
     for (const pane of this.panes) refreshPane(pane, this);
     this.empty.hidden = contents.length > 0;
@@ -131,16 +131,16 @@ export class LinkedViewer extends SceneState {
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
-    this.keepFocus();
+    if (hadFocus) this.keepFocus();
     this.layout();
-    if (!contents.length) this.tellShown();
+    if (!contents.length) this.drawRest(); // with nothing to draw, nothing else clears what was said of it
   }
 
   /** A control that is switched off or hidden while it has the focus would take the keys with it. */
   keepFocus() {
     const active = document.activeElement;
-    const isLost = this.root.contains(active) && (active.matches(":disabled") || !active.checkVisibility());
-    if (isLost) this.stage.focus({ preventScroll: true });
+    const isUsable = this.root.contains(active) && !active.matches(":disabled") && active.checkVisibility();
+    if (!isUsable) this.stage.focus({ preventScroll: true });
   }
 
   onLayout() {
@@ -163,92 +163,24 @@ export class LinkedViewer extends SceneState {
     if (!states.includes("loading")) this.root.dataset.shown = this.scene?.serial ?? "";
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ what comes from outside
 
-  /** @param {import("./choices.js").Mode} mode @param {Partial<import("./choices.js").Choices>} [changes] */
-  setMode(mode, changes = {}) {
-    this.choose({ ...changes, mode });
-    this.hover = null;
-    this.refresh();
-    if (mode === "single" && this.current !== null) this.report("pick", pickEvent(this.scene, this.current));
-    this.announce(this.panes.length === 1 ? this.panes[0].canvas.getAttribute("aria-label") : "All samples");
-  }
-
-  /** Show one picture at the same place as now, in the way the mode asks for. @param {string | undefined} id */
-  show(id) {
-    if (id === undefined || !this.pictures.has(id)) return;
-    const { hover } = this;
-    const choices = withPicture(this.choices, id);
-    this.setMode(choices.mode, choices);
-    if (hover && this.panes[0] === hover.pane) this.hover = hover; // flipping under a still pointer keeps the loupe
-    this.invalidate();
-  }
-
-  /** @param {number} direction */
-  step(direction) {
-    this.show(pictureBeside(this.choices, [...this.pictures.keys()], direction));
-  }
-
-  flipBack() {
-    if (this.mode === "wipe" || this.mode === "difference") this.swap();
-    else if (this.choices.previous !== null) this.show(this.choices.previous);
-  }
-
-  /** @param {number} side @param {string} id */
-  setCompare(side, id) {
-    if (this.pictures.has(id)) this.setMode("wipe", { compare: this.compare.with(side, id) });
-  }
-
-  /** @param {number} side @param {string} id */
-  setDifference(side, id) {
-    this.setMode("difference", { difference: this.difference.with(side, id) });
-  }
-
-  swap() {
-    const choices = withSidesSwapped(this.choices);
-    this.setMode(choices.mode, choices);
-  }
-
-  /** @param {import("./panes.js").Pane} pane */
-  onCaption({ kind, ids }) {
-    if (this.mode === "difference" && this.panes.length > 1) this.setDifference(0, ids[0]);
-    else if (this.mode !== "grid") this.escape();
-    else if (kind !== "map") this.show(ids[0]);
+  /** The page asks for a picture by its id; prevented means that it is shown. @param {CustomEvent} event */
+  onShow(event) {
+    if (!this.pictures.has(event.detail)) return;
+    event.preventDefault();
+    this.show(event.detail);
   }
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
     else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
-    else if (this.mode === "difference" && this.panes.length === 1 && this.samples().length > 1) {
-      this.setDifference(0, ALL_SAMPLES);
-    } else if (this.mode !== "grid") this.setMode("grid");
+    else super.escape();
   }
 
   toggleLoupe() {
-    this.loupe = !this.loupe;
+    super.toggleLoupe();
     if (this.loupe) this.exploring.mask.toggle(false);
-    this.announce(this.loupe ? "Loupe on" : "Loupe off");
-    this.refresh();
-  }
-
-  toggleReferences() {
-    this.choose({ showReferences: !this.showReferences });
-    this.refresh();
-  }
-
-  toggleMap() {
-    if (!this.canShowMap()) return;
-    this.showMap = !this.showMap;
-    remember("map", this.showMap);
-    this.announce(this.showMap ? "Map on" : "Map off");
-    this.refresh();
-  }
-
-  toggleOverlay() {
-    if (!this.canShowOverlay()) return;
-    this.overlayOn = !this.overlayOn;
-    this.announce(this.overlayOn ? "Overlay on" : "Overlay off");
-    this.refresh();
   }
 
   /** @param {import("./tools.js").Spot | null} hover */

@@ -52,7 +52,7 @@ export class Divider {
 
   place() {
     const { mode, paneSize, caption, split } = this.viewer;
-    if (mode !== "wipe") return;
+    if (mode !== "wipe" || !paneSize) return;
     const ratio = deviceRatio();
     this.node.style.transform = `translate(${Math.round(paneSize.width * split) / ratio}px, ${caption / ratio}px)`;
     this.node.setAttribute("aria-valuenow", String(Math.round(100 * split)));
