@@ -136,8 +136,9 @@ export class MaskEditor {
     this.setDiameter(next === this.diameter ? next + direction : next);
   }
 
-  begin() {
-    this.state.begin(this.target);
+  /** @param {boolean} isAdding */
+  begin(isAdding) {
+    this.state.begin(this.target, isAdding);
   }
 
   end() {

@@ -14,6 +14,7 @@ const HINTS = {
 // The style sheet shows the one that fits.
 const KEYS_HINT = "Ctrl+Z in here takes back a stroke; outside, it goes back to the pictures before.";
 const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
+const USED_HINT = "What you kept stays. Choose another place, or roll this one again.";
 const LOCK_HINT = "Locked places stay as they are, whatever is chosen over them.";
 
 export class MaskRow {
@@ -96,7 +97,8 @@ export class MaskRow {
     this.redo.disabled = !painted?.canRedo;
     this.clear.disabled = !painted;
     this.fillNumbers(painted?.floating ?? null);
-    const words = editor.target === "locked" ? LOCK_HINT : HINTS[editor.toolName];
+    const isUsed = painted?.isUsed && !editor.isEmpty;
+    const words = editor.target === "locked" ? LOCK_HINT : isUsed ? USED_HINT : HINTS[editor.toolName];
     setText(this.words, words);
   }
 

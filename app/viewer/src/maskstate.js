@@ -30,6 +30,7 @@ export class MaskState {
     this.floating = null;
     /** @type {{target: Target, isStep: boolean} | null} isStep: else it was chosen before, and there is nothing to undo */
     this.floatingIn = null;
+    this.isUsed = false; // what was chosen is done with: the next stroke that adds begins another place
     /** @type {Box | null} what has changed since it was drawn last */
     this.stale = null;
   }
@@ -48,11 +49,28 @@ export class MaskState {
 
   // ------------------------------------------------------------ strokes
 
-  /** Begin a stroke. Until its end it can be cancelled; afterwards it is one step to undo. @param {Target} target */
-  begin(target) {
+  /**
+   * Begin a stroke. Until its end it can be cancelled; afterwards it is one step to undo.
+   * @param {Target} target
+   * @param {boolean} [isAdding] whether it chooses something; then, a place that is done with goes in the same step
+   */
+  begin(target, isAdding = false) {
     this.cancel();
     this.floating = null;
     this.stroke = { target, before: this[target].data.slice(), touched: null };
+    if (target === "chosen" && isAdding && this.isUsed) this.wipe(target);
+  }
+
+  /** @param {Target} target */
+  wipe(target) {
+    const bounds = maskBounds(this[target]);
+    if (bounds) this.touch(target, fillBox(this[target], bounds, 0));
+  }
+
+  /** What is chosen has served its purpose. It stays until something else is chosen. */
+  markUsed() {
+    this.floating = null;
+    this.isUsed = true;
   }
 
   /** @param {Point} from @param {Point} to @param {number} radius @param {boolean} isErasing */
@@ -71,6 +89,7 @@ export class MaskState {
     const { target, before, touched } = this.stroke;
     this.stroke = null;
     if (!touched) return false;
+    if (target === "chosen") this.isUsed = false;
     const kept = copyPart(this.size, before, touched);
     const now = copyPart(this.size, this[target].data, touched);
     if (kept.every((value, at) => value === now[at])) return false;
@@ -98,7 +117,7 @@ export class MaskState {
   putBox(target, box, value = FULL) {
     if (this.floating && this.floatingIn.target === target) this.takeOutFloating();
     const inside = boxInside(box, this.size);
-    this.begin(target);
+    this.begin(target, value > 0);
     this.touch(target, fillBox(this[target], inside, value));
     this.floatingIn = { target, isStep: this.end() };
     this.floating = value ? inside : null; // erased, there is nothing left to be moved
@@ -117,8 +136,7 @@ export class MaskState {
   /** @param {Target} target */
   clear(target) {
     this.begin(target);
-    const bounds = maskBounds(this[target]);
-    if (bounds) this.touch(target, fillBox(this[target], bounds, 0));
+    this.wipe(target);
     return this.end();
   }
 

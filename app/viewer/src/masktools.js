@@ -57,7 +57,7 @@ export class BrushTool extends MaskTool {
   /** @param {Spot} spot */
   down(spot) {
     const point = this.start(spot);
-    this.editor.begin();
+    this.editor.begin(!this.isErasing);
     this.paintTo([point]);
   }
 
@@ -170,7 +170,7 @@ export class LassoTool extends MaskTool {
     const { points, editor } = this;
     this.points = [];
     if (points.length < 3) return editor.viewer.invalidate();
-    editor.begin();
+    editor.begin(!event.altKey);
     editor.state.outline(points, event.altKey ? 0 : FULL);
     editor.end();
   }

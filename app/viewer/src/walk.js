@@ -18,6 +18,9 @@ export class Walk {
     this.message = null;
     /** @type {import("./choices.js").Choices | null} what was chosen before */
     this.before = null;
+    /** @type {string | null} id of what has been explored so far */
+    this.explored = null;
+    this.isExploredShown = false;
     this.isArriving = false; // the first way is shown as soon as it can be drawn
     this.isStale = true;
     this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
@@ -52,8 +55,19 @@ export class Walk {
     if (isNew && !former) this.before = { ...this.viewer.choices };
     if (isNew && this.message.ids.length) this.isArriving = true;
     if (former && !this.message) this.close();
+    this.followExplored();
     this.rebuild();
     this.onPictures();
+  }
+
+  /** Back and forth in the history: what is explored then is shown; where nothing is, all samples are. */
+  followExplored() {
+    const { viewer } = this;
+    const explored = viewer.scene?.explored ?? null;
+    const isGone = this.isExploredShown && !viewer.pictures.has(this.explored);
+    if (explored !== this.explored && explored !== null && !this.isOpen) viewer.choose({ mode: "single", current: explored });
+    else if (isGone && !this.isOpen) viewer.choose({ mode: "grid" });
+    this.explored = explored;
   }
 
   /** What was kept stays on the screen; else all is as it was before. */
@@ -100,6 +114,7 @@ export class Walk {
   accept() {
     const { current } = this.viewer;
     if (!this.message?.ids.includes(current)) return this.leave(); // how it was before: nothing is kept
+    this.viewer.exploring.mask.painted?.markUsed();
     this.viewer.exploring.ask("accept", current);
   }
 
@@ -135,6 +150,7 @@ export class Walk {
 
   /** After anything but the view has changed. */
   refresh() {
+    this.isExploredShown = this.viewer.mode === "single" && this.viewer.current === this.explored;
     if (!this.isOpen) return;
     const ids = this.ids();
     const { kind, count } = this.message;

@@ -131,3 +131,33 @@ test("what is to be drawn anew covers all that changed", () => {
   state.putBox("chosen", box(9, 6, 2, 2));
   assert.deepEqual(state.stale, box(1, 1, 10, 7));
 });
+
+test("after a place has served, the next stroke chooses another one; undone, the former is back", () => {
+  const state = new MaskState(size);
+  state.putBox("chosen", box(0, 0, 4, 4));
+  state.markUsed();
+  const before = state.chosen.data.slice();
+  state.begin("chosen", true);
+  state.paint({ x: 12, y: 8 }, { x: 12, y: 8 }, 2, false);
+  state.cancel();
+  assert.deepEqual(state.chosen.data, before, "a stroke that is cancelled has chosen nothing");
+  state.begin("chosen", true);
+  state.paint({ x: 12, y: 8 }, { x: 12, y: 8 }, 2, false);
+  assert.ok(state.end());
+  assert.deepEqual(state.message().box, [10, 6, 14, 10]);
+  state.undo();
+  assert.deepEqual(state.chosen.data, before);
+  state.redo();
+  state.putBox("chosen", box(0, 0, 2, 2));
+  assert.deepEqual(state.message().box, [0, 0, 14, 10], "only once");
+});
+
+test("erasing and locking in a place that has served leave the rest of it", () => {
+  const state = new MaskState(size);
+  state.putBox("chosen", box(0, 0, 8, 8));
+  state.markUsed();
+  state.putBox("locked", box(0, 0, 2, 8));
+  assert.equal(count(state.open), 48);
+  assert.ok(dot(state, 6, 6, { isErasing: true }));
+  assert.ok(count(state.open) > 30);
+});
