@@ -13,6 +13,7 @@ from gradio.data_classes import ImageData
 
 from app.checks import read_choice, read_int
 from app.examples import EXAMPLES
+from app.exploring import draw_state
 from app.flows import open_wanted, picture_changes
 from app.opening import example_source
 from app.page import Event, Page
@@ -293,6 +294,11 @@ class PicturePanel:
             picture = open_array(engine, session, job, lr, None, find_model(info, recipe.model), source)
             text = f"Restored: sample {number} of seed {recipe.seed}. Press Sample to draw it again."
             changes = picture_changes(picture, settings)
+            if recipe.operations:
+                yield Update(text="Drawing the explored picture again", fraction=0.0)
+                explored = draw_state(engine, session, job, picture, recipe)
+                changes["explored"] = explored
+                text = f"Restored: {explored.state.label.lower()}. Press Sample for samples to compare it with."
             yield Update(text=text, changed=ALL, changes=changes, values=shown, spoken=True)
 
         return work
