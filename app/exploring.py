@@ -56,12 +56,13 @@ def draw_ways(
 
     Raises: whatever the engine raises; Cancelled: when the job is.
     """
-    assert explored.state.recipe is not None
+    recipe = explored.state.recipe
+    assert recipe is not None
     ways = tuple((operation(explored, number),) for number in range(NUM_WAYS))
     explored = replace(explored, ways=(), count=NUM_WAYS)
     yield _shown(explored, "Rolling the place" if explored.kind == "roll" else "Looking for neighbours", 0.0)
     # The state comes first, from the engine too: it is what the ways are laid into, to the last bit.
-    request = ExploreRequest(lr=picture.lr(), recipe=explored.state.recipe, variants=((), *ways))
+    request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((), *ways))
     whole = None
     text_of, alpha = sample_text(picture), picture.alpha()
     notices: list[str] = []
@@ -71,9 +72,9 @@ def draw_ways(
             yield Update(text=event.text, fraction=event.fraction)
         elif isinstance(event, Notice):
             notices.append(event.text)
-        elif event.number == 0:
+        elif isinstance(event, Variant) and event.number == 0:
             whole = event.patch
-        else:
+        elif isinstance(event, Variant):
             assert whole is not None, "variants come in any order, but the state is none that waits for another"
             number = event.number
             label = f"{_LABELS[explored.kind]} {number}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from app.viewer.component import brief
 from app.viewer.masks import parse_mask
@@ -49,4 +49,4 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         raise InputError(f"The picture's id is a short text; got {brief(name)}.")
     if type(dial) is not int or not 0 <= dial <= 100:
         raise InputError(f"The dial is a whole number from 0 to 100; got {brief(dial)}.")
-    return Asked(action, name, mask, dial)
+    return Asked(cast(Action, action), name, mask, dial)
