@@ -75,11 +75,12 @@ class Visit:
         self.problems: list[str] = []
         self.page: Page = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options)).new_page()
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.settle = Traffic(self.page, self._check_address).settle
+        self.traffic = Traffic(self.page, self._check_address)
+        self.settle = self.traffic.settle
 
     def open(self, query: str = "") -> Visit:
         """Go to the page, as somebody who has not been there before."""
-        self.page.goto("about:blank")
+        self.traffic.leave()
         self.page.mouse.move(0, 0)
         storage = {"origin": self.url, "storageTypes": "local_storage"}
         self.page.context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", storage)
