@@ -37,6 +37,10 @@ test: lint  ## check the code and run all tests (PYTEST_ARGS="tests/test_flow.py
 	SRFLOW_BROWSER="$$browser" OMP_NUM_THREADS=$(THREADS) \
 		$(VENV_PYTHON) -m pytest -n $(WORKERS) --timeout 900 $(PYTEST_ARGS)
 
+.PHONY: test-gpu
+test-gpu: $(INSTALLED_DEV)  ## the checks that need a GPU, which `make test` leaves out
+	$(VENV_PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED_DEV)  ## check rules and formatting, changing nothing
 	$(VENV_PYTHON) -m ruff check .

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import secrets
 from collections.abc import Mapping
@@ -15,13 +13,11 @@ import numpy as np
 from app.records import OpenedPicture, Region, Source
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import RECIPE_KEY, Engine, ImageError, InputError, ModelInfo, Recipe, picture_sha256
+from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, Recipe, carried_lr
 
 __all__ = [
     "AUTO_PIXELS",
-    "LR_KEY",
     "MAX_FILE_SIZE",
-    "MAX_LR_TEXT",
     "MAX_PIXELS",
     "REGION_SIDES",
     "open_array",
@@ -36,10 +32,6 @@ MAX_FILE_SIZE = 64 * 2**20
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 16
 """Of LR pictures; smaller ones leave the network nothing to look at."""
-LR_KEY = "srflow-lr"
-"""Key of the text in a sample's PNG that holds its LR picture, a PNG in base64, so that it can be drawn again."""
-MAX_LR_TEXT = 2_000_000
-"""Characters of such a text. A longer one is neither written nor read."""
 REGION_SIDES = (48, 64, 96, 128, 192, 256, 384, 512)
 DEFAULT_SIDE = 128
 """Of the region that is taken from LR pictures with more pixels than AUTO_PIXELS."""
@@ -166,13 +158,4 @@ def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | 
         return None
     recipe = Recipe.from_json(text[RECIPE_KEY])
     Settings.from_recipe(recipe, engine.info())
-    encoded = text.get(LR_KEY)
-    if encoded is None or len(encoded) > MAX_LR_TEXT:
-        return recipe, None
-    try:
-        lr = engine.open_picture(base64.b64decode(encoded, validate=True), recipe.lr_height * recipe.lr_width)
-    except (binascii.Error, ValueError) as error:
-        raise InputError("The low-resolution picture inside this PNG is damaged.") from error
-    if picture_sha256(lr) != recipe.lr_sha256:
-        raise InputError("The low-resolution picture inside this PNG is not the one that its recipe names.")
-    return recipe, lr
+    return recipe, carried_lr(text, recipe, engine.open_picture)

@@ -96,7 +96,7 @@ class Numbers:
     """What was measured of a sample; see `srflow.contract.SampleResult`."""
 
     lr_psnr: float
-    bits_per_dimension: float
+    bits_per_dimension: float | None
     clipped: float
     flags: tuple[str, ...] = ()
     truth: TruthScores | None = None

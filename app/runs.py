@@ -12,7 +12,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from app.pictures import LR_KEY, MAX_LR_TEXT
 from app.records import Numbers, OpenedPicture, PictureRecord, Run
 from app.session import Job, Session
 from app.settings import Settings
@@ -22,6 +21,8 @@ from app.viewer import Part as Rows
 from app.views import COLORS, atlas_positions, colorize, grey, scale_top
 from app.wording import MEASURES, REFERENCES, count, describe_tiles, format_seconds
 from srflow.contract import (
+    LR_KEY,
+    MAX_LR_TEXT,
     RECIPE_KEY,
     Engine,
     Estimate,

@@ -39,7 +39,8 @@ from srflow.training.averaging import AveragedModel
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES, choose_precision
 from srflow.training.recipe import Precision, Recipe, load_recipe
-from srflow.training.stages import Stage, build_objective, build_optimizer, freeze_all_but, plan
+from srflow.training.stages import Stage, freeze_all_but, plan
+from srflow.training.step import build_parts, update
 
 PAPER, COMPACT = "srflow-da-r-x4", "srflow-da-r-x4-compact"
 _RESULT = Path(__file__).parent / "results" / "training.md"
@@ -206,24 +207,18 @@ def our_step(
     """One update as the trainer makes it, compiled if `runtime.compile` is to be on; returns its loss."""
     model.to(memory_format=torch.channels_last)
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
-    parameters = freeze_all_but(stage, model)
-    objective = build_objective(stage, model, recipe, compiled=compiled)
+    cpu = torch.device("cpu")
+    parts = build_parts(stage, model, recipe, cpu, compiled=compiled)
     noise = torch.zeros_like(hr)  # the plain form adds none
-    optimizer = build_optimizer(stage, model)
-    for group in optimizer.param_groups:
+    for group in parts.optimizer.param_groups:
         group["lr"] = _LEARNING_RATE
     average = AveragedModel(model)
     dtype = AUTOCAST_DTYPES.get(precision)
 
     def step() -> float:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype, enabled=dtype is not None):
-            loss = objective(hr, noise, lr).minimised
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, stage.phase.clip_norm)
-        optimizer.step()
+        losses = update(stage, parts, (hr, noise, lr), cpu, dtype)
         average.update(model, stage.phase.ema_decay)
-        return loss.item()
+        return losses.minimised.item()
 
     return step
 

@@ -5,17 +5,36 @@ Imports neither torch nor an image library, so that a page or a script can use a
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, get_args
 
 import numpy as np
 
+from srflow.errors import (
+    Cancelled,
+    CheckpointError,
+    DatasetError,
+    ImageError,
+    ImageTooLargeError,
+    InputError,
+    MemoryBudgetError,
+    OperationError,
+    RecipeError,
+    SRFlowError,
+    TrainingDivergedError,
+)
+from srflow.operations import Draw, Operation, check_operations, from_values, to_values
+
 __all__ = [
+    "LR_KEY",
+    "MAX_LR_TEXT",
     "RECIPE_KEY",
     "Cancelled",
     "ChallengeScores",
@@ -24,12 +43,15 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "Estimate",
+    "ExploreEvent",
+    "ExploreRequest",
     "ImageError",
     "ImageTooLargeError",
     "InputError",
     "MemoryBudgetError",
     "ModelInfo",
     "Notice",
+    "OperationError",
     "PartialSample",
     "Precision",
     "Progress",
@@ -43,48 +65,10 @@ __all__ = [
     "SetSummary",
     "TrainingDivergedError",
     "TruthScores",
+    "Variant",
+    "carried_lr",
     "picture_sha256",
 ]
-
-
-class SRFlowError(Exception):
-    """Base of every error that the package raises on purpose; its text is fit to be shown to a person."""
-
-
-class InputError(SRFlowError, ValueError):
-    """A value given by the caller does not fit: wrong shape, channels, range, NaN, or nothing at all."""
-
-
-class ImageError(InputError):
-    """A picture cannot be read, or is of a kind that is not accepted."""
-
-
-class ImageTooLargeError(ImageError):
-    """A picture has more pixels than the caller allows; nothing of it was decoded."""
-
-
-class CheckpointError(SRFlowError):
-    """A checkpoint is missing, truncated, holds code, or does not fit the model that it is loaded into."""
-
-
-class DatasetError(SRFlowError):
-    """A folder of pictures cannot be used: missing, empty, or with nothing readable and large enough in it."""
-
-
-class RecipeError(SRFlowError, ValueError):
-    """A training recipe, or an override of one, has an unknown name or a value out of range."""
-
-
-class TrainingDivergedError(SRFlowError):
-    """Training was stopped, because losses or gradients stayed non-finite."""
-
-
-class MemoryBudgetError(SRFlowError):
-    """A request needs more memory than the machine has left, even in the smallest tiles."""
-
-
-class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
-    """Work was stopped at the caller's wish."""
 
 
 # -- what the sampling engine is asked, and what it answers ------------------------------------------------------------
@@ -103,7 +87,8 @@ class Recipe:
 
     model: the key by which the engine knows the model (see `ModelInfo.key`). weights_sha256: of its weights file; None
     for weights that were never on disk. index: the sample's number among those of `seed`. tile: LR pixels a side of
-    the tiles; 0: the picture was made in one piece. lr_sha256: `picture_sha256` of the LR picture.
+    the tiles; 0: the picture was made in one piece. lr_sha256: `picture_sha256` of the LR picture. operations: what was
+    done to the sample after it was drawn, see `srflow.operations`; a plain sample has none.
     """
 
     model: str
@@ -119,22 +104,35 @@ class Recipe:
     lr_width: int
     lr_sha256: str
     version: str
+    operations: tuple[Operation, ...] = ()
+
+    @property
+    def whole_list(self) -> tuple[Operation, ...]:
+        """The draw and all that follows it: what the picture is, as one list."""
+        return Draw(self.seed, self.index, self.temperature), *self.operations
 
     def to_json(self) -> str:
         """As one line of JSON, e.g. for the text of a PNG (see `RECIPE_KEY`)."""
-        return json.dumps(asdict(self))
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "operations"}
+        if self.operations:  # a plain sample's recipe stays as it was before there were operations
+            values["operations"] = to_values(self.operations)
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """The inverse of `to_json`; the text may come from anywhere, so everything in it is checked.
 
         Raises: InputError: if it is no JSON, a field is missing, unknown, of another type, or out of range.
+            OperationError, which is one: if that is so of an operation.
         """
+        if len(text) > _MAX_JSON:
+            raise InputError(f"The recipe has {len(text)} characters; {_MAX_JSON} are the most.")
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"The recipe is not valid JSON ({error}).") from error
-        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or set(values) | {"operations"} != known:
             raise InputError("The text is not a recipe of this program: fields are missing, or there are others.")
         for name, (kind, low, high) in _RECIPE_NUMBERS.items():
             value = values[name]
@@ -150,13 +148,23 @@ class Recipe:
             raise InputError("The recipe's weights_sha256 must be a text or null.")
         if values["precision"] not in get_args(Precision):
             raise InputError(f"The recipe's precision must be one of {', '.join(get_args(Precision))}.")
+        if "operations" in values:
+            values["operations"] = from_values(values["operations"], complete=False)
+            check_operations(values["operations"], complete=False, size=(values["lr_height"], values["lr_width"]))
         return cls(**values)
 
 
 RECIPE_KEY = "srflow"
 """Under which name a PNG's text holds the JSON of its `Recipe`."""
 
+LR_KEY = "srflow-lr"
+"""Under which name a PNG's text may hold its LR picture, a PNG in base64, so that it can be drawn again."""
+
+MAX_LR_TEXT = 2_000_000
+"""Characters of such a text. A longer one is neither written nor read."""
+
 _MAX_TEXT = 300
+_MAX_JSON = 4_000_000
 _MAX_SIDE = 1_000_000
 _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
     "scale_factor": (int, 1, 64),
@@ -168,6 +176,26 @@ _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
     "lr_height": (int, 1, _MAX_SIDE),
     "lr_width": (int, 1, _MAX_SIDE),
 }
+
+
+def carried_lr(
+    text: Mapping[str, str], recipe: Recipe, open_picture: Callable[[bytes, int], np.ndarray]
+) -> np.ndarray | None:
+    """The LR picture that a PNG's text carries (see `LR_KEY`); None: there is none, or too large a one.
+
+    Args: open_picture: reads the bytes of a file with at most so many pixels, as `Engine.open_picture`.
+    Raises: InputError: it is damaged, or not the recipe's.
+    """
+    encoded = text.get(LR_KEY)
+    if encoded is None or len(encoded) > MAX_LR_TEXT:
+        return None
+    try:
+        lr = open_picture(base64.b64decode(encoded, validate=True), recipe.lr_height * recipe.lr_width)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("The low-resolution picture inside this PNG is damaged.") from error
+    if picture_sha256(lr) != recipe.lr_sha256:
+        raise InputError("The low-resolution picture inside this PNG is not the one that its recipe names.")
+    return lr
 
 
 def picture_sha256(picture: np.ndarray) -> str:
@@ -187,7 +215,8 @@ class SampleRequest:
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
     summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
     model's weights must be these. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the
-    same settings; they are not drawn again, but summaries take them in, before the new ones.
+    same settings; they are not drawn again, but summaries take them in, before the new ones. operations: what is done
+    to every sample after it was drawn, as in `Recipe`.
     """
 
     lr: np.ndarray
@@ -204,6 +233,7 @@ class SampleRequest:
     summaries: bool = True
     weights_sha256: str | None = None
     earlier: tuple[tuple[int, np.ndarray], ...] = ()
+    operations: tuple[Operation, ...] = ()
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
@@ -226,6 +256,7 @@ class SampleRequest:
             "consistency_rounds": recipe.consistency_rounds,
             "precision": recipe.precision,
             "tile": recipe.tile,
+            "operations": recipe.operations,
         }
         return cls(lr=lr, **(values | changes))
 
@@ -291,14 +322,15 @@ class SampleResult:
     to remove. lr_psnr: dB, after rounding to 8 bits, at most
     100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw* sample, before the consistency step, for a
     density over [0, 1] (add 8 for 8-bit values); exact for a picture in one piece, and of one in tiles the sum over the
-    tiles' own parts, which nearly is. clipped: share of the raw sample's values outside [0, 1].
+    tiles' own parts, which nearly is; None where operations changed a place only, since such a picture was not decoded
+    as a whole. clipped: share of the raw sample's values outside [0, 1].
     flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
     """
 
     index: int
     picture: np.ndarray | None
     lr_psnr: float
-    bits_per_dimension: float
+    bits_per_dimension: float | None
     clipped: float
     flags: tuple[str, ...]
     recipe: Recipe
@@ -363,6 +395,43 @@ SampleEvent = Estimate | Progress | Notice | PartialSample | SampleResult | SetS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ExploreRequest:
+    """Ways to go on from a sample, all of them at once: e.g. eight rolls of one place.
+
+    lr: uint8, (h, w, 3). recipe: of the sample to go on from, with the operations that were done to it so far: its
+    `state`. variants: for each way the further operations, often one; an empty tuple asks for the state itself. Those
+    that are about the same place are decoded together.
+    """
+
+    lr: np.ndarray
+    recipe: Recipe
+    variants: tuple[tuple[Operation, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Variant:
+    """One way to go on, drawn. Its picture is the state's, with `patch` laid into it at row `top`, column `left`.
+
+    number: in the request's `variants`. patch: uint8, (h, w, 3), all that differs from the state; the whole picture if
+    the last operations were about the whole of it, or if the state itself was asked for. recipe: draws this variant,
+    and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`.
+    """
+
+    number: int
+    left: int
+    top: int
+    patch: np.ndarray
+    lr_psnr: float
+    flags: tuple[str, ...]
+    recipe: Recipe
+    seconds: float
+
+
+ExploreEvent = Progress | Notice | Variant
+"""What `Engine.explore` yields."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
@@ -422,6 +491,14 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit. MemoryBudgetError: not enough memory even in the smallest tiles.
             CheckpointError: the model cannot be loaded. Cancelled.
+        """
+        ...
+
+    def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
+        """Draw the variants; each is yielded when it is finished. What the state needs is kept for the next call.
+
+        Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
+            MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
         """
         ...
 

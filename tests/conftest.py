@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from fake_engine import FakeEngine
+from training_helpers import write_pictures
 
 from srflow.flow.affine import AffineInjector, ConditionalAffineCoupling
 from srflow.flow.conv_blocks import ZeroConv2d
 from srflow.flow.split import Split
 from srflow.model import SRFlow
 from srflow.presets import PRESETS, ModelConfig
+
+if TYPE_CHECKING:
+    from app.session import Session, Sessions
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -95,9 +102,49 @@ def random_pair(
     return hr, torch.nn.functional.avg_pool2d(hr, scale_factor)
 
 
+def forget_accelerator() -> None:
+    """Accelerate keeps its settings for as long as the process lives, so that a second run could not have others."""
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_accelerator_a_test() -> Iterator[None]:
+    yield
+    forget_accelerator()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two pictures to train on, alone in its parent: that may keep the cache. Nobody changes them."""
+    return write_pictures(tmp_path_factory.mktemp("data") / "pictures", [(80, 72), (64, 96)])
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    """The page's engine. Modules that test another one, or keep one for all their tests, have their own."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Iterator[Sessions]:
+    """The page's visitors, with their files in a folder of the test's own."""
+    from app.session import Sessions  # it imports Gradio, which most tests do without
+
+    sessions = Sessions(tmp_path / "roots")
+    yield sessions
+    sessions.close()
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Session:
+    """One visitor."""
+    return sessions.open()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ import io
 import math
 import threading
 import time
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from srflow.contract import (
     Cancelled,
     EngineInfo,
     Estimate,
+    ExploreEvent,
+    ExploreRequest,
     ImageError,
     ImageTooLargeError,
     InputError,
@@ -35,8 +39,10 @@ from srflow.contract import (
     SampleResult,
     SetSummary,
     TruthScores,
+    Variant,
     picture_sha256,
 )
+from srflow.operations import Operation, check_operations
 
 LUMA = np.float32([0.299, 0.587, 0.114])
 
@@ -57,6 +63,7 @@ class FakeEngine:
         self.is_held = False
         self.spill: Path | None = None
         self.requests: list[SampleRequest] = []
+        self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
 
     def info(self) -> EngineInfo:
@@ -125,7 +132,9 @@ class FakeEngine:
             self._check(cancel)
             if self.error:
                 raise self.error
-            picture = self._picture(request, base, temperature, index)
+            picture = self._changed(
+                self._picture(request, base, temperature, index), request.operations, model.scale_factor
+            )
             pictures.append(picture)
             indices.append(index)
             path = None
@@ -154,6 +163,7 @@ class FakeEngine:
                     lr_width=request.lr.shape[1],
                     lr_sha256=picture_sha256(request.lr),
                     version="0",
+                    operations=request.operations,
                 ),
                 seconds=self.delay,
                 truth=self._scores(picture, request.ground_truth),
@@ -169,6 +179,52 @@ class FakeEngine:
         noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
         ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
         return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
+
+    def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
+        self.explored.append(request)
+        sample = SampleRequest.from_recipe(request.recipe, request.lr, summaries=False)
+        for variant in request.variants:
+            check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
+        *_, result = self.sample(sample, cancel)
+        self.requests.pop()
+        scale = request.recipe.scale_factor
+        for number, variant in enumerate(request.variants):
+            yield Progress(stage="sampling", fraction=number / len(request.variants), text="Drawing")
+            for _ in range(10 if self.delay else 0):
+                self._check(cancel)
+                time.sleep(self.delay / 10)
+            self._check(cancel)
+            after = self._changed(result.picture, variant, scale)
+            masks = [operation.place for operation in variant]
+            left, top, right, bottom = 0, 0, request.lr.shape[1], request.lr.shape[0]
+            if masks and None not in masks:
+                boxes = [mask.support for mask in masks]
+                left, top = (min(box[side] for box in boxes) for side in (0, 1))
+                right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
+            yield Variant(
+                number=number,
+                left=left * scale,
+                top=top * scale,
+                patch=after[top * scale : bottom * scale, left * scale : right * scale].copy(),
+                lr_psnr=60.0 + number,
+                flags=(),
+                recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
+                seconds=self.delay,
+            )
+
+    def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
+        """Each operation draws other pixels at its place, by its own content."""
+        result = picture.copy()
+        height, width = picture.shape[:2]
+        for operation in operations:
+            mask = operation.place
+            left, top, right, bottom = mask.support if mask else (0, 0, width // scale, height // scale)
+            place = np.s_[top * scale : bottom * scale, left * scale : right * scale]
+            noise = np.random.default_rng(zlib.crc32(repr(operation).encode())).integers(-20, 21, result[place].shape)
+            chosen = np.kron(mask.array(), np.ones((scale, scale), np.uint8))[place] > 0 if mask else np.True_
+            new = np.clip(picture[place] + noise, 0, 255).astype(np.uint8)
+            result[place] = np.where(chosen[..., None], new, result[place])
+        return result
 
     def _draw_tiles(
         self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None

@@ -21,6 +21,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from traffic import TIMEOUT, Traffic
 
 from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
@@ -30,7 +31,6 @@ from srflow.contract import RECIPE_KEY, Recipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TIMEOUT = 30_000  # ms, of which a busy machine may need a few thousand
 expect.set_options(timeout=TIMEOUT)
 VIEWER = "document.querySelector('#viewer .lv').parentElement.linkedViewer"
 
@@ -79,37 +79,33 @@ class Visit:
     def __init__(self, browser: Browser, url: str, query: str = "", **options) -> None:
         self.problems: list[str] = []
         self.page: Page = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options)).new_page()
-        self.page.set_default_timeout(TIMEOUT)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", self._check_request)
+        self.settle = Traffic(self.page, self._check_address).settle
         self.page.goto(f"{url}/{query}")
         expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored"))
 
-    def _check_request(self, request) -> None:
-        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
-            self.problems.append(f"asked for {request.url}")
+    def _check_address(self, address: str) -> None:
+        if not address.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.problems.append(f"asked for {address}")
 
-    def sample(self, button: str = "#sample") -> None:
-        self.do(lambda: self.page.click(button))
+    def sample(self) -> None:
+        self.do(lambda: self.page.click("#sample"))
 
     def do(self, act) -> None:
         """Do something that draws, and wait until what it drew is shown."""
         former = self.drawn()
         act()
-        self.page.wait_for_function(
-            "former => document.querySelector('#status .done') &&"
-            " document.querySelector('#query textarea').value !== former",
-            arg=former,
-        )
-        self.wait_done()
+        self.wait_until_drawn(former)
+        self.settle()
 
     def drawn(self) -> str:
         """What the page says that it shows: settings of the finished set, by which one set is told from another."""
         return self.page.evaluate("() => document.querySelector('#query textarea').value")
 
-    def wait_done(self) -> None:
-        """Until the set that is under way is shown in full."""
-        self.page.locator("#status .done").wait_for()
+    def wait_until_drawn(self, former: str) -> None:
+        """Until another set than the former one is shown in full."""
+        self.page.wait_for_function("former => document.querySelector('#query textarea').value !== former", arg=former)
+        self.page.locator("#status .done").wait_for()  # comes in the same message, and stays
         self.wait_for_viewer("viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready')")
 
     def viewer(self, expression: str):
@@ -172,9 +168,9 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     visit.page.locator("#viewer .lv-stage").focus()  # without it the wheel scrolls the page
     visit.page.mouse.wheel(0, -600)
-    visit.page.wait_for_timeout(200)
+    visit.wait_for_viewer("!viewer.view.fitted")
+    visit.settle()
     view = visit.viewer("({...viewer.view})")
-    assert view["fitted"] is False
     before = visit.pixels()
     assert before != visit.pixels("viewer.panes[1].canvas")
 
@@ -186,7 +182,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     # click a place: crops of all
     empty = visit.pixels("[...viewer.crops.values()][0].canvas")
     visit.page.mouse.click(box["x"] + 40, box["y"] + 40)
-    visit.page.wait_for_timeout(600)
+    visit.settle()
     crop = visit.pixels("[...viewer.crops.values()][0].canvas")
     assert crop != empty
 
@@ -234,7 +230,7 @@ def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     visit.upload(tmp_path / "fake.png")
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
     expect(visit.page.locator("#sample")).to_be_disabled()  # the picture before is not drawn in its place
-    visit.page.wait_for_timeout(500)
+    visit.settle()
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
     assert visit.viewer("viewer.pictures.size") == 0
     visit.page.click("#undo")
@@ -324,7 +320,7 @@ def test_actions_stay_in_reach(browser, url):
         assert visit.viewer("viewer.samples().filter(p => p.state === 'ready').length") >= 0
         for y in (0, 900):
             visit.page.evaluate(f"window.scrollTo(0, {y})")
-            visit.page.wait_for_timeout(100)
+            visit.settle()
             for button in ("#sample", "#stop", "#temperature"):
                 box = visit.page.locator(button).bounding_box()
                 assert 0 <= box["y"] <= size["height"] - box["height"]
@@ -350,10 +346,8 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "large.png")
 
     def settled() -> None:
-        page.wait_for_timeout(300)  # until the event is on its way
-        while any(app._queue.active_jobs):
-            page.wait_for_timeout(50)
-        page.wait_for_function("() => !document.querySelector('#status .bar')")
+        visit.settle()
+        assert page.locator("#status .bar").count() == 0
         assert page.locator(".toast-body, .toast-wrap .error").count() == 0
         assert page.locator("#status .error").count() == 0, page.locator("#status").inner_text()
 
@@ -385,7 +379,6 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     visit.sample()
     for name in ("Faithful", "Wild", "Balanced"):
         page.locator("#presets").get_by_label(name).check()
-        page.wait_for_timeout(300)
         settled()
     page.locator("#consistency input").uncheck()
     settled()
@@ -404,8 +397,7 @@ def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog)
     page.locator("#model input").click()
     page.get_by_role("option", name="Fake ×8").click()
     settled()
-    page.click("#sample")
-    page.locator("#status .done").wait_for()
+    visit.sample()
     settled()
     for selector in ("#download-png", "#download-zip"):
         with page.expect_download():
@@ -522,11 +514,11 @@ def test_visitors_get_their_own_pictures(browser, url):
     for number, visit in enumerate(visits):
         visit.page.locator("#examples button").nth(number + 1).click()
         expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
+    former = [visit.drawn() for visit in visits]
     for visit in visits:
         visit.page.click("#sample")
     for number, visit in enumerate(visits):
-        visit.page.locator("#status .done").wait_for()
-        visit.wait_done()
+        visit.wait_until_drawn(former[number])
         expect(visit.page).to_have_url(re.compile(f"example={EXAMPLES[number + 1].name}"))
         address = visit.viewer("viewer.pictures.get('truth').loadedUrl")
         served = np.array(Image.open(io.BytesIO(visit.page.request.get(address).body())))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 from PIL import Image
 
 from app.ahead import Ahead
@@ -19,16 +18,16 @@ from app.checks import read_bool, read_choice, read_float, read_int
 from app.downloads import write_zip
 from app.memory import release_memory
 from app.opening import Opening
-from app.pictures import LR_KEY, open_array, open_source, preview, read_recipe, select_region
+from app.pictures import open_array, open_source, preview, read_recipe, select_region
 from app.records import Source
 from app.runs import draw, load_map
 from app.scenes import main_scene
-from app.session import Sessions
 from app.settings import MAX_SEED, Settings, find_model
 from app.sweeps import SWEEP_TEMPERATURES, sweep
 from app.tasks import Part, perform
 from app.views import COLORS, atlas_html, atlas_positions, colorize, numbers_html, scale_top, spread_apart, status_html
 from srflow.contract import (
+    LR_KEY,
     RECIPE_KEY,
     ImageError,
     ImageTooLargeError,
@@ -37,23 +36,6 @@ from srflow.contract import (
     Recipe,
     SampleRequest,
 )
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def sessions(tmp_path):
-    sessions = Sessions(tmp_path / "roots")
-    yield sessions
-    sessions.close()
-
-
-@pytest.fixture
-def session(sessions):
-    return sessions.open()
 
 
 @pytest.fixture

@@ -22,18 +22,6 @@ from srflow.contract import Cancelled, InputError
 SETTINGS = Settings(model="fake-x4", temperature=0.9)
 
 
-@pytest.fixture
-def sessions(tmp_path):
-    sessions = Sessions(tmp_path / "roots")
-    yield sessions
-    sessions.close()
-
-
-@pytest.fixture
-def session(sessions) -> Session:
-    return sessions.open()
-
-
 def open_picture(session: Session, serial: int, name: str = "a") -> OpenedPicture:
     """A job that shows a picture, from begin to end."""
     job = session.begin(serial, Source(session.folder / "file", name=name))

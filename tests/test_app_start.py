@@ -60,7 +60,7 @@ def test_the_engine_is_made_with_the_arguments_and_only_when_started(start, monk
 
 def test_whoever_asks_early_waits(start, monkeypatch):
     gate = threading.Event()
-    install(monkeypatch, lambda **_: gate.wait(10) and FakeEngine())
+    install(monkeypatch, lambda **_: gate.wait() and FakeEngine())
     engine = start.LazyEngine({})
     engine.start()
     answers = []
@@ -68,7 +68,7 @@ def test_whoever_asks_early_waits(start, monkeypatch):
     thread.start()
     assert not answers
     gate.set()
-    thread.join(10)
+    thread.join()
     assert len(answers) == 1
     request = SampleRequest(lr=np.zeros((16, 16, 3), np.uint8), num_samples=2)
     assert sum(isinstance(event, SampleResult) for event in engine.sample(request)) == 2
@@ -150,7 +150,7 @@ def test_told_to_end_it_leaves_no_files(tmp_path):
             assert process.poll() is None
             time.sleep(0.05)
         process.terminate()
-        process.wait(60)
+        process.wait()
     finally:
         process.kill()
     assert not list(tmp_path.glob("srflow-explorer/*"))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_toy
 
 from benchmarks import report
+from benchmarks.crop_sheet import Place, read_places, row, surroundings
 from benchmarks.plain import PlainSampler
 from benchmarks.report import interleaved, machine, table
 
@@ -44,3 +47,27 @@ def test_results_say_which_source_was_measured_and_when(monkeypatch: pytest.Monk
     assert re.search(r"PyTorch \S+; commit 0123abcd\+changes, 20\d\d-\d\d-\d\d$", machine())
     monkeypatch.setattr(report, "source_commit", lambda: None)
     assert "commit unknown" in machine()
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (40, 64), (104, 160)])
+def test_a_place_is_found_in_its_surroundings_wherever_it_lies(left: int, top: int) -> None:
+    picture = np.random.default_rng(0).integers(256, size=(256, 200, 3), dtype=np.uint8)
+    around, rows, columns = surroundings(picture, Place("a", "b", left, top))
+    np.testing.assert_array_equal(around[rows, columns], picture[top : top + 96, left : left + 96])
+    assert all(side % 8 == 0 for side in around.shape[:2])  # whole LR pixels at x4 and x8
+
+
+def test_a_row_of_a_card_s_sheet_shows_truth_bicubic_and_samples_of_both_weights() -> None:
+    model, before = (make_toy("srflow-da-r-x8-compact", torch.float32) for _ in range(2))
+    picture = np.full((96, 96, 3), 90, np.uint8)
+    crops = row(picture, Place("a", "b", 0, 0), model, before, None)
+    assert [crop.shape for crop in crops] == [(96, 96, 3)] * 6
+    np.testing.assert_array_equal(crops[0], picture)
+    np.testing.assert_array_equal(crops[1], picture)
+    assert (crops[3] != crops[4]).any()
+    assert row(picture, Place("a", "b", 0, 0), model, None, None)[2].shape == (96, 96, 3)
+
+
+def test_the_places_of_the_cards_are_ten() -> None:
+    places = read_places(Path(report.__file__).with_name("crops.toml"))
+    assert len({place.name for place in places}) == 10

@@ -11,6 +11,7 @@ from srflow.evaluation.calibration_file import (
     CALIBRATION_FILE,
     Calibration,
     CalibrationError,
+    Check,
     MeasuredBar,
     MeasuredSetting,
     NotCalibratedError,
@@ -67,13 +68,20 @@ def calibration(*settings):
 
 def test_what_is_saved_is_loaded(tmp_path):
     saved = calibration(setting(), setting(0.9, 6, 5, (bar("rgb", 8, 2.25, 0.25), bar(lam=3.0))))
-    for one in (saved, replace(saved, crop=96, confidence=0.9)):
+    checked = replace(setting(), bars=(replace(bar(), coverage_checked=0.88),))
+    check = Check(hr="Others", num_pictures=7, pictures_sha256="c" * 64)
+    for one in (
+        saved,
+        replace(saved, crop=96, confidence=0.9),
+        replace(saved, settings=(checked,), check=check),
+    ):
         save_calibration(tmp_path / CALIBRATION_FILE, one)
         loaded = load_calibration(tmp_path, WEIGHTS)
         assert replace(loaded, settings=()) == replace(one, settings=())
         for mine, theirs in zip(loaded.settings, one.settings, strict=True):
             assert mine.bars == theirs.bars
             assert mine.ranks_before == pytest.approx(theirs.ranks_before, abs=1e-5)
+    save_calibration(tmp_path / CALIBRATION_FILE, saved)
     assert '"lambda": 2.25' in (tmp_path / CALIBRATION_FILE).read_text()
 
 
@@ -145,6 +153,7 @@ def whole():
         "seed": 0,
         "conv_dtype": "float32",
         "srflow_version": "0.1.0",
+        "check": {"hr": "Others", "num_pictures": 7, "pictures_sha256": "c" * 64},
         "settings": [
             {
                 "temperature": 0.8,
@@ -162,6 +171,7 @@ def whole():
                         "coverage_before": 0.8,
                         "coverage": 0.9,
                         "coverage_tenth": 0.85,
+                        "coverage_checked": 0.88,
                     }
                 ],
             }
@@ -209,6 +219,10 @@ def test_the_file_written_by_hand_is_read(tmp_path):
         (changed(("coverage",), math.nan), "NaN is no number"),
         (changed(("num_pictures",), True), "num_pictures is 'True'"),
         (changed(("num_pictures",), 3.0), "whole number"),
+        (changed(("check", "num_pictures"), 0), "num_pictures is '0'"),
+        (changed(("check", "surprise"), 0), "check cannot be used: 'surprise' is unknown"),
+        (changed(("check",), 7), "check cannot be used: an object was expected"),
+        (changed((*BAR, "coverage_checked"), 2), "coverage_checked is '2'"),
         (changed(("settings",), []), "list of 1 to 1000"),
         (changed(("settings",), {}), "list of 1 to 1000"),
         (changed(("settings",), whole()["settings"] * 2), "two of the settings"),

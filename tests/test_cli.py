@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_toy
+from training_helpers import TOY
 
 from srflow.cli import main
 from srflow.images import downscale_uint8, load_image, save_png, to_tensor
@@ -94,8 +95,7 @@ def test_help_of_every_command_needs_no_torch() -> None:
 
 
 def test_overrides_are_taken_before_and_after_options(capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["pretraining={batch_size=1, patch_size=32}", "training={batch_size=1, patch_size=32}"]  # quickly measured
-    recipe = ["train", "srflow-da-r-x4-compact", "runtime.precision=float32", *small]  # not tried out
+    recipe = ["train", "srflow-da-r-x4-compact", *TOY]
 
     def planned() -> str:
         return capsys.readouterr().out.partition("Measured here")[0]

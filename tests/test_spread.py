@@ -3,6 +3,7 @@
 import json
 import math
 import zlib
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +13,13 @@ from conftest import make_toy
 
 from srflow.cli import main
 from srflow.contract import InputError
-from srflow.evaluation import spread
+from srflow.evaluation import calibrating, spread
+from srflow.evaluation.calibrating import calibrate_model, check_calibration
 from srflow.evaluation.calibration import LAMBDAS, nominal_lambda
 from srflow.evaluation.calibration_file import load_calibration
 from srflow.evaluation.drawing import DrawnBatch
 from srflow.evaluation.pairing import find_pairs
-from srflow.evaluation.spread import SpreadMeter, calibrate_model
+from srflow.evaluation.spread import SpreadMeter
 from srflow.images import downscale_uint8, save_png, to_tensor, to_uint8_batch
 from srflow.sampling.consistency import back_project
 
@@ -175,13 +177,13 @@ def test_samples_of_known_dispersion_are_put_right(known):
 def test_coverage_is_checked_on_pictures_that_were_left_out(known, monkeypatch):
     model, pairs = known
     calls = []
-    original = spread.conformal_lambda
+    original = calibrating.conformal_lambda
 
     def seen(losses, coverage):
         calls.append(len(losses))
         return original(losses, coverage)
 
-    monkeypatch.setattr(spread, "conformal_lambda", seen)
+    monkeypatch.setattr(calibrating, "conformal_lambda", seen)
     arguments = {"temperatures": [1.0], "sample_counts": [5], "consistency_rounds": 0, "boxes": []}
     found = calibrate_model(model, pairs, coverage=0.8, folds=3, **arguments)
     assert found.folds == 3
@@ -195,6 +197,33 @@ def test_coverage_is_checked_on_pictures_that_were_left_out(known, monkeypatch):
     wide = calibrate_model(model, pairs, coverage=0.8, confidence=0.9, **arguments)
     assert wide.settings[0].bars[0].lam > found.settings[0].bars[0].lam
     assert wide.confidence == 0.9
+
+
+def test_finished_bars_are_checked_on_other_pictures(known):
+    """The same pictures cover as they did; truths twice as far from the mean are covered less, and λ stays."""
+    model, pairs = known
+    arguments = {"temperatures": [1.0], "sample_counts": [20], "consistency_rounds": 0, "coverage": 0.8, "boxes": []}
+    found = calibrate_model(model, pairs, **arguments)
+    assert found.check is None
+    same = check_calibration(model, found, pairs)
+    assert (same.check.hr, same.check.num_pictures, same.check.pictures_sha256) == ("known", 30, found.pictures_sha256)
+    # (30 L + 1) / 31 <= 0.2 on these very pictures
+    assert same.settings[0].bars[0].coverage_checked == pytest.approx(1 - (0.2 * 31 - 1) / 30, abs=0.005)
+    for pair in pairs:
+        truth, lr = pair.load(4)
+        mean = KnownPosterior.means[lr.tobytes()]
+        farther = np.clip(np.rint(mean + 2 * (truth - mean)), 0, 255).astype(np.uint8)
+        save_png(pair.hr, farther)
+        KnownPosterior.means[downscale_uint8(farther, 4).tobytes()] = mean
+    other = check_calibration(model, found, pairs)
+    lam = found.settings[0].bars[0].lam
+    assert other.settings[0].bars[0].lam == lam
+    # A normal truth of twice the samples' σ lies within λ sqrt(1 + 1/20) σ of their mean.
+    expected = math.erf(lam * math.sqrt(1.05 / (4 + 1 / 20)) / math.sqrt(2))
+    assert other.settings[0].bars[0].coverage_checked == pytest.approx(expected, abs=0.03)
+    model.metadata = replace(model.metadata, weights_sha256="e" * 64)
+    with pytest.raises(InputError, match="other weights"):
+        check_calibration(model, found, pairs)
 
 
 def test_settings_with_non_finite_samples_are_left_out(known, monkeypatch):
@@ -261,6 +290,7 @@ def test_the_command_writes_beside_the_weights_and_prints_a_table(checkpoint, hr
     assert str(hr.parent) not in (checkpoint / "calibration.json").read_text()
     low, high = (found.bar(temperature, 3, 5).lam for temperature in (0.5, 0.8))
     assert min(low, high) <= found.bar(0.65, 3, 5).lam <= max(low, high)
+    assert found.check is None
     # Another file; a part of the pictures, and of each picture.
     options += ["--limit", 4, "--crop", 32, "--output", tmp_path / "other.json", "--conv-dtype", "bfloat16"]
     assert calibrate(checkpoint, "--hr", hr, *options) == 0
@@ -268,6 +298,13 @@ def test_the_command_writes_beside_the_weights_and_prints_a_table(checkpoint, hr
     assert (other["num_pictures"], other["crop"], other["conv_dtype"]) == (4, 32, "bfloat16")
     assert other["weights_sha256"] == values["weights_sha256"]
     assert other["pictures_sha256"] != values["pictures_sha256"]
+    # With other pictures to check the bars on.
+    capsys.readouterr()
+    assert calibrate(checkpoint, "--hr", hr, *options, "--check", hr) == 0
+    assert "On 5 others" in capsys.readouterr().out
+    checked = json.loads((tmp_path / "other.json").read_text())
+    assert checked["check"]["num_pictures"] == 5
+    assert 0 < checked["settings"][0]["bars"][0]["coverage_checked"] <= 1
 
 
 def test_few_pictures_are_said_to_widen_the_bars(checkpoint, hr, tmp_path, capsys):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from conftest import forget_accelerator
 from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow.cli import main
 from srflow.contract import RecipeError
-from srflow.training import trainer as trainer_module
+from srflow.training import settling
 from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step, steps_of
 from srflow.training.stages import plan
 from srflow.training.trainer import Trainer
@@ -22,19 +22,8 @@ LONG = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp("data") / "pictures", [(80, 72), (64, 96)])
-
-
 def train(data, output, *overrides, **options) -> tuple[Trainer, list[str]]:
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     said: list[str] = []
     recipe = toy_recipe("validation.every_steps=0", *overrides)
     return Trainer(recipe, data, output, cache=data.parent / "cache", report=said.append, **options), said
@@ -98,7 +87,7 @@ def test_the_batch_is_measured_in_part_and_scaled(monkeypatch):
 
 @pytest.mark.slow
 def test_minutes_set_the_steps_of_a_new_run_and_not_of_one_that_goes_on(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "seconds_per_step", lambda *_: SECONDS)
+    monkeypatch.setattr(settling, "seconds_per_step", lambda *_: SECONDS)
     settings = ("pretraining.steps=10", "training={steps=20, encoder_joins_at=0.5}")
     trainer, said = train(data, tmp_path / "run", *settings, minutes=7 / 60)
     assert [stage.last for stage in plan(trainer.recipe)] == [1, 2, 3]

@@ -9,41 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
-from training_helpers import TOY, toy_recipe, write_pictures
+from conftest import forget_accelerator
+from training_helpers import TOY, stop_at, toy_recipe
 
 from srflow.compiling import check_compiler
 from srflow.contract import RecipeError
 from srflow.training.trainer import Trainer
 
 
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture
-def data(tmp_path) -> Path:
-    return write_pictures(tmp_path / "pictures", [(80, 72), (64, 96)])
-
-
-def run(data: Path, output: Path, *overrides: str, stop_at: int | None = None) -> Trainer:
+def run(data: Path, output: Path, *overrides: str, stopped_in: int | None = None) -> Trainer:
     """Four likelihood steps with the encoder frozen: tracing a stage takes far longer than its steps."""
     short = ["validation.every_steps=0", "pretraining.steps=0", "training={steps=4, encoder_joins_at=1.0}"]
     recipe = toy_recipe(*short, "runtime.precision=float32", *overrides)
     trainer = Trainer(recipe, data, output, cache=output.parent / "cache")
-    if stop_at is not None:
-        step = trainer._step
-
-        def counted(*arguments):
-            if trainer.progress.step + 1 == stop_at:
-                trainer.request_stop()
-            return step(*arguments)
-
-        trainer._step = counted
+    if stopped_in is not None:
+        stop_at(trainer, stopped_in)
     trainer.run()
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     return trainer
 
 
@@ -55,7 +37,7 @@ def losses(output: Path) -> list[float]:
 def test_checkpoints_of_compiled_runs_fit_uncompiled_ones_and_the_reverse(data, tmp_path, traced):
     plain = run(data, tmp_path / "plain")
     for name, first, then in (("on, off", "true", "false"), ("off, on", "false", "true")):
-        run(data, tmp_path / name, f"runtime.compile={first}", stop_at=2)
+        run(data, tmp_path / name, f"runtime.compile={first}", stopped_in=2)
         (file,) = (tmp_path / name / "checkpoints").iterdir()
         state = torch.load(file, weights_only=True)
         assert state["model"].keys() == state["average"].keys() == plain.model.state_dict().keys()

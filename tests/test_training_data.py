@@ -10,8 +10,10 @@ from training_helpers import write_pictures
 
 from srflow.contract import DatasetError
 from srflow.images import downscale_uint8, load_image
-from srflow.training import data
-from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher, centre_crops, orient
+from srflow.training import store as store_module
+from srflow.training.patches import Batch, PatchSampler, orient
+from srflow.training.prefetching import Prefetcher
+from srflow.training.store import PictureStore, centre_crops
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_the_store_holds_the_pictures_cropped_to_multiples_of_8(store, pictures)
 
 def test_the_store_is_built_once_and_again_when_a_picture_changes(pictures, tmp_path, monkeypatch):
     first = PictureStore.open(pictures, tmp_path / "cache")
-    monkeypatch.setattr(data, "load_image", lambda path: pytest.fail(f"{path} was decoded again"))
+    monkeypatch.setattr(store_module, "load_image", lambda path: pytest.fail(f"{path} was decoded again"))
     assert PictureStore.open(pictures, tmp_path / "cache").key == first.key
     monkeypatch.undo()
     write_pictures(pictures, [(40, 40)], seed=5)
@@ -72,7 +74,7 @@ def test_a_build_that_fails_leaves_nothing_behind(pictures, tmp_path, monkeypatc
     def full_disk(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.os, "fsync", full_disk)
+    monkeypatch.setattr(store_module.os, "fsync", full_disk)
     with pytest.raises(DatasetError, match=r"No space left.*--cache"):
         PictureStore.open(pictures, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -105,14 +107,16 @@ def test_linked_folders_count_and_each_folder_once(pictures, tmp_path):
 
 
 def test_a_folder_that_cannot_be_searched_is_an_error(pictures, monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "list_images", lambda folder: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    monkeypatch.setattr(
+        store_module, "list_images", lambda folder: (_ for _ in ()).throw(PermissionError(13, "denied"))
+    )
     with pytest.raises(DatasetError, match=r"searched.*denied"):
         PictureStore.open(pictures, tmp_path / "cache")
 
 
 def test_a_picture_at_full_size_is_not_resized(pictures, monkeypatch, tmp_path):
     """MATLAB's bicubic at factor 1 is the identity, and takes five times as long as decoding."""
-    monkeypatch.setattr(data, "downscale_uint8", lambda picture, factor: pytest.fail(f"resized by {factor}"))
+    monkeypatch.setattr(store_module, "downscale_uint8", lambda picture, factor: pytest.fail(f"resized by {factor}"))
     assert len(PictureStore.open(pictures, tmp_path / "cache")) == 4
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from training_helpers import TOY, toy_recipe, write_pictures
+from training_helpers import TOY, toy_recipe
 from training_worker import gradients
 
 from srflow.contract import RecipeError
@@ -17,17 +16,6 @@ from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
 
 TESTS = Path(__file__).parent
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture
-def data(tmp_path) -> Path:
-    return write_pictures(tmp_path / "pictures", [(80, 72), (64, 96)])
 
 
 def launch_two(*command: str) -> None:

@@ -7,19 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
-from conftest import initialise, random_pair, toy_config
+from conftest import forget_accelerator, initialise, random_pair, toy_config
 from torch import nn
-from training_helpers import stop_at, toy_recipe, write_pictures
+from training_helpers import stop_at, toy_recipe
 
 from srflow.contract import InputError, RecipeError
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary, Discriminator, Views, relativistic_loss
-from srflow.training.data import MAX_SHIFT, Draws, PatchSampler, PictureStore
 from srflow.training.memory import recompute_activations
 from srflow.training.objectives import FinetuningObjective, LikelihoodObjective, energy_score
+from srflow.training.patches import MAX_SHIFT, Draws, PatchSampler
 from srflow.training.recipe import DataRecipe, FinetuningRecipe
 from srflow.training.stages import build_adversary, build_features, build_objective, freeze_all_but, plan
+from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
 from srflow.training.validation import best_score, error_over_spread
 
@@ -33,21 +33,10 @@ FINETUNING = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp("data") / "pictures", [(80, 72), (64, 96)])
-
-
 @pytest.fixture
 def train(data, tmp_path):
     def make(*overrides, output="run", **options):
-        AcceleratorState._reset_state(reset_partial_state=True)
+        forget_accelerator()
         recipe = toy_recipe(*FINETUNING, *overrides)
         return Trainer(recipe, data, tmp_path / output, cache=data.parent / "cache", **options)
 

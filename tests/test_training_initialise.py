@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from training_helpers import toy_recipe, write_pictures
 
 from srflow import SRFlow
@@ -26,12 +25,6 @@ TINY_PAPER = [
     "training={steps=2, batch_size=2, patch_size=32}",
     "validation.every_steps=0",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def write_rrdb(file: Path) -> dict[str, torch.Tensor]:

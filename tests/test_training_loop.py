@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from conftest import forget_accelerator, random_pair, toy_config
 from torch import nn
 from training_helpers import TOY, stop_at, toy_recipe, write_pictures
 
@@ -18,17 +18,12 @@ from srflow.contract import CheckpointError, DatasetError, RecipeError, Training
 from srflow.training import run_folder
 from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
-from srflow.training.data import PatchSampler, PictureStore
+from srflow.training.patches import PatchSampler
 from srflow.training.recipe import load_recipe
 from srflow.training.stages import freeze_all_but, phase_parameters, plan
+from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
 from srflow.training.validation import ValidationSet
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +70,7 @@ def uninterrupted(data, cache, tmp_path_factory) -> Path:
     """A whole toy run, to compare with."""
     output = tmp_path_factory.mktemp("reference") / "run"
     assert Trainer(toy_recipe(), data, output, validation=data, cache=cache).run() == "finished"
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     return output
 
 
@@ -273,7 +268,7 @@ class _Poisoned(nn.Module):
 
 
 def poison(monkeypatch, bad: set[int]) -> None:
-    from srflow.training import trainer as module
+    from srflow.training import step as module
 
     original = module.build_objective
     monkeypatch.setattr(
@@ -322,7 +317,7 @@ def test_bad_steps_in_a_row_are_counted_over_a_stop(train, monkeypatch):
 
 def test_low_memory_gives_the_same_losses(train, tmp_path):
     train("runtime.precision=float32", output="plain").run()
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     train("runtime.precision=float32", "runtime.low_memory=true", output="low").run()
     np.testing.assert_allclose(losses(tmp_path / "low"), losses(tmp_path / "plain"), rtol=1e-4)
 
@@ -406,8 +401,6 @@ def test_an_encoder_picture_that_is_not_finite_does_not_end_the_validation(data,
 @pytest.mark.parametrize("preset", ["srflow-da-r-x4-compact", "srflow-da-s-x4-compact", "srflow-da-r-x8-compact"])
 def test_each_stage_trains_exactly_what_gets_gradients(preset):
     """Parameters without a gradient would make several processes wait for ever."""
-    from conftest import random_pair, toy_config
-
     from srflow.training.stages import build_objective
 
     recipe = load_recipe(preset, ["pretraining.steps=1", "training.steps=2"])
@@ -428,8 +421,6 @@ def test_each_stage_trains_exactly_what_gets_gradients(preset):
 
 
 def test_the_encoders_own_picture_is_learnt_beside_the_likelihood_without_touching_it():
-    from conftest import random_pair, toy_config
-
     model = SRFlow(toy_config("srflow-da-r-x4-compact")).train()
     hr, lr = random_pair(4, dtype=torch.float32)
     log_prob, picture = model.log_prob_and_encoder_output(hr, lr)

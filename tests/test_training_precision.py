@@ -6,28 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from training_helpers import TOY, toy_recipe, write_pictures
+from conftest import forget_accelerator
+from training_helpers import TOY, toy_recipe
 
 from srflow.cli import main
 from srflow.contract import InputError, RecipeError
-from srflow.training import precision, run_folder
+from srflow.training import precision, run_folder, settling
 from srflow.training import trainer as trainer_module
 from srflow.training.cost import estimate
 from srflow.training.precision import choose_precision
 from srflow.training.recipe import load_recipe, recipe_names
 from srflow.training.trainer import Trainer
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("data") / "train", [(80, 72), (64, 96)])
 
 
 @pytest.fixture
@@ -124,21 +113,21 @@ def test_compact_recipes_leave_the_choice_to_the_machine_and_the_papers_do_not(n
 
 
 def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: ("float32", "because of a test"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: ("float32", "because of a test"))
     first = train("runtime.precision=auto")
     assert any("float32 (because of a test)" in message for message in first.messages)
     assert first.accelerator.mixed_precision == "no"
     assert first.run(stop_after=0.0) == "time limit"
     assert saved_precision(tmp_path / "run") == "float32"
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
 
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: pytest.fail("chosen twice"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen twice"))
     again = train("runtime.precision=auto")
     assert again.recipe.runtime.precision == "float32"
     assert any("float32, with which the run began" in message for message in again.messages)
     assert again.run() == "finished"
     assert saved_precision(tmp_path / "run") == "float32"
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
 
     train("runtime.precision=float32", output="whole").run()
     assert rows(tmp_path / "run", "loss") == rows(tmp_path / "whole", "loss")
@@ -146,7 +135,7 @@ def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, mon
 
 def test_a_run_of_before_the_choice_goes_on_as_it_was(train, tmp_path, monkeypatch):
     """Its recipe.json says "bf16", because that was the default; the same command now asks for "auto"."""
-    monkeypatch.setattr(trainer_module, "choose_precision", lambda device: pytest.fail("chosen anew"))
+    monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen anew"))
     recipe = toy_recipe("validation.every_steps=0", "runtime.precision=bf16")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.json").write_text(json.dumps(recipe.to_dict()))
@@ -159,7 +148,7 @@ def test_a_run_of_before_the_choice_goes_on_as_it_was(train, tmp_path, monkeypat
 
 def test_another_precision_asked_for_by_name_is_taken_and_said(train, tmp_path):
     assert train("runtime.precision=bf16").run(stop_after=0.0) == "time limit"
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     trainer = train("runtime.precision=float32")
     assert trainer.accelerator.mixed_precision == "no"
     assert any("runtime.precision is 'float32', was 'bf16'" in message for message in trainer.messages)
@@ -191,7 +180,7 @@ def test_an_unreadable_saved_recipe_is_named(train, tmp_path):
     for precision_name in ("auto", "bf16"):
         with pytest.raises(RecipeError, match=r"recipe\.json cannot be read"):
             train(f"runtime.precision={precision_name}")
-        AcceleratorState._reset_state(reset_partial_state=True)
+        forget_accelerator()
 
 
 def test_a_folder_that_cannot_be_written_is_named(train, tmp_path, monkeypatch):
@@ -233,7 +222,7 @@ def test_gradients_are_unscaled_before_they_are_measured_and_clipped(train, tmp_
     scaled = train(*clipped)
     scaled.run()
     assert scaled.accelerator.scaler.get_scale() > 2.0**10  # it was in use
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     monkeypatch.undo()
     train(*clipped, output="plain").run()
     for key in ("loss", "grad_norm"):
@@ -265,13 +254,13 @@ def test_a_step_that_overflows_changes_no_weights(train, tmp_path, half, factor)
 
 def test_the_loss_scale_survives_a_stop(train, tmp_path, half):
     overflow(train(output="whole"), {3, 6}, 1e38).run()
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     stopped = overflow(train(), {3, 6}, 1e38)
     step = stopped._step
     stopped._step = lambda *rest: (stopped.request_stop() if stopped.progress.step == 4 else None, step(*rest))[1]
     assert stopped.run() == "stopped"
     state = stopped.accelerator.scaler.state_dict()
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_accelerator()
     again = overflow(train(), {3, 6}, 1e38)
     assert again.progress.step == 5
     assert again.accelerator.scaler.state_dict() == state

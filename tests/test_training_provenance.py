@@ -6,22 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from accelerate.state import AcceleratorState
 from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow import SRFlow, __version__, environment
 from srflow.checkpoints.own import WEIGHTS_FILE
 from srflow.cli import main
 from srflow.environment import source_commit
-from srflow.training.data import PictureStore
 from srflow.training.provenance import Provenance
+from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
@@ -172,7 +165,7 @@ def test_pictures_are_known_by_their_contents_wherever_they_lie(pictures, tmp_pa
 
 def test_files_are_hashed_once(pictures, tmp_path, monkeypatch):
     first = PictureStore.open(pictures, tmp_path / "cache").sources
-    monkeypatch.setattr("srflow.training.data._sha256", lambda path: pytest.fail(f"{path} was hashed again"))
+    monkeypatch.setattr("srflow.training.store._sha256", lambda path: pytest.fail(f"{path} was hashed again"))
     assert PictureStore.open(pictures, tmp_path / "cache").sources == first
 
 

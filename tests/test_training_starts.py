@@ -6,7 +6,6 @@ import signal
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from training_helpers import stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
@@ -14,12 +13,6 @@ from srflow.cli import main
 from srflow.contract import CheckpointError, DatasetError, RecipeError
 from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
-
-
-@pytest.fixture(autouse=True)
-def _one_accelerator_a_test():
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture
@@ -49,6 +42,12 @@ def test_a_start_whose_weights_do_not_fit_leaves_nothing_behind(train, tmp_path)
 def test_a_start_whose_validation_fails_leaves_nothing_behind(train, tmp_path):
     with pytest.raises(DatasetError):
         train("validation.every_steps=1", validation=write_pictures(tmp_path / "small", [(24, 24)]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_patches_too_small_for_the_feature_network_are_refused_before_anything_is_trained(train, tmp_path):
+    with pytest.raises(RecipeError, match=r"finetuning\.patch_size is 32.*35 pixels"):
+        train("finetuning={steps=2, batch_size=2, patch_size=32}")
     assert not (tmp_path / "run").exists()
 
 

@@ -14,12 +14,12 @@ from process_helpers import watch_group
 
 from srflow import processes
 from srflow.cli import main
-from srflow.training import trainer
+from srflow.training import settling, trainer
 
 if __name__ == "__main__":
     leave_and_check = watch_group()
     rank = int(os.environ["RANK"])
-    trainer.choose_precision = lambda device: (("float32", "bf16")[rank], "because of a test")
+    settling.choose_precision = lambda device: (("float32", "bf16")[rank], "because of a test")
     run = trainer.Trainer.run
 
     def noted(self: trainer.Trainer, *arguments: float | None) -> str:

@@ -16,8 +16,9 @@ from training_helpers import toy_recipe
 
 from srflow.model import SRFlow
 from srflow.processes import join_processes
-from srflow.training.data import PatchSampler, PictureStore
+from srflow.training.patches import PatchSampler
 from srflow.training.stages import build_objective, freeze_all_but, plan
+from srflow.training.store import PictureStore
 
 
 def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name: str) -> dict[str, torch.Tensor]:

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a shipped checkpoint's name, a folder, or a Hub id")
     parser.add_argument("--hr", type=Path, required=True, metavar="FOLDER", help="ground-truth pictures")
     parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FOLDER",
+        help="other ground-truth pictures, on which the finished bars are checked; they choose nothing",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="PATH",
@@ -75,17 +81,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write the file, print the table. Returns the exit code."""
+    from srflow.evaluation.calibrating import calibrate_model, check_calibration
     from srflow.evaluation.calibration_file import save_calibration
     from srflow.evaluation.pairing import find_pairs
     from srflow.evaluation.report import calibration_table
-    from srflow.evaluation.spread import calibrate_model
 
     path = _output(arguments)  # a wrong one should not show after an hour
     rounds = consistency_rounds(arguments.consistency_rounds)
     model = load_model(arguments.model, choose_device(arguments.device), arguments.conv_dtype)
+    pairs = find_pairs(arguments.hr, scale_factor=model.scale_factor, limit=arguments.limit)
+    others = find_pairs(arguments.check, scale_factor=model.scale_factor) if arguments.check else None
     calibration = calibrate_model(
         model,
-        find_pairs(arguments.hr, scale_factor=model.scale_factor, limit=arguments.limit),
+        pairs,
         temperatures=arguments.temperature,
         sample_counts=arguments.num_samples,
         consistency_rounds=rounds,
@@ -98,6 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
         progress=True,
     )
     save_calibration(path, calibration)
+    if others is not None:
+        calibration = check_calibration(model, calibration, others, progress=True)
+        save_calibration(path, calibration)
     print(calibration_table(calibration))
     print(f"Written to {path}.")
     return 0

@@ -26,6 +26,7 @@ __all__ = [
     "Bar",
     "Calibration",
     "CalibrationError",
+    "Check",
     "MeasuredBar",
     "MeasuredSetting",
     "NotCalibratedError",
@@ -65,6 +66,7 @@ class MeasuredBar:
     coverage_before: share of the truth inside bars of the λ that right samples would have.
     coverage: the same with λ, each picture by a λ chosen without it; the mean over pictures.
     coverage_tenth: a tenth of the pictures are covered less than this.
+    coverage_checked: the mean coverage over the pictures of `Calibration.check`; None without such a check.
     """
 
     value: Value
@@ -75,6 +77,16 @@ class MeasuredBar:
     coverage_before: float
     coverage: float
     coverage_tenth: float
+    coverage_checked: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The pictures on which finished bars were checked: the folder's name, how many, and their hash."""
+
+    hr: str
+    num_pictures: int
+    pictures_sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +130,7 @@ class Calibration:
     hr, num_pictures, pictures_sha256, crop: the folder's name, the pictures and their hash; pixels a side of the middle
         that was used, None for whole pictures.
     folds: how many times part of the pictures was left out to check the coverage there.
+    check: other pictures, on which the coverage was measured afterwards; None if it was not.
     """
 
     weights_sha256: str
@@ -133,6 +146,7 @@ class Calibration:
     seed: int
     conv_dtype: str
     srflow_version: str
+    check: Check | None = None
     settings: tuple[MeasuredSetting, ...] = field(default=())
 
     def bar(
@@ -316,6 +330,7 @@ def _from_json(data: bytes, source: str) -> Calibration:
         seed=fields.integer("seed", 0, 2**64),
         conv_dtype=fields.text("conv_dtype"),
         srflow_version=fields.text("srflow_version"),
+        check=_check(fields.take("check"), f"{source}, check") if fields.optional("check") else None,
         settings=tuple(_setting(item, where) for item, where in fields.items("settings", _MAX_SETTINGS)),
     )
     fields.end()
@@ -323,6 +338,17 @@ def _from_json(data: bytes, source: str) -> Calibration:
         [(one.temperature, one.num_samples, one.consistency_rounds) for one in calibration.settings], source, "settings"
     )
     return calibration
+
+
+def _check(values: Any, where: str) -> Check:
+    fields = _Fields(values, where)
+    check = Check(
+        hr=fields.text("hr"),
+        num_pictures=fields.integer("num_pictures", 1, 10**9),
+        pictures_sha256=fields.text("pictures_sha256"),
+    )
+    fields.end()
+    return check
 
 
 def _setting(values: Any, where: str) -> MeasuredSetting:
@@ -355,6 +381,7 @@ def _bar(values: Any, where: str) -> MeasuredBar:
         coverage_before=fields.number("coverage_before", 0, 1),
         coverage=fields.number("coverage", 0, 1),
         coverage_tenth=fields.number("coverage_tenth", 0, 1),
+        coverage_checked=fields.number("coverage_checked", 0, 1) if fields.optional("coverage_checked") else None,
     )
     fields.end()
     return bar

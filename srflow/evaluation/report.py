@@ -79,6 +79,8 @@ def calibration_table(calibration: Calibration) -> str:
         "Covered",
         "Worst tenth",
     ]
+    if calibration.check is not None:
+        heads.append(f"On {calibration.check.num_pictures} others")
     heads += ["Outside all samples, before", "after", "ideal", *(f"λ, {box} px" for box in boxes)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---:|' * len(heads)}"]
     for setting in calibration.settings:
@@ -93,6 +95,7 @@ def calibration_table(calibration: Calibration) -> str:
             f"{bars[1].lam:.2f}",
             _percent(bars[1].coverage),
             _percent(bars[1].coverage_tenth),
+            *([] if calibration.check is None else [_share(bars[1].coverage_checked)]),
             *map(_percent, (*outer, 2 / (setting.num_samples + 1))),
             *(f"{bars[box].lam:.2f}" for box in boxes),
         ]
@@ -105,9 +108,16 @@ def calibration_table(calibration: Calibration) -> str:
         + f"\n\nOf brightness, on {calibration.num_pictures} pictures. A bar is the samples' mean ± λ sqrt(1 + 1/K) σ. "
         f"{promised} by {how}. Covered: the truth inside the bar, before by the λ that samples like the truth would "
         f"have, then with λ, on the part of the pictures (of {calibration.folds}) that λ was chosen without; a tenth "
-        "of the pictures are covered less than the worst tenth says. Outside all samples: the outer ends of the rank "
-        f"histogram. λ, 8 px and the like: for means over boxes.{_price_of_few(calibration)}\n"
+        f"of the pictures are covered less than the worst tenth says. {_about_check(calibration)}Outside all samples: "
+        "the outer ends of the rank histogram. λ, 8 px and the like: for means over boxes."
+        f"{_price_of_few(calibration)}\n"
     )
+
+
+def _about_check(calibration: Calibration) -> str:
+    if calibration.check is None:
+        return ""
+    return f"The others are those of {calibration.check.hr}, which had no part in choosing λ. "
 
 
 def _price_of_few(calibration: Calibration) -> str:
@@ -200,6 +210,10 @@ def _number(value: float | None, decimals: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _share(share: float | None) -> str:
+    return _MISSING if share is None else _percent(share)
 
 
 def _seconds(value: float | None) -> str:

@@ -15,55 +15,79 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from srflow import __version__
 from srflow.contract import InputError, picture_sha256
-from srflow.evaluation.calibration import (
-    LAMBDAS,
-    MAX_BOX,
-    Choose,
-    box_means,
-    conformal_lambda,
-    cross_fit,
-    min_pictures,
-    nominal_lambda,
-    outside_shares,
-    prediction_sigma,
-    rank_histogram,
-    rcps_lambda,
-    sigma_floor,
-)
-from srflow.evaluation.calibration_file import (
-    MAX_SAMPLES,
-    MAX_TEMPERATURE,
-    Calibration,
-    MeasuredBar,
-    MeasuredSetting,
-    Value,
-)
+from srflow.evaluation.calibration import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
+from srflow.evaluation.calibration_file import MAX_SAMPLES, MAX_TEMPERATURE, Value
 from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_to_ground_truth
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import MIN_SIDE
 from srflow.images import downscale_uint8, to_uint8
-from srflow.sampling.consistency import DEFAULT_ROUNDS, back_project
+from srflow.sampling.consistency import back_project
 from srflow.sampling.summary import LUMA, RunningMoments
 
 if TYPE_CHECKING:
     from srflow.model import SRFlow
 
-__all__ = ["DEFAULT_BOXES", "DEFAULT_FOLDS", "PictureSpread", "SpreadMeter", "calibrate_model"]
-
-DEFAULT_BOXES = (8, 16)
-"""Pixels a side of the boxes whose means get bars, beside single pixels."""
-
-DEFAULT_FOLDS = 5
+__all__ = ["PictureSpread", "SpreadMeter", "Spreads", "Survey", "measure_spreads"]
 
 _CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}  # of the values that are kept
 _RANK_PIXELS = 50_000  # of all pictures together, whose samples are kept for the ranks
 _RANK_PIXELS_PER_PICTURE = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """At which settings samples are drawn, and what is looked at.
+
+    temperatures, sample_counts: rising, each once. The first K samples of a seed serve for every number K, so that only
+        the largest one costs time.
+    consistency_rounds: of the samples with the consistency step, beside those without; 0 leaves them out.
+    boxes: pixels a side of the boxes whose means are looked at, 1 (single pixels) among them; rising.
+    crop: pixels a side of the middle of every picture to use, a multiple of 8; None for all of it.
+    seed: of the samples.
+
+    Raises: InputError: one of them is out of range.
+    """
+
+    temperatures: tuple[float, ...]
+    sample_counts: tuple[int, ...]
+    consistency_rounds: int
+    boxes: tuple[int, ...]
+    crop: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        temperatures, counts = self.temperatures, self.sample_counts
+        if not temperatures or not all(0 <= temperature <= MAX_TEMPERATURE for temperature in temperatures):
+            raise InputError(f"The temperatures are {list(temperatures)}; give numbers from 0 to {MAX_TEMPERATURE:g}.")
+        if not counts or counts[0] < 2 or counts[-1] > MAX_SAMPLES:
+            raise InputError(f"The numbers of samples are {list(counts)}; give numbers from 2 to {MAX_SAMPLES}.")
+        if self.consistency_rounds < 0:
+            raise InputError(f"The number of consistency rounds is {self.consistency_rounds}; it must be 0 or more.")
+        if self.boxes[0] < 1 or self.boxes[-1] > MAX_BOX:
+            raise InputError(f"The boxes are {list(self.boxes)}; give pixels a side from 1 to {MAX_BOX}.")
+        crop = self.crop
+        if crop is not None and (crop < MIN_SIDE or crop % CROP_MULTIPLE):
+            raise InputError(
+                f"The crop is {crop} pixels a side; give a multiple of {CROP_MULTIPLE} from {MIN_SIDE} on."
+            )
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """What the pictures left behind.
+
+    settings: by (temperature, number of samples, consistency rounds), one entry a picture. A setting where the model
+        gave a sample with NaN or infinity is not there: pictures must not be chosen by that.
+    pictures_sha256: of the pictures' hashes.
+    """
+
+    settings: dict[tuple[float, int, int], list[PictureSpread]]
+    pictures_sha256: str
 
 
 @dataclass(frozen=True)
@@ -142,168 +166,67 @@ class SpreadMeter:
         return values[..., 3].ravel()[self._places]
 
 
-def calibrate_model(
+def measure_spreads(
     model: SRFlow,
     pairs: Sequence[PicturePair],
+    survey: Survey,
     *,
-    temperatures: Sequence[float],
-    sample_counts: Sequence[int],
-    consistency_rounds: int = DEFAULT_ROUNDS,
-    coverage: float = 0.9,
-    confidence: float | None = None,
-    boxes: Sequence[int] = DEFAULT_BOXES,
-    folds: int = DEFAULT_FOLDS,
-    crop: int | None = None,
-    seed: int = 0,
     max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
-) -> Calibration:
-    """Measure the samples' spread against the truth, and choose λ for every setting.
-
-    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are dealt into folds, and each
-    fold is covered by a λ that was chosen with the other ones only. The samples are those of one seed; the first K of
-    them serve for every smaller number, so that only the largest one costs time. LR pictures are made by MATLAB's
-    bicubic imresize.
-
-    A setting where the model gave a sample with NaN or infinity is left out: pictures must not be chosen by that.
+) -> Spreads:
+    """Draw samples of every picture and compare them with the truth. LR is made by MATLAB's bicubic imresize.
 
     Args:
-        model: its weights from a file, on the device where it is to run; put back into its own mode afterwards.
-        pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
-        temperatures, sample_counts: at which to measure.
-        consistency_rounds: of the samples with the consistency step, beside those without; 0 leaves them out.
-        coverage: that is promised. confidence: for risk-controlling sets; None for conformal risk control.
-        boxes: pixels a side of the boxes whose means get bars, too.
-        folds: raised where the pictures left in would be too few.
-        crop: pixels a side of the middle of every picture to use, a multiple of 8; None for all of it.
-        seed: of the samples, and of how the pictures are dealt.
+        model: on the device where it is to run; put back into its own mode afterwards.
+        pairs: see `pairing.find_pairs`.
         max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
         progress: show a bar on stderr.
 
     Raises:
-        InputError: an argument is out of range, or there are too few pictures; or every setting was left out.
         ImageError: a picture is broken; the message names it.
+        InputError: every setting was left out.
     """
-    counts, temperatures = sorted(set(sample_counts)), sorted(set(temperatures))
-    boxes = sorted({1, *boxes})
-    _check(temperatures, counts, consistency_rounds, boxes, folds, crop)
-    if model.metadata.weights_sha256 is None:
-        raise InputError(
-            "The model's weights were never on disk, so no file can be tied to them; save the model first."
-        )
-    assigned = _assign_folds(len(pairs), folds, min_pictures(coverage, confidence), seed)
+    rounds = survey.consistency_rounds
     meters = partial(
         SpreadMeter,
-        counts=counts,
-        boxes=boxes,
+        counts=survey.sample_counts,
+        boxes=survey.boxes,
         scale_factor=model.scale_factor,
         num_rank_pixels=max(1, min(_RANK_PIXELS_PER_PICTURE, _RANK_PIXELS // len(pairs))),
     )
-    refine = partial(back_project, scale_factor=model.scale_factor, rounds=consistency_rounds)
-    spreads: dict[tuple[float, int], list[dict[int, PictureSpread]]] = {}
+    refine = partial(back_project, scale_factor=model.scale_factor, rounds=rounds)
+    found: dict[tuple[float, int], list[dict[int, PictureSpread]]] = {}
     hashes = []
     was_training = model.training
     model.eval()
     try:
         for pair in tqdm(pairs, desc=model.config.name, unit="picture", disable=not progress):
-            hr, lr = _load(pair, model.scale_factor, crop)
+            hr, lr = _load(pair, model.scale_factor, survey.crop)
             hashes.append(picture_sha256(hr))
-            sampler = PictureSampler(model, lr, refine if consistency_rounds else None, max_pixels_per_batch)
-            for temperature in temperatures:
+            sampler = PictureSampler(model, lr, refine if rounds else None, max_pixels_per_batch)
+            for temperature in survey.temperatures:
                 plain, refined = meters(hr), meters(hr)
-                for batch in sampler.draw(counts[-1], temperature, seed):
+                for batch in sampler.draw(survey.sample_counts[-1], temperature, survey.seed):
                     for sample in batch.plain:
                         plain.add_float(sample)
                     for sample in () if batch.refined is None else batch.refined:
                         refined.add_float(sample)
-                spreads.setdefault((temperature, 0), []).append(plain.spreads)
-                if consistency_rounds:
-                    spreads.setdefault((temperature, consistency_rounds), []).append(refined.spreads)
+                found.setdefault((temperature, 0), []).append(plain.spreads)
+                if rounds:
+                    found.setdefault((temperature, rounds), []).append(refined.spreads)
     finally:
         model.train(was_training)
-    plan = _Plan(assigned, coverage, confidence, model.scale_factor)
-    settings = [
-        plan.measured(temperature, count, rounds, [one[count] for one in pictures])
-        for (temperature, rounds), pictures in sorted(spreads.items(), key=lambda item: item[0][::-1])
-        for count in counts
+    settings = {
+        (temperature, count, own_rounds): [one[count] for one in pictures]
+        for (temperature, own_rounds), pictures in sorted(found.items(), key=lambda item: item[0][::-1])
+        for count in survey.sample_counts
         if all(count in one for one in pictures)
-    ]
+    }
     if not settings:
         raise InputError(
             "At every temperature the model gave samples with NaN or infinity; see `python -m srflow evaluate`."
         )
-    return Calibration(
-        weights_sha256=model.metadata.weights_sha256,
-        model=model.config.name,
-        scale_factor=model.scale_factor,
-        coverage=coverage,
-        confidence=confidence,
-        hr=pairs[0].hr.parent.resolve().name,
-        num_pictures=len(pairs),
-        pictures_sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
-        crop=crop,
-        folds=int(assigned.max()) + 1,
-        seed=seed,
-        conv_dtype=_conv_dtype(model),
-        srflow_version=__version__,
-        settings=tuple(settings),
-    )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is done with the pictures' spreads, the same at every setting. folds: of every picture, (n,)."""
-
-    folds: np.ndarray
-    coverage: float
-    confidence: float | None
-    scale_factor: int
-
-    def measured(
-        self, temperature: float, count: int, rounds: int, spreads: Sequence[PictureSpread]
-    ) -> MeasuredSetting:
-        """What all pictures together say at one setting."""
-        nominal = nominal_lambda(count, self.coverage)
-        choose: Choose = partial(conformal_lambda, coverage=self.coverage)
-        if self.confidence is not None:
-            choose = partial(rcps_lambda, coverage=self.coverage, confidence=self.confidence)
-        bars, checked = [], {}
-        for key in spreads[0].losses:
-            losses = np.stack([spread.losses[key] for spread in spreads])
-            checked[key] = cross_fit(losses, self.folds, choose)
-            outside = losses[np.arange(len(losses)), np.searchsorted(LAMBDAS, checked[key])].astype(np.float64)
-            error = np.mean([spread.squared_error[key] for spread in spreads])
-            sigma = np.mean([spread.squared_sigma[key] for spread in spreads])
-            bars.append(
-                MeasuredBar(
-                    value=key[0],
-                    box=key[1],
-                    sigma_floor=sigma_floor(key[1], self.scale_factor),
-                    lam=choose(losses),
-                    error_ratio=float(np.sqrt(error / sigma)),
-                    coverage_before=1 - float(losses[:, np.searchsorted(LAMBDAS, nominal)].mean(dtype=np.float64)),
-                    coverage=1 - float(outside.mean()),
-                    coverage_tenth=1 - float(np.quantile(outside, 0.9)),
-                )
-            )
-        return MeasuredSetting(
-            temperature=temperature,
-            num_samples=count,
-            consistency_rounds=rounds,
-            ranks_before=_ranks(spreads, np.ones(len(spreads))),
-            ranks_after=_ranks(spreads, checked["luma", 1] / nominal),
-            bars=tuple(bars),
-        )
-
-
-def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[float, ...]:
-    """Shares of the ranks; every picture weighs the same."""
-    random = np.random.default_rng(0)
-    shares = []
-    for spread, stretch in zip(spreads, stretches, strict=True):
-        counts = rank_histogram(spread.truth, spread.samples, random, float(stretch))
-        shares.append(counts / counts.sum())
-    return tuple(map(float, np.mean(shares, axis=0)))
+    return Spreads(settings, hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
 def _with_luma(picture: np.ndarray) -> np.ndarray:
@@ -320,43 +243,3 @@ def _load(pair: PicturePair, scale_factor: int, crop: int | None) -> tuple[np.nd
     top, left = ((side - min(side, crop)) // 2 for side in hr.shape[:2])
     hr = np.ascontiguousarray(hr[top : top + crop, left : left + crop])
     return hr, downscale_uint8(hr, scale_factor)
-
-
-def _conv_dtype(model: SRFlow) -> str:
-    dtype = next(module.weight.dtype for module in model.modules() if isinstance(module, nn.Conv2d))
-    return str(dtype).removeprefix("torch.")
-
-
-def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:
-    """Deal pictures into folds of nearly the same size, at random; at least `needed` of them are in no one fold."""
-    if count <= needed:
-        raise InputError(
-            f"{count} pictures are too few: the bars need {needed}, and one more to check them on. Give more pictures, "
-            "or ask for less coverage or confidence."
-        )
-    folds = min(folds, count)
-    while count - -(-count // folds) < needed:
-        folds += 1
-    return np.random.default_rng(seed).permutation(count) % folds
-
-
-def _check(
-    temperatures: Sequence[float],
-    counts: Sequence[int],
-    rounds: int,
-    boxes: Sequence[int],
-    folds: int,
-    crop: int | None,
-) -> None:
-    if not temperatures or not all(0 <= temperature <= MAX_TEMPERATURE for temperature in temperatures):
-        raise InputError(f"The temperatures are {list(temperatures)}; give numbers from 0 to {MAX_TEMPERATURE:g}.")
-    if not counts or counts[0] < 2 or counts[-1] > MAX_SAMPLES:
-        raise InputError(f"The numbers of samples are {list(counts)}; give numbers from 2 to {MAX_SAMPLES}.")
-    if rounds < 0:
-        raise InputError(f"The number of consistency rounds is {rounds}; it must be 0 or more.")
-    if boxes[0] < 1 or boxes[-1] > MAX_BOX:
-        raise InputError(f"The boxes are {list(boxes)}; give pixels a side from 1 to {MAX_BOX}.")
-    if folds < 2:
-        raise InputError(f"The number of folds is {folds}; it must be at least 2.")
-    if crop is not None and (crop < MIN_SIDE or crop % CROP_MULTIPLE):
-        raise InputError(f"The crop is {crop} pixels a side; give a multiple of {CROP_MULTIPLE} from {MIN_SIDE} on.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,56 +19,35 @@ from srflow.contract import (
     MemoryBudgetError,
     Notice,
     PartialSample,
-    Precision,
     Progress,
     Recipe,
     Reference,
-    SampleRequest,
     SampleResult,
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import to_tensor, to_uint8, upscale_uint8
-from srflow.latents import draw_region
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
+from srflow.operations import count_whole
+from srflow.operations.field import Field, Place
 from srflow.sampling.background import Channel
-from srflow.sampling.finishing import Canvas, lr_psnr
+from srflow.sampling.finishing import Canvas, lr_psnr, squared_lr_error
 from srflow.sampling.guard import Decoded
 from srflow.sampling.inference import InferenceModel
-from srflow.sampling.models import LoadedModel
-from srflow.sampling.planning import Plan
+from srflow.sampling.retouching import Retoucher
+from srflow.sampling.states import State
 from srflow.sampling.summary import RunningSummary, TruthScorer
+from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile
 from srflow.sampling.worker import OutOfMemory, Worker
 
-__all__ = ["Drawing", "Task", "tile_key"]
+__all__ = ["Drawing"]
 
 _NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a piece of work
 # Trained on with the flow, an encoder may forget its own super-resolution; below this LR-PSNR, in dB, it has, and its
 # picture would mislead.
 _ENCODER_LR_PSNR = 25.0
-
-
-@dataclass(frozen=True)
-class Task:
-    """A request that has been checked, with all that was left open decided."""
-
-    request: SampleRequest
-    loaded: LoadedModel
-    precision: Precision
-    temperature: float
-    plan: Plan
-
-    @property
-    def scale(self) -> int:
-        """HR pixels to an LR pixel."""
-        return self.loaded.info.scale_factor
-
-
-def tile_key(task: Task, lr_sha256: str, number: int) -> Hashable:
-    """By which the conditioning of a picture's tile is kept."""
-    return task.loaded.info.key, task.precision, lr_sha256, task.plan.grid.tile, number
 
 
 class Drawing:
@@ -121,6 +100,7 @@ class Drawing:
         waiting = list(range(request.first_index, request.first_index + request.num_samples))
 
         def finished(result: SampleResult) -> None:
+            result = self._retouched(result)
             waiting.remove(result.index)
             send(result)
             if summary is not None:
@@ -140,6 +120,40 @@ class Drawing:
             self._stop()
             distance = self._distance() if request.pairwise_lpips else None
             send(summary.final(distance, self._truth.challenge() if self._truth else None))
+
+    def draw_one(self) -> SampleResult:
+        """The request's first sample, without what operations on places make of it; in the task's own tiles only.
+
+        Raises: OutOfMemory.
+        """
+        drawn: list[SampleResult] = []
+        self._draw_tiles((self._task.request.first_index,), drawn.append, scored=False)
+        return drawn[0]
+
+    def _retouched(self, result: SampleResult) -> SampleResult:
+        """With the operations on places that come after the last one on the whole picture."""
+        task = self._task
+        operations = task.request.operations
+        begin = count_whole(operations)
+        if begin == len(operations):
+            return result
+        retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
+        started = time.perf_counter()
+        error = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
+        state = State(result.picture, error, result.flags)
+        for number in range(begin, len(operations)):
+            done = task.whole_list(result.index, number)
+            state = state.with_patch(retoucher.apply(state, done, operations[number]))
+        picture = state.whole()
+        return replace(
+            result,
+            picture=picture,
+            lr_psnr=state.lr_psnr(task.request.lr),
+            bits_per_dimension=None,
+            flags=state.flags,
+            truth=self._truth.add_sample(picture) if self._truth else None,
+            seconds=result.seconds + time.perf_counter() - started,
+        )
 
     def draw_references(self) -> None:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0."""
@@ -262,18 +276,12 @@ class Drawing:
 
     def _latents(self, tile: Tile, indices: tuple[int, ...]) -> list[Tensor]:
         """Latents times temperature, (N, C, h, w) each: the whole picture's at this place, without making the rest."""
-        task = self._task
         height, width = self._padded.shape[-2:]
-        latents = []
-        for level, shape in enumerate(self._model.latent_shapes(height, width)):
-            # Positions of a level are a whole number of times finer than LR pixels, or coarser.
-            rows, columns = (
-                slice(span.first * size // side, span.last * size // side)
-                for span, size, side in zip((tile.rows, tile.columns), shape[1:], (height, width), strict=True)
-            )
-            drawn = [draw_region(shape, level, index, task.request.seed, rows, columns) for index in indices]
-            latents.append(torch.stack(drawn) * task.temperature)
-        return latents
+        box = tile.columns.first, tile.rows.first, tile.columns.last, tile.rows.last
+        place = Place(tuple(self._model.latent_shapes(height, width)), height, width, box)
+        whole = count_whole(self._task.request.operations)
+        drawn = [Field.evaluate(self._task.whole_list(index, whole), place).latents() for index in indices]
+        return [torch.stack(level) for level in zip(*drawn, strict=True)]
 
     def _log_prob(self, tile: Tile, decoded: Decoded) -> float:
         """log p of the tile's own part, in nats: latents and log-determinants at its own positions."""
@@ -294,6 +302,7 @@ class Drawing:
         height, width = request.lr.shape[:2]
         padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
         started = time.perf_counter()
+        is_done = count_whole(request.operations) == len(request.operations)
         known = lr_psnr(canvas.picture, request.lr, task.scale, self._stop)
         return SampleResult(
             index=index,
@@ -320,9 +329,11 @@ class Drawing:
                 lr_width=width,
                 lr_sha256=self._lr_sha256,
                 version=__version__,
+                operations=request.operations,
             ),
             seconds=seconds + time.perf_counter() - started,
-            truth=self._truth.add_sample(canvas.picture) if self._truth and scored else None,
+            # With operations on places the picture is not the sample yet.
+            truth=self._truth.add_sample(canvas.picture) if self._truth and scored and is_done else None,
         )
 
 

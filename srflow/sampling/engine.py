@@ -20,6 +20,8 @@ from srflow.contract import (
     Cancelled,
     EngineInfo,
     Estimate,
+    ExploreEvent,
+    ExploreRequest,
     InputError,
     MemoryBudgetError,
     Precision,
@@ -29,20 +31,35 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import MAX_PIXELS, crop_to_multiple, downscale_uint8, load_image, read_png_text, save_png
+from srflow.images import (
+    MAX_PIXELS,
+    crop_to_multiple,
+    downscale_uint8,
+    load_image,
+    read_png_text,
+    save_png,
+    to_tensor,
+)
 from srflow.latents import check_seed
+from srflow.model import pad_to_multiple
+from srflow.operations import check_operations, count_whole
 from srflow.sampling.background import Channel, in_background
-from srflow.sampling.drawing import Drawing, Task, tile_key
+from srflow.sampling.drawing import Drawing
+from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
+from srflow.sampling.retouching import Retoucher
+from srflow.sampling.states import StateCache
+from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
 from srflow.sampling.worker import Work, Worker
 
 __all__ = ["SamplingEngine"]
 
 _MAX_SAMPLES = 10_000
+_MAX_VARIANTS = 256
 _GIB = 1 << 30
 _CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
 _CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
@@ -61,6 +78,7 @@ class SamplingEngine:
         precision: of the convolutions; None measures which is best.
         checkpoints: names of shipped checkpoints, folders or Hub ids; None takes all that are shipped.
         cache_bytes: how much prepared pictures may hold together; the longest unused go first.
+        state_bytes: how much pictures that are explored may hold together, likewise.
         piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 640 MiB on a CPU, and what
             is free on a GPU.
         spill_folder: where samples go that do not fit into memory; None: the system's folder for temporary files.
@@ -74,6 +92,7 @@ class SamplingEngine:
         precision: Precision | None = None,
         checkpoints: Sequence[str | Path] | None = None,
         cache_bytes: int = _GIB,
+        state_bytes: int = _GIB // 4,
         piece_bytes: int | None = None,
         spill_folder: str | Path | None = None,
         compiled: bool = False,
@@ -88,6 +107,7 @@ class SamplingEngine:
         self._spill_folder = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
         self._models = Models(checkpoints, self._device, compiled)
         self._worker = Worker(self._device, cache_bytes)
+        self._states = StateCache(state_bytes)
         self._perceptual: PerceptualDistance | None = None
         self._perceptual_lock = threading.Lock()
 
@@ -118,6 +138,32 @@ class SamplingEngine:
         yield from in_background(
             lambda channel: self._drawing(task, channel, cancel).draw(estimate), name="draw samples"
         )
+
+    def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
+        """Draw ways to go on from a sample; each is yielded when it is finished. See `srflow.contract.Engine`."""
+        sample = SampleRequest.from_recipe(request.recipe, request.lr, summaries=False)
+        if not 1 <= len(request.variants) <= _MAX_VARIANTS:
+            raise InputError(f"There are {len(request.variants)} variants; ask for 1 to {_MAX_VARIANTS}.")
+        for variant in request.variants:
+            check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
+        task = self._task(sample)
+        if task.plan.on_disk:
+            raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
+
+        def work(channel: Channel) -> None:
+            stop = _stopper(cancel, channel)
+            model = self._models.rearranged(task.loaded, task.precision)
+            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+            retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
+
+            def drawing(whole: Task) -> Drawing:
+                return self._drawing(whole, channel, cancel)
+
+            Exploration(request, task, self._states, retoucher, drawing, channel, stop).run()
+
+        events = in_background(work, name="explore")
+        with closing(events):
+            yield from (event for event in events if isinstance(event, ExploreEvent))
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).
@@ -174,6 +220,7 @@ class SamplingEngine:
         if request.tile is not None and request.tile != 0 and request.tile < MIN_TILE:
             raise InputError(f"tile is {request.tile}; it must be 0 (in one piece) or at least {MIN_TILE} LR pixels.")
         check_seed(request.seed)
+        check_operations(request.operations, complete=False, size=lr.shape[:2])
         if request.weights_sha256 not in (None, info.weights_sha256):
             raise InputError(
                 f"The recipe was made with other weights of {info.key} than those that are loaded; its pixels cannot "
@@ -213,6 +260,11 @@ class SamplingEngine:
             is_cpu=is_cpu,
             smaller_than=smaller_than,
         )
+        if plan.on_disk and count_whole(request.operations) < len(request.operations):
+            raise MemoryBudgetError(
+                "The samples do not fit into memory, and operations on places work there only. Choose a smaller region"
+                f"{' or fewer samples' if request.num_samples > 1 else ''}."
+            )
         if plan.on_disk:
             self._check_disk(plan.result_bytes)
         return plan

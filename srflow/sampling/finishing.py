@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srflow.evaluation.metrics import psnr
+from srflow.evaluation.metrics import capped_psnr
 from srflow.images import downscale_uint8, to_uint8
 from srflow.sampling.consistency import REACH, back_project
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import Grid, RowBlender, Tile
 
-__all__ = ["STRIP_PIXELS", "Canvas", "lr_psnr"]
+__all__ = ["STRIP_PIXELS", "Canvas", "lr_psnr", "squared_lr_error"]
 
 STRIP_PIXELS = 1 << 20
 """HR pixels of a strip: what the consistency step works on at once, beside what it has to see around it."""
@@ -111,19 +111,27 @@ class Canvas:
 
 
 def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None) -> float:
-    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept.
+    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
+    return capped_psnr(squared_lr_error(picture, lr, scale, checkpoint) / lr.size)
+
+
+def squared_lr_error(
+    picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None
+) -> int:
+    """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
     In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. checkpoint: called
     between them; it may raise.
     """
     height, width = lr.shape[:2]
     strip = max(1, STRIP_PIXELS // (width * scale * scale))
-    small = np.empty_like(lr)
+    total = 0
     for start in range(0, height, strip):
         if checkpoint is not None:
             checkpoint()
         stop = min(height, start + strip)
         first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
         reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)
-        small[start:stop] = reduced[start - first : stop - first]
-    return psnr(small, lr)
+        difference = np.subtract(reduced[start - first : stop - first], lr[start:stop], dtype=np.int64)
+        total += int(np.square(difference).sum())
+    return total

@@ -55,6 +55,30 @@ class PreparedPicture:
     width: int
     base: Tensor | None = field(repr=False)
 
+    def crop(self, rows: slice, columns: slice) -> PreparedPicture:
+        """A part of it, copied: what `condition` gives for the whole, at these LR pixels, edges at multiples."""
+
+        def cut(tensor: Tensor) -> Tensor:
+            if tensor.shape[-1] == 1 and tensor.shape[-2] == 1:  # the same at every position
+                return tensor
+            (top, bottom), (left, right) = (
+                (span.start * side // size, span.stop * side // size)
+                for span, side, size in zip((rows, columns), tensor.shape[-2:], (self.height, self.width), strict=True)
+            )
+            part = tensor[..., top:bottom, left:right]
+            channels_last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+            return part.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+        levels = [
+            _PreparedLevel(
+                [_PreparedStep(cut(step.scale), cut(step.shift), cut(step.coupling)) for step in level.steps],
+                cut(level.log_det),
+            )
+            for level in self.levels
+        ]
+        base = None if self.base is None else cut(self.base)
+        return PreparedPicture(levels, rows.stop - rows.start, columns.stop - columns.start, base)
+
     def num_bytes(self) -> int:
         """Memory held."""
         tensors = [tensor for level in self.levels for step in level.steps for tensor in vars(step).values()]

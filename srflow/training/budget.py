@@ -6,7 +6,6 @@ import math
 import statistics
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -16,16 +15,8 @@ from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
-from srflow.training.stages import (
-    Stage,
-    build_adversary,
-    build_features,
-    build_objective,
-    build_optimizer,
-    freeze_all_but,
-    placeholder_batch,
-    plan,
-)
+from srflow.training.stages import Stage, placeholder_batch, plan
+from srflow.training.step import build_parts, update
 
 __all__ = ["fit_to_minutes", "planned_minutes", "seconds_per_step", "steps_of"]
 
@@ -112,26 +103,15 @@ def _time_stage(
     count = stage.phase.batch_size
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
     stage = replace(stage, phase=replace(stage.phase, batch_size=measured))
-    parameters = freeze_all_but(stage, model)
-    optimizer = build_optimizer(stage, model)  # its rate is 0: the weights stay as they are
-    features = build_features(stage, device)
-    adversary = build_adversary(stage, features, device, lambda value: value)
-    objective = build_objective(stage, model, recipe, features=features, adversary=adversary).train()
+    parts = build_parts(stage, model, recipe, device)  # the learning rate is 0: the weights stay as they are
     inputs = stage.inputs(placeholder_batch(stage, model).to(device, layout))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     seconds = []
     for _ in range(1 + _REPEATS):
         started = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        with nullcontext() if dtype is None else torch.autocast(device.type, dtype):
-            losses = objective(*inputs)
-        losses.minimised.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, stage.phase.clip_norm or math.inf)
-        optimizer.step()
-        if adversary is not None:
-            adversary.update(*losses.views)
+        update(stage, parts, inputs, device, dtype)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - started)
-    optimizer.zero_grad(set_to_none=True)
+    parts.optimizer.zero_grad(set_to_none=True)
     return statistics.median(seconds[1:]) * count / measured

@@ -15,7 +15,7 @@ from srflow.images import bicubic_downscale, bicubic_upscale
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary, Views
-from srflow.training.data import MAX_SHIFT
+from srflow.training.patches import MAX_SHIFT
 from srflow.training.recipe import DataRecipe, FinetuningRecipe
 
 __all__ = ["EncoderObjective", "FinetuningObjective", "LikelihoodObjective", "Losses", "energy_score"]
@@ -109,7 +109,7 @@ class FinetuningObjective(nn.Module):
         critic_noise: Tensor | None,
         shift: Tensor,
     ) -> Losses:
-        """Args: as in `srflow.training.data.Batch`."""
+        """Args: as in `srflow.training.patches.Batch`."""
         recipe, count = self.recipe, latents[0].shape[1]
         sets = [[level[:, index] for level in latents] for index in range(count)]
         if recipe.l1_weight:

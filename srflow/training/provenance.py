@@ -21,8 +21,8 @@ from srflow.checkpoints.own import Metadata
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.environment import num_cores, processor_name, source_commit
 from srflow.files import atomic_write
-from srflow.training.data import Sources
 from srflow.training.recipe import Recipe
+from srflow.training.store import Sources
 
 __all__ = ["PROVENANCE_FILE", "Parent", "Provenance", "Start"]
 
@@ -37,7 +37,7 @@ class Start:
     date: UTC, ISO 8601. step: the run's step after which it went on. command: the words of the command line; of
     absolute paths, the last part only. overrides: the command's "key=value". recipe: all settings, as in recipe.json.
     commit: of the source, see `srflow.environment.source_commit`. hardware: device, processor, cores, threads,
-    processes. pictures, validation_pictures: see `srflow.training.data.Sources`.
+    processes. pictures, validation_pictures: see `srflow.training.store.Sources`.
     """
 
     date: str

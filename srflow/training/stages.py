@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from srflow.evaluation.features import FeatureNetwork
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary
-from srflow.training.data import Batch, Draws
 from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.objectives import EncoderObjective, FinetuningObjective, LikelihoodObjective
+from srflow.training.patches import Batch, Draws
 from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
 
 __all__ = [

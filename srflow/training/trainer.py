@@ -8,43 +8,38 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 from tqdm import tqdm
 
 from srflow.checkpoints.own import load_tensors_strictly
 from srflow.compiling import check_compiler
 from srflow.contract import RecipeError, TrainingDivergedError
+from srflow.evaluation.features import MIN_SIDE
 from srflow.model import SRFlow
 from srflow.processes import join_processes
-from srflow.training.adversarial import Adversary
 from srflow.training.averaging import AveragedModel
-from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
-from srflow.training.data import Batch, PatchSampler, PictureStore, Prefetcher
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
 from srflow.training.objectives import Losses
-from srflow.training.precision import choose_precision
+from srflow.training.patches import MAX_SHIFT, Batch, PatchSampler
+from srflow.training.prefetching import Prefetcher
+from srflow.training.progress import Progress, Timing
 from srflow.training.provenance import Parent, Provenance, Start
-from srflow.training.recipe import Precision, Recipe
+from srflow.training.recipe import Recipe
 from srflow.training.run_folder import RunFolder
-from srflow.training.stages import (
-    Stage,
-    build_adversary,
-    build_features,
-    build_objective,
-    build_optimizer,
-    freeze_all_but,
-    plan,
-)
+from srflow.training.settling import settle_precision, settle_steps
+from srflow.training.stages import Stage, plan
+from srflow.training.step import StageParts, build_parts
+from srflow.training.store import PictureStore
 from srflow.training.validation import ValidationSet
 
 __all__ = ["Trainer"]
@@ -55,54 +50,15 @@ _HIGH_RATE = 0.1  # of the learning rate's start: ending above it wastes what th
 
 
 @dataclass
-class _Progress:
-    """How far a run is; saved with every checkpoint."""
+class _Prepared:
+    """A stage's parts, and its objective and optimiser wrapped for the devices and processes there are.
 
-    step: int = 0  # steps done, over all stages
-    seconds: float = 0.0  # spent in steps, over all starts
-    left_out: int = 0  # steps that count as done because a checkpoint was given to start from
-    skipped: int = 0  # steps without an update, because something was not finite
-    bad_in_a_row: int = 0
-    best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
-    best_question: str = ""  # what `best` was measured on: pictures and settings of the validation, as JSON
-    losses: dict[str, list[float]] = field(default_factory=dict)  # by name, since the last log line
-    norms: list[float] = field(default_factory=list)
-
-    def note(self, losses: dict[str, float], norm: float) -> bool:
-        """Keep a step's losses and gradient norm for the log; whether all of them are finite."""
-        for name, value in losses.items():
-            self.losses.setdefault(name, []).append(value)
-        self.norms.append(norm)
-        return all(math.isfinite(value) for value in (*losses.values(), norm))
-
-
-@dataclass
-class _Timing:
-    """Of the steps since the last log line. Validation and saving do not count."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0  # for patches
-
-    def add(self, seconds: float, waited: float) -> None:
-        self.steps += 1
-        self.seconds += seconds
-        self.waited += waited
-
-
-@dataclass
-class _Parts:
-    """What a stage's steps work with. `rate` is the learning rate of the step in progress.
-
-    plain_objective: `objective` without what wraps it for the devices and processes there are.
+    rate: the learning rate of the step in progress.
     """
 
+    parts: StageParts
     objective: nn.Module
-    plain_objective: nn.Module
-    optimizer: torch.optim.Optimizer
-    prepared_optimizer: AcceleratedOptimizer
-    parameters: list[nn.Parameter]
-    adversary: Adversary | None
+    optimizer: AcceleratedOptimizer
     rate: float = 0.0
 
 
@@ -151,8 +107,10 @@ class Trainer:
         self._stop_requested = False
         self._stop_message: str | None = None
         self.folder = RunFolder(output, self._report)
-        recipe = self._settle_precision(recipe, processes.device)
-        self.recipe = recipe = self._settle_steps(recipe, minutes, initial is not None, processes.device)
+        recipe = settle_precision(recipe, self.folder, processes, self._report)
+        if minutes is not None:
+            recipe = settle_steps(recipe, minutes, initial is not None, self.folder, processes, self._report)
+        self.recipe = recipe
         self.folder.check_recipe(recipe, allow_changes=allow_changes)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
@@ -173,7 +131,7 @@ class Trainer:
             if left_out and stage.first == stage.phase_start:  # the stages of a phase draw the same patches
                 self._report(f"Stage '{stage.name}': {left_out}")
 
-        self.progress = _Progress()
+        self.progress = Progress()
         self._optimizer_state: dict[str, Any] | None = None
         self._adversary_state: dict[str, Any] | None = None
         self._parent: Parent | None = None
@@ -247,50 +205,6 @@ class Trainer:
                 self._journal.close()
         return outcome
 
-    def _settle_precision(self, recipe: Recipe, device: torch.device) -> Recipe:
-        """The recipe with "auto" replaced: by what the run began with, or in a new run by what is fastest here.
-
-        The main process decides for all.
-        """
-        if recipe.runtime.precision != "auto":
-            return recipe
-        chosen: list[Precision | None] = [None]
-        if self._is_main:
-            saved = self.folder.saved_recipe()
-            if saved is not None and saved.runtime.precision != "auto":
-                chosen = [saved.runtime.precision]
-                self._report(f"Precision: {saved.runtime.precision}, with which the run began.")
-            else:
-                precision, reason = choose_precision(device)
-                chosen = [precision]
-                self._report(f"Precision: {precision} ({reason}).")
-        return recipe.with_precision(broadcast_object_list(chosen)[0])
-
-    def _settle_steps(self, recipe: Recipe, minutes: float | None, encoder_given: bool, device: torch.device) -> Recipe:
-        """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
-
-        A given encoder needs no training of its own, so no time is kept for it.
-
-        The main process decides for all.
-        """
-        if minutes is None:
-            return recipe
-        settled: list[Recipe | None] = [None]
-        if self._is_main:
-            saved = self.folder.saved_recipe() if self.folder.checkpoints() else None
-            if saved is not None:
-                settled = [steps_of(recipe, saved)]
-                self._report("Steps: as many as the run began with.")
-            else:
-                if encoder_given:
-                    recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
-                seconds = seconds_per_step(recipe, device)
-                settled = [fit_to_minutes(recipe, minutes, seconds)]
-                found = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
-                steps = ", ".join(f"{stage.name} {stage.last - stage.first:,}" for stage in plan(settled[0]))
-                self._report(f"One step takes: {found}. Steps for {minutes:g} minutes: {steps}.")
-        return broadcast_object_list(settled)[0]
-
     def _sampler(self, stage: Stage) -> PatchSampler:
         data, phase = self.recipe.data, stage.phase
         return PatchSampler(
@@ -333,7 +247,15 @@ class Trainer:
         return state is not None
 
     def _check_start(self) -> None:
-        """Samples cannot be judged before the flow has learnt anything."""
+        """Samples cannot be judged before the flow has learnt anything, nor patches too small for the features."""
+        for stage in plan(self.recipe):
+            if stage.finetuning is not None and stage.finetuning.needs_features:
+                least = MIN_SIDE + MAX_SHIFT
+                if stage.phase.patch_size < least:
+                    raise RecipeError(
+                        f"{stage.phase_key}.patch_size is {stage.phase.patch_size}; the feature network needs {least} "
+                        "pixels a side."
+                    )
         upcoming = next((stage for stage in plan(self.recipe) if self.progress.step < stage.last), None)
         if upcoming is not None and upcoming.finetuning is not None and not self.model.is_initialized:
             raise RecipeError(
@@ -351,7 +273,7 @@ class Trainer:
         self._adversary_state = state.get("adversary")
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.progress = _Progress(step=state["step"], **state["progress"])
+        self.progress = Progress(step=state["step"], **state["progress"])
         if isinstance(self.progress.losses, list):  # saved when every stage had one loss
             self.progress.losses = {"loss": self.progress.losses}
         self._report(f"Going on with {self.folder.path} after step {self.progress.step}.")
@@ -363,12 +285,12 @@ class Trainer:
         progress, accelerator = self.progress, self.accelerator
         if progress.step == stage.phase_start:
             self._begin_phase()
-        parts = self._prepare_stage(stage)
+        prepared = self._prepare_stage(stage)
 
         def make(step: int) -> Batch:
             return self._samplers[stage.name].batch(step, accelerator.process_index, accelerator.num_processes)
 
-        timing = _Timing()
+        timing = Timing()
         with (
             self._progress_bar(stage) as bar,
             Prefetcher(make, progress.step, stage.last, self.recipe.runtime.prefetch) as patches,
@@ -377,27 +299,27 @@ class Trainer:
                 started = time.perf_counter()
                 batch = patches.next_batch().to(accelerator.device, self._layout)
                 waited = time.perf_counter() - started
-                parts.rate = stage.phase.learning_rate_at(progress.step - stage.phase_start)
-                stop = self._step(stage, parts, batch)
+                prepared.rate = stage.phase.learning_rate_at(progress.step - stage.phase_start)
+                stop = self._step(stage, prepared, batch)
                 seconds = time.perf_counter() - started
                 progress.step += 1
                 progress.seconds += seconds
                 timing.add(seconds, waited)
                 bar.update()
                 if progress.step % self.recipe.log.every_steps == 0:
-                    self._log(stage, parts.rate, timing, bar)
-                    timing = _Timing()
-                self._raise_if_diverged(stage, parts.rate)
+                    self._log(stage, prepared.rate, timing, bar)
+                    timing = Timing()
+                self._raise_if_diverged(stage, prepared.rate)
                 if self._validation_is_due(stage):
                     self._validate(stage)
                 ends = stop is not None or progress.step == stage.last
                 self._export_encoder_if_due(stage)
                 if ends or self._save_is_due():
-                    self._save(parts, ends=ends)
+                    self._save(prepared.parts, ends=ends)
                 if stop:
-                    self._warn_of_high_rate(stage, parts.rate, stop)
+                    self._warn_of_high_rate(stage, prepared.rate, stop)
                     return stop
-        self._optimizer_state = parts.optimizer.state_dict()
+        self._optimizer_state = prepared.parts.optimizer.state_dict()
         return "finished"
 
     def _warn_of_high_rate(self, stage: Stage, rate: float, stop: Outcome) -> None:
@@ -414,37 +336,30 @@ class Trainer:
         if stage.scores == "encoder" and self.progress.step == stage.last and self._is_main:
             self.folder.export("encoder", self.average.module, self._provenance())
 
-    def _prepare_stage(self, stage: Stage) -> _Parts:
+    def _prepare_stage(self, stage: Stage) -> _Prepared:
         """The stage's objective and optimiser, wrapped for the devices and processes there are."""
         accelerator = self.accelerator
-        parameters = freeze_all_but(stage, self.model)
-        optimizer = build_optimizer(stage, self.model)
-        if self._optimizer_state is not None:
-            self._resume(optimizer, self._optimizer_state)
         accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
-        features = build_features(stage, accelerator.device)
-        adversary = build_adversary(stage, features, accelerator.device, self._mean_over_processes)
-        if adversary is not None and self._adversary_state is not None:
-            adversary.load_state_dict(self._adversary_state)
-        objective = build_objective(
+        parts = build_parts(
             stage,
             self.model,
             self.recipe,
-            features=features,
-            adversary=adversary,
+            accelerator.device,
+            reduce=self._mean_over_processes,
             compiled=self.recipe.runtime.compile,
-        ).train()
+        )
+        if self._optimizer_state is not None:
+            self._resume(parts.optimizer, self._optimizer_state)
+        if parts.adversary is not None and self._adversary_state is not None:
+            parts.adversary.load_state_dict(self._adversary_state)
         self._report(
             f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
-            f"{sum(parameter.numel() for parameter in parameters):,} parameters."
+            f"{sum(parameter.numel() for parameter in parts.parameters):,} parameters."
         )
-        return _Parts(
-            objective=accelerator.prepare_model(objective),
-            plain_objective=objective,
-            optimizer=optimizer,
-            prepared_optimizer=accelerator.prepare_optimizer(optimizer),
-            parameters=parameters,
-            adversary=adversary,
+        return _Prepared(
+            parts=parts,
+            objective=accelerator.prepare_model(parts.objective),
+            optimizer=accelerator.prepare_optimizer(parts.optimizer),
         )
 
     def _mean_over_processes(self, value: torch.Tensor) -> torch.Tensor:
@@ -489,15 +404,16 @@ class Trainer:
         self.average.num_updates = 0
         self._optimizer_state = self._adversary_state = None
 
-    def _step(self, stage: Stage, parts: _Parts, batch: Batch) -> Outcome | None:
+    def _step(self, stage: Stage, prepared: _Prepared, batch: Batch) -> Outcome | None:
         """One update, or none if something is not finite. Returns why to stop after it, if so."""
-        progress, accelerator, optimizer = self.progress, self.accelerator, parts.prepared_optimizer
+        progress, accelerator, optimizer = self.progress, self.accelerator, prepared.optimizer
+        parts = prepared.parts
         for group in parts.optimizer.param_groups:
-            group["lr"] = parts.rate
+            group["lr"] = prepared.rate
         optimizer.zero_grad(set_to_none=True)
-        stage.set_up_step(parts.plain_objective, progress.step - stage.phase_start)
+        stage.set_up_step(parts.objective, progress.step - stage.phase_start)
         with self._compiled_or_not(stage):
-            losses: Losses = parts.objective(*stage.inputs(batch))
+            losses: Losses = prepared.objective(*stage.inputs(batch))
         accelerator.backward(losses.minimised)
         # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
         norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
@@ -537,7 +453,7 @@ class Trainer:
             return "stopped"
         return "time limit" if time.monotonic() >= self._deadline else None
 
-    def _log(self, stage: Stage, rate: float, timing: _Timing, bar: tqdm) -> None:
+    def _log(self, stage: Stage, rate: float, timing: Timing, bar: tqdm) -> None:
         progress = self.progress
         values = {
             "stage": stage.name,
@@ -578,7 +494,7 @@ class Trainer:
         due = self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
         return self._is_main and due
 
-    def _save(self, parts: _Parts, *, ends: bool) -> None:
+    def _save(self, parts: StageParts, *, ends: bool) -> None:
         """Save the run. `ends`: there is no later step at which it could be saved."""
         if not self._is_main or (self.progress.bad_in_a_row and not ends):
             return  # a state that may be on its way to nowhere must not replace a good one

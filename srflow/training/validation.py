@@ -24,9 +24,9 @@ from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8
 from srflow.likelihood import bits_per_dimension
 from srflow.model import Conditioning, SRFlow
-from srflow.training.data import PictureStore, centre_crops
 from srflow.training.precision import AUTOCAST_DTYPES
 from srflow.training.recipe import Recipe
+from srflow.training.store import PictureStore, centre_crops
 
 __all__ = ["ValidationResult", "ValidationSet", "best_score", "error_over_spread"]
 

@@ -1,14 +1,10 @@
-"""Fixtures for the tests of the viewer: a served page, a browser, and pages opened in it."""
+"""Fixtures for the tests of the viewer: a served page, and tabs with it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from app.viewer import LinkedViewer
 from viewer.viewer_page import Driver, Scenes, build_page
@@ -27,36 +23,6 @@ def served(scenes) -> Iterator[tuple[str, LinkedViewer]]:
     page.close()
 
 
-def find_browser(playwright: Playwright) -> str:
-    """The Chromium that is named, one on the path, or Playwright's own; without one, the tests must not pass unseen."""
-    if named := os.environ.get("SRFLOW_BROWSER"):
-        return named
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if found := shutil.which(name):
-            return found
-    own = playwright.chromium.executable_path
-    if Path(own).is_file():
-        return own
-    pytest.fail("No Chromium found: put chromium or google-chrome on the PATH, or run `playwright install chromium`.")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(browser, served):
     """Opens pages: `opened(theme="dark", device_scale_factor=2, …)` gives a Driver with the first scene on it."""
@@ -69,9 +35,9 @@ def opened(browser, served):
         if script:
             page.add_init_script(script)
         page.on("pageerror", lambda error: errors.append(error))
+        driver = Driver(page)
         page.goto(f"{served[0]}?__theme={theme}")
         page.locator("#viewer .lv").wait_for()
-        driver = Driver(page)
         driver.show("first")
         return driver
 

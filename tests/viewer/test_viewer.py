@@ -48,7 +48,7 @@ def test_dragging_moves_all_by_the_same_and_reports_no_place(viewer):
     for index in (0, 1, NUM_SAMPLES - 1):
         moved = np.subtract(place_of(viewer.pixels(index)[60, 60]), before)
         assert np.abs(moved - np.array([64, 32]) / zoom).max() <= 1.01
-    viewer.page.wait_for_timeout(500)
+    viewer.traffic.settle()
     assert viewer.textbox("place") == ""
 
 
@@ -307,13 +307,14 @@ def test_new_pictures_keep_the_view_without_a_flash(viewer):
 
 
 @browser_test
-def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer):
+def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer, scenes):
     def boxes() -> list[dict]:
         return [viewer.canvas(index).bounding_box() for index in range(NUM_SAMPLES)]
 
     before = boxes()
     captions = viewer.page.locator("#viewer .lv-caption:visible")
     viewer.page.get_by_role("button", name="stream", exact=True).click()
+    scenes.next_one.release()
     viewer.page.evaluate("scrollTo(0, 0)")
     viewer.wait_until("[...viewer.pictures.values()].filter(p => p.state === 'waiting').length === 11")
     viewer.settle()
@@ -321,7 +322,9 @@ def test_pictures_arrive_one_by_one_in_places_kept_for_them(viewer):
     assert captions.nth(1).inner_text().split() == ["Sample", "2", "waiting"]
     faded = viewer.pixels(1)[100, 100]
     assert 0 < faded[3] < 255, "the old picture, dimmed"
+    scenes.next_one.release()
     viewer.wait_until("viewer.pictures.get('s0').state === 'ready' && viewer.pictures.get('s1').state === 'waiting'")
+    scenes.next_one.release()
     viewer.wait_until("[...viewer.pictures.values()].every(p => p.state === 'ready')")
     viewer.settle()
     assert boxes() == before

@@ -182,13 +182,14 @@ def test_an_older_address_that_arrives_late_does_not_make_a_newer_one_be_asked_t
         "viewer.setScene({...viewer.scene, pictures: viewer.scene.pictures.map(p => p.id === 's0'"
         " ? {...p, image: {...p.image, url: p.image.url.split('?')[0] + argument}} : p)})"
     )
-    viewer.evaluate(show, "?a")
+    for end in ("?a", "?b"):
+        with viewer.page.expect_request(re.compile(rf"s0_0\.png\{end}$")):
+            viewer.evaluate(show, end)
+    with viewer.page.expect_event("requestfinished", lambda request: request.url.endswith("?a")):
+        held["a"][0].continue_()
+    viewer.settle()
     viewer.evaluate(show, "?b")
-    viewer.page.wait_for_timeout(200)
-    held["a"][0].continue_()
-    viewer.page.wait_for_timeout(300)
-    viewer.evaluate(show, "?b")
-    viewer.page.wait_for_timeout(200)
+    viewer.settle()
     assert [len(routes) for routes in held.values()] == [1, 1]
     held["b"][0].continue_()
     viewer.wait_until("viewer.pictures.get('s0').loadedUrl.endsWith('?b')")

@@ -10,7 +10,7 @@ import base64
 import io
 import json
 import re
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,8 @@ import gradio as gr
 import numpy as np
 from jsonschema import Draft202012Validator
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+from traffic import TIMEOUT, Traffic
 
 from app.viewer import LinkedViewer, Overlay, Part, Picture, Scene, parse_picture_id, parse_place, parse_subject
 from app.viewer.script import SOURCE_FOLDER
@@ -50,10 +51,14 @@ def marked(red: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 
 class Scenes:
-    """Writes the test's PNG files and names them in scenes."""
+    """Writes the test's PNG files and names them in scenes.
+
+    Attributes: next_one: released by the test for each scene of the stream that shall come.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.next_one = threading.Semaphore(0)
         checker = np.indices((HEIGHT, WIDTH)).sum(0) % 2 * 255
         checker = np.repeat(checker[..., None], 3, axis=2).astype(np.uint8)
         self.paths = {
@@ -96,8 +101,8 @@ NUM_LARGE = 8
 def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
     def streaming() -> Iterator[Scene]:
         for ready in (0, 1, NUM_SAMPLES):
+            scenes.next_one.acquire()
             yield scenes.build(add=OTHER_RED, ready=ready)
-            time.sleep(0.6)
 
     def place(event: gr.EventData) -> str:
         try:
@@ -171,6 +176,7 @@ class Driver:
 
     def __init__(self, page: Page):
         self.page = page
+        self.traffic = Traffic(page)
 
     def evaluate(self, expression: str, argument=None):
         return self.page.evaluate(
@@ -184,7 +190,6 @@ class Driver:
             f"argument => {{ const viewer = document.querySelector('#viewer .lv')?.parentElement.linkedViewer;"
             f" return viewer && ({expression}); }}",
             arg=argument,
-            timeout=20_000,
         )
 
     def show(self, name: str) -> None:
@@ -212,7 +217,7 @@ class Driver:
 
     def settle(self) -> None:
         """Let pending frames be drawn."""
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.traffic.wait_for_frames()
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -269,10 +274,8 @@ class Driver:
         return self.page.get_by_label(label, exact=True).input_value()
 
     def wait_for_text(self, label: str, pattern: str) -> str:
-        deadline = time.monotonic() + 15
-        while not re.fullmatch(pattern, self.textbox(label)):
-            assert time.monotonic() < deadline, f"{label!r} stayed {self.textbox(label)!r}"
-            self.page.wait_for_timeout(50)
+        """What Python answered, as soon as that is of the pattern."""
+        expect(self.page.get_by_label(label, exact=True)).to_have_value(re.compile(f"^(?:{pattern})$"), timeout=TIMEOUT)
         return self.textbox(label)
 
 

@@ -1,0 +1,223 @@
+"""Exploring against drawing whole pictures: `python -m benchmarks.exploring`; writes benchmarks/results/exploring.md.
+
+Times are compared in one run, in turns; a quiet machine is needed for those in milliseconds, not for the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.report import interleaved, machine, save, table
+from srflow.contract import ExploreRequest, Recipe, SampleRequest, SampleResult, Variant
+from srflow.images import load_image
+from srflow.operations import Mask, Mix, Operation, Reroll, Sample
+from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.regions import FEATHER, MARGIN
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ("astronaut", "cat", "coffee")
+COMPACT = "srflow-da-r-x4-compact"
+_SIDE = 96  # LR, of the whole picture
+_PLACE = 32  # LR, of the place in its middle
+
+
+def example(name: str, side: int = _SIDE) -> np.ndarray:
+    """A part of an example as an LR picture: of noise, samples would explode."""
+    picture = load_image(ROOT / "assets" / "examples" / f"{name}.png")
+    return np.ascontiguousarray(picture[40 : 40 + side, 40 : 40 + side])
+
+
+def middle(side: int, place: int, by: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of a square in the middle, larger by so much on either side."""
+    first = (side - place) // 2 - by
+    return (slice(first, first + place + 2 * by),) * 2
+
+
+def mask(side: int = _SIDE, place: int = _PLACE) -> Mask:
+    """Of that square."""
+    array = np.zeros((side, side), np.uint8)
+    array[middle(side, place)] = 255
+    return Mask.from_array(array)
+
+
+def sample(engine: SamplingEngine, lr: np.ndarray, seed: int) -> SampleResult:
+    """A whole picture."""
+    request = SampleRequest(lr=lr, num_samples=1, seed=seed, summaries=False)
+    return next(event for event in engine.sample(request) if isinstance(event, SampleResult))
+
+
+def explore(
+    engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, variants: Sequence[tuple[Operation, ...]]
+) -> list[Variant]:
+    """All variants."""
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants))
+    return [event for event in engine.explore(request) if isinstance(event, Variant)]
+
+
+def times(engine: SamplingEngine, repeats: int) -> list[str]:
+    """Of whole pictures, rolls and slider ticks, each on noise that was not seen before."""
+    lr, place = example("cat"), mask()
+    recipe = sample(engine, lr, 0).recipe
+    seeds = iter(range(1, 1_000_000))
+    [rolled] = explore(engine, lr, recipe, [(Reroll(place, 0, 0),)])
+
+    def tick() -> list[Variant]:
+        mix = Mix(Sample(0, 7), next(seeds) % 1000 / 1000, mask=place)
+        return explore(engine, lr, recipe, [(mix,)])
+
+    seconds = interleaved(
+        {
+            "whole": lambda: sample(engine, lr, next(seeds)),
+            "one": lambda: explore(engine, lr, recipe, [(Reroll(place, next(seeds), 0),)]),
+            "eight": lambda: explore(
+                engine, lr, recipe, [(Reroll(place, seed, roll),) for seed in [next(seeds)] for roll in range(8)]
+            ),
+            "further": lambda: explore(engine, lr, rolled.recipe, [(Reroll(place, next(seeds), 0),)]),
+            "tick": tick,
+            "undo": lambda: explore(engine, lr, recipe, [()]),
+        },
+        repeats,
+    )
+    words = {
+        "whole": (f"a whole picture of {_SIDE}×{_SIDE} LR, conditioning cached", ""),
+        "one": (f"one roll of {_PLACE}×{_PLACE} LR", "150 ms"),
+        "eight": ("eight rolls", "800 ms"),
+        "further": ("one roll more, on a picture that was changed before", "150 ms"),
+        "tick": ("one tick of a slider on the place", "150 ms"),
+        "undo": ("back to a state that was there", "100 ms"),
+    }
+    rows = [
+        (words[name][0], f"{value * 1e3:.0f} ms", f"{value / seconds['whole']:.2f}", words[name][1])
+        for name, value in seconds.items()
+    ]
+    return [table(("", "median", "of a whole picture", "goal"), rows), ""]
+
+
+def effects(engine: SamplingEngine, rolls: int) -> list[str]:
+    """How much changes where."""
+    scale = 4
+    inside, near = (
+        tuple(slice(span.start * scale, span.stop * scale) for span in middle(_SIDE, _PLACE, by)) for by in (0, FEATHER)
+    )
+    rows = []
+    for name in EXAMPLES:
+        lr, place = example(name), mask()
+        before = sample(engine, lr, 0)
+        variants = explore(engine, lr, before.recipe, [(Reroll(place, 1, roll),) for roll in range(rolls)])
+        others = [sample(engine, lr, seed) for seed in range(1, rolls + 1)]
+        changed, bleed = [], 0
+        for variant in variants:
+            picture = before.picture.astype(float)
+            height, width = variant.patch.shape[:2]
+            picture[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
+            difference = picture - before.picture
+            changed.append(np.square(difference[inside]).mean())
+            difference[near] = 0
+            bleed = max(bleed, int(np.abs(difference).max()))
+        whole = [np.square(other.picture[inside].astype(float) - before.picture[inside]).mean() for other in others]
+        lowest = min(variant.lr_psnr for variant in variants)
+        rows.append(
+            (name, f"{np.sqrt(np.mean(changed)):.2f}", f"{np.sqrt(np.mean(whole)):.2f}",
+             f"{np.mean(changed) / np.mean(whole):.2f}", str(bleed), f"{lowest:.1f} dB")
+        )  # fmt: skip
+    heading = (
+        "", "change inside, RMS", "of a new sample", "energy, ratio", "largest change outside the feather",
+        "lowest LR-PSNR",
+    )  # fmt: skip
+    return [f"{rolls} rolls and {rolls} new samples, in grey levels:\n", table(heading, rows), ""]
+
+
+@torch.inference_mode()
+def margins(engine: SamplingEngine) -> list[str]:
+    """How far the latents of a place reach, and what a margin around it leaves wrong, in the raw picture."""
+    loaded = engine._models.get(None)
+    model = engine._models.rearranged(loaded, "float32")
+    temperature, scale = loaded.info.default_temperature, loaded.info.scale_factor
+    rows, columns = middle(_SIDE, _PLACE)
+    found: dict[int, list[tuple[float, ...]]] = {margin: [] for margin in (4, 6, 8, 10, 12, 14, 16, 20)}
+    for name in EXAMPLES:
+        lr = torch.from_numpy(example(name)).permute(2, 0, 1)[None] / 255
+        prepared = model.condition(lr, lambda: None)
+        old, new = (
+            [level * temperature for level in loaded.model.draw_latents(_SIDE, _SIDE, seed=seed)] for seed in (0, 1)
+        )
+        for before, after in zip(old, new, strict=True):
+            factor = before.shape[-1] // _SIDE
+            keep = after[..., rows.start * factor : rows.stop * factor, columns.start * factor : columns.stop * factor]
+            keep = keep.clone()
+            after.copy_(before)
+            after[..., rows.start * factor : rows.stop * factor, columns.start * factor : columns.stop * factor] = keep
+        whole, unchanged = (model.decode(latents, prepared, lambda: None)[0][0] * 255 for latents in (new, old))
+        steps = torch.arange(_SIDE * scale)
+        outside = torch.maximum(rows.start * scale - steps, steps - rows.stop * scale + 1).clamp(min=0)
+        distance = torch.maximum(outside[:, None], outside[None])
+        for margin, values in found.items():
+            box = middle(_SIDE, _PLACE, margin)
+            cut = []
+            for level in new:
+                factor = level.shape[-1] // _SIDE
+                cut.append(level[(..., *(slice(span.start * factor, span.stop * factor) for span in box))])
+            own = model.decode(cut, prepared.crop(*box), lambda: None)[0][0] * 255
+            fine, within = (
+                tuple(slice(span.start * scale - first, span.stop * scale - first) for span in around)
+                for around, first in (
+                    (middle(_SIDE, _PLACE, FEATHER), 0),
+                    (middle(_SIDE, _PLACE, FEATHER), box[0].start * scale),
+                )
+            )
+            error = own[(..., *within)] - whole[(..., *fine)]
+            ring = (whole - unchanged)[:, (distance > (margin - 2) * scale) & (distance <= margin * scale)]
+            values.append(
+                (error.square().mean().item(), error.abs().max().item(), ring.square().mean().item(),
+                 ring.abs().max().item())
+            )  # fmt: skip
+    lines = []
+    for margin, values in found.items():
+        error, largest, ring, ring_largest = zip(*values, strict=True)
+        lines.append(
+            (f"{margin}{' (used)' if margin == MARGIN else ''}", f"{np.sqrt(np.mean(ring)):.4f}",
+             f"{max(ring_largest):.3f}", f"{np.sqrt(np.mean(error)):.4f}", f"{max(largest):.3f}")
+        )  # fmt: skip
+    heading = (
+        "LR pixels", "change of the picture so far away, RMS", "largest", "error of a place with so wide a margin, RMS",
+        "largest",
+    )  # fmt: skip
+    return ["How far latents reach, in grey levels of the raw picture, float32:\n", table(heading, lines), ""]
+
+
+def main() -> None:
+    """Measure and save."""
+    parser = argparse.ArgumentParser(description="Exploring against drawing whole pictures.")
+    parser.add_argument("--repeats", type=int, default=7, help="of times; medians are taken (default: 7)")
+    parser.add_argument("--rolls", type=int, default=8, help="for the effects (default: 8)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="default: the fastest")
+    parser.add_argument("--quick", action="store_true", help="a few, to try it; saves nothing")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments = argparse.Namespace(**vars(arguments) | {"repeats": 1, "rolls": 2})
+    engine = SamplingEngine("cpu", arguments.precision, checkpoints=[COMPACT])
+    text = "\n".join(
+        [
+            "# Exploring\n",
+            f"{COMPACT}, {engine.info().precision}, five rounds of the consistency step. {machine()}. Medians of "
+            f"{arguments.repeats} in one run, in turns; load before it: {os.getloadavg()[0]:.1f}.\n",
+            *times(engine, arguments.repeats),
+            *effects(engine, arguments.rolls),
+            *margins(engine),
+        ]
+    )
+    if arguments.quick:
+        sys.stdout.write(text + "\n")
+    else:
+        save("exploring.md", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""`srflow replay`: draw the picture of a recipe again, with all operations that were done to it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from srflow.contract import Recipe
+    from srflow.sampling.engine import SamplingEngine
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "draw a picture again from its recipe, a JSON file or a PNG that carries it"
+
+_MAX_RECIPE_BYTES = 16_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.description = (
+        "Draws the picture of a recipe again: the same model, sample and operations, on the same LR picture, in the "
+        "same precision and tiles. On the machine that made it that gives the same pixels to the last bit; where the "
+        "recipe comes in a PNG, the two are compared."
+    )
+    parser.add_argument("recipe", type=Path, help="a recipe as JSON, or a PNG made by this program")
+    parser.add_argument("--lr", type=Path, metavar="FILE", help="the LR picture; default: the one that the PNG carries")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the PNG to write; default: NAME-replayed.png")
+    parser.add_argument("--model", help="the checkpoint, if it is not a shipped one: a folder or a Hub id")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write one PNG. Returns 0; or 1 if the recipe came in a PNG with other pixels than those that were drawn."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from srflow.contract import LR_KEY, RECIPE_KEY, InputError
+    from srflow.sampling.engine import SamplingEngine
+
+    recipe, text = _read(arguments.recipe)
+    output = arguments.output or arguments.recipe.with_name(f"{arguments.recipe.stem}-replayed.png")
+    model = arguments.model or _shipped(recipe)
+    engine = SamplingEngine(arguments.device, recipe.precision, checkpoints=[model], spill_folder=output.parent)
+    recipe = replace(recipe, model=engine.info().default_model)  # a folder may have another name; its weights count
+    lr = _find_lr(engine, recipe, text, arguments)
+    picture, path = _draw(engine, recipe, lr)
+    try:
+        carried = {LR_KEY: text[LR_KEY]} if LR_KEY in text else {}
+        engine.save_png(output, picture, {RECIPE_KEY: recipe.to_json(), **carried})
+        print(f"Written to {output}.")
+        if not text:
+            return 0
+        original = engine.open_picture(arguments.recipe)
+        if original.shape != picture.shape:
+            raise InputError(f"{arguments.recipe} is not of the size that its recipe says: it was changed since.")
+        difference = np.abs(original.astype(np.int16) - picture).max(2)
+        different, largest = np.count_nonzero(difference), int(difference.max())
+    finally:
+        if path is not None:
+            path.unlink()
+    if different:
+        print(
+            f"{different} of {original[..., 0].size} pixels differ from {arguments.recipe}, by {largest} at most: it "
+            "was made on another machine or device, or changed since.",
+            file=sys.stderr,
+        )
+        return 1
+    print("The pixels are those of the PNG.")
+    return 0
+
+
+def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
+    """The recipe, and, of a PNG, its text."""
+    from srflow.contract import RECIPE_KEY, InputError, Recipe
+    from srflow.images import read_png_text
+
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    with path.open("rb") as file:
+        is_png = file.read(8) == b"\x89PNG\r\n\x1a\n"
+    if is_png:
+        text = read_png_text(path)
+        if RECIPE_KEY not in text:
+            raise InputError(f"{path}: this PNG carries no recipe; it was not made by this program, or saved anew.")
+        return Recipe.from_json(text[RECIPE_KEY]), text
+    if path.stat().st_size > _MAX_RECIPE_BYTES:
+        raise InputError(f"{path} is too large for a recipe.")
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8")), {}
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is neither a recipe in JSON nor a PNG.") from error
+
+
+def _shipped(recipe: Recipe) -> str:
+    """The recipe's model, if it is a shipped one: a recipe from anywhere does not say what is loaded from where."""
+    from srflow.checkpoints.shipped import shipped_checkpoints
+    from srflow.contract import InputError
+
+    names = [folder.name for folder in shipped_checkpoints()]
+    if recipe.model not in names:
+        raise InputError(
+            f"The recipe's model {recipe.model!r} does not come with this program; name its folder (--model FOLDER)."
+        )
+    return recipe.model
+
+
+def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], arguments: argparse.Namespace) -> np.ndarray:
+    from srflow.contract import InputError, carried_lr
+
+    if arguments.lr is not None:
+        return engine.open_picture(arguments.lr)
+    lr = carried_lr(text, recipe, engine.open_picture)
+    if lr is None:
+        raise InputError(
+            f"{arguments.recipe} carries no LR picture; name the one of {recipe.lr_width}x{recipe.lr_height} that it "
+            "was made from: --lr FILE."
+        )
+    return lr
+
+
+def _draw(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> tuple[np.ndarray, Path | None]:
+    """The picture, and the file that it is in if it does not fit into memory."""
+    import numpy as np
+
+    from srflow.contract import Notice, SampleRequest, SampleResult
+
+    for event in engine.sample(SampleRequest.from_recipe(recipe, lr, summaries=False)):
+        if isinstance(event, Notice):
+            print(event.text, file=sys.stderr)
+        elif isinstance(event, SampleResult):
+            for flag in event.flags:
+                print(flag, file=sys.stderr)
+            if event.picture is None:
+                assert event.path is not None
+                return np.load(event.path, mmap_mode="r"), Path(event.path)
+            return event.picture, None
+    raise AssertionError("The engine gave no sample.")

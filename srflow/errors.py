@@ -1,0 +1,61 @@
+"""Named errors: what the package raises on purpose. `srflow.contract` offers them, too."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Cancelled",
+    "CheckpointError",
+    "DatasetError",
+    "ImageError",
+    "ImageTooLargeError",
+    "InputError",
+    "MemoryBudgetError",
+    "OperationError",
+    "RecipeError",
+    "SRFlowError",
+    "TrainingDivergedError",
+]
+
+
+class SRFlowError(Exception):
+    """Base of every error that the package raises on purpose; its text is fit to be shown to a person."""
+
+
+class InputError(SRFlowError, ValueError):
+    """A value given by the caller does not fit: wrong shape, channels, range, NaN, or nothing at all."""
+
+
+class ImageError(InputError):
+    """A picture cannot be read, or is of a kind that is not accepted."""
+
+
+class ImageTooLargeError(ImageError):
+    """A picture has more pixels than the caller allows; nothing of it was decoded."""
+
+
+class OperationError(InputError):
+    """An operation, or a list of them, cannot be read, is out of range, or does not fit the picture."""
+
+
+class CheckpointError(SRFlowError):
+    """A checkpoint is missing, truncated, holds code, or does not fit the model that it is loaded into."""
+
+
+class DatasetError(SRFlowError):
+    """A folder of pictures cannot be used: missing, empty, or with nothing readable and large enough in it."""
+
+
+class RecipeError(SRFlowError, ValueError):
+    """A training recipe, or an override of one, has an unknown name or a value out of range."""
+
+
+class TrainingDivergedError(SRFlowError):
+    """Training was stopped, because losses or gradients stayed non-finite."""
+
+
+class MemoryBudgetError(SRFlowError):
+    """A request needs more memory than the machine has left, even in the smallest tiles."""
+
+
+class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
+    """Work was stopped at the caller's wish."""

@@ -1,0 +1,46 @@
+"""Operations as values: a sample is a draw and what was done to it, and the same list draws it again.
+
+    draw      a sample: seed, index, temperature                          (every list begins with one)
+    reroll    new noise at a place
+    mix       on the way to another sample or list, everywhere or at a place
+    heat      another temperature, everywhere or at a place
+
+After every one of them the latents are standard normal before temperature. What a list means to the latents is in
+`field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
+"""
+
+from srflow.operations.base import Operation
+from srflow.operations.draw import Draw
+from srflow.operations.heat import Heat
+from srflow.operations.lists import (
+    check_operations,
+    count_whole,
+    from_address,
+    from_json,
+    from_values,
+    to_address,
+    to_json,
+    to_values,
+)
+from srflow.operations.masks import Box, Mask
+from srflow.operations.mix import Mix, Sample
+from srflow.operations.reroll import Reroll
+
+__all__ = [
+    "Box",
+    "Draw",
+    "Heat",
+    "Mask",
+    "Mix",
+    "Operation",
+    "Reroll",
+    "Sample",
+    "check_operations",
+    "count_whole",
+    "from_address",
+    "from_json",
+    "from_values",
+    "to_address",
+    "to_json",
+    "to_values",
+]

@@ -1,0 +1,99 @@
+"""What every operation is: a frozen value with a name, checked when it is made, that changes the latents at a place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from srflow.errors import OperationError
+from srflow.operations.masks import Mask
+
+if TYPE_CHECKING:
+    from srflow.operations.field import Field
+
+__all__ = ["MAX_INDEX", "MAX_SEED", "MAX_TEMPERATURE", "Operation", "ReadList"]
+
+MAX_SEED = 2**64 - 1
+MAX_INDEX = 2**32
+MAX_TEMPERATURE = 2.0
+
+ReadList = Callable[[object], "tuple[Operation, ...]"]
+"""Reads a list that lies inside an operation; what it may hold is bounded together with the outer one."""
+
+
+@dataclass(frozen=True)
+class Operation(ABC):
+    """One step of a list. A new kind is a file with a subclass, and one line in `srflow.operations.lists`.
+
+    A subclass is a frozen dataclass. Its fields are numbers, and a `mask` if it is about a place. `__post_init__`
+    checks them, so that no operation is ever out of range. It imports no torch: `change` has the field do the work.
+    """
+
+    name: ClassVar[str]
+    """By which JSON knows it."""
+
+    @property
+    def place(self) -> Mask | None:
+        """Where it changes something; None: in the whole picture."""
+        return getattr(self, "mask", None)
+
+    @property
+    def inner(self) -> tuple[Operation, ...] | None:
+        """The list that lies inside it, if there is one."""
+        return None
+
+    @abstractmethod
+    def change(self, field: Field) -> None:
+        """Change the latents or the temperature that the list has come to so far."""
+
+    def to_values(self) -> dict[str, Any]:
+        """For JSON: its type and its fields; those that are None are left out."""
+        values: dict[str, Any] = {"type": self.name}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None:
+                values[each.name] = value.to_values() if isinstance(value, Mask) else value
+        return values
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], read_list: ReadList) -> Operation:  # noqa: ARG003 - for those with a list inside
+        """The inverse of `to_values`, from anywhere. Raises: OperationError."""
+        given = {name: value for name, value in values.items() if name != "type"}
+        required = [each.name for each in fields(cls) if each.default is MISSING]
+        check_names(cls.name, given, required, [each.name for each in fields(cls)])
+        if "mask" in given:
+            given["mask"] = Mask.from_values(given["mask"])
+        return cls(**given)
+
+    # -- for subclasses: checks in __post_init__ -----------------------------------------------------------------------
+
+    def _integer(self, field: str, high: int) -> None:
+        value = getattr(self, field)
+        if type(value) is not int or not 0 <= value <= high:
+            raise self._error(field, value, f"a whole number from 0 to {high}")
+
+    def _number(self, field: str, high: float) -> None:
+        value = getattr(self, field)
+        if type(value) not in (int, float) or not 0 <= value <= high:  # false for NaN, too
+            raise self._error(field, value, f"a number from 0 to {high:.4g}")
+        object.__setattr__(self, field, float(value))
+
+    def _mask(self, *, required: bool = False) -> None:
+        if not isinstance(self.place, Mask) and (required or self.place is not None):
+            raise self._error("mask", self.place, "a Mask")
+
+    def _error(self, field: str, value: object, expected: str) -> OperationError:
+        text = repr(value) if isinstance(value, (int, float, str, type(None))) else type(value).__name__
+        return OperationError(f"The {field} of a {self.name} is {text[:60]}; it must be {expected}.")
+
+
+def check_names(what: str, given: Mapping[str, Any], required: list[str], known: list[str]) -> None:
+    """Raises: OperationError: a field is missing, or unknown."""
+    missing = [name for name in required if name not in given]
+    unknown = sorted(str(name)[:40] for name in given if name not in known)
+    if missing or unknown:
+        wrong = [f"no {', '.join(missing)}"] if missing else []
+        wrong += [f"fields that it does not know: {', '.join(unknown[:8])}"] if unknown else []
+        raise OperationError(f"A {what} has {' and '.join(wrong)}. It takes {', '.join(known)}.")

@@ -1,0 +1,189 @@
+"""What a list of operations makes of the latents, at any place: exactly standard normal, by construction.
+
+Latents are kept as sums of independent noises, z = Σ aₖ eₖ, with the weights aₖ known at every position. Σ aₖ² = 1
+makes z standard normal, and Σ aₖ bₖ is the correlation of two such sums. An operation changes latents in one way only:
+it turns them on the great circle towards others, by the angle between them that follows from the correlation. So it
+stays exact when noises meet again, as when two rolls of the same sample are mixed. Every position is turned by itself,
+so that a part of the picture can be had without the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from srflow.latents import draw_region
+from srflow.operations.base import Operation
+from srflow.operations.masks import Box, Mask
+
+__all__ = ["Field", "Place", "Stream"]
+
+Stream = tuple[int, int]
+"""Seed and sample number: by which independent noises are told apart (see `srflow.latents.draw`)."""
+
+_NEARLY_EQUAL = 1e-6  # the sine of the angle between latents; closer together, the circle is as good as straight
+
+
+@dataclass(frozen=True)
+class Place:
+    """A box of a picture's latents.
+
+    shapes: (C, H, W) of every level of the whole picture, finest first. height, width: of the LR picture, padded as the
+    model needs it. box: in LR pixels, edges at multiples of the model's `lr_multiple`.
+    """
+
+    shapes: tuple[tuple[int, int, int], ...]
+    height: int
+    width: int
+    box: Box
+
+    def noise(self, stream: Stream) -> list[Tensor]:
+        """A stream's values here, (C, h, w) of every level."""
+        seed, sample = stream
+        return [
+            draw_region(shape, level, sample, seed, *self._slices(shape)) for level, shape in enumerate(self.shapes)
+        ]
+
+    def meets(self, mask: Mask | None) -> bool:
+        """Whether the mask chooses anything here; None chooses everything."""
+        if mask is None:
+            return True
+        a, b = self.box, mask.support
+        return max(a[0], b[0]) < min(a[2], b[2]) and max(a[1], b[1]) < min(a[3], b[3])
+
+    def share(self, mask: Mask | None) -> Tensor:
+        """The mask from 0 to 1 on the LR grid, (h, w), float64; None: 1."""
+        if mask is None:
+            return torch.ones((), dtype=torch.float64)
+        return torch.from_numpy(mask.array(self.box)).double() / 255
+
+    def at_level(self, values: Tensor, level: int) -> Tensor:
+        """A map on the LR grid at the positions of a level: repeated where these are finer, else means of blocks."""
+        if values.ndim == 0:
+            return values
+        rows, columns = self._slices(self.shapes[level])
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if height >= values.shape[0]:
+            factor = height // values.shape[0]
+            return values.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+        factor = values.shape[0] // height
+        return values.view(height, factor, width, factor).mean((1, 3))
+
+    def _slices(self, shape: tuple[int, int, int]) -> tuple[slice, slice]:
+        left, top, right, bottom = self.box
+        # Positions of a level are a whole number of times finer than LR pixels, or coarser.
+        rows = slice(top * shape[1] // self.height, bottom * shape[1] // self.height)
+        return rows, slice(left * shape[2] // self.width, right * shape[2] // self.width)
+
+
+class Field:
+    """Latents and temperature at a place, on the way through a list.
+
+    `evaluate`, `apply`, `copy` and `latents` are for everyone; the rest is what operations are made of.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.levels: list[Tensor] = []  # (C, h, w), float32: standard normal, before temperature
+        self.weights: dict[Stream, list[Tensor]] = {}  # of every noise, per level: (h, w) or (), float64
+        self._temperature: float | Tensor | None = None  # on the LR grid, (h, w), float64, where it is a map
+
+    @classmethod
+    def evaluate(cls, operations: Sequence[Operation], place: Place) -> Field:
+        """What a complete list comes to at a place."""
+        field = cls(place)
+        field.apply(operations)
+        return field
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Go on with more operations; those that are about other places cost nothing."""
+        for operation in operations:
+            if self.place.meets(operation.place):
+                operation.change(self)
+
+    def copy(self) -> Field:
+        """To go on from here in several ways."""
+        field = Field(self.place)
+        field.levels, field.weights, field._temperature = list(self.levels), dict(self.weights), self._temperature
+        return field
+
+    def latents(self) -> list[Tensor]:
+        """Times temperature, (C, h, w) of every level, float32."""
+        if not isinstance(self._temperature, Tensor):
+            return [level * self._temperature for level in self.levels]
+        return [
+            level * self.place.at_level(self._temperature, number).float() for number, level in enumerate(self.levels)
+        ]
+
+    # -- what operations are made of -----------------------------------------------------------------------------------
+
+    def begin(self, stream: Stream, temperature: float | None) -> None:
+        """Fresh noise. temperature: None: of latents that are only mixed with."""
+        self.levels = self.place.noise(stream)
+        self.weights = {stream: [torch.ones((), dtype=torch.float64)] * len(self.levels)}
+        self._temperature = temperature
+
+    def anew(self) -> Field:
+        """An empty one of the same place, for other latents to turn to."""
+        return Field(self.place)
+
+    def shares_of(self, mask: Mask | None) -> list[Tensor]:
+        """The mask from 0 to 1 at every level's positions, (h, w) or (), float64."""
+        share = self.place.share(mask)
+        return [self.place.at_level(share, level) for level in range(len(self.levels))]
+
+    @staticmethod
+    def squared_sine(share: Tensor) -> Tensor:
+        """For `turn`: such that independent latents become √(1 - share) z + √share z_other."""
+        return share.sqrt().asin() / (math.pi / 2)
+
+    def turn(self, other: Field, fractions: Sequence[Tensor]) -> None:
+        """Turn the latents towards others, on the great circle, at every position by itself.
+
+            z' = (sin((1 - f) ω) z + sin(f ω) z_other) / sin ω,   cos ω their correlation: standard normal again
+
+        Args: fractions: f of the way, 0 to 1, per level; at 0 nothing changes to the bit, at 1 the others are reached.
+        """
+        for number, fraction in enumerate(fractions):
+            own, theirs = self._steps(other, number, fraction)
+            self.levels[number] = own.float() * self.levels[number] + theirs.float() * other.levels[number]
+            zero = torch.zeros((), dtype=torch.float64)
+            for stream in self.weights.keys() | other.weights.keys():
+                a = self.weights.get(stream, [zero] * len(fractions))
+                b = other.weights.get(stream, [zero] * len(fractions))
+                mixed = own * a[number] + theirs * b[number]
+                self.weights[stream] = [*a[:number], mixed, *a[number + 1 :]]
+
+    def _steps(self, other: Field, number: int, fraction: Tensor) -> tuple[Tensor, Tensor]:
+        """The factors of z and z_other."""
+        shared = self.weights.keys() & other.weights.keys()
+        correlation = sum(
+            (self.weights[stream][number] * other.weights[stream][number] for stream in shared),
+            start=torch.zeros((), dtype=torch.float64),
+        )
+        angle = correlation.clamp(0.0, 1.0).acos()  # no weight is negative
+        sine = angle.sin()
+        is_near = sine < _NEARLY_EQUAL
+        sine = torch.where(is_near, 1.0, sine)
+        own = torch.where(is_near, 1 - fraction, ((1 - fraction) * angle).sin() / sine)
+        return own, torch.where(is_near, fraction, (fraction * angle).sin() / sine)
+
+    def heat(self, temperature: float, mask: Mask | None) -> None:
+        """Bring the temperature closer to another one, as far as the mask says."""
+        self._temperature = self._between(temperature, self.place.share(mask))
+
+    def approach(self, other: Field, mask: Mask | None, fraction: float) -> None:
+        """Bring the temperature closer to that of the other latents, if they have one."""
+        if other._temperature is not None:
+            self._temperature = self._between(other._temperature, self.place.share(mask) * fraction)
+
+    def _between(self, temperature: float | Tensor, share: Tensor) -> float | Tensor:
+        own = self._temperature
+        if not isinstance(temperature, Tensor) and not isinstance(own, Tensor) and own == temperature:
+            return own
+        mixed = own + share * (temperature - own)
+        return torch.where(share == 1, temperature, mixed) if mixed.ndim else float(mixed)

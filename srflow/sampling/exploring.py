@@ -1,0 +1,154 @@
+"""Ways to go on from a sample: every step of a list of operations is drawn once and kept for the next request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from srflow.contract import ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.operations import Operation, count_whole
+from srflow.sampling.background import Channel
+from srflow.sampling.drawing import Drawing
+from srflow.sampling.finishing import squared_lr_error
+from srflow.sampling.regions import Region
+from srflow.sampling.retouching import Retoucher
+from srflow.sampling.states import Patch, State, StateCache
+from srflow.sampling.task import Task
+from srflow.sampling.worker import OutOfMemory
+
+__all__ = ["Exploration"]
+
+
+class Exploration:
+    """Carries out one `ExploreRequest`.
+
+    Args:
+        request: what to draw.  task: the same as a sample's, checked.
+        cache: of states, kept between requests.  retoucher: of the task.
+        drawing: makes what draws a whole picture.
+        channel: told what happens.  stop: raises Cancelled when the work shall end.
+    """
+
+    def __init__(
+        self,
+        request: ExploreRequest,
+        task: Task,
+        cache: StateCache,
+        retoucher: Retoucher,
+        drawing: Callable[[Task], Drawing],
+        channel: Channel,
+        stop: Callable[[], None],
+    ) -> None:
+        self._request, self._task, self._cache, self._retoucher = request, task, cache, retoucher
+        self._drawing, self._channel, self._stop = drawing, channel, stop
+        self._draw = request.recipe.whole_list[:1]
+        self._finished = 0
+
+    def run(self) -> None:
+        """All variants; those about the same place together."""
+        self._tell("Drawing the picture")
+        count = len(self._request.variants)
+        base = self._request.recipe.operations
+        for numbers in self._groups():
+            lists = [(*base, *self._request.variants[number]) for number in numbers]
+            started = time.perf_counter()
+            for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
+                self._channel.send(self._variant(number, operations, state, time.perf_counter() - started))
+                self._finished += 1
+                started = time.perf_counter()
+                self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
+
+    def _tell(self, text: str) -> None:
+        fraction = self._finished / len(self._request.variants)
+        self._channel.offer(Progress(stage="sampling", fraction=fraction, text=text))
+
+    def _groups(self) -> list[list[int]]:
+        """Numbers of variants that differ in their last operation only, about one region: one batch."""
+        groups: dict[object, list[int]] = {}
+        for number, variant in enumerate(self._request.variants):
+            key: object = number
+            if variant and variant[-1].place is not None:
+                region = Region.around(variant[-1].place, self._task.loaded.info.lr_multiple)
+                key = variant[:-1], region
+            groups.setdefault(key, []).append(number)
+        return list(groups.values())
+
+    def _states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
+        """The states of several lists that are equal but for their last operation."""
+        first = lists[0]
+        if count_whole(first) == len(first):
+            yield from (self._state(operations) for operations in lists)
+            return
+        before = self._state(first[:-1])
+        found = {operations: self._cache.get(self._key(operations)) for operations in lists}
+        missing = [operations for operations, patch in found.items() if patch is None]
+        done = (*self._draw, *first[:-1])
+        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing])
+        for operations in lists:
+            patch = found[operations]
+            if patch is None:
+                found[operations] = patch = next(drawn)
+                self._cache.put(self._key(operations), patch)
+            assert isinstance(patch, Patch)
+            yield before.with_patch(patch)
+
+    def _state(self, operations: tuple[Operation, ...]) -> State:
+        """A list's picture: what is kept of it, and the rest."""
+        begin = count_whole(operations)
+        state = self._whole(operations[:begin])
+        for count in range(begin, len(operations)):
+            key = self._key(operations[: count + 1])
+            patch = self._cache.get(key)
+            if patch is None:
+                done = (*self._draw, *operations[:count])
+                patch = self._retoucher.apply(state, done, operations[count])
+                self._cache.put(key, patch)
+            assert isinstance(patch, Patch)
+            state = state.with_patch(patch)
+        return state
+
+    def _whole(self, operations: tuple[Operation, ...]) -> State:
+        """A picture that is decoded as a whole."""
+        key = self._key(operations)
+        state = self._cache.get(key)
+        if state is None:
+            task = replace(self._task, request=replace(self._task.request, operations=operations))
+            try:
+                result = self._drawing(task).draw_one()
+            except OutOfMemory as error:
+                raise MemoryBudgetError(
+                    "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
+                ) from error
+            error_sum = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
+            state = State(result.picture, error_sum, result.flags)
+            self._cache.put(key, state)
+        assert isinstance(state, State)
+        return state
+
+    def _key(self, operations: tuple[Operation, ...]) -> Recipe:
+        return replace(self._request.recipe, operations=operations)
+
+    def _variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
+        kept = len(self._request.recipe.operations)
+        begin = count_whole(operations)
+        if begin > kept or len(operations) == kept:  # decoded as a whole, or the state itself
+            left, top, pixels = 0, 0, state.whole()
+        else:
+            new = state.patches[kept - begin :]
+            left, top = min(patch.left for patch in new), min(patch.top for patch in new)
+            bottom = max(patch.top + patch.pixels.shape[0] for patch in new)
+            right = max(patch.left + patch.pixels.shape[1] for patch in new)
+            pixels = state.crop(slice(top, bottom), slice(left, right))
+        return Variant(
+            number=number,
+            left=left,
+            top=top,
+            patch=np.ascontiguousarray(pixels),
+            lr_psnr=state.lr_psnr(self._request.lr),
+            flags=state.flags,
+            recipe=self._key(operations),
+            seconds=seconds,
+        )

@@ -1,0 +1,174 @@
+"""What an operation on a place means to the picture: the place is decoded again and laid into the picture as it was.
+
+The picture of a list of operations is defined by its steps. The last operation about the whole picture, or the draw,
+is decoded as a whole. Each one after it takes the 8-bit picture before it, decodes its place with a margin from the
+latents that the list has come to, fades the result in, and makes that part consistent with the LR picture again by as
+many rounds as the recipe says. Outside of the feather no pixel changes. Not the decoding of all latents at once: that
+would change every pixel a little, and cost as much as a new picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow.contract import MemoryBudgetError
+from srflow.images import bicubic_downscale, bicubic_upscale, to_tensor, to_uint8
+from srflow.operations import Box, Mask, Operation
+from srflow.operations.field import Field, Place
+from srflow.sampling.finishing import squared_lr_error
+from srflow.sampling.guard import Decoded
+from srflow.sampling.inference import InferenceModel, PreparedPicture
+from srflow.sampling.regions import CONTEXT, Region, feather, scaled
+from srflow.sampling.states import Patch, State
+from srflow.sampling.task import Task, tile_key
+from srflow.sampling.tiling import RowBlender, make_grid
+from srflow.sampling.worker import OutOfMemory, Worker
+
+__all__ = ["Retoucher"]
+
+_CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
+_GPU_BATCH_PIXELS = 512 * 512
+
+
+class Retoucher:
+    """Carries out operations on places of one picture.
+
+    Args:
+        worker: the device.  model: the task's, on the device.
+        task: whose model, precision, rounds, tiles and LR picture they are.
+        padded: the LR picture as the model takes it, (1, 3, h, w).  lr_sha256: of the LR picture.
+        stop: raises Cancelled when the work shall end.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        model: InferenceModel,
+        task: Task,
+        padded: Tensor,
+        lr_sha256: str,
+        stop: Callable[[], None],
+    ) -> None:
+        self._worker, self._model, self._task, self._stop = worker, model, task, stop
+        self._padded, self._lr_sha256 = padded, lr_sha256
+        self._lr = to_tensor(task.request.lr).to(worker.device)
+        self._multiple = task.loaded.info.lr_multiple
+
+    def apply(self, state: State, done: Sequence[Operation], operation: Operation) -> Patch:
+        """One operation. See `apply_each`."""
+        [patch] = self.apply_each(state, done, [operation])
+        return patch
+
+    def apply_each(self, state: State, done: Sequence[Operation], ways: Sequence[Operation]) -> Iterator[Patch]:
+        """Several operations on a state, each by itself, in batches.
+
+        Args:
+            state: the picture so far.  done: the complete list that it is the picture of.
+            ways: operations whose masks have one `Region`.
+        Raises: MemoryBudgetError: the place is too large for the device.
+        """
+        masks = [way.place for way in ways]
+        region = Region.around(masks[0], self._multiple)
+        before = self._crop_of(state, region)
+        pixels = (region.decoded[2] - region.decoded[0]) * (region.decoded[3] - region.decoded[1])
+        limit = _CPU_BATCH_PIXELS if self._worker.device.type == "cpu" else _GPU_BATCH_PIXELS
+        batch = max(1, min(16, limit // pixels))
+        first = 0
+        while first < len(ways):
+            chunk = ways[first : first + batch]
+            try:
+                raws = self._decode(region, done, chunk)
+            except OutOfMemory as error:
+                if batch == 1:
+                    raise MemoryBudgetError(
+                        "The device has not enough memory to draw this place again. Choose a smaller one."
+                    ) from error
+                batch = batch // 2
+                continue
+            for mask, (raw, flags) in zip(masks[first : first + batch], raws, strict=True):
+                yield self._lay_in(state, before, region, mask, raw, flags)
+            first += len(chunk)
+
+    def _decode(
+        self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]
+    ) -> list[tuple[Tensor, tuple[str, ...]]]:
+        """The raw picture of each way inside `region.decoded`, (3, s h, s w), and what a person should know of it."""
+        scale = self._task.scale
+        left, top, right, bottom = region.decoded
+        grid = make_grid(bottom - top, right - left, self._task.plan.grid.tile, self._multiple)
+        blenders = [RowBlender(grid, scale) for _ in ways]
+        rows: list[list[Tensor]] = [[] for _ in ways]
+        flags: list[dict[str, None]] = [{} for _ in ways]
+        for tile in grid:
+            rows_seen, columns_seen = tile.rows, tile.columns
+            box = left + columns_seen.first, top + rows_seen.first, left + columns_seen.last, top + rows_seen.last
+            for number, decoded in enumerate(self._decode_box(box, done, ways)):
+                complete = blenders[number].add(tile, decoded.raw)
+                rows[number] += [] if complete is None else [complete]
+                flags[number] |= dict.fromkeys(decoded.flags)
+        return [(torch.cat(own, 1), tuple(found)) for own, found in zip(rows, flags, strict=True)]
+
+    def _decode_box(self, box: Box, done: Sequence[Operation], ways: Sequence[Operation]) -> list[Decoded]:
+        self._stop()
+        prepared = self._prepared(box)
+        height, width = self._padded.shape[-2:]
+        place = Place(tuple(self._model.latent_shapes(height, width)), height, width, box)
+        before = Field.evaluate(done, place)
+        fields = []
+        for way in ways:
+            after = before.copy()
+            after.apply([way])
+            fields.append(after.latents())
+        latents = [torch.stack(level) for level in zip(*fields, strict=True)]
+        return self._worker.decode(self._model, latents, prepared, self._stop, self._stop)
+
+    def _prepared(self, box: Box) -> PreparedPicture:
+        """The conditioning of a box: cut from the picture's, where that is in one piece; else of the box's own."""
+        height, width = self._padded.shape[-2:]
+        whole = (0, 0, width, height)
+        if len(self._task.plan.grid) == 1:
+            seen, key = whole, tile_key(self._task, self._lr_sha256, 0)
+        else:
+            near = [max(0, edge - CONTEXT) for edge in box[:2]]
+            seen = (*near, min(width, box[2] + CONTEXT), min(height, box[3] + CONTEXT))
+            key = tile_key(self._task, self._lr_sha256, 0), seen
+        rows, columns = scaled(seen, 1)
+        lr = self._padded[..., rows, columns].to(self._worker.device)
+        prepared = self._worker.condition(self._model, lr, key, True, self._stop, self._stop)
+        return prepared.crop(*scaled(box, 1, seen))
+
+    def _crop_of(self, state: State, region: Region) -> np.ndarray:
+        return state.crop(*scaled(region.work, self._task.scale))
+
+    @torch.inference_mode()
+    def _lay_in(
+        self, state: State, before: np.ndarray, region: Region, mask: Mask, raw: Tensor, flags: tuple[str, ...]
+    ) -> Patch:
+        scale = self._task.scale
+        rows, columns = scaled(region.work, 1)
+        lr = self._lr[..., rows, columns]
+        old = to_tensor(before).to(self._worker.device)
+        seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
+        raw = raw[None, :, seen_rows, seen_columns].to(self._worker.device)
+        weight = feather(mask, region.work, scale, self._multiple).to(self._worker.device)
+        changes = weight > 0
+        new = torch.lerp(old, raw, weight)
+        for _ in range(self._task.request.consistency_rounds):
+            self._stop()
+            missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
+            new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
+        after = np.where(changes[0, 0, :, :, None].cpu().numpy(), to_uint8(new), before)
+        own_lr = self._task.request.lr[rows, columns]
+        error = state.squared_error - squared_lr_error(before, own_lr, scale) + squared_lr_error(after, own_lr, scale)
+        inner = scaled(region.patch, scale, region.work)
+        return Patch(
+            left=region.patch[0] * scale,
+            top=region.patch[1] * scale,
+            pixels=np.ascontiguousarray(after[inner]),
+            squared_error=error,
+            flags=flags,
+        )

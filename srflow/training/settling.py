@@ -1,0 +1,90 @@
+"""What a recipe leaves open until a run starts: its precision, and the steps that fit into a time.
+
+The main process decides for all, and a run that goes on keeps what it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from accelerate.utils import broadcast_object_list
+
+from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
+from srflow.training.precision import choose_precision
+from srflow.training.recipe import Recipe
+from srflow.training.run_folder import RunFolder
+from srflow.training.stages import plan
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+__all__ = ["settle_precision", "settle_steps"]
+
+
+def settle_precision(
+    recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
+) -> Recipe:
+    """The recipe with precision "auto" replaced: by the run's own, or in a new run by what is fastest here.
+
+    Args:
+        processes: as `srflow.processes.join_processes` gives them.
+        report: is called with a line of text that says what was chosen and why.
+    """
+    if recipe.runtime.precision != "auto":
+        return recipe
+    return broadcast_object_list([_chosen(recipe, folder, processes, report) if processes.is_main_process else None])[0]
+
+
+def settle_steps(
+    recipe: Recipe,
+    minutes: float,
+    encoder_given: bool,
+    folder: RunFolder,
+    processes: PartialState,
+    report: Callable[[str], None],
+) -> Recipe:
+    """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
+
+    Args:
+        encoder_given: whether the encoder's weights are given, so that no time is kept for its own training.
+        processes, report: as in `settle_precision`.
+    Raises: RecipeError: not even one step of every phase fits.
+    """
+    settled = None
+    if processes.is_main_process:
+        settled = _fitted(recipe, minutes, encoder_given, folder, processes, report)
+    return broadcast_object_list([settled])[0]
+
+
+def _chosen(recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]) -> Recipe:
+    saved = folder.saved_recipe()
+    if saved is not None and saved.runtime.precision != "auto":
+        report(f"Precision: {saved.runtime.precision}, with which the run began.")
+        return recipe.with_precision(saved.runtime.precision)
+    precision, reason = choose_precision(processes.device)
+    report(f"Precision: {precision} ({reason}).")
+    return recipe.with_precision(precision)
+
+
+def _fitted(
+    recipe: Recipe,
+    minutes: float,
+    encoder_given: bool,
+    folder: RunFolder,
+    processes: PartialState,
+    report: Callable[[str], None],
+) -> Recipe:
+    saved = folder.saved_recipe() if folder.checkpoints() else None
+    if saved is not None:
+        report("Steps: as many as the run began with.")
+        return steps_of(recipe, saved)
+    if encoder_given:
+        recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
+    seconds = seconds_per_step(recipe, processes.device)
+    fitted = fit_to_minutes(recipe, minutes, seconds)
+    found = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
+    steps = ", ".join(f"{stage.name} {stage.last - stage.first:,}" for stage in plan(fitted))
+    report(f"One step takes: {found}. Steps for {minutes:g} minutes: {steps}.")
+    return fitted

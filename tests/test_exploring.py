@@ -1,0 +1,420 @@
+"""Exploring from a sample: only the place changes, the same list gives the same pixels again, and each step once."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_toy
+
+from srflow.contract import (
+    Cancelled,
+    ExploreRequest,
+    InputError,
+    MemoryBudgetError,
+    OperationError,
+    Progress,
+    Recipe,
+    SampleRequest,
+    SampleResult,
+    SetSummary,
+    Variant,
+)
+from srflow.evaluation.metrics import crop_ground_truth, crop_to_ground_truth, psnr
+from srflow.images import downscale_uint8, load_image
+from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample
+from srflow.sampling import engine as engine_module
+from srflow.sampling import retouching
+from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.inference import InferenceModel
+from srflow.sampling.regions import FEATHER, Region, feather
+
+CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
+NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
+HEIGHT, WIDTH = 37, 41  # odd: padded for the model whose coarsest latents are at half the LR size
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folders = [tmp_path_factory.mktemp("models") / name for name in NAMES]
+    for folder, name in zip(folders, NAMES, strict=True):
+        make_toy(name, torch.float32).save_pretrained(folder)
+    return folders
+
+
+@pytest.fixture
+def engine(folders: list[Path]) -> SamplingEngine:
+    return SamplingEngine("cpu", "float32", folders)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> SamplingEngine:
+    return SamplingEngine("cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def lr() -> np.ndarray:
+    return np.random.default_rng(0).integers(90, 160, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def brush(height: int = HEIGHT, width: int = WIDTH, middle: tuple[int, int] = (20, 15), radius: float = 4.5) -> Mask:
+    """Round, soft at the edge."""
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot(rows - middle[0], columns - middle[1])
+    return Mask.from_array((np.clip(radius - distance, 0, 1) * 255).astype(np.uint8))
+
+
+def sample(engine: SamplingEngine, lr: np.ndarray, **changes: object) -> SampleResult:
+    settings = {"num_samples": 1, "temperature": 0.4, "seed": 3, "summaries": False} | changes
+    [result] = [event for event in engine.sample(SampleRequest(lr=lr, **settings)) if isinstance(event, SampleResult)]
+    return result
+
+
+def explore(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, *variants: tuple[Operation, ...]) -> list[Variant]:
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=variants)
+    return [event for event in engine.explore(request) if isinstance(event, Variant)]
+
+
+def replayed(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> SampleResult:
+    request = SampleRequest.from_recipe(Recipe.from_json(recipe.to_json()), lr, summaries=False)
+    [result] = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+    return result
+
+
+def laid_in(picture: np.ndarray, variant: Variant) -> np.ndarray:
+    result = picture.copy()
+    height, width = variant.patch.shape[:2]
+    result[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
+    return result
+
+
+# -- where something changes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outside_of_the_feather_no_pixel_changes(engine: SamplingEngine, lr: np.ndarray, name: str) -> None:
+    before = sample(engine, lr, model=name)
+    mask = brush()
+    [variant] = explore(engine, lr, before.recipe, (Reroll(mask, 5, 0),))
+    after = laid_in(before.picture, variant)
+    # Judged by the mask alone: 2 LR pixels around it (and its block, where latents cover 2 x 2 pixels).
+    block = 2 if name == "srflow-x4" else 1
+    chosen = mask.array() > 0
+    rows, columns = np.nonzero(chosen)
+    near = np.zeros((HEIGHT, WIDTH), bool)
+    reach = FEATHER + block - 1
+    for row, column in zip(rows, columns, strict=True):
+        near[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = True
+    changed = (after != before.picture).any(2)
+    assert not changed[~np.kron(near, np.ones((4, 4), bool))].any()
+    assert changed[np.kron(chosen, np.ones((4, 4), bool))].mean() > 0.5
+
+
+def test_the_feather_is_one_inside_and_ends_where_it_should() -> None:
+    mask = Mask.from_array(np.pad(np.full((3, 5), 255, np.uint8), 6))
+    weight = feather(mask, (0, 0, 17, 15), 4, 1)[0, 0].numpy()
+    assert (weight[24:36, 24:44] == 1).all()
+    assert (weight[28, :16] == 0).all()
+    assert (np.diff(weight[28, 15:25]) > 0).all()  # rises all the way
+    weight[24 - 8 : 36 + 8, 24 - 8 : 44 + 8] = 0
+    assert (weight == 0).all()
+    edge = Mask.from_array(np.pad(np.full((3, 5), 255, np.uint8), ((0, 6), (0, 6))))
+    assert (feather(edge, (0, 0, 11, 9), 4, 1)[0, 0, :12, :20] == 1).all()  # no fading at the picture's edges
+
+
+def test_boxes_of_a_region() -> None:
+    mask = Mask(41, 37, (33, 0, 36, 3), (255, 9))
+    region = Region.around(mask, 2)
+    assert region.chosen == (32, 0, 36, 4)
+    assert region.patch == (30, 0, 38, 6)
+    assert region.decoded == (20, 0, 42, 16)  # as far as the padded picture goes
+
+
+def test_what_is_decoded_is_what_a_decoding_of_the_whole_gives(shipped: SamplingEngine) -> None:
+    """The margin is wide enough; without the consistency step, which reaches farther than the place."""
+    lr = downscale_uint8(load_image(CAT)[:224, :224], 4)
+    before = sample(shipped, lr, temperature=0.9, consistency_rounds=0)
+    mask = Mask.from_array(np.pad(np.full((16, 16), 255, np.uint8), 20))
+    [variant] = explore(shipped, lr, before.recipe, (Reroll(mask, 5, 0),))
+    # The same latents, decoded as a whole: a heat that changes nothing is an operation on the whole picture.
+    [whole] = explore(shipped, lr, before.recipe, (Reroll(mask, 5, 0), Heat(0.9)))
+    inside = np.s_[20 * 4 : 36 * 4, 20 * 4 : 36 * 4]
+    difference = np.abs(laid_in(before.picture, variant).astype(int) - whole.patch)[inside]
+    assert whole.patch.shape == before.picture.shape
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.02
+
+
+def test_a_place_changes_as_much_as_in_a_new_sample_and_stays_consistent(shipped: SamplingEngine) -> None:
+    lr = downscale_uint8(load_image(CAT)[:256, :256], 4)
+    before, other = (sample(shipped, lr, temperature=None, seed=seed) for seed in (3, 4))
+    mask = Mask.from_array(np.pad(np.full((24, 24), 255, np.uint8), 20))
+    variants = explore(shipped, lr, before.recipe, *[(Reroll(mask, 5, roll),) for roll in range(3)])
+    inside = np.s_[20 * 4 : 44 * 4, 20 * 4 : 44 * 4]
+
+    def energy(picture: np.ndarray) -> float:
+        return float(np.square(picture[inside].astype(float) - before.picture[inside]).mean())
+
+    pictures = [laid_in(before.picture, variant) for variant in variants]
+    assert np.mean([energy(picture) for picture in pictures]) > 0.9 * energy(other.picture)
+    for variant, picture in zip(variants, pictures, strict=True):
+        assert variant.lr_psnr >= 60
+        assert variant.lr_psnr == pytest.approx(lr_psnr_of(picture, lr))
+
+
+def lr_psnr_of(picture: np.ndarray, lr: np.ndarray) -> float:
+    error = np.square(downscale_uint8(picture, 4).astype(float) - lr).mean()
+    return 100.0 if error == 0 else 10 * np.log10(255**2 / error)
+
+
+# -- the same again ----------------------------------------------------------------------------------------------------
+
+MASK, OTHER_MASK = brush(), brush(middle=(22, 21))
+LISTS: dict[str, tuple[Operation, ...]] = {
+    "reroll": (Reroll(MASK, 5, 0),),
+    "rolls on one another": (Reroll(MASK, 5, 0), Reroll(OTHER_MASK, 5, 1)),
+    "heat at a place": (Heat(0.1, MASK),),
+    "mix at a place": (Mix(Sample(9, 0), 0.8, mask=MASK),),
+    "whole, then a place": (Reroll(MASK, 5, 0), Mix(Sample(9, 0), 0.8), Heat(0.7, OTHER_MASK)),
+    "a place, then whole": (Reroll(MASK, 5, 0), Heat(0.2)),
+    "towards a list": (Mix((Draw(9, 0, 0.2), Reroll(MASK, 5, 1)), 0.6, 0.2),),
+}
+
+
+@pytest.mark.parametrize(("name", "tile"), [(NAMES[0], 0), (NAMES[1], 16)])
+@pytest.mark.parametrize("operations", LISTS.values(), ids=LISTS)
+def test_every_list_is_drawn_again_to_the_last_bit(
+    engine: SamplingEngine,
+    folders: list[Path],
+    lr: np.ndarray,
+    name: str,
+    tile: int,
+    operations: tuple[Operation, ...],
+) -> None:
+    before = sample(engine, lr, model=name, tile=tile)
+    [variant] = explore(engine, lr, before.recipe, operations)
+    after = laid_in(before.picture, variant)
+    assert not np.array_equal(after, before.picture)
+    assert variant.recipe.operations == operations
+    assert variant.recipe.tile == tile
+    again = replayed(SamplingEngine("cpu", "float32", folders), variant.recipe, lr)
+    np.testing.assert_array_equal(again.picture, after)
+    assert again.recipe == variant.recipe
+    assert again.lr_psnr == pytest.approx(variant.lr_psnr) == lr_psnr_of(after, lr)
+    has_place = operations[-1].place is not None
+    assert (again.bits_per_dimension is None) == has_place
+    # Step by step, each variant becoming the state, it is the same picture.
+    recipe = before.recipe
+    for operation in operations:
+        [step] = explore(engine, lr, recipe, (operation,))
+        recipe = step.recipe
+    [state] = explore(engine, lr, recipe, ())
+    np.testing.assert_array_equal(state.patch, after)
+
+
+def test_several_rolls_are_one_batch_and_each_is_its_own(
+    engine: SamplingEngine, folders: list[Path], lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sample(engine, lr)
+    batches = []
+    original = InferenceModel.decode
+
+    def counting(model: InferenceModel, latents: list[torch.Tensor], *rest: object) -> tuple:
+        batches.append(latents[0].shape[0])
+        return original(model, latents, *rest)
+
+    explore(engine, lr, before.recipe, ())
+    monkeypatch.setattr(InferenceModel, "decode", counting)
+    monkeypatch.setattr(retouching, "_CPU_BATCH_PIXELS", 8 * 33 * 33)
+    variants = explore(engine, lr, before.recipe, *[(Reroll(MASK, 5, roll),) for roll in range(8)])
+    assert batches == [8]
+    assert [variant.number for variant in variants] == list(range(8))
+    assert len({variant.patch.tobytes() for variant in variants}) == 8
+    fresh = SamplingEngine("cpu", "float32", folders)
+    for variant in variants[::3]:
+        np.testing.assert_array_equal(replayed(fresh, variant.recipe, lr).picture, laid_in(before.picture, variant))
+
+
+def test_variants_of_different_places_and_the_state_itself(engine: SamplingEngine, lr: np.ndarray) -> None:
+    before = sample(engine, lr)
+    first, second = Reroll(MASK, 5, 0), Reroll(OTHER_MASK, 5, 0)
+    state, whole, one, two, both = sorted(
+        explore(engine, lr, before.recipe, (), (Heat(0.1),), (first,), (second,), (first, second)),
+        key=lambda variant: variant.number,
+    )
+    np.testing.assert_array_equal(state.patch, before.picture)
+    assert whole.patch.shape == before.picture.shape
+    after = laid_in(before.picture, both)
+    only_first = np.s_[: 16 * 4]  # above the second place and its feather
+    np.testing.assert_array_equal(after[only_first], laid_in(before.picture, one)[only_first])
+    assert both.left <= min(one.left, two.left)
+    assert both.left + both.patch.shape[1] >= two.left + two.patch.shape[1]
+
+
+# -- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_costs_one_decoding_of_its_place_and_undo_none(
+    engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sample(engine, lr)
+    [chosen] = explore(engine, lr, before.recipe, (Reroll(MASK, 5, 0),))
+    sizes = []
+    original = InferenceModel.decode
+
+    def counting(model: InferenceModel, latents: list[torch.Tensor], prepared: object, *rest: object) -> tuple:
+        sizes.append((prepared.height, prepared.width))
+        return original(model, latents, prepared, *rest)
+
+    monkeypatch.setattr(InferenceModel, "decode", counting)
+    monkeypatch.setattr(InferenceModel, "condition", None)  # cut from what is kept
+    [further] = explore(engine, lr, chosen.recipe, (Heat(0.1, OTHER_MASK),))
+    left, top, right, bottom = Region.around(OTHER_MASK, 1).decoded
+    assert sizes == [(bottom - top, right - left)]
+    explore(engine, lr, before.recipe, ())
+    explore(engine, lr, chosen.recipe, ())
+    explore(engine, lr, further.recipe, ())
+    assert len(sizes) == 1
+
+
+def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -> None:
+    engine = SamplingEngine("cpu", "float32", folders, state_bytes=HEIGHT * WIDTH * 48 + 100)
+    before = sample(engine, lr)
+    pictures = []
+    for _ in range(2):
+        for roll in range(4):
+            [variant] = explore(engine, lr, before.recipe, (Reroll(MASK, 5, roll),))
+            pictures.append(variant.patch)
+            assert engine._states.num_bytes() <= engine._states.max_bytes
+    for roll in range(4):
+        np.testing.assert_array_equal(pictures[roll], pictures[roll + 4])
+
+
+# -- samples of a request ----------------------------------------------------------------------------------------------
+
+
+def test_every_sample_of_a_request_gets_the_operations(engine: SamplingEngine, lr: np.ndarray) -> None:
+    truth = np.kron(lr, np.ones((4, 4, 1), np.uint8))
+    operations = (Heat(0.0, MASK),)
+    request = SampleRequest(lr=lr, num_samples=3, temperature=0.4, operations=operations, ground_truth=truth)
+    events = list(engine.sample(request))
+    results = [event for event in events if isinstance(event, SampleResult)]
+    assert len(results) == 3
+    for result in results:
+        plain = sample(engine, lr, first_index=result.index, seed=0)
+        [variant] = explore(engine, lr, plain.recipe, operations)
+        np.testing.assert_array_equal(result.picture, laid_in(plain.picture, variant))
+        assert result.recipe == variant.recipe
+    summary = events[-1]
+    assert isinstance(summary, SetSummary)
+    pictures = np.stack([result.picture for result in results]).astype(float)
+    np.testing.assert_array_equal(summary.mean, np.rint(pictures.mean(0)))
+    cropped = crop_ground_truth(truth)
+    assert results[0].truth.psnr == pytest.approx(psnr(crop_to_ground_truth(results[0].picture, cropped), cropped))
+    assert summary.challenge.psnr == pytest.approx(np.mean([result.truth.psnr for result in results]))
+
+
+def test_the_consistency_rounds_of_the_recipe_hold_for_places(engine: SamplingEngine, lr: np.ndarray) -> None:
+    smooth = downscale_uint8(np.kron(lr, np.ones((4, 4, 1), np.uint8)), 4)
+    for rounds, low, high in ((0, 0, 50), (8, 50, 101)):
+        before = sample(engine, smooth, consistency_rounds=rounds, temperature=0.2)
+        [variant] = explore(engine, smooth, before.recipe, (Reroll(MASK, 5, 0),))
+        assert low < variant.lr_psnr < high
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ((), "variants"),
+        (((Draw(0, 0, 1.0),),), "draw"),
+        (((Reroll(brush(36), 0, 0),),), "mask"),
+        (((Mix((Reroll(MASK, 0, 0),), 1.0),),), "draw"),
+        (((Heat(0.5),) * 300,), "256"),
+        (((Heat(0.5),),) * 1000, "variants"),
+        ((("reroll",),), "operations"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_work_starts(
+    engine: SamplingEngine, lr: np.ndarray, variants: tuple, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = sample(engine, lr).recipe
+    monkeypatch.setattr(InferenceModel, "decode", None)
+    with pytest.raises(InputError, match=message):
+        explore(engine, lr, recipe, *variants)
+
+
+def test_masks_of_another_picture_are_refused_in_requests(engine: SamplingEngine, lr: np.ndarray) -> None:
+    with pytest.raises(OperationError, match="41x36"):
+        sample(engine, lr, operations=(Reroll(brush(36), 0, 0),))
+    recipe = sample(engine, lr).recipe
+    with pytest.raises(InputError, match="another LR picture"):
+        explore(engine, lr[::-1].copy(), recipe, ())
+    with pytest.raises(InputError, match="other weights"):
+        explore(engine, lr, dataclasses.replace(recipe, weights_sha256="0" * 64), ())
+
+
+def test_pictures_that_do_not_fit_into_memory_are_refused(
+    engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = sample(engine, lr, tile=16).recipe
+    original = engine_module.make_plan
+
+    def on_disk(*arguments: object, **settings: object) -> object:
+        return dataclasses.replace(original(*arguments, **settings), on_disk=True)
+
+    monkeypatch.setattr(engine_module, "make_plan", on_disk)
+    with pytest.raises(MemoryBudgetError, match="smaller region"):
+        explore(engine, lr, recipe, (Reroll(MASK, 5, 0),))
+    with pytest.raises(MemoryBudgetError, match="smaller region"):
+        sample(engine, lr, operations=(Reroll(MASK, 5, 0),))
+
+
+def test_when_memory_runs_out_batches_get_smaller(
+    engine: SamplingEngine, folders: list[Path], lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sample(engine, lr)
+    ways = [(Reroll(MASK, 5, roll),) for roll in range(4)]
+    expected = explore(SamplingEngine("cpu", "float32", folders), lr, before.recipe, *ways)
+    explore(engine, lr, before.recipe, ())
+    original = InferenceModel.decode
+    most = 2
+
+    def bounded(model: InferenceModel, latents: list[torch.Tensor], *rest: object) -> tuple:
+        if latents[0].shape[0] > most:
+            raise torch.OutOfMemoryError("out of memory")
+        return original(model, latents, *rest)
+
+    monkeypatch.setattr(InferenceModel, "decode", bounded)
+    for ours, theirs in zip(explore(engine, lr, before.recipe, *ways), expected, strict=True):
+        np.testing.assert_array_equal(ours.patch, theirs.patch)
+    most = 0
+    with pytest.raises(MemoryBudgetError, match="smaller"):
+        explore(engine, lr, before.recipe, (Reroll(MASK, 5, 9),))
+
+
+def test_stopping_ends_the_work_and_nothing_half_done_stays(engine: SamplingEngine, lr: np.ndarray) -> None:
+    before = sample(engine, lr)
+    cancel = threading.Event()
+    ways = tuple((Reroll(MASK, 5, roll),) for roll in range(50))
+    events = engine.explore(ExploreRequest(lr=lr, recipe=before.recipe, variants=ways), cancel)
+    found = [next(event for event in events if isinstance(event, Variant))]
+    cancel.set()
+    with pytest.raises(Cancelled):
+        found += [event for event in events if isinstance(event, Variant)]
+    [again] = explore(engine, lr, before.recipe, ways[0])
+    np.testing.assert_array_equal(again.patch, found[0].patch)
+
+
+def test_progress_is_told(engine: SamplingEngine, lr: np.ndarray) -> None:
+    before = sample(engine, lr)
+    request = ExploreRequest(lr=lr, recipe=before.recipe, variants=((Reroll(MASK, 5, 0),), (Heat(0.1),)))
+    told = [event for event in engine.explore(request) if isinstance(event, Progress)]
+    assert told
+    assert all(0 <= event.fraction <= 1 for event in told)
