@@ -57,6 +57,12 @@ def url(app) -> str:
     return app.local_url.rstrip("/")
 
 
+CHANGE_THEME = """async (theme) => {
+    document.body.classList.toggle("dark", theme === "dark");
+    await new Promise(requestAnimationFrame);
+    const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(fading.map((animation) => animation.finished));
+}"""
 AXE = Axe()
 GRAVE = ("serious", "critical")
 TABS = {
@@ -135,7 +141,7 @@ class Visit:
     def check_accessibility(self) -> None:
         """In both themes: nothing that axe calls serious or critical."""
         for theme in ("light", "dark"):
-            self.page.evaluate("theme => document.body.classList.toggle('dark', theme === 'dark')", theme)
+            self.page.evaluate(CHANGE_THEME, theme)
             found = AXE.run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
             grave = [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in found if one["impact"] in GRAVE]
             assert not grave, (theme, grave)

@@ -14,7 +14,7 @@ from gradio.data_classes import ImageData
 from app.checks import read_choice, read_int
 from app.examples import EXAMPLES
 from app.exploring import draw_state
-from app.flows import open_wanted, picture_changes
+from app.flows import describe_ready, open_wanted, picture_changes
 from app.opening import example_source
 from app.page import Event, Page
 from app.panels.controls import ControlsPanel
@@ -31,8 +31,6 @@ __all__ = ["PictureInput", "PicturePanel", "facts_html"]
 
 KINDS = tuple(kind for _, kind in KIND_CHOICES)
 WHOLE = "Whole picture"
-_READY = "Ready: press Sample."
-
 Choose = Callable[[OpenedPicture], tuple[int, int, "int | None"]]
 """Middle (x, y) and side of a region; no side: the whole picture."""
 
@@ -247,7 +245,9 @@ class PicturePanel:
             shown = self.controls.show_settings(settings, info) | {self.controls.keep: False}
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
-        text = _READY if session.view.run is None else "The picture is the same: press Sample."
+        picture = session.view.picture
+        is_new = picture is not None and session.view.run is None
+        text = describe_ready(picture) if is_new else "The picture is the same: press Sample."
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
         yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
 
@@ -353,7 +353,8 @@ class PicturePanel:
                 return
             if self.page.ahead is not None:
                 self.page.ahead.prepare(session, moved, settings)
-            yield Update(text=_READY, changed=ALL, changes=picture_changes(moved, settings), spoken=True)
+            text = describe_ready(moved)
+            yield Update(text=text, changed=ALL, changes=picture_changes(moved, settings), spoken=True)
 
         return work
 
@@ -414,8 +415,8 @@ def facts_html(engine: Engine, view: View) -> str:
         lines.append(escape(", ".join(picture.notes)))
     try:
         estimate = engine.estimate(make_request(picture, settings))
-        seconds = format_seconds(estimate.seconds) if estimate.seconds > 0 else "time not known yet"
-        lines += [f"{seconds}, {format_bytes(estimate.num_bytes)}", *describe_tiles(estimate)]
+        seconds = f"about {format_seconds(estimate.seconds)}" if estimate.seconds > 0 else "time not known yet"
+        lines += [f"{seconds}, {format_bytes(estimate.num_bytes)} of memory", *describe_tiles(estimate)]
     except MemoryBudgetError:
         lines.append('<span class="flag">too large for this machine: choose a region</span>')
     return f'<p class="facts-line">{"<br>".join(lines)}</p>'

@@ -536,7 +536,7 @@ def test_nothing_is_said_of_pictures_that_are_gone(viewer):
 @browser_test
 def test_the_toolbar_fits_beside_the_controls_of_a_laptop(opened):
     viewer = opened()
-    viewer.page.add_style_tag(content="#viewer { width: 892px }")  # as it is on the page in a window of 1280 pixels
+    viewer.page.add_style_tag(content="#viewer .lv { width: 892px }")  # as it is on the page in a window of 1280 pixels
     viewer.settle()
     assert viewer.evaluate("viewer.root.clientWidth") == 892
     tops = viewer.evaluate("[...viewer.toolbar.node.querySelectorAll('.lv-button')].map(b => b.offsetTop)")
