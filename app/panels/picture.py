@@ -246,8 +246,9 @@ class PicturePanel:
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
         picture = session.view.picture
-        is_new = picture is not None and session.view.run is None
-        text = describe_ready(picture) if is_new else "The picture is the same: press Sample."
+        text = "The picture is the same: press Sample."
+        if picture is not None and session.view.run is None:
+            text = describe_ready(picture)
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
         yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
 
