@@ -44,6 +44,7 @@ class Part(Enum):
     REFERENCES = auto()
     MAP = auto()  # standard deviation and mean
     SWEEP = auto()
+    EXPLORED = auto()
     END = auto()  # the set, or the sweep, is complete, or was stopped
 
 

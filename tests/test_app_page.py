@@ -6,13 +6,16 @@ import io
 import json
 import os
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -24,7 +27,7 @@ from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
 from app.session import Sessions
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, Recipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -52,6 +55,22 @@ def app(engine, tmp_path_factory) -> Iterator[gr.Blocks]:
 @pytest.fixture(scope="module")
 def url(app) -> str:
     return app.local_url.rstrip("/")
+
+
+CHANGE_THEME = """async (theme) => {
+    document.body.classList.toggle("dark", theme === "dark");
+    await new Promise(requestAnimationFrame);
+    const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(fading.map((animation) => animation.finished));
+}"""
+AXE = Axe()
+GRAVE = ("serious", "critical")
+TABS = {
+    "Diversity": "#histogram .js-plotly-plot",
+    "Temperature sweep": "#over-temperature .js-plotly-plot",
+    "What am I": "#about",
+    "Numbers": "#atlas [data-show-sample=s2]",
+}
 
 
 class Visit:
@@ -118,6 +137,14 @@ class Visit:
         field = self.page.locator(f"{selector} input[type=number]")
         field.fill(str(value))
         field.press("Tab")
+
+    def check_accessibility(self) -> None:
+        """In both themes: nothing that axe calls serious or critical."""
+        for theme in ("light", "dark"):
+            self.page.evaluate(CHANGE_THEME, theme)
+            found = AXE.run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+            grave = [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in found if one["impact"] in GRAVE]
+            assert not grave, (theme, grave)
 
     def close(self) -> None:
         assert not self.problems
@@ -249,6 +276,10 @@ def test_examples_the_map_and_the_sweep(visit):
     visit.page.click("#sweep")
     expect(visit.page.locator("#status")).to_contain_text("The sweep is done")
     expect(visit.page.locator("#sweep-viewer .lv-canvas")).to_have_count(8)
+    for name, content in TABS.items():
+        visit.page.get_by_role("tab", name=name).click()
+        expect(visit.page.locator(content)).to_be_visible()
+        visit.check_accessibility()
 
 
 def test_stop_stops(visit, engine):
@@ -323,6 +354,7 @@ def test_opening_the_page_shows_finished_samples(browser, url, engine):
     visit.wait_for_viewer("viewer.samples().length === 8 && viewer.samples().every(p => p.state === 'ready')")
     assert visit.viewer("Boolean(viewer.overlay)")
     expect(visit.page.locator("#numbers tbody tr")).to_have_count(8)
+    visit.check_accessibility()
     assert all(request.num_samples == 8 and request.seed == 0 for request in engine.requests[before:])
     visit.close()
 
@@ -545,6 +577,29 @@ def test_the_other_endpoints(client):
     files, points = client.predict(image=image, num_samples=2, api_name="/sweep")
     assert len(files) == len(points) == 8
     assert {model["key"] for model in client.predict(api_name="/models")} == {"fake-x4", "fake-x8"}
+
+
+def test_a_call_whose_client_hangs_up_is_ended(url, engine, monkeypatch):
+    drawn, is_over, draw = [], threading.Event(), engine.sample
+
+    def watched(*request: object) -> Iterator[object]:
+        try:
+            for event in draw(*request):
+                drawn.append(event)
+                yield event
+        finally:
+            is_over.set()
+
+    monkeypatch.setattr(engine, "sample", watched)
+    monkeypatch.setattr(engine, "delay", 10.0)  # for each of 16 samples; progress is told once a second
+    with httpx.Client(base_url=f"{url}/gradio_api/", timeout=60) as http:
+        (path,) = http.post("upload", files={"files": EXAMPLES[-1].path.open("rb")}).json()
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", -1, 0, 16, True, False]
+        call = http.post("call/sample", json={"data": data}).json()["event_id"]
+        with http.stream("GET", f"call/sample/{call}") as response:
+            assert "generating" in next(response.iter_lines())
+    assert is_over.wait(100), "the engine goes on although nobody listens"
+    assert not [event for event in drawn if isinstance(event, SetSummary) and event.final]
 
 
 @pytest.mark.parametrize(

@@ -28,14 +28,14 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import to_tensor, to_uint8, upscale_uint8
+from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
 from srflow.operations import count_whole
 from srflow.operations.field import Field, Place
 from srflow.sampling.background import Channel
 from srflow.sampling.finishing import Canvas, lr_psnr, squared_lr_error
-from srflow.sampling.guard import Decoded
+from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import State
@@ -50,6 +50,7 @@ _NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a pie
 # Trained on with the flow, an encoder may forget its own super-resolution; below this LR-PSNR, in dB, it has, and its
 # picture would mislead.
 _ENCODER_LR_PSNR = 25.0
+_ENCODER_DIFFERENCE = 0.06  # from bicubic upscaling, mean, of [0, 1]; beyond it the encoder's picture is spoilt, too
 
 _Result = TypeVar("_Result")
 
@@ -256,6 +257,7 @@ class Drawing:
                 seconds = (time.perf_counter() - started) / len(batch)
                 for index, decoded in zip(batch, samples, strict=True):
                     started = time.perf_counter()
+                    decoded = self._replaced(decoded, tile) if decoded.is_broken else decoded
                     canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
                     top = canvas.num_rows
                     with self._worker.measured("finishing", self._model, tile.rows.size * tile.columns.size):
@@ -266,6 +268,14 @@ class Drawing:
                     if tile.is_last:
                         # Not kept here: a sample in one piece is not needed any more once it has been sent.
                         finished(self._result(index, canvases.pop(index), spent[index], scored=scored))
+
+    def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
+        """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
+        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop)
+        bicubic = bicubic_upscale(self._cut(tile), self._task.scale)[0]
+        if is_sound(own) and (own - bicubic).abs().mean() < _ENCODER_DIFFERENCE:
+            return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
+        return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
 
     def _canvas(self, index: int) -> Canvas:
         task = self._task
