@@ -33,6 +33,7 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
+    Recipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -146,7 +147,7 @@ class _Writer:
         wanted = range(settings.first_index, settings.first_index + settings.num_samples)
         self.earlier = _earlier(former, settings, wanted)
         self.missing = [index for index in wanted if index not in self.earlier]
-        self.run = Run(
+        self.run: Run = Run(
             folder=session.new_folder(job, "run"),
             picture=picture,
             settings=settings,
@@ -254,7 +255,8 @@ class _Writer:
     def take_sample(self, event: SampleResult) -> None:
         """Write a sample's PNG, with its recipe inside."""
         with sample_pixels(event) as pixels:
-            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, self.text_of(event), self.picture.alpha())
+            text = self.text_of(event.recipe, event.flags)
+            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, text, self.picture.alpha())
             self.features[event.index] = _small(pixels)
         self.forget_rows(event.index)
         self.run = self.run.with_picture(
@@ -392,18 +394,20 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(picture: OpenedPicture) -> Callable[[SampleResult], dict[str, str]]:
-    """The text for a sample's PNG: its recipe, its flags, what was done to the input's file, and the LR picture unless
-    that is too large to be read again.
+def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dict[str, str]]:
+    """Of a sample's recipe and flags, makes the text for its PNG.
+
+    That is both of these, what was done to the input's file, and the LR picture, unless it is too large to be read
+    again.
     """
     lr_text = base64.b64encode((picture.files / "input.png").read_bytes()).decode()
     more = {LR_KEY: lr_text} if len(lr_text) <= MAX_LR_TEXT else {}
     if picture.notes:
         more[INPUT_KEY] = ", ".join(picture.notes)
 
-    def text_of(sample: SampleResult) -> dict[str, str]:
-        flags = {FLAGS_KEY: ", ".join(sample.flags)} if sample.flags else {}
-        return {RECIPE_KEY: sample.recipe.to_json()} | flags | more
+    def text_of(recipe: Recipe, flags: Sequence[str]) -> dict[str, str]:
+        flag_text = {FLAGS_KEY: ", ".join(flags)} if flags else {}
+        return {RECIPE_KEY: recipe.to_json()} | flag_text | more
 
     return text_of
 
@@ -432,7 +436,7 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 def _small(picture: np.ndarray) -> np.ndarray:
     """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
     thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
-    luma = picture[::thin, ::thin] @ np.float32([0.299, 0.587, 0.114])
+    luma = picture[::thin, ::thin] @ np.array([0.299, 0.587, 0.114], np.float32)
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step
     return luma[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))

@@ -51,7 +51,7 @@ def sweep(
                     if len(samples) > 1:
                         continue
                     path = folder / f"tau-{temperature:.2f}.png"
-                    engine.save_png(path, pixels, text_of(event), alpha=picture.alpha())
+                    engine.save_png(path, pixels, text_of(event.recipe, event.flags), alpha=picture.alpha())
                 result = replace(result, paths=result.paths | {temperature: path})
                 fraction = number / len(SWEEP_TEMPERATURES)
                 yield Update(text=f"τ = {temperature:g}", fraction=fraction, changed=swept, changes={"sweep": result})

@@ -43,12 +43,14 @@ __all__ = [
     "Cancelled",
     "ChallengeScores",
     "CheckpointError",
+    "Comparison",
     "DatasetError",
     "Engine",
     "EngineInfo",
     "Estimate",
     "ExploreEvent",
     "ExploreRequest",
+    "Family",
     "ImageError",
     "ImageTooLargeError",
     "InputError",
@@ -65,6 +67,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Reference",
+    "ReferenceKind",
     "SRFlowError",
     "SampleEvent",
     "SampleRequest",
@@ -128,6 +131,8 @@ class Picture:
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+
+ReferenceKind = Literal["bicubic", "encoder", "zero_temperature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -465,12 +470,14 @@ class ExploreRequest:
 
     lr: uint8, (h, w, 3). recipe: of the sample to go on from, with the operations that were done to it so far: its
     `state`. variants: for each way the further operations, often one; an empty tuple asks for the state itself. Those
-    that are about the same place are decoded together.
+    that are about the same place are decoded together. choose: how many of them to choose for a `Comparison` at the
+    end; all variants must then be about one place, or all about the whole picture. 0: there is none.
     """
 
     lr: np.ndarray
     recipe: Recipe
     variants: tuple[tuple[Operation, ...], ...]
+    choose: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -479,7 +486,9 @@ class Variant:
 
     number: in the request's `variants`. patch: uint8, (h, w, 3), all that differs from the state; the whole picture if
     the last operations were about the whole of it, or if the state itself was asked for. recipe: draws this variant,
-    and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`.
+    and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: how
+    likely the model finds what was decoded last, inside the mask's box or everywhere, in nats, before the consistency
+    step. It compares with that of other variants of the same place at the same temperature, and with nothing else.
     """
 
     number: int
@@ -490,17 +499,44 @@ class Variant:
     flags: tuple[str, ...]
     recipe: Recipe
     seconds: float
+    log_prob: float | None = None
 
 
-ExploreEvent = Progress | Notice | Variant
-"""What `Engine.explore` yields."""
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A variant, and those that it stands for, itself among them: all that are nearer to it than to another chosen."""
+
+    number: int
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """The variants of a request, taken together; all numbers are those of `Variant.number`.
+
+    different: those that differ as much as they can, by farthest points in LPIPS (RMSE where the picture is too small
+    for it), each with its family; the first is the most central one. typical: those that stand for the others best, the
+    largest family first. left_out: not offered and not counted, since the model finds them implausible, or since they
+    are flagged. extremes: the first choice by each measure of `srflow.evaluation.choosing.EXTREMES`, by its name.
+    distances: float32, (N, N).
+    """
+
+    different: tuple[Family, ...]
+    typical: tuple[Family, ...]
+    left_out: tuple[int, ...]
+    extremes: Mapping[str, int]
+    distances: np.ndarray
+
+
+ExploreEvent = Progress | Notice | Variant | Comparison
+"""What `Engine.explore` yields: the variants as they are finished, and at the end a `Comparison`, if asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
-    kind: Literal["bicubic", "encoder", "zero_temperature"]
+    kind: ReferenceKind
     picture: np.ndarray
     lr_psnr: float
     truth: TruthScores | None = None

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from srflow.contract import InputError, OutputError
 
@@ -92,7 +92,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
         raise explain(error, path) from error
     temporary = Path(name)
     try:
-        text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+        text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
         with open(handle, mode, **text) as file:  # noqa: PTH123 - a descriptor, no path
             yield file
             file.flush()

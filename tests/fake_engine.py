@@ -224,7 +224,7 @@ class FakeEngine:
             place = np.s_[top * scale : bottom * scale, left * scale : right * scale]
             noise = np.random.default_rng(zlib.crc32(repr(operation).encode())).integers(-20, 21, result[place].shape)
             chosen = np.kron(mask.array(), np.ones((scale, scale), np.uint8))[place] > 0 if mask else np.True_
-            new = np.clip(picture[place] + noise, 0, 255).astype(np.uint8)
+            new = np.clip(result[place] + noise, 0, 255).astype(np.uint8)
             result[place] = np.where(chosen[..., None], new, result[place])
         return result
 

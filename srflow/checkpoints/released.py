@@ -196,7 +196,9 @@ def _read_layers(tensors: dict[str, Tensor], source: str) -> list[_Layer]:
 
 
 def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
-    squeeze_factors, splits, steps = [], [], []
+    squeeze_factors: list[int] = []
+    splits: list[list[int]] = []
+    steps: list[int] = []
     channels = 3
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         if layer.kind == "squeeze" and following is not None:

@@ -10,6 +10,7 @@ from srflow.cli.folders import Outcome, add_folder_arguments, find_inputs, print
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from srflow.model import SRFlow
 
@@ -136,7 +137,7 @@ def _encode(model: SRFlow, path: Path, lr_path: Path | None, output: Path) -> No
     print(f"written to {output}: latents.safetensors, likelihood.png (dark is unlikely), likelihood.json")
 
 
-def _as_picture(by_place: object) -> tuple[np.ndarray, float, float]:
+def _as_picture(by_place: Tensor) -> tuple[np.ndarray, float, float]:
     """Nats per pixel → grey values from the 1st percentile (black) to the 99th (white), and those two."""
     import numpy as np
 

@@ -53,18 +53,18 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         carried = {LR_KEY: text[LR_KEY]} if LR_KEY in text else {}
         original = engine.read_picture(arguments.recipe) if text else None
-        fits = original is not None and original.pixels.shape == picture.shape
+        kept = original if original is not None and original.pixels.shape == picture.shape else None
         engine.save_png(
             output,
             picture,
             {RECIPE_KEY: recipe.to_json(), **carried},
-            alpha=original.alpha if fits else None,
-            metadata=original.metadata if fits else None,
+            alpha=None if kept is None else kept.alpha,
+            metadata=None if kept is None else kept.metadata,
         )
         print(f"Written to {output}.")
         if original is None:
             return 0
-        if not fits:
+        if kept is None:
             raise InputError(f"{arguments.recipe} is not of the size that its recipe says: it was changed since.")
         difference = np.abs(original.pixels.astype(np.int16) - picture).max(2)
         different, largest = np.count_nonzero(difference), int(difference.max())

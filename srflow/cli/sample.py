@@ -136,7 +136,7 @@ def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata:
     from srflow.images import upscale_uint8
     from srflow.pictures import save_png
 
-    pixels = np.load(result.path, mmap_mode="r") if result.picture is None else result.picture
+    pixels = np.load(str(result.path), mmap_mode="r") if result.picture is None else result.picture
     text = {RECIPE_KEY: result.recipe.to_json()}
     if picture.notes:
         text[INPUT_KEY] = ", ".join(picture.notes)

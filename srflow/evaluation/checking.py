@@ -64,7 +64,9 @@ def check_files(
 def _doubt(path: Path | None, truth: Path, given: np.ndarray, expected: np.ndarray) -> str | None:
     """A line, if a picture at the LR size is far from what the ground truth gives."""
     height, width = (min(sides) for sides in zip(given.shape[:2], expected.shape[:2], strict=True))
-    value = psnr(given[:height, :width], expected[:height, :width]) if path is not None else _UNLIKELY_PSNR
+    if path is None:
+        return None
+    value = psnr(given[:height, :width], expected[:height, :width])
     if value >= _UNLIKELY_PSNR:
         return None
     return f"{path.name} does not look like {truth.name} ({value:.1f} dB at the LR size); were files mixed up?"

@@ -201,8 +201,10 @@ def _group(folder: Path) -> tuple[dict[str, list[Path]], set[Path]]:
         for path in _without_doubles(_pictures(sub_folder), doubles):
             name, number = _picture_and_sample(path)
             if name not in at_top:
-                groups[name][(*_natural(sub_folder.name), number, path.name)] = path
-            groups[f"{sub_folder.name.lower()}/"][(number, *_natural(path.stem), path.name)] = path
+                place: tuple = (*_natural(sub_folder.name), number, path.name)
+                groups[name][place] = path
+            place = (number, *_natural(path.stem), path.name)
+            groups[f"{sub_folder.name.lower()}/"][place] = path
             groups[f"{sub_folder.name.lower()}/{name}"][(number, path.name)] = path
     return {name: [paths[key] for key in sorted(paths)] for name, paths in groups.items()}, doubles
 

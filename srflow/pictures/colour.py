@@ -128,7 +128,7 @@ def _to_unit(values: np.ndarray) -> np.ndarray:
 def _in_strips(values: np.ndarray, dtype: type, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """(H, W, C) or (H, W) → (H, W, 3), strip by strip, since float64 takes eight times as much memory."""
     height, width = values.shape[:2]
-    result = np.empty((height, width, 3), dtype)
+    result: np.ndarray = np.empty((height, width, 3), dtype)
     rows = max(1, _STRIP_VALUES // max(1, width * 3))
     for top in range(0, height, rows):
         result[top : top + rows] = to_depth(convert(values[top : top + rows]), dtype)
@@ -193,9 +193,11 @@ def apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str 
     if image.mode != "CMYK" and not moves:
         return image, None
     try:
-        return ImageCms.applyTransform(image, transform), f"{name} → sRGB"
+        converted = ImageCms.applyTransform(image, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image, None
+    assert converted is not None  # as it would be in place
+    return converted, f"{name} → sRGB"
 
 
 @lru_cache(maxsize=16)

@@ -71,7 +71,8 @@ def _read_curve(tag: bytes) -> Curve:
         places = np.linspace(0.0, 1.0, count)
         return lambda x: np.interp(x, places, table)
     if kind == b"para":
-        return _parametric(*struct.unpack_from(">H", tag, 8), tag[12:])
+        (parametric_kind,) = struct.unpack_from(">H", tag, 8)
+        return _parametric(parametric_kind, tag[12:])
     raise ValueError(f"a curve of unknown kind {kind!r}")
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from srflow.contract import FLAGS_KEY, INPUT_KEY, LR_KEY, RECIPE_KEY, Metadata
 
@@ -28,8 +29,8 @@ _ORIENTATION = re.compile(rb"""tiff:Orientation(="[0-9]+"|>[0-9]+</tiff:Orientat
 
 def read_metadata(image: ImageFile.ImageFile | Image.Image) -> Metadata:
     """Of a loaded picture; what is broken or very large is left out."""
-    text = {}
-    if image.format == "PNG":
+    text: dict[str, str] = {}
+    if isinstance(image, PngImageFile):
         with suppress(Exception):
             text = {str(key): str(value) for key, value in image.text.items() if key not in (*OWN_KEYS, _XMP_KEY)}
     if sum(len(key) + len(value) for key, value in text.items()) > _MAX_BYTES:

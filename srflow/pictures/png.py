@@ -23,8 +23,8 @@ def read_deep(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, n
     image: of the same file, opened and not loaded. Pillow has no mode of 16 bits and several channels, but it can be
     asked for the first bytes of all values, and then for the second ones.
     """
-    raw = image.tile[0].args
-    raw = raw if isinstance(raw, str) else raw[0]
+    arguments = image.tile[0].args
+    raw = str(arguments if isinstance(arguments, str) or arguments is None else arguments[0])
     if raw == "I;16B":
         image.load()
         return np.asarray(image).astype(np.uint16), None
@@ -39,7 +39,7 @@ def read_deep(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, n
     second = PngImagePlugin.PngImageFile(file, "")
     second.tile = [second.tile[0]._replace(args=raw.replace("16B", "16L"))]
     second.load()
-    values = high.astype(np.uint16) << 8
+    values = np.left_shift(high.astype(np.uint16), 8)
     values |= np.asarray(second)
     return values[..., :3], values[..., 3] if values.shape[2] == 4 else None
 

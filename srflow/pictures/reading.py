@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import tifffile
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from srflow.contract import RECIPE_KEY, ImageError, InputError, Metadata, Picture
 from srflow.pictures import jpeg, png
@@ -101,6 +102,7 @@ def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, 
         kind, _ = identify(file, name, ("PNG",))
         image = open_header(file, kind)
         check_pixels(image.size, max_pixels, name)
+        assert isinstance(image, PngImageFile)
         return {str(key): str(value) for key, value in image.text.items()}
 
 
@@ -270,7 +272,7 @@ def _frames(image: Image.Image | None, notes: tuple[str, ...]) -> tuple[str, ...
     """The notes, after one on frames that are not read. Pages of a TIFF have their own, and no image."""
     with suppress(Exception):  # counting may run into damage behind the first frame
         if image is not None and getattr(image, "is_animated", False):
-            count, what = image.n_frames, "pictures" if image.format == "MPO" else "frames"
+            count, what = getattr(image, "n_frames", 1), "pictures" if image.format == "MPO" else "frames"
             return (f"first of {count} {what}", *notes)
     return notes
 

@@ -86,7 +86,7 @@ def _rewritten(
         sizes.append(len(segment))
         stream.write(segment)
     stream.seek(0)
-    with tifffile.TiffFile(stream, mode="r+b") as tif:
+    with tifffile.TiffFile(stream, mode="r+") as tif:
         tags = tif.pages[number].tags
         places, lengths = (324, 325) if page.is_tiled else (273, 279)
         kind = 4 if max(offsets, default=0) < 1 << 32 else 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -53,7 +54,7 @@ def save_png(
         if array.nbytes > _LARGE_BYTES or not is_simple:
             write_png(file, array, alpha, _all_chunks(info, metadata))
             return
-        options = {}
+        options: dict[str, Any] = {}
         if metadata is not None and metadata.dpi is not None:
             options["dpi"] = metadata.dpi
         if metadata is not None and metadata.exif is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from srflow.contract import (
     Progress,
     Recipe,
     Reference,
+    ReferenceKind,
     SampleResult,
     picture_sha256,
 )
@@ -49,6 +51,8 @@ _NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a pie
 # picture would mislead.
 _ENCODER_LR_PSNR = 25.0
 _ENCODER_DIFFERENCE = 0.06  # from bicubic upscaling, mean, of [0, 1]; beyond it the encoder's picture is spoilt, too
+
+_Result = TypeVar("_Result")
 
 
 class Drawing:
@@ -94,17 +98,18 @@ class Drawing:
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
-        for index, picture in request.earlier if summary is not None else ():
-            summary.add(index, picture)
-            if self._truth is not None:
-                self._truth.add_sample(picture)
+        if summary is not None:
+            for index, picture in request.earlier:
+                summary.add(index, picture)
+                if self._truth is not None:
+                    self._truth.add_sample(picture)
         waiting = list(range(request.first_index, request.first_index + request.num_samples))
 
         def finished(result: SampleResult) -> None:
             result = self._retouched(result)
             waiting.remove(result.index)
             send(result)
-            if summary is not None:
+            if summary is not None and result.picture is not None:
                 summary.add(result.index, result.picture)
                 send(summary.so_far())
 
@@ -140,6 +145,7 @@ class Drawing:
             return result
         retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
         started = time.perf_counter()
+        assert result.picture is not None
         error = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
         state = State(result.picture, error, result.flags)
         for number in range(begin, len(operations)):
@@ -164,7 +170,7 @@ class Drawing:
         if request.ground_truth is not None:
             self._truth = TruthScorer(request.ground_truth, self._distance())
 
-        def send(kind: str, picture: np.ndarray, known: float | None = None) -> None:
+        def send(kind: ReferenceKind, picture: np.ndarray, known: float | None = None) -> None:
             scores = self._truth.score(picture) if self._truth else None
             known = lr_psnr(picture, request.lr, scale) if known is None else known
             self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
@@ -174,12 +180,13 @@ class Drawing:
         known = lr_psnr(encoder, request.lr, scale)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
-        zero: list[np.ndarray] = []
+        zero: list[SampleResult] = []
         self._task = replace(self._task, temperature=0.0)
-        self._retried(lambda: self._draw_tiles((0,), lambda result: zero.append(result.picture), scored=False))
-        send("zero_temperature", zero[0])
+        self._retried(lambda: self._draw_tiles((0,), zero.append, scored=False))
+        assert zero[0].picture is not None
+        send("zero_temperature", zero[0].picture)
 
-    def _retried(self, work: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    def _retried(self, work: Callable[[], _Result]) -> _Result:
         """In smaller and smaller tiles while memory runs out."""
         while True:
             try:
@@ -317,7 +324,7 @@ class Drawing:
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,
-            path=canvas.picture.filename if task.plan.on_disk else None,
+            path=str(canvas.picture.filename) if isinstance(canvas.picture, np.memmap) else None,
             lr_psnr=known,
             bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
             clipped=canvas.clipped,
@@ -372,7 +379,9 @@ class _Meter:
         self._work, self._stop, self._report = work, stop, report
         self._told = 0.0
 
-    def begin(self, stage: str, tile: int, first: int = 0, count: int = 1) -> Callable[[], None]:
+    def begin(
+        self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1
+    ) -> Callable[[], None]:
         """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
         work = self._work
         passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
+from srflow.sampling.regions import Region
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import StateCache
 from srflow.sampling.task import Task, tile_key
@@ -55,6 +56,7 @@ __all__ = ["SamplingEngine"]
 
 _MAX_SAMPLES = 10_000
 _MAX_VARIANTS = 256
+_MAX_COMPARED = 64_000_000  # pixels of all pictures that are compared as a whole
 _GIB = 1 << 30
 _CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
 _CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
@@ -142,6 +144,8 @@ class SamplingEngine:
         for variant in request.variants:
             check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
         task = self._task(sample)
+        if request.choose:
+            self._check_choice(request, task)
         if task.plan.on_disk:
             raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
@@ -154,11 +158,26 @@ class SamplingEngine:
             def drawing(whole: Task) -> Drawing:
                 return self._drawing(whole, channel, cancel)
 
-            Exploration(request, task, self._states, retoucher, drawing, channel, stop).run()
+            Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop).run()
 
         events = in_background(work, name="explore")
         with closing(events):
             yield from (event for event in events if isinstance(event, ExploreEvent))
+
+    def _check_choice(self, request: ExploreRequest, task: Task) -> None:
+        if not 1 <= request.choose <= _MAX_VARIANTS:
+            raise InputError(f"choose is {request.choose}; it must be from 0 to {_MAX_VARIANTS}.")
+        masks = [variant[-1].place if variant else None for variant in request.variants]
+        multiple = task.loaded.info.lr_multiple
+        places = {None if mask is None else Region.around(mask, multiple) for mask in masks}
+        if len(places) > 1:
+            raise InputError("Variants of different places cannot be compared. Ask for those of each place by itself.")
+        height, width = request.lr.shape[:2]
+        if places == {None} and len(masks) * height * width * task.scale**2 > _MAX_COMPARED:
+            raise InputError(
+                f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
+                "Choose a place, or fewer variants."
+            )
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).
@@ -166,7 +185,7 @@ class SamplingEngine:
         The encoder's is left out where training with the flow has spoilt it.
         """
         task = self._task(replace(request, num_samples=1, summaries=False))
-        events = in_background(
+        events: Generator[Reference, None, None] = in_background(
             lambda channel: self._drawing(task, channel, cancel).draw_references(), name="draw references"
         )
         with closing(events):

@@ -54,7 +54,7 @@ class Canvas:
     def discard(self) -> None:
         """Remove the file, if there is one: the picture will not be finished."""
         if isinstance(self.picture, np.memmap):
-            Path(self.picture.filename).unlink(missing_ok=True)
+            Path(str(self.picture.filename)).unlink(missing_ok=True)
 
     @property
     def num_rows(self) -> int:

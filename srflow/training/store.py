@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def _sources(root: Path, paths: list[Path], folder: Path) -> Sources:
         return Sources(root.resolve().name, **json.loads(file.read_text(encoding="utf-8")))
     sums = {path.relative_to(root).as_posix(): _sha256(path) for path in paths}
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    values = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    values: dict[str, Any] = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
     with suppress(OSError), atomic_write(file, "w") as stream:  # a cache that cannot be written is hashed again
         stream.write(json.dumps(values))
     return Sources(root.resolve().name, **values)

@@ -41,6 +41,7 @@ class Tabs:
 
     def load(self, tab: Driver, theme: str = "light") -> Driver:
         """Go to the page, and show the first scene."""
+        tab.traffic.leave()
         tab.page.goto(f"{self._address}?__theme={theme}")
         tab.page.locator("#viewer .lv").wait_for()
         tab.show("first")
