@@ -255,8 +255,8 @@ def main() -> int:
             problems += [f"{number}: {text}" for number, text in result["failures"].items()]
             problems += [f"{first}: half a file: {name}" for name in result["halves"]]
         lines = [
-            f"{kind}: {dict(counts)}, {len(problems)} failures, longest {longest:.2f} s of processor time, "
-            f"memory grown by at most {grown:.0f} MiB in a batch of {_BATCH}"
+            f"{kind}: {dict(counts)}, {len(problems)} failures, longest {longest:.2f} s of processor time, memory "
+            f"grown by at most {grown:.0f} MiB in a batch of {_BATCH}"
         ]
         sys.stdout.write("\n".join(lines + problems) + "\n")
         sys.stdout.flush()

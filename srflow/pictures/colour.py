@@ -14,11 +14,13 @@ from srflow.pictures.icc import MatrixProfile, colour_space_of, read_matrix_prof
 
 __all__ = [
     "ADOBE_RGB",
+    "BT709_CURVE",
     "Space",
     "apply_profile",
     "apply_profile_deep",
     "apply_space",
     "decode_curve",
+    "fits",
     "lab_to_srgb",
     "primaries_matrix",
     "srgb_encode",

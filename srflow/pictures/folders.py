@@ -20,7 +20,7 @@ OUTPUT_KEY = "srflow-output"
 
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 _OWN = "made by this program"
-_NO_PICTURE = "no picture of a known kind"
+_NO_PICTURE = "of no known picture kind"
 _NUM_NAMED = 5  # files that the line names for each reason
 _MAX_TEXT_CHUNKS = 1000
 
@@ -124,7 +124,7 @@ def _reason_against(path: Path, own: bool) -> str | None:
         except OSError:
             return None if suffix in SUFFIXES else _NO_PICTURE  # reading it will say why not
         if missing := missing_plugin(prefix):
-            return f"{missing[0]}, which needs a package: pip install {missing[1]}"
+            return f"{missing[0]} without the package for it, {missing[1]}"
         if suffix not in SUFFIXES and not is_picture(prefix):
             return _NO_PICTURE
     return _OWN if not own and is_own(path) else None

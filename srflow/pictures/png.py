@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin
 
-__all__ = ["is_deep", "key_alpha", "read_deep"]
+__all__ = ["is_deep", "key_alpha", "plain_grey", "read_deep"]
 
 
 def is_deep(header: bytes) -> bool:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import re
-import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -16,7 +11,7 @@ import tifffile
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from srflow.contract import RECIPE_KEY, ImageError, ImageTooLargeError, Metadata, Picture
+from srflow.contract import RECIPE_KEY, ImageError, InputError, Metadata, Picture
 from srflow.pictures import jpeg, png
 from srflow.pictures.alpha import continue_colours, unpremultiply
 from srflow.pictures.colour import (
@@ -30,18 +25,16 @@ from srflow.pictures.colour import (
     to_depth,
 )
 from srflow.pictures.declared import declared_by_nclx, declared_by_png, read_png_chunks
-from srflow.pictures.kinds import FORMATS, describe, missing_plugin, register_plugins
+from srflow.pictures.kinds import FORMATS
 from srflow.pictures.metadata import exif_orientation, is_adobe_rgb, read_metadata
+from srflow.pictures.opening import Source, check_pixels, identify, named_errors, open_header, opened
 from srflow.pictures.tiff import choose_page, is_plain, read_planes, refuse_raw
 
-__all__ = ["MAX_PIXELS", "Source", "load_image", "read_picture", "read_png_text", "read_size"]
+__all__ = ["MAX_PIXELS", "Source", "load_image", "read_picture", "read_png_text"]
 
 MAX_PIXELS = 64_000_000
 """Pixels that a picture may have unless the caller says otherwise: 8000x8000."""
 
-Source = str | Path | bytes | BinaryIO
-
-_PREFIX = 4096  # bytes in which an AVIF or HEIC file says how its colours are coded
 _TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
@@ -72,14 +65,17 @@ def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS, bits: int = 8)
         ImageTooLargeError: if it has more pixels than `max_pixels`.
         ImageError: if there is no such file, or it is empty, cut off, damaged, no picture, or of a kind whose colours
             are not known.
+        InputError: if `bits` is another number.
     """
-    dtype = {8: np.uint8, 16: np.uint16}[bits]
-    with _opened(source) as (file, name), _named_errors(name):
-        kind, prefix = _identify(file, name, FORMATS)
+    if bits not in (8, 16):
+        raise InputError(f"A picture can be read with 8 or 16 bits; got {bits!r}.")
+    dtype = np.uint8 if bits == 8 else np.uint16
+    with opened(source) as (file, name), named_errors(name):
+        kind, prefix = identify(file, name, FORMATS)
         if kind == "TIFF":
             return _read_tiff(file, name, max_pixels, dtype)
-        image = _open(file, kind)
-        _check_pixels(image.size, max_pixels, name)
+        image = open_header(file, kind)
+        check_pixels(image.size, max_pixels, name)
         chunks = read_png_chunks(file) if image.format == "PNG" else {}
         space = declared_by_png(chunks, name) if image.format == "PNG" else declared_by_nclx(prefix, name)
         if png.is_deep(chunks.get(b"IHDR", b"")):
@@ -95,22 +91,6 @@ def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS, bits: int = 8)
         return _finished(planes, image, icc, space, exif_orientation(image), read_metadata(image), dtype)
 
 
-def read_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(width, height) of a picture once it is upright, by its header; nothing is decoded. Raises as `read_picture`."""
-    with _opened(source) as (file, name), _named_errors(name):
-        kind, _ = _identify(file, name, FORMATS)
-        if kind == "TIFF":
-            file.seek(0)
-            with tifffile.TiffFile(file) as tif:
-                _, page, _ = choose_page(tif)
-                size, orientation = (page.imagewidth, page.imagelength), int(page.tags.valueof(274, 1) or 1)
-        else:
-            image = _open(file, kind)
-            size, orientation = image.size, exif_orientation(image)
-        _check_pixels(size, max_pixels, name)
-        return (size[1], size[0]) if orientation in _TURNED else size
-
-
 def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
     """The text that a PNG carries, by name.
 
@@ -118,10 +98,10 @@ def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, 
         ImageTooLargeError: if it has more pixels than `max_pixels` (text may come after the pixels).
         ImageError: if it cannot be read, or is no PNG.
     """
-    with _opened(source) as (file, name), _named_errors(name):
-        kind, _ = _identify(file, name, ("PNG",))
-        image = _open(file, kind)
-        _check_pixels(image.size, max_pixels, name)
+    with opened(source) as (file, name), named_errors(name):
+        kind, _ = identify(file, name, ("PNG",))
+        image = open_header(file, kind)
+        check_pixels(image.size, max_pixels, name)
         assert isinstance(image, PngImageFile)
         return {str(key): str(value) for key, value in image.text.items()}
 
@@ -185,7 +165,7 @@ def _read_tiff(file: BinaryIO, name: str, max_pixels: int, dtype: type) -> Pictu
     with tifffile.TiffFile(file) as tif:
         number, page, notes = choose_page(tif)
         refuse_raw(page, name)
-        _check_pixels((page.imagewidth, page.imagelength), max_pixels, name)
+        check_pixels((page.imagewidth, page.imagelength), max_pixels, name)
         if is_plain(page):
             return _read_plain_tiff(file, number, notes, dtype)
         found = read_planes(file, name, number, page, notes)
@@ -200,7 +180,7 @@ def _read_tiff(file: BinaryIO, name: str, max_pixels: int, dtype: type) -> Pictu
     metadata = Metadata()
     with suppress(Exception):  # Pillow may not know the page, which tifffile does
         file.seek(0)
-        image = _open(file, "TIFF")
+        image = open_header(file, "TIFF")
         image.seek(number)
         metadata = read_metadata(image)
     icc = None if found.kind == "lab" else found.icc
@@ -209,7 +189,7 @@ def _read_tiff(file: BinaryIO, name: str, max_pixels: int, dtype: type) -> Pictu
 
 def _read_plain_tiff(file: BinaryIO, number: int, notes: tuple[str, ...], dtype: type) -> Picture:
     file.seek(0)
-    image = _open(file, "TIFF")
+    image = open_header(file, "TIFF")
     image.seek(number)
     was_turned = exif_orientation(image) != 1
     image.load()  # which turns it
@@ -315,104 +295,3 @@ def _looks_grey(pixels: np.ndarray) -> bool:
         if not ((part[..., 0] == part[..., 1]) & (part[..., 0] == part[..., 2])).all():
             return False
     return True
-
-
-# -- files and errors --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
-    """An open, seekable file and what to call it in errors."""
-    if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
-        raise ImageError(f"{source} is an address in the web, not a file; download the picture and give its path.")
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        try:
-            file = path.open("rb")
-        except IsADirectoryError as error:
-            raise ImageError(f"{path} is a folder, not a picture.") from error
-        except FileNotFoundError as error:
-            if re.match(r"(https?|ftp|file|data):", str(source)):  # Path makes one slash of two
-                raise ImageError(
-                    f"{source} is an address in the web, not a file; download the picture and give its path."
-                ) from error
-            raise ImageError(f"{path}: there is no such file.") from error
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise ImageError(f"{path}: cannot be opened ({reason}).") from error
-        with file:
-            yield file, path.name
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        yield io.BytesIO(source), "The picture"
-    elif hasattr(source, "read"):
-        content = source.read()
-        if not isinstance(content, bytes):
-            raise ImageError(f"A picture must be read from a binary file; {source!r} gives {type(content).__name__}.")
-        name = getattr(source, "name", None)
-        yield io.BytesIO(content), Path(name).name if isinstance(name, str) else "The picture"
-    else:
-        raise ImageError(f"A picture must be a path, bytes or an open binary file; got {type(source).__name__}.")
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error with a name."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:  # a frame that is larger than the picture it belongs to
-        raise ImageTooLargeError(f"{name}: has a frame of too many pixels ({error}).") from error
-    except MemoryError as error:
-        raise ImageTooLargeError(f"{name}: takes more memory than there is.") from error
-    except Exception as error:  # decoders answer damaged data with errors of every kind
-        said = " ".join(str(error).split())
-        if re.search("unsupported|not supported|unknown pixel mode|requires|cannot handle|not implemented", said, re.I):
-            raise ImageError(f"{name}: of a kind that cannot be decoded ({said}).") from error
-        # What is meant for programmers is no help: struct's, an index, a key.
-        is_plain = isinstance(error, (OSError, SyntaxError, ValueError)) and not isinstance(error, struct.error)
-        detail = f" ({said})" if is_plain and said and len(said) < 120 else ""
-        raise ImageError(f"{name}: damaged or cut off, it cannot be decoded{detail}.") from error
-
-
-def _open(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
-    """Read the header of a picture of that format.
-
-    Goes through Pillow's table of formats rather than `Image.open`, whose limit on pixels is one for the whole process:
-    it refuses pictures that the caller allows, and warns before `_check_pixels` can tell what the matter is.
-    """
-    file.seek(0)
-    return Image.OPEN[kind][0](file, "")
-
-
-def _identify(file: BinaryIO, name: str, formats: Sequence[str]) -> tuple[str, bytes]:
-    """The format, as Pillow names it, and the first bytes of the file."""
-    prefix = file.read(_PREFIX)
-    if not prefix:
-        raise ImageError(f"{name}: the file is empty (0 bytes).")
-    more = register_plugins() if len(formats) > 1 else ()
-    for kind in (*formats, *more):
-        if kind not in Image.OPEN:  # a Pillow built without it
-            continue
-        accept = Image.OPEN[kind][1]
-        accepted = accept(prefix[:16]) if accept else True
-        if isinstance(accepted, str):  # the format is known, its decoder is missing
-            continue
-        if accepted:
-            return kind, prefix
-    if missing := missing_plugin(prefix):
-        raise ImageError(f"{name}: {missing[0]} pictures need a package: pip install {missing[1]}.")
-    known = describe(prefix)
-    hint = f"; it looks like {known}" if known else ""
-    raise ImageError(f"{name}: not a picture of a kind that can be read ({', '.join((*formats, *more))}){hint}.")
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int, name: str) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"{name}: damaged, it says that it is {width}x{height} pixels large.")
-    if width * height > max_pixels:
-        raise ImageTooLargeError(
-            f"{name}: {width}x{height} is {width * height:,} pixels; at most {max_pixels:,} are allowed. "
-            "Scale it down or crop it."
-        )

@@ -61,9 +61,8 @@ def choose_page(tif: tifffile.TiffFile) -> tuple[int, tifffile.TiffPage, tuple[s
             break
     notes: tuple[str, ...] = ()
     if count > 1:
-        what = "first" if chosen == 0 else f"page {chosen + 1}"
-        reason = "" if chosen == 0 else "; those before are thumbnails or masks"
-        notes = (f"{what} of {count} pages{reason}",)
+        later = f"page {chosen + 1} of {count}; those before are thumbnails or masks"
+        notes = (f"first of {count} pages" if chosen == 0 else later,)
     page = tif.pages[chosen]
     assert isinstance(page, tifffile.TiffPage)
     return chosen, page, notes
