@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 
@@ -46,6 +47,7 @@ def url(engine, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def visit(browser, url) -> Iterator[Explorer]:
     visit = Explorer(browser, url)
+    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
     yield visit
     visit.close()
 
@@ -105,17 +107,11 @@ class Explorer(Visit):
         address = self.viewer(f"viewer.pictures.get({name!r}).loadedUrl")
         response = self.page.request.get(address)
         assert response.ok
-        return np.asarray(Image.open(_buffer(response.body())).convert("RGB")).astype(int)
+        return np.asarray(Image.open(io.BytesIO(response.body())).convert("RGB")).astype(int)
 
     @property
     def now(self) -> str:
         return self.viewer("viewer.current")
-
-
-def _buffer(data: bytes):
-    import io
-
-    return io.BytesIO(data)
 
 
 def test_open_brush_roll_keep_and_undo_twice(visit, engine):
@@ -231,6 +227,8 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
         recipe = Recipe.from_json(image.info[RECIPE_KEY])
         assert np.array_equal(np.asarray(image.convert("RGB")), expected)
     assert [type(operation) for operation in recipe.operations] == [Reroll, Reroll]
+    first, second = (operation.mask.support for operation in recipe.operations)
+    assert first[2] <= second[0], "the place that was kept is not rolled again with the next one"
 
     other = Explorer(browser, url)
     other.upload(path)

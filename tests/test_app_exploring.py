@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from page_harness import Harness
 from PIL import Image
 
 from app.exploring import NUM_WAYS
+from app.layout import build_page
 from app.session import Sessions
 from srflow.contract import RECIPE_KEY, MemoryBudgetError, Recipe
 from srflow.operations import Mask, Mix, Reroll
@@ -228,3 +230,17 @@ def test_an_explored_png_with_other_weights_is_refused(harness, engine, tmp_path
     harness.values[harness.picture.image] = str(path)
     harness.fire(harness.picture.image, "upload")
     assert "other weights" in harness.status
+
+
+def test_the_state_is_drawn_as_soon_as_a_place_is_chosen(engine, sessions, monkeypatch):
+    monkeypatch.setattr("page_harness.build_page", lambda *_, **__: build_page(engine, sessions, ahead=True))
+    harness = Harness(engine, sessions, opening=True)
+    engine.explored.clear()
+    data = {"mask": mask_of(harness), "id": "s2", "subject": harness.scene.subject}
+    for changes in ({}, {"id": "mean"}, {"subject": "other"}, {"id": 10**50}):
+        harness.fire(harness.results.viewer, "mask", data | changes)
+        assert "error" not in harness.status
+    for thread in threading.enumerate():
+        if thread.name == "prepare rolls":
+            thread.join()
+    assert [(request.recipe.index, request.variants) for request in engine.explored] == [(2, ((),))]

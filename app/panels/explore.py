@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
+
+import gradio as gr
 
 from app.exploring import accept, draw_ways, find_base
 from app.page import Event, Page
@@ -31,8 +34,22 @@ class ExplorePanel:
         return {}
 
     def wire(self, page: Page) -> None:
-        """One event for all that can be asked."""
+        """One event for all that can be asked; one before it."""
         page.start(self.results.viewer.explore, self.work, has_data=True)
+        if page.ahead is not None:
+            page.ask(self.results.viewer.mask, self.prepare, has_data=True, queue=False)
+
+    def prepare(self, event: Event) -> Values:
+        """A place was chosen, so that rolls of it are likely to be asked for soon. Nobody waits for this."""
+        picture, shown = event.session.view.picture, {self.page.status: gr.skip()}
+        if picture is None or self.page.ahead is None:
+            return shown
+        with suppress(InputError):
+            parse_subject(event.data, f"{picture.subject} {picture.scale_factor}")
+            name = event.data.get("id") if isinstance(event.data, dict) else None
+            _, recipe = find_base(event.session, str(name)[:100])
+            self.page.ahead.draw_state(event.session, picture, recipe)
+        return shown
 
     def work(self, event: Event) -> Work:
         """Whatever was asked for."""

@@ -320,7 +320,7 @@ def test_what_is_sent_is_as_described(chooser):
     for _, data in messages:
         assert list(validator("MaskEvent").iter_errors(data)) == []
     assert messages[0][1]["mask"]["runs"]
-    assert messages[1][1] == {"mask": None, "subject": "one"}
+    assert messages[1][1] == {"mask": None, "id": "s0", "subject": "one"}
 
 
 def test_one_finger_paints_and_two_move_and_zoom(opened):

@@ -219,7 +219,7 @@ GOOD_MASK = {"width": 5, "height": 4, "box": [2, 1, 4, 4], "runs": [255, 3, 12, 
 
 
 def test_a_mask_is_read_row_by_row_inside_its_box():
-    assert list(validator("MaskEvent").iter_errors({"mask": GOOD_MASK, "subject": "one"})) == []
+    assert list(validator("MaskEvent").iter_errors({"mask": GOOD_MASK, "id": "s1", "subject": "one"})) == []
     mask = parse_mask({"mask": GOOD_MASK, "subject": "one"}, 5, 4)
     assert mask.box == (2, 1, 4, 4)
     expected = [[0, 0, 0, 0, 0], [0, 0, 255, 255, 0], [0, 0, 255, 12, 0], [0, 0, 0, 12, 0]]

@@ -190,7 +190,7 @@ export class MaskEditor {
     viewer.exploring.bar.refresh();
     viewer.invalidate();
     // A box that is moved by keys is sent when it comes to rest, a stroke at once.
-    viewer.report("mask", maskEvent(viewer.scene, message), this.state.floating ? undefined : 0);
+    viewer.report("mask", maskEvent(viewer.scene, message, viewer.exploring.bar.base() ?? ""), this.state.floating ? undefined : 0);
   }
 
   // ------------------------------------------------------------ keys

@@ -85,6 +85,7 @@
 /**
  * @typedef {object} MaskEvent
  * @property {MaskMessage | null} mask
+ * @property {string} id
  * @property {string} subject
  */
 
@@ -118,10 +119,11 @@ export function addressOf(file) {
 /**
  * @param {SceneMessage} scene
  * @param {MaskMessage | null} mask
+ * @param {string} id of the picture that one would go on from
  * @returns {MaskEvent}
  */
-export function maskEvent(scene, mask) {
-  return { mask, subject: scene.subject };
+export function maskEvent(scene, mask, id) {
+  return { mask, id, subject: scene.subject };
 }
 
 /**
