@@ -90,9 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     path = _output(arguments)  # a wrong one should not show after an hour
     rounds = consistency_rounds(arguments.consistency_rounds)
     model = load_model(arguments.model, choose_device(arguments.device), arguments.conv_dtype)
-    found = {"scale_factor": model.scale_factor, "report": print_line}
-    pairs = find_pairs(arguments.hr, limit=arguments.limit, **found)
-    others = find_pairs(arguments.check, **found) if arguments.check else None
+    scale = model.scale_factor
+    pairs = find_pairs(arguments.hr, scale_factor=scale, limit=arguments.limit, report=print_line)
+    others = find_pairs(arguments.check, scale_factor=scale, report=print_line) if arguments.check else None
     calibration = calibrate_model(
         model,
         pairs,
