@@ -46,6 +46,7 @@ def url(engine, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def visit(browser, url) -> Iterator[Explorer]:
     visit = Explorer(browser, url)
+    visit.open()
     yield visit
     visit.close()
 
@@ -233,6 +234,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     assert [type(operation) for operation in recipe.operations] == [Reroll, Reroll]
 
     other = Explorer(browser, url)
+    other.open()
     other.upload(path)
     other.page.click("#restore")
     other.wait_for_viewer("viewer.scene.explored && viewer.pictures.get(viewer.scene.explored)?.state === 'ready'")
