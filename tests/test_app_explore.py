@@ -47,6 +47,7 @@ def url(engine, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def visit(browser, url) -> Iterator[Explorer]:
     visit = Explorer(browser, url)
+    visit.open()
     visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
     yield visit
     visit.close()
@@ -231,6 +232,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     assert first[2] <= second[0], "the place that was kept is not rolled again with the next one"
 
     other = Explorer(browser, url)
+    other.open()
     other.upload(path)
     other.page.click("#restore")
     other.wait_for_viewer("viewer.scene.explored && viewer.pictures.get(viewer.scene.explored)?.state === 'ready'")
