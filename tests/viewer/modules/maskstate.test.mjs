@@ -147,7 +147,13 @@ test("after a place has served, the next stroke chooses another one; undone, the
   assert.deepEqual(state.message().box, [10, 6, 14, 10]);
   state.undo();
   assert.deepEqual(state.chosen.data, before);
-  state.redo();
+  state.markUsed();
+  state.putBox("chosen", box(6, 6, 3, 3));
+  assert.deepEqual(state.message().box, [6, 6, 9, 9]);
+  state.undo();
+  state.begin("chosen", true);
+  state.paint({ x: 12, y: 8 }, { x: 12, y: 8 }, 2, false);
+  state.end();
   state.putBox("chosen", box(0, 0, 2, 2));
   assert.deepEqual(state.message().box, [0, 0, 14, 10], "only once");
 });
@@ -158,6 +164,10 @@ test("erasing and locking in a place that has served leave the rest of it", () =
   state.markUsed();
   state.putBox("locked", box(0, 0, 2, 8));
   assert.equal(count(state.open), 48);
+  state.begin("locked", true);
+  state.paint({ x: 12, y: 8 }, { x: 12, y: 8 }, 2, false);
+  state.end();
+  assert.equal(count(state.open), 48, "the locked place stays locked");
   assert.ok(dot(state, 6, 6, { isErasing: true }));
   assert.ok(count(state.open) > 30);
 });
