@@ -12,7 +12,16 @@ from app.records import OpenedPicture
 from app.runs import make_request
 from app.session import Session
 from app.settings import Settings
-from srflow.contract import Engine, PartialSample, Progress, SampleRequest, SampleResult, SRFlowError
+from srflow.contract import (
+    Engine,
+    ExploreRequest,
+    PartialSample,
+    Progress,
+    Recipe,
+    SampleRequest,
+    SampleResult,
+    SRFlowError,
+)
 
 __all__ = ["Ahead"]
 
@@ -40,6 +49,21 @@ class Ahead:
         thread = threading.Thread(target=self._condition, args=(wanted, cancel), name="prepare a picture", daemon=True)
         thread.start()
         return thread
+
+    def draw_state(self, session: Session, picture: OpenedPicture, recipe: Recipe) -> threading.Thread | None:
+        """Begin with the picture that somebody paints on, so that the first roll of a place need not wait for it."""
+        cancel = session.begin_preparation()
+        if picture.region.width * picture.region.height > AUTO_PIXELS:
+            return None
+        wanted = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
+        thread = threading.Thread(target=self._explore, args=(wanted, cancel), name="prepare rolls", daemon=True)
+        thread.start()
+        return thread
+
+    def _explore(self, request: ExploreRequest, cancel: threading.Event) -> None:
+        with self._turn, _forgiving():
+            for _ in self._engine.explore(request, cancel):
+                pass
 
     def _condition(self, request: SampleRequest, cancel: threading.Event) -> None:
         with self._turn, _forgiving():

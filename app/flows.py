@@ -10,7 +10,7 @@ from app.records import OpenedPicture, Run
 from app.runs import draw
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from app.tasks import ALL, Update
+from app.tasks import ALL, Part, Update
 from srflow.contract import InputError
 
 __all__ = ["describe_ready", "draw_wanted", "open_wanted", "picture_changes", "redraw"]
@@ -21,7 +21,7 @@ DEBOUNCE_SECONDS = 0.12
 
 def picture_changes(picture: OpenedPicture | None, settings: Settings | None) -> dict[str, object]:
     """Changes of a view that shows another picture: what was drawn of the former one goes."""
-    return {"picture": picture, "run": None, "sweep": None, "settings": settings}
+    return {"picture": picture, "run": None, "sweep": None, "explored": None, "settings": settings}
 
 
 def describe_ready(picture: OpenedPicture) -> str:
@@ -58,6 +58,8 @@ def draw_wanted(
     yield from open_wanted(page, session, job, settings)
     job.wants_samples = True
     view = session.view
+    if view.explored is not None and view.explored.ways:  # they may be ways to go on from a sample that goes
+        yield Update(changed=frozenset({Part.EXPLORED}), changes={"explored": view.explored.closed()}, is_step=False)
     assert view.picture is not None
     yield from draw(page.engine, session, job, view.picture, settings, former or view.run)
 

@@ -28,9 +28,11 @@ from srflow.contract import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
+    Metadata,
     ModelInfo,
     Notice,
     PartialSample,
+    Picture,
     Progress,
     Recipe,
     Reference,
@@ -222,7 +224,7 @@ class FakeEngine:
             place = np.s_[top * scale : bottom * scale, left * scale : right * scale]
             noise = np.random.default_rng(zlib.crc32(repr(operation).encode())).integers(-20, 21, result[place].shape)
             chosen = np.kron(mask.array(), np.ones((scale, scale), np.uint8))[place] > 0 if mask else np.True_
-            new = np.clip(picture[place] + noise, 0, 255).astype(np.uint8)
+            new = np.clip(result[place] + noise, 0, 255).astype(np.uint8)
             result[place] = np.where(chosen[..., None], new, result[place])
         return result
 
@@ -272,7 +274,18 @@ class FakeEngine:
         truth = hr[: height * scale, : width * scale]
         return truth[::scale, ::scale].copy(), truth
 
-    def save_png(self, path: str | Path, picture: np.ndarray, text: dict[str, str] | None = None) -> None:
+    def read_picture(self, source: str | Path | bytes, max_pixels: int | None = None) -> Picture:
+        return Picture(pixels=self.open_picture(source, max_pixels))
+
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: dict[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
         info = PngImagePlugin.PngInfo()
         for key, value in (text or {}).items():
             info.add_text(key, value)

@@ -25,9 +25,8 @@ class Harness:
             self.page.opening.draw()
         else:
             self.page.opening = None
-        self.results, self.controls, self.picture, self.numbers, self.diversity, self.sweep, self.download = (
-            self.page.panels
-        )
+        self.results, self.controls, self.picture, self.numbers, self.diversity, *others = self.page.panels
+        self.sweep, self.download, self.explore = others
         self.open(**opened)
 
     def open(self, query: dict | None = None, memory: object = None, fragment: object = "") -> list[dict]:

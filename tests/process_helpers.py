@@ -28,7 +28,7 @@ def watch_group() -> Callable[[], None]:
     def leave_and_check() -> None:
         assert of_group, "no thread started with a group of processes: there was none, or it was not watched"
         leave_processes()
-        deadline = time.monotonic() + 10  # the system lists a thread a little longer than it runs
+        deadline = time.monotonic() + 300  # the system lists a thread a little longer than it runs
         while (left := of_group & _threads()) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not left, f"{len(left)} of the group's {len(of_group)} threads did not end with it"

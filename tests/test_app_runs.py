@@ -528,15 +528,15 @@ def test_pictures_are_read_before_they_are_asked_for(engine, session, settings, 
     ahead = Ahead(engine)
     picture = show(engine, session, lr)
     engine.delay, engine.error = 0.01, ZeroDivisionError("drawn")
-    ahead.prepare(session, picture, settings).join(10)
+    ahead.prepare(session, picture, settings).join()
     assert len(engine.requests) == 1
     assert not caplog.records, "it left before the first sample"
     np.testing.assert_array_equal(engine.requests[0].lr, lr)
     with ahead._turn:
         former = ahead.prepare(session, picture, settings)
         latter = ahead.prepare(session, picture, settings)
-    former.join(10)
-    latter.join(10)
+    former.join()
+    latter.join()
     assert len(engine.requests) == 2, "the latest picture only"
     large = show(engine, session, np.zeros((300, 300, 3), np.uint8)).whole_region()
     assert ahead.prepare(session, large, settings) is None, "it would take long"
@@ -545,7 +545,7 @@ def test_pictures_are_read_before_they_are_asked_for(engine, session, settings, 
 def test_what_fails_ahead_is_told_later(engine, sessions, session, settings, lr, caplog):
     picture = show(engine, session, lr)
     engine.estimate = lambda request: 1 / 0
-    Ahead(engine).prepare(session, picture, settings).join(10)
+    Ahead(engine).prepare(session, picture, settings).join()
     assert "Work ahead failed" in caplog.text
     caplog.clear()
     del engine.estimate

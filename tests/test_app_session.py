@@ -375,7 +375,7 @@ def test_folders_of_a_program_that_was_killed_go_at_the_next_start(tmp_path):
     root = Path(__file__).resolve().parents[1]
     with Sessions_closed(tmp_path) as living:
         left = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=600
         ).stdout.strip()
         assert Path(left).exists()
         other = Sessions(tmp_path)

@@ -18,7 +18,15 @@ import pytest
 from fake_engine import FakeEngine
 from setuptools import find_packages
 
-from srflow.contract import Cancelled, CheckpointError, MemoryBudgetError, SampleRequest, SampleResult
+from srflow.contract import (
+    Cancelled,
+    CheckpointError,
+    ExploreRequest,
+    MemoryBudgetError,
+    SampleRequest,
+    SampleResult,
+    Variant,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -125,6 +133,11 @@ def test_on_zero_gpu_drawing_asks_for_a_gpu_for_as_long_as_it_takes(start, monke
     assert sum(isinstance(event, SampleResult) for event in engine.sample(request)) == 2
     assert spaces.asked == [10]
     assert next(reference.kind for reference in engine.references(request)) == "bicubic"
+    [sample, *_] = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+    wish = ExploreRequest(lr=request.lr, recipe=sample.recipe, variants=((),))
+    [variant] = [event for event in engine.explore(wish) if isinstance(event, Variant)]
+    assert np.array_equal(variant.patch, sample.picture)
+    assert spaces.asked[-1] == 22
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):

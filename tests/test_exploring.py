@@ -13,6 +13,7 @@ from conftest import make_toy
 
 from srflow.contract import (
     Cancelled,
+    Comparison,
     ExploreRequest,
     InputError,
     MemoryBudgetError,
@@ -24,7 +25,9 @@ from srflow.contract import (
     SetSummary,
     Variant,
 )
+from srflow.evaluation.choosing import farthest, plausible, typical
 from srflow.evaluation.metrics import crop_ground_truth, crop_to_ground_truth, psnr
+from srflow.evaluation.perceptual import pairwise_lpips
 from srflow.images import downscale_uint8, load_image
 from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample
 from srflow.sampling import engine as engine_module
@@ -123,7 +126,9 @@ def test_the_feather_is_one_inside_and_ends_where_it_should() -> None:
     weight[24 - 8 : 36 + 8, 24 - 8 : 44 + 8] = 0
     assert (weight == 0).all()
     edge = Mask.from_array(np.pad(np.full((3, 5), 255, np.uint8), ((0, 6), (0, 6))))
-    assert (feather(edge, (0, 0, 11, 9), 4, 1)[0, 0, :12, :20] == 1).all()  # no fading at the picture's edges
+    weight = feather(edge, (0, 0, 11, 9), 4, 1)[0, 0].numpy()
+    assert (weight[:12, :20] == 1).all()  # no fading at the picture's edges
+    np.testing.assert_allclose(weight[0], weight[6], atol=1e-6)  # nor beside it
 
 
 def test_boxes_of_a_region() -> None:
@@ -279,6 +284,10 @@ def test_a_step_costs_one_decoding_of_its_place_and_undo_none(
     explore(engine, lr, chosen.recipe, ())
     explore(engine, lr, further.recipe, ())
     assert len(sizes) == 1
+    # Steps on the way to a variant are kept as well.
+    explore(engine, lr, before.recipe, (Reroll(MASK, 5, 1), Reroll(MASK, 5, 2)))
+    explore(engine, lr, before.recipe, (Reroll(MASK, 5, 1),))
+    assert len(sizes) == 3
 
 
 def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -> None:
@@ -292,6 +301,86 @@ def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -
             assert engine._states.num_bytes() <= engine._states.max_bytes
     for roll in range(4):
         np.testing.assert_array_equal(pictures[roll], pictures[roll + 4])
+
+
+# -- a few out of many -------------------------------------------------------------------------------------------------
+
+
+def compare(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, ways: list, choose: int = 3) -> Comparison:
+    *_, last = engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=tuple(ways), choose=choose))
+    assert isinstance(last, Comparison)
+    return last
+
+
+def test_rolls_of_a_place_are_compared(engine: SamplingEngine, lr: np.ndarray) -> None:
+    before = sample(engine, lr)
+    ways = [(Reroll(MASK, 5, roll),) for roll in range(22)]
+    comparison = compare(engine, lr, before.recipe, ways)
+    variants = explore(engine, lr, before.recipe, *ways)
+    patches = [variant.patch for variant in variants]
+    np.testing.assert_allclose(comparison.distances, pairwise_lpips(patches), atol=1e-6)
+    log_probs = [variant.log_prob for variant in variants]
+    allowed = plausible(log_probs, [False] * 22)
+    assert comparison.left_out == (int(np.abs(log_probs - np.median(log_probs)).argmax()),)
+    assert comparison.different == farthest(comparison.distances, 3, allowed)
+    assert comparison.typical == typical(comparison.distances, 3, allowed)
+    assert sum(len(family.members) for family in comparison.different) == 21
+    # Judged by what the mask chooses, not by the box around it.
+    left, top = variants[0].left // 4, variants[0].top // 4
+    box = left, top, left + patches[0].shape[1] // 4, top + patches[0].shape[0] // 4
+    weight = np.kron(MASK.array(box), np.ones((4, 4)))
+    light = [
+        ((patch @ [0.299, 0.587, 0.114]) * weight).sum() if ok else 0
+        for patch, ok in zip(patches, allowed, strict=True)
+    ]
+    assert comparison.extremes["brightest"] == np.argmax(light)
+
+
+def test_whole_pictures_are_compared(engine: SamplingEngine, lr: np.ndarray) -> None:
+    before = sample(engine, lr)
+    comparison = compare(engine, lr, before.recipe, [(Mix(Sample(9, index), 1.0),) for index in range(4)])
+    assert comparison.left_out == ()
+    assert len(comparison.different) == 3
+    assert comparison.distances[0, 1] > 0
+
+
+def test_pictures_too_small_for_lpips_are_compared_by_their_pixels(engine: SamplingEngine) -> None:
+    small = np.random.default_rng(1).integers(90, 160, (7, 6, 3), dtype=np.uint8)
+    mask = Mask(6, 7, (2, 2, 4, 4), (255, 4))
+    before = sample(engine, small)
+    comparison = compare(engine, small, before.recipe, [(Reroll(mask, 5, roll),) for roll in range(5)])
+    pictures = [
+        laid_in(before.picture, variant).astype(float)
+        for variant in explore(engine, small, before.recipe, *[(Reroll(mask, 5, roll),) for roll in (0, 3)])
+    ]
+    expected = np.sqrt(np.square(pictures[0] - pictures[1]).mean()) / 255
+    assert comparison.distances[0, 3] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("tile", [0, 16])
+def test_a_place_has_the_likelihood_of_its_part(engine: SamplingEngine, lr: np.ndarray, tile: int) -> None:
+    """A place that is the whole picture against the same latents decoded as a whole; in tiles they see less around."""
+    before = sample(engine, lr, tile=tile)
+    everywhere = Mask(WIDTH, HEIGHT, (0, 0, WIDTH, HEIGHT), (255, HEIGHT * WIDTH))
+    roll = Reroll(everywhere, 5, 0)
+    place, whole = explore(engine, lr, before.recipe, (roll,), (roll, Heat(0.4)))
+    assert place.log_prob == pytest.approx(whole.log_prob, rel=1e-5 if tile == 0 else 1e-2)
+    other = explore(engine, lr, before.recipe, (Reroll(everywhere, 5, 1),))[0]
+    assert other.log_prob != pytest.approx(place.log_prob, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ways", "choose"),
+    [
+        ([(Reroll(MASK, 5, 0),), (Reroll(OTHER_MASK, 5, 0),)], 2),
+        ([(Reroll(MASK, 5, 0),), ()], 2),
+        ([(Reroll(MASK, 5, 0),)], -1),
+        ([(Reroll(MASK, 5, 0),)], 1000),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(engine: SamplingEngine, lr: np.ndarray, ways: list, choose: int) -> None:
+    with pytest.raises(InputError):
+        compare(engine, lr, sample(engine, lr).recipe, ways, choose)
 
 
 # -- samples of a request ----------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class ControlsPanel:
         return {
             self.sample: gr.update(value="Sample", interactive=view.picture is not None),
             self.more: gr.update(interactive=drawn and count < MAX_SAMPLES),
-            self.chip: gr.update(visible=has_hidden, value=_chip(settings) if has_hidden else ""),
+            self.chip: gr.update(visible=has_hidden, value=_chip(settings) if has_hidden and settings else ""),
         }
 
     # -- events --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from srflow.cli.folders import print_line
 from srflow.cli.loading import add_device_arguments, choose_device, consistency_rounds, load_model
 from srflow.contract import InputError
 
@@ -89,8 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     path = _output(arguments)  # a wrong one should not show after an hour
     rounds = consistency_rounds(arguments.consistency_rounds)
     model = load_model(arguments.model, choose_device(arguments.device), arguments.conv_dtype)
-    pairs = find_pairs(arguments.hr, scale_factor=model.scale_factor, limit=arguments.limit)
-    others = find_pairs(arguments.check, scale_factor=model.scale_factor) if arguments.check else None
+    scale = model.scale_factor
+    pairs = find_pairs(arguments.hr, scale_factor=scale, limit=arguments.limit, report=print_line)
+    others = find_pairs(arguments.check, scale_factor=scale, report=print_line) if arguments.check else None
     calibration = calibrate_model(
         model,
         pairs,

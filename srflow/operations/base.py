@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from srflow.errors import OperationError
-from srflow.operations.masks import Mask
+from srflow.operations.masks import Mask, short
 
 if TYPE_CHECKING:
     from srflow.operations.field import Field
@@ -85,8 +85,7 @@ class Operation(ABC):
             raise self._error("mask", self.place, "a Mask")
 
     def _error(self, field: str, value: object, expected: str) -> OperationError:
-        text = repr(value) if isinstance(value, (int, float, str, type(None))) else type(value).__name__
-        return OperationError(f"The {field} of a {self.name} is {text[:60]}; it must be {expected}.")
+        return OperationError(f"The {field} of a {self.name} is {short(value)}; it must be {expected}.")
 
 
 def check_names(what: str, given: Mapping[str, Any], required: list[str], known: list[str]) -> None:

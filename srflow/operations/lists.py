@@ -13,6 +13,7 @@ from srflow.errors import OperationError
 from srflow.operations.base import Operation
 from srflow.operations.draw import Draw
 from srflow.operations.heat import Heat
+from srflow.operations.masks import short
 from srflow.operations.mix import Mix
 from srflow.operations.reroll import Reroll
 
@@ -62,7 +63,7 @@ def from_values(values: object, *, complete: bool = True) -> tuple[Operation, ..
         raise OperationError('A list of operations must be {"version": 1, "operations": [ … ]} and nothing else.')
     version = values["version"]
     if type(version) is not int or version != VERSION:
-        raise OperationError(f"The operations are of version {str(version)[:20]}; this program reads {VERSION}.")
+        raise OperationError(f"The operations are of version {short(version)}; this program reads {VERSION}.")
     left = MAX_OPERATIONS
 
     def read_list(entries: object, depth: int) -> tuple[Operation, ...]:
@@ -82,7 +83,7 @@ def _read(values: object, read_list: Any) -> Operation:
     name = values.get("type") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(name, str) or name not in _KINDS:
         raise OperationError(
-            f'An operation must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {str(name)[:40]!r}.'
+            f'An operation must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {short(name)}.'
         )
     return _KINDS[name].from_values(values, read_list)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from srflow.contract import (
     ExploreRequest,
     InputError,
     MemoryBudgetError,
+    Metadata,
+    Picture,
     Precision,
     Reference,
     SampleEvent,
@@ -31,18 +33,11 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import (
-    MAX_PIXELS,
-    crop_to_multiple,
-    downscale_uint8,
-    load_image,
-    read_png_text,
-    save_png,
-    to_tensor,
-)
+from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
 from srflow.model import pad_to_multiple
 from srflow.operations import check_operations, count_whole
+from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.exploring import Exploration
@@ -50,6 +45,7 @@ from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
+from srflow.sampling.regions import Region
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import StateCache
 from srflow.sampling.task import Task, tile_key
@@ -60,6 +56,7 @@ __all__ = ["SamplingEngine"]
 
 _MAX_SAMPLES = 10_000
 _MAX_VARIANTS = 256
+_MAX_COMPARED = 64_000_000  # pixels of all pictures that are compared as a whole
 _GIB = 1 << 30
 _CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
 _CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
@@ -147,6 +144,8 @@ class SamplingEngine:
         for variant in request.variants:
             check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
         task = self._task(sample)
+        if request.choose:
+            self._check_choice(request, task)
         if task.plan.on_disk:
             raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
@@ -159,11 +158,26 @@ class SamplingEngine:
             def drawing(whole: Task) -> Drawing:
                 return self._drawing(whole, channel, cancel)
 
-            Exploration(request, task, self._states, retoucher, drawing, channel, stop).run()
+            Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop).run()
 
         events = in_background(work, name="explore")
         with closing(events):
             yield from (event for event in events if isinstance(event, ExploreEvent))
+
+    def _check_choice(self, request: ExploreRequest, task: Task) -> None:
+        if not 1 <= request.choose <= _MAX_VARIANTS:
+            raise InputError(f"choose is {request.choose}; it must be from 0 to {_MAX_VARIANTS}.")
+        masks = [variant[-1].place if variant else None for variant in request.variants]
+        multiple = task.loaded.info.lr_multiple
+        places = {None if mask is None else Region.around(mask, multiple) for mask in masks}
+        if len(places) > 1:
+            raise InputError("Variants of different places cannot be compared. Ask for those of each place by itself.")
+        height, width = request.lr.shape[:2]
+        if places == {None} and len(masks) * height * width * task.scale**2 > _MAX_COMPARED:
+            raise InputError(
+                f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
+                "Choose a place, or fewer variants."
+            )
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).
@@ -171,15 +185,19 @@ class SamplingEngine:
         The encoder's is left out where training with the flow has spoilt it.
         """
         task = self._task(replace(request, num_samples=1, summaries=False))
-        events = in_background(
+        events: Generator[Reference, None, None] = in_background(
             lambda channel: self._drawing(task, channel, cancel).draw_references(), name="draw references"
         )
         with closing(events):
             yield from (event for event in events if isinstance(event, Reference))
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
-        """Read a picture file: see `srflow.images.load_image`."""
+        """Read a picture file, on white: see `srflow.pictures.load_image`."""
         return load_image(source, max_pixels=max_pixels or MAX_PIXELS)
+
+    def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
+        """Read a picture file with all that belongs to it: see `srflow.pictures.read_picture`."""
+        return read_picture(source, max_pixels=max_pixels or MAX_PIXELS)
 
     def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """An HR picture → its LR picture for that model, and the ground truth, cropped to fit."""
@@ -187,12 +205,22 @@ class SamplingEngine:
         ground_truth = crop_to_multiple(hr, info.scale_factor * info.lr_multiple)
         return downscale_uint8(ground_truth, info.scale_factor), ground_truth
 
-    def save_png(self, path: str | Path, picture: np.ndarray, text: Mapping[str, str] | None = None) -> None:
-        """Write a PNG: see `srflow.images.save_png`."""
-        save_png(path, picture, text=text)
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: Mapping[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """Write a PNG: see `srflow.contract.Engine`."""
+        if alpha is not None and alpha.shape != picture.shape[:2]:
+            alpha = upscale_uint8(alpha, picture.shape[0] // alpha.shape[0])
+        save_png(path, picture, alpha=alpha, text=text, metadata=metadata)
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
-        """The text in a PNG: see `srflow.images.read_png_text`."""
+        """The text in a PNG: see `srflow.pictures.read_png_text`."""
         return read_png_text(source)
 
     def _task(self, request: SampleRequest) -> Task:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from srflow.contract import ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
-from srflow.operations import Operation, count_whole
+from srflow.contract import Comparison, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.evaluation.choosing import extremes, farthest, plausible, typical
+from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
+from srflow.operations import Box, Operation, count_whole
 from srflow.sampling.background import Channel
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
-from srflow.sampling.regions import Region
+from srflow.sampling.regions import Region, scaled
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import Patch, State, StateCache
 from srflow.sampling.task import Task
@@ -28,7 +31,7 @@ class Exploration:
     Args:
         request: what to draw.  task: the same as a sample's, checked.
         cache: of states, kept between requests.  retoucher: of the task.
-        drawing: makes what draws a whole picture.
+        drawing: makes what draws a whole picture.  distance: makes the LPIPS network, when it is first needed.
         channel: told what happens.  stop: raises Cancelled when the work shall end.
     """
 
@@ -39,11 +42,12 @@ class Exploration:
         cache: StateCache,
         retoucher: Retoucher,
         drawing: Callable[[Task], Drawing],
+        distance: Callable[[], PerceptualDistance],
         channel: Channel,
         stop: Callable[[], None],
     ) -> None:
         self._request, self._task, self._cache, self._retoucher = request, task, cache, retoucher
-        self._drawing, self._channel, self._stop = drawing, channel, stop
+        self._drawing, self._distance, self._channel, self._stop = drawing, distance, channel, stop
         self._draw = request.recipe.whole_list[:1]
         self._finished = 0
 
@@ -52,14 +56,50 @@ class Exploration:
         self._tell("Drawing the picture")
         count = len(self._request.variants)
         base = self._request.recipe.operations
+        states: dict[int, State] = {}
         for numbers in self._groups():
             lists = [(*base, *self._request.variants[number]) for number in numbers]
             started = time.perf_counter()
             for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
                 self._channel.send(self._variant(number, operations, state, time.perf_counter() - started))
+                if self._request.choose:
+                    states[number] = state
                 self._finished += 1
                 started = time.perf_counter()
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
+
+        if self._request.choose:
+            self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
+            self._channel.send(self._comparison([states[number] for number in range(count)]))
+
+    def _comparison(self, states: list[State]) -> Comparison:
+        """What the variants say together, at their place or everywhere."""
+        lr, scale = self._request.lr, self._task.scale
+        last = self._request.variants[0][-1:]
+        mask = last[0].place if last else None
+        box, weight = (0, 0, lr.shape[1], lr.shape[0]), None
+        if mask is not None:
+            box = Region.around(mask, self._task.loaded.info.lr_multiple).patch
+            box = _at_least(box, -(-MIN_SIDE // scale), lr.shape[1], lr.shape[0])
+            weight = np.kron(mask.array(box), np.ones((scale, scale)))
+        pictures = [state.crop(*scaled(box, scale)) for state in states]
+        self._stop()
+        distances = self._distances(pictures)
+        self._stop()
+        allowed = plausible([state.log_prob for state in states], [bool(state.flags) for state in states])
+        return Comparison(
+            different=farthest(distances, self._request.choose, allowed),
+            typical=typical(distances, self._request.choose, allowed),
+            left_out=tuple(np.flatnonzero(~allowed).tolist()),
+            extremes=extremes(pictures, weight, allowed),
+            distances=distances,
+        )
+
+    def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
+        if min(pictures[0].shape[:2]) >= MIN_SIDE:
+            return self._distance().pairwise(pictures)
+        flat = np.stack(pictures).reshape(len(pictures), -1).astype(np.float32) / 255
+        return np.sqrt(np.square(flat[:, None] - flat).mean(2))
 
     def _tell(self, text: str) -> None:
         fraction = self._finished / len(self._request.variants)
@@ -122,8 +162,11 @@ class Exploration:
                 raise MemoryBudgetError(
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
+            assert result.picture is not None
             error_sum = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
-            state = State(result.picture, error_sum, result.flags)
+            bits = result.bits_per_dimension
+            log_prob = None if bits is None else -bits * result.picture.size * math.log(2)
+            state = State(result.picture, error_sum, result.flags, log_prob)
             self._cache.put(key, state)
         assert isinstance(state, State)
         return state
@@ -151,4 +194,16 @@ class Exploration:
             flags=state.flags,
             recipe=self._key(operations),
             seconds=seconds,
+            log_prob=state.log_prob,
         )
+
+
+def _at_least(box: Box, side: int, width: int, height: int) -> Box:
+    """A box grown evenly until its sides are that long, as far as the picture goes."""
+    result = []
+    for first, last, size in ((box[0], box[2], width), (box[1], box[3], height)):
+        length = min(size, max(side, last - first))
+        start = min(max(0, (first + last - length) // 2), size - length)
+        result.append((start, start + length))
+    (left, right), (top, bottom) = result
+    return left, top, right, bottom

@@ -10,6 +10,8 @@ would change every pixel a little, and cost as much as a new picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from srflow.contract import MemoryBudgetError
 from srflow.images import bicubic_downscale, bicubic_upscale, to_tensor, to_uint8
+from srflow.likelihood import standard_normal_log_prob
 from srflow.operations import Box, Mask, Operation
 from srflow.operations.field import Field, Place
 from srflow.sampling.finishing import squared_lr_error
@@ -25,13 +28,13 @@ from srflow.sampling.inference import InferenceModel, PreparedPicture
 from srflow.sampling.regions import CONTEXT, Region, feather, scaled
 from srflow.sampling.states import Patch, State
 from srflow.sampling.task import Task, tile_key
-from srflow.sampling.tiling import RowBlender, make_grid
+from srflow.sampling.tiling import RowBlender, Tile, make_grid
 from srflow.sampling.worker import OutOfMemory, Worker
 
 __all__ = ["Retoucher"]
 
+_MAX_BATCH = 16
 _CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
-_GPU_BATCH_PIXELS = 512 * 512
 
 
 class Retoucher:
@@ -71,12 +74,12 @@ class Retoucher:
             ways: operations whose masks have one `Region`.
         Raises: MemoryBudgetError: the place is too large for the device.
         """
-        masks = [way.place for way in ways]
+        masks = [cast(Mask, way.place) for way in ways]
         region = Region.around(masks[0], self._multiple)
         before = self._crop_of(state, region)
         pixels = (region.decoded[2] - region.decoded[0]) * (region.decoded[3] - region.decoded[1])
-        limit = _CPU_BATCH_PIXELS if self._worker.device.type == "cpu" else _GPU_BATCH_PIXELS
-        batch = max(1, min(16, limit // pixels))
+        # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
+        batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._worker.device.type == "cpu" else 1
         first = 0
         while first < len(ways):
             chunk = ways[first : first + batch]
@@ -89,20 +92,19 @@ class Retoucher:
                     ) from error
                 batch = batch // 2
                 continue
-            for mask, (raw, flags) in zip(masks[first : first + batch], raws, strict=True):
-                yield self._lay_in(state, before, region, mask, raw, flags)
+            for mask, raw in zip(masks[first : first + batch], raws, strict=True):
+                yield self._lay_in(state, before, region, mask, raw)
             first += len(chunk)
 
-    def _decode(
-        self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]
-    ) -> list[tuple[Tensor, tuple[str, ...]]]:
-        """The raw picture of each way inside `region.decoded`, (3, s h, s w), and what a person should know of it."""
+    def _decode(self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]) -> list[_Raw]:
+        """Each way inside `region.decoded`."""
         scale = self._task.scale
         left, top, right, bottom = region.decoded
         grid = make_grid(bottom - top, right - left, self._task.plan.grid.tile, self._multiple)
         blenders = [RowBlender(grid, scale) for _ in ways]
         rows: list[list[Tensor]] = [[] for _ in ways]
         flags: list[dict[str, None]] = [{} for _ in ways]
+        log_probs = [0.0] * len(ways)
         for tile in grid:
             rows_seen, columns_seen = tile.rows, tile.columns
             box = left + columns_seen.first, top + rows_seen.first, left + columns_seen.last, top + rows_seen.last
@@ -110,7 +112,11 @@ class Retoucher:
                 complete = blenders[number].add(tile, decoded.raw)
                 rows[number] += [] if complete is None else [complete]
                 flags[number] |= dict.fromkeys(decoded.flags)
-        return [(torch.cat(own, 1), tuple(found)) for own, found in zip(rows, flags, strict=True)]
+                log_probs[number] += _log_prob(decoded, tile, box, region.chosen)
+        return [
+            _Raw(torch.cat(own, 1), tuple(found), log_prob)
+            for own, found, log_prob in zip(rows, flags, log_probs, strict=True)
+        ]
 
     def _decode_box(self, box: Box, done: Sequence[Operation], ways: Sequence[Operation]) -> list[Decoded]:
         self._stop()
@@ -145,15 +151,13 @@ class Retoucher:
         return state.crop(*scaled(region.work, self._task.scale))
 
     @torch.inference_mode()
-    def _lay_in(
-        self, state: State, before: np.ndarray, region: Region, mask: Mask, raw: Tensor, flags: tuple[str, ...]
-    ) -> Patch:
+    def _lay_in(self, state: State, before: np.ndarray, region: Region, mask: Mask, decoded: _Raw) -> Patch:
         scale = self._task.scale
         rows, columns = scaled(region.work, 1)
         lr = self._lr[..., rows, columns]
         old = to_tensor(before).to(self._worker.device)
         seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
-        raw = raw[None, :, seen_rows, seen_columns].to(self._worker.device)
+        raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._worker.device)
         weight = feather(mask, region.work, scale, self._multiple).to(self._worker.device)
         changes = weight > 0
         new = torch.lerp(old, raw, weight)
@@ -161,6 +165,8 @@ class Retoucher:
             self._stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
             new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
+        if bool((lr[:, :1] == lr).all()):  # grey in, grey out: see `finishing.Canvas`
+            new = new.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         after = np.where(changes[0, 0, :, :, None].cpu().numpy(), to_uint8(new), before)
         own_lr = self._task.request.lr[rows, columns]
         error = state.squared_error - squared_lr_error(before, own_lr, scale) + squared_lr_error(after, own_lr, scale)
@@ -170,5 +176,40 @@ class Retoucher:
             top=region.patch[1] * scale,
             pixels=np.ascontiguousarray(after[inner]),
             squared_error=error,
-            flags=flags,
+            flags=decoded.flags,
+            log_prob=decoded.log_prob,
         )
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A place as it was decoded. picture: (3, s h, s w), not clipped. log_prob: see `Variant`."""
+
+    picture: Tensor
+    flags: tuple[str, ...]
+    log_prob: float
+
+
+def _log_prob(decoded: Decoded, tile: Tile, box: Box, chosen: Box) -> float:
+    """log p of what a tile's own part, computed with all of `box`, has in common with the chosen box."""
+    # LR pixels of the tile's own part, in the picture.
+    top, left = box[1] - tile.rows.first, box[0] - tile.columns.first
+    rows = slice(max(chosen[1], top + tile.rows.start) - box[1], min(chosen[3], top + tile.rows.stop) - box[1])
+    columns = slice(
+        max(chosen[0], left + tile.columns.start) - box[0], min(chosen[2], left + tile.columns.stop) - box[0]
+    )
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return 0.0
+    height, width = box[3] - box[1], box[2] - box[0]
+
+    def own_sum(values: Tensor) -> float:
+        down, across = values.shape[-2:]
+        own = values[
+            ...,
+            rows.start * down // height : rows.stop * down // height,
+            columns.start * across // width : columns.stop * across // width,
+        ]
+        return own.sum().item()
+
+    latents = sum(own_sum(standard_normal_log_prob(latent)) for latent in decoded.latents)
+    return latents + sum(own_sum(log_det) for log_det in decoded.log_dets)

@@ -16,13 +16,17 @@ __all__ = ["Patch", "State", "StateCache"]
 
 @dataclass(frozen=True)
 class Patch:
-    """What one operation changed. left, top: of its corner, in HR pixels. squared_error: of the picture with it."""
+    """What one operation changed.
+
+    left, top: of its corner, in HR pixels. squared_error: of the picture with it. log_prob: see `Variant`.
+    """
 
     left: int
     top: int
     pixels: np.ndarray = field(repr=False)
     squared_error: int
     flags: tuple[str, ...]
+    log_prob: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,23 @@ class State:
     """A picture, uint8 (H, W, 3), with patches laid into it in their order.
 
     picture: as it was last drawn as a whole; not to be changed. squared_error: of the picture, scaled down, against the
-    LR picture, summed over all values. flags: see `SampleResult`.
+    LR picture, summed over all values. flags: see `SampleResult`. log_prob: see `Variant`.
     """
 
     picture: np.ndarray = field(repr=False)
     squared_error: int
     flags: tuple[str, ...]
+    log_prob: float | None = None
     patches: tuple[Patch, ...] = ()
 
     def with_patch(self, patch: Patch) -> State:
         """One patch more."""
         return replace(
-            self, patches=(*self.patches, patch), squared_error=patch.squared_error, flags=(*self.flags, *patch.flags)
+            self,
+            patches=(*self.patches, patch),
+            squared_error=patch.squared_error,
+            flags=(*self.flags, *patch.flags),
+            log_prob=patch.log_prob,
         )
 
     def crop(self, rows: slice, columns: slice) -> np.ndarray:

@@ -69,7 +69,7 @@ def test_at_100_percent_the_screen_shows_the_pictures_own_pixels(opened, ratio):
 @browser_test
 def test_pixels_are_squares_when_enlarged_and_smooth_before(viewer):
     viewer.focus()
-    viewer.press("c")  # black and white pixels in turn: anything grey is interpolated
+    viewer.press("k")  # black and white pixels in turn: anything grey is interpolated
 
     def has_grey(zoom: float) -> bool:
         viewer.evaluate("[viewer.zoomTo(1), viewer.zoomTo(argument), viewer.zoomTo(argument)]", zoom)  # past "fit"
@@ -474,7 +474,7 @@ def test_hostile_events_reach_python_only_as_refusals(viewer):
 @browser_test
 def test_labels_are_text(viewer):
     viewer.focus()
-    viewer.press("c")
+    viewer.press("k")
     assert viewer.page.locator("#viewer .lv-caption .lv-label").first.text_content() == HOSTILE_LABEL
     assert viewer.page.locator("#viewer img").count() == 0
     assert viewer.page.title() != "owned"

@@ -11,10 +11,10 @@ from pathlib import Path
 import playwright
 
 from app.viewer.component import VIEWER_KEYS
-from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules
+from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules, join_styles
 
 SCRIPT = join_modules()
-STYLE = (SOURCE_FOLDER.parent / "viewer.css").read_text(encoding="utf-8")
+STYLE = join_styles()
 NODE = Path(playwright.__file__).parent / "driver" / ("node.exe" if os.name == "nt" else "node")
 
 
@@ -24,7 +24,7 @@ def sources() -> dict[str, str]:
 
 def node(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     assert NODE.is_file(), f"Playwright has brought no node to {NODE}"
-    return subprocess.run([str(NODE), *arguments], input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([str(NODE), *arguments], input=text, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_pure_modules_pass_their_own_tests():

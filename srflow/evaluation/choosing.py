@@ -1,0 +1,144 @@
+"""A few out of many samples: those that differ most, the most typical ones, and the extremes of simple measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from srflow.contract import Family, InputError
+
+__all__ = ["EXTREMES", "LEFT_OUT", "extremes", "farthest", "plausible", "typical"]
+
+LEFT_OUT = 0.05
+"""Share of the samples, those whose log-likelihood is farthest from the others', that are not offered."""
+
+EXTREMES = ("smoothest", "sharpest", "darkest", "brightest", "most contrast", "nearest to the mean")
+"""What `extremes` looks for."""
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+def farthest(distances: np.ndarray, count: int, candidates: np.ndarray | None = None) -> tuple[Family, ...]:
+    """Samples that differ as much as they can: farthest point sampling (Gonzalez 1985), begun at the medoid.
+
+    The medoid, whose distances to the others add up to least, comes first; then, again and again, the sample whose
+    distance to the nearest one chosen is the largest. The smallest distance among those chosen is at least half of
+    what the best choice could have.
+
+    Args:
+        distances: (N, N), symmetric, zeros on the diagonal.
+        count: how many; fewer are chosen if there are no more that differ at all.
+        candidates: bool, (N,): who may be chosen, and is counted; None: all.
+    Raises: InputError: shapes or numbers do not fit.
+    """
+    allowed, inner = _checked(distances, count, candidates)
+    chosen = [int(np.argmin(inner.sum(1)))]
+    nearest = inner[chosen[0]].copy()
+    while len(chosen) < count and nearest.max() > 0:
+        chosen.append(int(np.argmax(nearest)))
+        np.minimum(nearest, inner[chosen[-1]], out=nearest)
+    return _families(inner, chosen, allowed)
+
+
+def typical(distances: np.ndarray, count: int, candidates: np.ndarray | None = None) -> tuple[Family, ...]:
+    """Samples that stand for the others: medoids, such that the distances to the nearest one add up to least.
+
+    By PAM (Kaufman and Rousseeuw 1990): begun greedily, then improved by exchanging one at a time as long as that
+    helps. The largest family comes first. Arguments and errors as for `farthest`.
+    """
+    allowed, inner = _checked(distances, count, candidates)
+    chosen: list[int] = []
+    nearest = np.full(len(inner), np.inf)
+    while len(chosen) < count and nearest.max() > 0:
+        chosen.append(int(np.argmin(np.minimum(nearest, inner).sum(1))))
+        nearest = np.minimum(nearest, inner[chosen[-1]])
+    total = nearest.sum()
+    while True:
+        best = total, -1, -1
+        for place in range(len(chosen)):
+            others = [number for number in chosen if number != chosen[place]]
+            left = inner[others].min(0) if others else np.full(len(inner), np.inf)
+            costs = np.minimum(left, inner).sum(1)
+            number = int(np.argmin(costs))
+            if costs[number] < best[0] - 1e-12 * total:
+                best = costs[number], place, number
+        if best[1] < 0:
+            break
+        total = best[0]
+        chosen[best[1]] = best[2]
+    families = _families(inner, chosen, allowed)
+    return tuple(sorted(families, key=lambda family: (-len(family.members), family.number)))
+
+
+def plausible(log_probs: Sequence[float | None], is_flagged: Sequence[bool]) -> np.ndarray:
+    """Which samples may be offered, bool, (N,).
+
+    Not those that are flagged, nor the `LEFT_OUT` whose log-likelihood is farthest from the median, on either side: a
+    log-likelihood that is far too high is as odd as one that is far too low, since a smooth picture has the highest of
+    all. Only log-likelihoods of the same place, at the same temperature, compare. None: not known, and not judged. If
+    nothing were left, everything is.
+    """
+    known = np.array([np.nan if value is None else value for value in log_probs], float)
+    result = ~np.array(is_flagged, bool)
+    judged = result & np.isfinite(known)
+    count = int(LEFT_OUT * judged.sum())
+    if count > 0:
+        distance = np.where(judged, np.abs(known - np.median(known[judged])), -1.0)
+        result[np.argsort(-distance, kind="stable")[:count]] = False
+    return result if result.any() else np.ones_like(result)
+
+
+def extremes(
+    pictures: Sequence[np.ndarray], weight: np.ndarray | None = None, candidates: np.ndarray | None = None
+) -> dict[str, int]:
+    """The number of the first choice for each of `EXTREMES`.
+
+    On luma (BT.601), weighted by place: the smoothest and the sharpest picture have the least and the most energy of
+    the Laplacian; darkest and brightest go by the mean; contrast is the standard deviation. Nearest to the mean is the
+    one whose RGB differs least, in mean square, from the mean of all.
+
+    Args: pictures: uint8, (h, w, 3), of one size, at least 3 pixels a side. weight: (h, w), 0 or more; None: 1.
+        candidates: bool, (N,): who may be chosen; None: all. The mean is that of all in any case.
+    Raises: InputError: there are none, or sizes differ.
+    """
+    if len(pictures) == 0 or any(picture.shape != pictures[0].shape for picture in pictures):
+        raise InputError("Extremes need one picture or more, all of one size.")
+    height, width = pictures[0].shape[:2]
+    weight = np.ones((height, width)) if weight is None else np.asarray(weight, float)
+    if weight.shape != (height, width) or min(height, width) < 3 or weight.min() < 0 or not weight[1:-1, 1:-1].any():
+        raise InputError(f"Extremes need 3x3 pixels or more, with weights that are not all 0; got {height}x{width}.")
+    stack = np.stack(pictures).astype(float)
+    luma = stack @ _LUMA
+    share = weight / weight.sum()
+    mean = (luma * share).sum((1, 2))
+    contrast = (np.square(luma - mean[:, None, None]) * share).sum((1, 2))
+    inner = luma[:, 1:-1, 1:-1]
+    laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * inner
+    detail = (np.square(laplacian) * weight[1:-1, 1:-1]).sum((1, 2))
+    distance = (np.square(stack - stack.mean(0)).sum(3) * share).sum((1, 2))
+    orders = (detail, -detail, mean, -mean, -contrast, distance)
+    allowed = np.ones(len(stack), bool) if candidates is None else candidates
+    return {
+        name: int(np.argmin(np.where(allowed, values, np.inf))) for name, values in zip(EXTREMES, orders, strict=True)
+    }
+
+
+def _checked(distances: np.ndarray, count: int, candidates: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the candidates, and the distances among them."""
+    size = len(distances)
+    if distances.shape != (size, size) or size == 0 or not np.isfinite(distances).all() or distances.min() < 0:
+        raise InputError(f"Distances must be (N, N), finite and not negative; got {distances.shape}.")
+    allowed = np.arange(size) if candidates is None else np.flatnonzero(candidates)
+    if count < 1 or len(allowed) == 0 or (candidates is not None and len(candidates) != size):
+        raise InputError(f"There must be one candidate or more, and one or more to choose; got {count}.")
+    return allowed, distances[np.ix_(allowed, allowed)].astype(float)
+
+
+def _families(inner: np.ndarray, chosen: list[int], allowed: np.ndarray) -> tuple[Family, ...]:
+    owner = np.argmin(inner[chosen], axis=0)
+    owner[chosen] = np.arange(len(chosen))
+    return tuple(
+        Family(number=int(allowed[number]), members=tuple(int(each) for each in allowed[owner == place]))
+        for place, number in enumerate(chosen)
+    )
