@@ -64,7 +64,7 @@ def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
     for sample in run.samples:
         values: dict[str, Any] = {"file": f"samples/{sample.path.name}"}
         if sample.recipe is not None:
-            values["recipe"] = asdict(sample.recipe)
+            values["recipe"] = json.loads(sample.recipe.to_json())
         if numbers := sample.numbers:
             values |= {
                 "lr_psnr_db": numbers.lr_psnr,

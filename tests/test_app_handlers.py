@@ -23,8 +23,9 @@ from app.layout import build_page, launch_options
 from app.opening import Opening, example_source
 from app.page import NEXT_SERIAL
 from app.runs import load_map
+from app.settings import PRESETS
 from app.viewer import LinkedViewer
-from app.wording import NEXT_STEP, UNEXPECTED
+from app.wording import NEXT_STEP, UNEXPECTED, preset_choices
 from srflow.contract import INPUT_KEY, RECIPE_KEY, Cancelled, InputError, MemoryBudgetError, Picture
 
 
@@ -303,6 +304,16 @@ def test_a_run_that_notices_late_that_it_was_superseded_shows_nothing_more(engin
     assert (harness.scene, harness.status) == shown
     assert harness.session.view.picture.source.name == EXAMPLES[1].name
     assert harness.session.view.run is None
+
+
+def test_presets_say_what_they_set(harness, engine):
+    assert preset_choices(PRESETS, 0.85) == [
+        ("Faithful: τ 0.5", "Faithful"),
+        ("Balanced: τ 0.85", "Balanced"),
+        ("Wild: τ 1.1, input not matched", "Wild"),
+    ]
+    shown = harness.controls.show_presets(harness.session.view.settings, engine.info())
+    assert (shown["value"], shown["choices"][1]) == ("Balanced", ("Balanced: τ 0.9", "Balanced"))
 
 
 def test_two_presets_at_once_show_what_is_drawn(engine, harness):
