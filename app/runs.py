@@ -34,6 +34,7 @@ from srflow.contract import (
     SampleRequest,
     SampleResult,
     SetSummary,
+    Variant,
 )
 
 __all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
@@ -384,7 +385,7 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(lr_file: Path) -> Callable[[SampleResult], dict[str, str]]:
+def sample_text(lr_file: Path) -> Callable[[SampleResult | Variant], dict[str, str]]:
     """The text for a sample's PNG: its recipe, and its LR picture unless that is too large to be read again."""
     lr_text = base64.b64encode(lr_file.read_bytes()).decode()
     more = {LR_KEY: lr_text} if len(lr_text) <= MAX_LR_TEXT else {}
