@@ -35,16 +35,18 @@ app: $(INSTALLED)  ## start the page (ARGS="--port 7861" and the like are passed
 test: lint  ## check the code and run all tests (PYTEST_ARGS="tests/test_flow.py -x" for a part, WORKERS=0 for one process)
 	browser="$$($(VENV_PYTHON) scripts/ensure_browser.py)" && \
 	SRFLOW_BROWSER="$$browser" OMP_NUM_THREADS=$(THREADS) \
-		$(VENV_PYTHON) -m pytest -n $(WORKERS) --timeout 900 $(PYTEST_ARGS)
+		$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist worksteal --timeout 900 $(PYTEST_ARGS)
 
 .PHONY: test-gpu
 test-gpu: $(INSTALLED_DEV)  ## the checks that need a GPU, which `make test` leaves out
 	$(VENV_PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: $(INSTALLED_DEV)  ## check rules and formatting, changing nothing
+lint: $(INSTALLED_DEV)  ## check rules, formatting and types, changing nothing
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+	@find app -name '*.pyi' -delete  # gradio writes them when the page is imported, and not as mypy reads them
+	$(VENV_PYTHON) -m mypy
 
 .PHONY: lint-js
 lint-js:  ## check the types of the viewer's script (needs npm; not part of `make test`)
@@ -60,7 +62,7 @@ install: $(INSTALLED_DEV)  ## the environment with all packages, nothing else
 
 .PHONY: clean
 clean:  ## remove caches and build leftovers; the environment, models and runs stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_PYTHON):

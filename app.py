@@ -20,7 +20,15 @@ except ImportError:
 
 if TYPE_CHECKING:
     from app.page import Page
-    from srflow.contract import Engine, Reference, SampleEvent, SampleRequest, SRFlowError
+    from srflow.contract import (
+        Engine,
+        ExploreEvent,
+        ExploreRequest,
+        Reference,
+        SampleEvent,
+        SampleRequest,
+        SRFlowError,
+    )
 
 MAX_GPU_SECONDS = 120
 
@@ -88,9 +96,14 @@ class _OnZeroGPU:
         def lent_references(request: SampleRequest) -> Iterator[Reference | SRFlowError]:
             yield from _with_errors(engine.references(request))
 
+        @spaces.GPU(duration=lambda request: min(MAX_GPU_SECONDS, 20 + 2 * len(request.variants)))
+        def lent_explore(request: ExploreRequest) -> Iterator[ExploreEvent | SRFlowError]:
+            yield from _with_errors(engine.explore(request))
+
         # An event cannot cross to the other process; leaving the iterator early stops the work there as well.
         self.sample = lambda request, cancel=None: _until(cancel, lent_sample(request))
         self.references = lambda request, cancel=None: _until(cancel, lent_references(request))
+        self.explore = lambda request, cancel=None: _until(cancel, lent_explore(request))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.records import Run
+from app.records import PictureRecord, Run
 from app.runs import load_map
 from srflow.contract import Engine, EngineInfo, InputError
 
@@ -21,11 +21,11 @@ STD_SCALE = 256
 """Grey values of a 16-bit PNG to an 8-bit unit of standard deviation."""
 
 
-def write_zip(engine: Engine, run: Run | None, folder: Path) -> Path:
+def write_zip(engine: Engine, run: Run | None, folder: Path, explored: PictureRecord | None = None) -> Path:
     """Write the zip into the folder.
 
-    It holds every sample (a PNG with its recipe inside), input, references, mean, the standard deviation of luma as a
-    16-bit PNG (`STD_SCALE` grey values to an 8-bit unit), the maps in colour, and run.json.
+    It holds every sample and what was explored (PNGs with their recipes inside), input, references, mean, the standard
+    deviation of luma as a 16-bit PNG (`STD_SCALE` grey values to an 8-bit unit), the maps in colour, and run.json.
 
     Raises: InputError: if there are no samples.
     """
@@ -33,6 +33,8 @@ def write_zip(engine: Engine, run: Run | None, folder: Path) -> Path:
         raise InputError("There are no samples to download yet. Press Sample first.")
     files = {f"samples/{sample.path.name}": sample.path for sample in run.samples}
     files |= {f"references/{kind}.png": path for kind, path in run.references.items() if kind != "mean"}
+    if explored is not None:
+        files["explored.png"] = explored.path
     if "mean" in run.references:
         files["mean.png"] = run.references["mean"]
     stem = secrets.token_hex(4)  # a second press may find the first under way

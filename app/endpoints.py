@@ -35,7 +35,7 @@ MAX_PIXELS = 4_000_000
 _PROGRESS_SECONDS = 1.0
 
 # Few at a time, and none of the page's places: visitors do not wait behind programs.
-_OPTIONS = {"concurrency_id": "endpoints", "concurrency_limit": 2}
+_OPTIONS: dict[str, Any] = {"concurrency_id": "endpoints", "concurrency_limit": 2}
 
 Common = tuple[str, str, float, float, float, bool, bool]
 
@@ -81,7 +81,9 @@ class Endpoints:
         for ended in self._draw(call):
             if ended is None:
                 yield None, None
+        assert ended is not None
         run = ended[1].run
+        assert run is not None
         yield [str(sample.path) for sample in run.samples], run_facts(self.page.engine.info(), run)
 
     def diversity_map(
@@ -115,8 +117,10 @@ class Endpoints:
         for ended in self._draw(call):
             if ended is None:
                 yield None, None, None
+        assert ended is not None
         session, view = ended
         run = view.run
+        assert run is not None
         if not run.overlays:
             raise gr.Error("The picture is too large for a diversity map. Send a part of it.", print_exception=False)
         path = session.download_folder() / "std-luma-16bit.png"
@@ -155,8 +159,10 @@ class Endpoints:
         for ended in self._call((image, model, -1.0, seed, num_samples, consistency, high_resolution_input), work):
             if ended is None:
                 yield None, None
-        view = ended[1]
-        yield [str(path) for _, path in sorted(view.sweep.paths.items())], list(view.sweep.points)
+        assert ended is not None
+        found = ended[1].sweep
+        assert found is not None
+        yield [str(path) for _, path in sorted(found.paths.items())], list(found.points)
 
     def models(self) -> list[dict[str, Any]]:
         """The models that can be asked for, with scale factor, default temperature, licence and origin."""

@@ -1,199 +1,139 @@
-"""Lists of operations, drawn: a picture by its list, and variants of a place of it."""
+"""Ways to go on from a picture: the engine's variants become files and an `Explored` that grows."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from app.checks import read_int
-from app.records import OpenedPicture
-from app.runs import make_request, sample_pixels, sample_text
-from app.session import Job
-from app.settings import Settings
-from app.tasks import Update
-from srflow.contract import (
-    Comparison,
-    Engine,
-    ExploreRequest,
-    InputError,
-    MemoryBudgetError,
-    Notice,
-    Progress,
-    SampleRequest,
-    SampleResult,
-    Variant,
-)
-from srflow.operations import (
-    Draw,
-    Mask,
-    Operation,
-    Reroll,
-    check_operations,
-    from_address,
-    from_json,
-    to_values,
-)
+from app.records import Explored, OpenedPicture, PictureRecord
+from app.runs import sample_text
+from app.session import Job, Session
+from app.tasks import Part, Update
+from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, Recipe, Variant
+from srflow.operations import Mix, Operation, Reroll, Sample
 
-__all__ = ["MAX_VARIANTS", "Drawn", "draw_list", "read_operations", "read_place", "reroll"]
+__all__ = ["NUM_WAYS", "accept", "draw_state", "draw_ways", "find_base", "operation", "place_of"]
 
-MAX_VARIANTS = 64
+NUM_WAYS = 8
+_CHANGED = frozenset({Part.EXPLORED})
+_LABELS = {"roll": "Roll", "more": "Neighbour"}
+_RIGHT_ANGLE = math.pi / 2
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What came of it: PNGs, each with its recipe inside, and numbers for JSON."""
+def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
+    """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
 
-    files: tuple[Path, ...]
-    numbers: Mapping[str, Any]
-
-
-def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
-    """A complete list from a program: JSON, or the short form that a link has; empty: the default.
-
-    Raises: InputError: it is anything else.
+    Raises: InputError: there is none, or it was not drawn by the model.
     """
-    if not isinstance(text, str):
-        raise InputError("The operations must be a text: JSON, or the short form of a link.")
-    text = text.strip()
-    if not text:
-        return (default,)
-    return from_json(text) if text.startswith("{") else from_address(text)
+    view = session.view
+    found = None if view.explored is None else view.explored.find(name)
+    if found is None and view.run is not None:
+        found = view.run.find(name)
+    if found is None or found.recipe is None:
+        raise InputError("Only samples can be explored. Show a sample, and try again.")
+    return found, found.recipe
 
 
-def read_place(left: object, top: object, width: object, height: object, picture: OpenedPicture) -> Mask:
-    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture."""
-    across = read_int(left, "left", 0, picture.region.width - 1)
-    down = read_int(top, "top", 0, picture.region.height - 1)
-    right = across + read_int(width, "width", 1, picture.region.width - across)
-    bottom = down + read_int(height, "height", 1, picture.region.height - down)
-    box = across, down, right, bottom
-    return Mask(picture.region.width, picture.region.height, box, (255, (right - across) * (bottom - down)))
+def operation(explored: Explored, number: int) -> Operation:
+    """What leads to a way, counted from 0."""
+    if explored.kind == "more":
+        other = Sample(explored.seed, number)
+        return Mix(other, angle=explored.dial / 100 * _RIGHT_ANGLE, mask=explored.mask)
+    if explored.mask is None:
+        raise InputError("No place is chosen. Paint over one first, then roll.")
+    return Reroll(explored.mask, explored.seed, number)
 
 
-def draw_list(
-    engine: Engine,
-    folder: Path,
-    job: Job,
-    picture: OpenedPicture,
-    settings: Settings,
-    operations: Sequence[Operation],
-) -> Generator[Update, None, Drawn]:
-    """Draw the picture of a complete list into a folder. Of the settings, all but sample and temperature count.
+def draw_ways(
+    engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored
+) -> Iterator[Update]:
+    """Draw ways to go on from `explored.state`: eight, of the kind and about the place that it names.
+
+    None of it is a step of the history: that comes with `accept`.
 
     Raises: whatever the engine raises; Cancelled: when the job is.
     """
-    text_of = sample_text(picture.files / "input.png")
-    path = folder / "drawn.png"
-    numbers: dict[str, Any] = {}
-    for event in engine.sample(_request(picture, settings, operations), job.cancel):
+    recipe = explored.state.recipe
+    assert recipe is not None
+    ways = tuple((operation(explored, number),) for number in range(NUM_WAYS))
+    explored = replace(explored, ways=(), count=NUM_WAYS)
+    yield _shown(explored, "Rolling the place" if explored.kind == "roll" else "Looking for neighbours", 0.0)
+    # The state comes first, from the engine too: it is what the ways are laid into, to the last bit.
+    request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((), *ways))
+    whole = None
+    text_of, alpha = sample_text(picture), picture.alpha()
+    notices: list[str] = []
+    for event in engine.explore(request, job.cancel):
         job.check()
         if isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
         elif isinstance(event, Notice):
-            yield Update(text=event.text, fraction=0.0)
-        elif isinstance(event, SampleResult):
-            with sample_pixels(event) as pixels:
-                engine.save_png(path, pixels, text_of(event))
-            numbers = {
-                "operations": to_values(operations),
-                "lr_psnr": event.lr_psnr,
-                "flags": list(event.flags),
-                "truth": None if event.truth is None else asdict(event.truth),
-                "seconds": event.seconds,
-            }
-    return Drawn((path,), numbers)
+            notices.append(event.text)
+        elif isinstance(event, Variant) and event.number == 0:
+            whole = event.patch
+        elif isinstance(event, Variant):
+            assert whole is not None, "variants come in any order, but the state is none that waits for another"
+            number = event.number
+            label = f"{_LABELS[explored.kind]} {number}"
+            # A folder each, so that those that are not chosen can go.
+            path = session.new_folder(job, "way") / "explored.png"
+            engine.save_png(path, _laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)
+            way = PictureRecord(id=path.parent.name, label=label, kind="sample", path=path, recipe=event.recipe)
+            explored = replace(explored, ways=(*explored.ways, way))
+            yield _shown(explored, f"{label} of {NUM_WAYS}", number / (NUM_WAYS + 1))
+    how = "← and → walk through them, Enter keeps one, Escape leaves."
+    words = " ".join([f"{NUM_WAYS} {'rolls' if explored.kind == 'roll' else 'neighbours'}: {how}", *notices])
+    yield replace(_shown(explored, words, None), kind="done", spoken=True)
 
 
-def reroll(
-    engine: Engine,
-    folder: Path,
-    job: Job,
-    picture: OpenedPicture,
-    settings: Settings,
-    operations: Sequence[Operation],
-    place: Mask,
-    num_variants: int,
-    choose: int,
-) -> Generator[Update, None, Drawn]:
-    """Draw variants of a place of a list's picture, numbered from 0; the settings' seed is that of the rolls.
+def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update]:
+    """The chosen way becomes the state, as a step of the history; the others go."""
+    assert chosen.recipe is not None
+    explored = session.view.explored
+    before = None if explored is None else explored.closed()
+    yield Update(changes={"explored": before}, is_step=False)  # what Undo comes back to
+    job.folders.add(chosen.path.parent)  # counted with the step
+    text = f"{chosen.label} kept. Roll again, or go back with Undo (Ctrl+Z)."
+    changes = {"explored": Explored(state=replace(chosen, label=_label(chosen.recipe)))}
+    yield Update(text=text, changed=_CHANGED, changes=changes, kind="done", spoken=True)
 
-    Files in the folder are of all variants, or, if some are to be chosen, of those that differ most; they are written
-    when everything has been drawn.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
-    """
-    lr = picture.lr()
-    recipe = engine.recipe(_request(picture, settings, operations))
-    ways = tuple((Reroll(place, settings.seed, roll),) for roll in range(num_variants))
-    state: np.ndarray | None = None
-    variants: dict[int, Variant] = {}
-    comparison: Comparison | None = None
-    for request in (
-        ExploreRequest(lr=lr, recipe=recipe, variants=((),)),
-        ExploreRequest(lr=lr, recipe=recipe, variants=ways, choose=choose),
-    ):
-        for event in engine.explore(request, job.cancel):
-            job.check()
-            if isinstance(event, Progress):
-                yield Update(text=event.text, fraction=event.fraction)
-            elif isinstance(event, Comparison):
-                comparison = event
-            elif isinstance(event, Variant) and state is None:
-                state = event.patch
-            elif isinstance(event, Variant):
-                variants[event.number] = event
-    if state is None:
-        raise MemoryBudgetError("The picture could not be drawn.")
-    chosen = sorted(variants) if comparison is None else [family.number for family in comparison.different]
-    text_of = sample_text(picture.files / "input.png")
-    files = []
-    for number in chosen:
+def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:
+    """What a recipe with operations leads to, drawn again."""
+    request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
+    for event in engine.explore(request, job.cancel):
         job.check()
-        variant = variants[number]
-        height, width = variant.patch.shape[:2]
-        whole = state.copy()
-        whole[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
-        files.append(folder / f"variant-{number:02d}.png")
-        engine.save_png(files[-1], whole, text_of(variant))
-    numbers: dict[str, Any] = {
-        "files": chosen,
-        "variants": [
-            {
-                "number": number,
-                "lr_psnr": variant.lr_psnr,
-                "log_prob": variant.log_prob,
-                "flags": list(variant.flags),
-                "operations": to_values(variant.recipe.whole_list),
-            }
-            for number, variant in sorted(variants.items())
-        ],
-    }
-    if comparison is not None:
-        numbers |= {
-            "different": [asdict(family) for family in comparison.different],
-            "typical": [asdict(family) for family in comparison.typical],
-            "left_out": list(comparison.left_out),
-            "extremes": dict(comparison.extremes),
-        }
-    return Drawn(tuple(files), numbers)
+        if isinstance(event, Variant):
+            path = session.new_folder(job, "way") / "explored.png"
+            text = sample_text(picture)(event.recipe, event.flags)
+            engine.save_png(path, event.patch, text, alpha=picture.alpha())
+            name, label = path.parent.name, _label(event.recipe)
+            return Explored(state=PictureRecord(id=name, label=label, kind="sample", path=path, recipe=event.recipe))
+    raise InputError("The picture of this recipe was not drawn. Please try again.")
 
 
-def _request(picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRequest:
-    """For the one picture of a complete list."""
-    check_operations(operations, size=(picture.region.height, picture.region.width))
-    draw = operations[0]
-    assert isinstance(draw, Draw)
-    return replace(
-        make_request(picture, settings),
-        num_samples=1,
-        first_index=draw.index,
-        seed=draw.seed,
-        temperature=draw.temperature,
-        operations=tuple(operations[1:]),
-        pairwise_lpips=False,
-        summaries=False,
-    )
+def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the place, in SR pixels."""
+    region, scale = picture.region, picture.scale_factor
+    box = (0, 0, region.width, region.height) if explored.mask is None else explored.mask.support
+    left, top, right, bottom = (edge * scale for edge in box)
+    return left, top, right, bottom
+
+
+def _label(recipe: Recipe) -> str:
+    number = len(recipe.operations)
+    return "Explored, 1 change" if number == 1 else f"Explored, {number} changes"
+
+
+def _shown(explored: Explored, text: str, fraction: float | None) -> Update:
+    return Update(text=text, fraction=fraction, changed=_CHANGED, changes={"explored": explored}, is_step=False)
+
+
+def _laid_in(whole: np.ndarray, variant: Variant) -> np.ndarray:
+    picture = whole.copy()
+    height, width = variant.patch.shape[:2]
+    picture[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
+    return picture

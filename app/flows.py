@@ -10,10 +10,10 @@ from app.records import OpenedPicture, Run
 from app.runs import draw
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from app.tasks import ALL, Update
+from app.tasks import ALL, Part, Update
 from srflow.contract import InputError
 
-__all__ = ["draw_wanted", "open_wanted", "picture_changes", "redraw"]
+__all__ = ["describe_ready", "draw_wanted", "open_wanted", "picture_changes", "redraw"]
 
 DEBOUNCE_SECONDS = 0.12
 """A moved slider sends every value on its way; only one that stays this long is drawn."""
@@ -21,7 +21,12 @@ DEBOUNCE_SECONDS = 0.12
 
 def picture_changes(picture: OpenedPicture | None, settings: Settings | None) -> dict[str, object]:
     """Changes of a view that shows another picture: what was drawn of the former one goes."""
-    return {"picture": picture, "run": None, "sweep": None, "settings": settings}
+    return {"picture": picture, "run": None, "sweep": None, "explored": None, "settings": settings}
+
+
+def describe_ready(picture: OpenedPicture) -> str:
+    """What Sample would do with this picture."""
+    return "Ready: press Sample." if picture.is_whole else "Ready: press Sample to enlarge the marked region."
 
 
 def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:
@@ -39,7 +44,8 @@ def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> I
         job.check()
         if page.ahead is not None:
             page.ahead.prepare(session, picture, settings)
-        yield Update(text="Ready: press Sample.", changed=ALL, changes=picture_changes(picture, settings), spoken=True)
+        text = describe_ready(picture)
+        yield Update(text=text, changed=ALL, changes=picture_changes(picture, settings), spoken=True)
 
 
 def draw_wanted(
@@ -52,6 +58,8 @@ def draw_wanted(
     yield from open_wanted(page, session, job, settings)
     job.wants_samples = True
     view = session.view
+    if view.explored is not None and view.explored.ways:  # they may be ways to go on from a sample that goes
+        yield Update(changed=frozenset({Part.EXPLORED}), changes={"explored": view.explored.closed()}, is_step=False)
     assert view.picture is not None
     yield from draw(page.engine, session, job, view.picture, settings, former or view.run)
 
@@ -60,7 +68,9 @@ def redraw(page: Page, session: Session, job: Job, settings: Settings) -> Iterat
     """Draw again after a control was moved, if samples are shown, or on their way; else only note the settings."""
     if not job.wants_samples and session.view.run is None:
         yield from open_wanted(page, session, job, settings)
-        yield Update(text="Ready: press Sample.", changed=ALL, changes={"settings": settings}, is_step=False)
+        picture = session.view.picture
+        text = "" if picture is None else describe_ready(picture)
+        yield Update(text=text, changed=ALL, changes={"settings": settings}, is_step=False)
         return
     job.wants_samples = True
     job.cancel.wait(DEBOUNCE_SECONDS)

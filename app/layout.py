@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.panels import about
 from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
+from app.panels.explore import ExplorePanel
 from app.panels.numbers import NumbersPanel
 from app.panels.picture import PicturePanel
 from app.panels.results import ResultsPanel
@@ -49,7 +51,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
     """
     sessions = Sessions() if sessions is None else sessions
     # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
-    gr.set_static_paths([EXAMPLES_FOLDER, sessions.root])
+    gr.set_static_paths([sessions.root, EXAMPLES_FOLDER])
     with PageBlocks(
         title=TITLE,
         fill_width=True,
@@ -70,6 +72,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 controls.build()
             with gr.Column(scale=4, min_width=320, elem_id="stage"):
                 results = ResultsPanel(page)
+                explore = ExplorePanel(page, results)
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
@@ -81,9 +84,12 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                     with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
         page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
-        page.add(results, controls, picture, numbers, diversity, sweep, download)
+        page.add(results, controls, picture, numbers, diversity, sweep, download, explore)
         Visit(page, controls)
         Endpoints(page)
+    # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     blocks.queue(max_size=64, default_concurrency_limit=8, api_open=False)
     return page
 
@@ -104,6 +110,8 @@ def launch_options() -> dict[str, Any]:
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     )
     script = (_STYLES / "page.js").read_text(encoding="utf-8")
     return {

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.checks import read_int
-from app.exploring import MAX_VARIANTS, Drawn, draw_list, read_operations, read_place, reroll
+from app.operation_lists import MAX_VARIANTS, Drawn, draw_list, read_operations, read_place, reroll
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
 from app.session import Job, Session
@@ -61,15 +61,16 @@ class ListEndpoints:
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
-            nonlocal drawn
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
-            drawn = yield from draw_list(self._engine, session.download_folder(), job, picture, settings, chosen)
+            drawn.append(
+                (yield from draw_list(self._engine, session.download_folder(), job, picture, settings, chosen))
+            )
 
-        drawn: Drawn | None = None
+        drawn: list[Drawn] = []
         for ended in self._call((image, model, -1.0, 0, 1, consistency, high_resolution_input), work):
             if ended is None:
                 yield None, None
-        yield str(drawn.files[0]), dict(drawn.numbers)
+        yield str(drawn[0].files[0]), dict(drawn[0].numbers)
 
     def reroll(
         self,
@@ -111,19 +112,18 @@ class ListEndpoints:
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
-            nonlocal drawn
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             place = read_place(left, top, width, height, picture)
             count = read_int(num_variants, "num_variants", 1, MAX_VARIANTS)
             num_chosen = read_int(choose, "choose", 0, count)
             arguments = self._engine, session.download_folder(), job, picture, settings
-            drawn = yield from reroll(*arguments, chosen, place, count, num_chosen)
+            drawn.append((yield from reroll(*arguments, chosen, place, count, num_chosen)))
 
-        drawn: Drawn | None = None
+        drawn: list[Drawn] = []
         for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
             if ended is None:
                 yield None, None
-        yield [str(file) for file in drawn.files], dict(drawn.numbers)
+        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
 
     def _build(self, options: Mapping[str, Any]) -> None:
         """Components, which are not shown, and the endpoints."""

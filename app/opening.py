@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from app.examples import EXAMPLES
 from app.pictures import open_source
@@ -40,7 +41,7 @@ class Opening:
         session = self._sessions.open(is_visitor=False)
         view = None
 
-        def work(job: Job) -> object:
+        def work(job: Job) -> Iterator[Update]:
             settings = Settings.read({}, self._engine.info())
             picture = open_source(self._engine, session, job, example_source(0), settings.model)
             changes = {"picture": picture, "settings": settings}

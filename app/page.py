@@ -46,14 +46,15 @@ class Event:
 
 
 class Panel(Protocol):
-    """A part of the page: components, what they show of a view, and events.
+    """A part of the page: components, what they show of a view, and events."""
 
-    outputs: all components that `show` gives values for. streamed: those of them that are shown while work is under
-    way; the others wait for its end, or for their tab to be opened.
-    """
+    @property
+    def outputs(self) -> Sequence[Any]:
+        """All components that `show` gives values for."""
 
-    outputs: Sequence[Any]
-    streamed: Sequence[Any]
+    @property
+    def streamed(self) -> Sequence[Any]:
+        """Those of `outputs` that are shown while work is under way; the others wait for its end."""
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """Values that show the view; only for what has changed."""
@@ -65,7 +66,9 @@ class Panel(Protocol):
 class Illustrated(Protocol):
     """A panel in a tab, with figures that are made only for those who look at them: while the tab is open."""
 
-    figures: Sequence[Any]
+    @property
+    def figures(self) -> Sequence[Any]:
+        """The components that `draw_figures` gives values for."""
 
     def draw_figures(self, view: View) -> Values:
         """Values for all of `figures`."""

@@ -26,6 +26,7 @@ __all__ = [
     "preview_step",
     "read_recipe",
     "select_region",
+    "shown_file",
 ]
 
 MAX_FILE_SIZE = 64 * 2**20
@@ -37,6 +38,7 @@ DEFAULT_SIDE = 128
 """Of the region that is taken from LR pictures with more pixels than AUTO_PIXELS."""
 AUTO_PIXELS = 192 * 192
 _PREVIEW_SIDE = 480
+_BROWSER_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 
 
 def open_source(
@@ -48,17 +50,28 @@ def open_source(
     """
     if source.path.stat().st_size > MAX_FILE_SIZE:
         raise ImageError(f"The file is larger than {MAX_FILE_SIZE // 2**20} MB. Please make it smaller.")
-    pixels = engine.open_picture(source.path, max_pixels)
+    read = engine.read_picture(source.path, max_pixels)
     info = find_model(engine.info(), model)
     if source.kind != "hr":
-        return open_array(engine, session, job, pixels, None, info, source)
+        return open_array(engine, session, job, read.pixels, None, info, source, alpha=read.alpha, notes=read.notes)
+    pixels = read.on_white()
     if min(pixels.shape[:2]) < MIN_SIDE * info.scale_factor:
         raise ImageError(
             f"The picture is {pixels.shape[1]}×{pixels.shape[0]}. To be scaled down {info.scale_factor} times, it "
             f"needs at least {MIN_SIDE * info.scale_factor} pixels a side. Choose a larger one, or enlarge it as it is."
         )
     lr, truth = engine.scale_down(pixels, model)
-    return open_array(engine, session, job, lr, truth, info, source)
+    return open_array(engine, session, job, lr, truth, info, source, notes=_on_white(read.notes))
+
+
+def _on_white(notes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple("laid on white" if note == "alpha kept" else note for note in notes)
+
+
+def shown_file(picture: OpenedPicture) -> Path:
+    """What the browser can show of the visitor's file: itself, or of kinds that browsers do not know the preview."""
+    is_known = picture.source.path.suffix.lower() in _BROWSER_SUFFIXES
+    return picture.source.path if is_known else picture.files / "preview.png"
 
 
 def open_array(
@@ -69,6 +82,9 @@ def open_array(
     truth: np.ndarray | None,
     model: ModelInfo,
     source: Source,
+    *,
+    alpha: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
 ) -> OpenedPicture:
     """Write the pixels to a folder of the session. Of a large picture, the middle becomes the region."""
     height, width = lr.shape[:2]
@@ -78,6 +94,8 @@ def open_array(
     np.save(folder / "lr.npy", lr)
     if truth is not None:
         np.save(folder / "truth.npy", truth)
+    if alpha is not None:
+        np.save(folder / "alpha.npy", alpha)
     picture = OpenedPicture(
         folder=folder,
         files=folder,
@@ -88,6 +106,8 @@ def open_array(
         has_truth=truth is not None,
         region=Region(0, 0, width, height),
         subject=secrets.token_hex(8),
+        has_alpha=alpha is not None,
+        notes=notes,
     )
     # What a PNG of this page was made from is drawn again as it was: whole.
     if width * height > AUTO_PIXELS and not source.restored:

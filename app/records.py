@@ -12,8 +12,9 @@ import numpy as np
 from app.settings import Settings
 from app.viewer import Overlay, Part
 from srflow.contract import ChallengeScores, Recipe, TruthScores
+from srflow.operations import Mask
 
-__all__ = ["Numbers", "OpenedPicture", "PictureRecord", "Region", "Run", "Source", "Sweep", "View"]
+__all__ = ["Explored", "Numbers", "OpenedPicture", "PictureRecord", "Region", "Run", "Source", "Sweep", "View"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class OpenedPicture:
 
     folder: of the arrays. files: folder of the region's PNG files, input, truth (if there is one) and preview.
     width, height: of the whole LR picture. region: what is sampled. subject: changes whenever LR pixels, region or
-    scale do.
+    scale do. has_alpha: whether there is an opacity, too. notes: what was done to the file on the way in.
     """
 
     folder: Path
@@ -58,6 +59,8 @@ class OpenedPicture:
     has_truth: bool
     region: Region
     subject: str
+    has_alpha: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -71,6 +74,10 @@ class OpenedPicture:
     def lr(self) -> np.ndarray:
         """The region's LR pixels, uint8 (h, w, 3)."""
         return self._cut("lr.npy", 1)
+
+    def alpha(self) -> np.ndarray | None:
+        """The region's opacity at the LR size, uint8 (h, w)."""
+        return self._cut("alpha.npy", 1) if self.has_alpha else None
 
     def truth(self) -> np.ndarray | None:
         """The region's ground truth, uint8 (s h, s w, 3)."""
@@ -197,16 +204,54 @@ class Sweep:
     is_drawing: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Explored:
+    """A picture that somebody explores, and ways to go on from it, while these are looked at.
+
+    state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
+    looked at. kind: "roll", new noise at a place; or "more", neighbours. mask: the place; None: the whole picture.
+    seed: of the ways' noise. dial: how far neighbours are, in percent.
+    """
+
+    state: PictureRecord
+    ways: tuple[PictureRecord, ...] = ()
+    count: int = 0
+    kind: Literal["roll", "more"] = "roll"
+    mask: Mask | None = None
+    seed: int = 0
+    dial: int = 0
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the state is more than a sample of the set."""
+        return self.state.recipe is not None and bool(self.state.recipe.operations)
+
+    def find(self, name: str) -> PictureRecord | None:
+        """The state or the way of that id, if there is one."""
+        return next((picture for picture in (self.state, *self.ways) if picture.id == name), None)
+
+    def closed(self) -> Explored | None:
+        """Without the ways; None: nothing has been changed."""
+        return Explored(state=self.state) if self.has_changes else None
+
+    def folders(self) -> Iterator[Path]:
+        """Where its files lie."""
+        for picture in (self.state, *self.ways):
+            yield picture.path.parent
+
+
 @dataclass(frozen=True)
 class View:
     """Everything that a visitor's page shows; the entries of its history.
 
-    settings: those that the picture was opened with, or sampled with last. measure: which map is shown.
+    explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
+    with last. measure: which map is shown.
     """
 
     picture: OpenedPicture | None = None
     run: Run | None = None
     sweep: Sweep | None = None
+    explored: Explored | None = None
     settings: Settings | None = None
     measure: str = "luma"
 
@@ -214,7 +259,12 @@ class View:
         """The same view when nothing more comes."""
         run = None if self.run is None else replace(self.run, is_drawing=False)
         sweep = None if self.sweep is None else replace(self.sweep, is_drawing=False)
-        return replace(self, run=run, sweep=sweep)
+        explored = self.explored and replace(self.explored, count=len(self.explored.ways))
+        return replace(self, run=run, sweep=sweep, explored=explored)
+
+    def closed(self) -> View:
+        """The same view when no ways to go on are looked at."""
+        return replace(self, explored=self.explored and self.explored.closed())
 
     def folders(self) -> set[Path]:
         """Folders that hold files of this view."""
@@ -225,4 +275,6 @@ class View:
             folders |= set(self.run.folders())
         if self.sweep is not None:
             folders.add(self.sweep.folder)
+        if self.explored is not None:
+            folders |= set(self.explored.folders())
         return folders

@@ -21,6 +21,8 @@ from app.viewer import Part as Rows
 from app.views import COLORS, atlas_positions, colorize, grey, scale_top
 from app.wording import MEASURES, REFERENCES, count, describe_tiles, format_seconds
 from srflow.contract import (
+    FLAGS_KEY,
+    INPUT_KEY,
     LR_KEY,
     MAX_LR_TEXT,
     RECIPE_KEY,
@@ -31,10 +33,10 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
+    Recipe,
     SampleRequest,
     SampleResult,
     SetSummary,
-    Variant,
 )
 
 __all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
@@ -141,11 +143,11 @@ class _Writer:
         self.features: dict[int, np.ndarray] = {}
         self.next_map = 0.0
         self.num_maps = 0
-        self.text_of = sample_text(picture.files / "input.png")
+        self.text_of = sample_text(picture)
         wanted = range(settings.first_index, settings.first_index + settings.num_samples)
         self.earlier = _earlier(former, settings, wanted)
         self.missing = [index for index in wanted if index not in self.earlier]
-        self.run = Run(
+        self.run: Run = Run(
             folder=session.new_folder(job, "run"),
             picture=picture,
             settings=settings,
@@ -164,7 +166,7 @@ class _Writer:
         pictures = []
         if self.run.diversity is not None or len(self.earlier) == 1:
             for index, record in self.earlier.items():
-                pixels = self.engine.open_picture(record.path)
+                pixels = self.engine.read_picture(record.path).pixels
                 self.features[index] = _small(pixels)
                 pictures.append((index, pixels))
         return replace(
@@ -183,9 +185,15 @@ class _Writer:
         fraction = self.fraction if fraction == -1.0 else fraction
         return Update(text=text, fraction=fraction, changed=changed, changes=changes, **options)  # type: ignore[arg-type]
 
-    def save(self, name: str, picture: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
+    def save(
+        self,
+        name: str,
+        picture: np.ndarray,
+        text: Mapping[str, str] | None = None,
+        alpha: np.ndarray | None = None,
+    ) -> Path:
         """Write a PNG to the run's folder."""
-        self.engine.save_png(self.run.folder / name, picture, text)
+        self.engine.save_png(self.run.folder / name, picture, text, alpha=alpha)
         return self.run.folder / name
 
     def add_reference(self, kind: str, picture: np.ndarray) -> None:
@@ -247,7 +255,8 @@ class _Writer:
     def take_sample(self, event: SampleResult) -> None:
         """Write a sample's PNG, with its recipe inside."""
         with sample_pixels(event) as pixels:
-            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, self.text_of(event))
+            text = self.text_of(event.recipe, event.flags)
+            path = self.save(f"sample-{event.index + 1:02d}.png", pixels, text, self.picture.alpha())
             self.features[event.index] = _small(pixels)
         self.forget_rows(event.index)
         self.run = self.run.with_picture(
@@ -385,11 +394,22 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(lr_file: Path) -> Callable[[SampleResult | Variant], dict[str, str]]:
-    """The text for a sample's PNG: its recipe, and its LR picture unless that is too large to be read again."""
-    lr_text = base64.b64encode(lr_file.read_bytes()).decode()
+def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dict[str, str]]:
+    """Of a sample's recipe and flags, makes the text for its PNG.
+
+    That is both of these, what was done to the input's file, and the LR picture, unless it is too large to be read
+    again.
+    """
+    lr_text = base64.b64encode((picture.files / "input.png").read_bytes()).decode()
     more = {LR_KEY: lr_text} if len(lr_text) <= MAX_LR_TEXT else {}
-    return lambda sample: {RECIPE_KEY: sample.recipe.to_json()} | more
+    if picture.notes:
+        more[INPUT_KEY] = ", ".join(picture.notes)
+
+    def text_of(recipe: Recipe, flags: Sequence[str]) -> dict[str, str]:
+        flag_text = {FLAGS_KEY: ", ".join(flags)} if flags else {}
+        return {RECIPE_KEY: recipe.to_json()} | flag_text | more
+
+    return text_of
 
 
 def _join_rows(parts: Sequence[PartialSample]) -> Iterator[tuple[PartialSample, np.ndarray]]:
@@ -416,7 +436,7 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 def _small(picture: np.ndarray) -> np.ndarray:
     """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
     thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
-    luma = picture[::thin, ::thin] @ np.float32([0.299, 0.587, 0.114])
+    luma = picture[::thin, ::thin] @ np.array([0.299, 0.587, 0.114], np.float32)
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step
     return luma[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from app.records import Run, View
+from app.exploring import place_of
+from app.records import Explored, OpenedPicture, PictureRecord, Run, View
 from app.settings import Settings
 from app.sweeps import SWEEP_TEMPERATURES
-from app.viewer import Picture, Scene
+from app.viewer import Picture, Scene, Walk
 from app.wording import REFERENCES, START_NOTE
 
 __all__ = ["main_scene", "sweep_scene"]
@@ -30,8 +32,11 @@ def main_scene(view: View) -> Scene | None:
     if run is not None:
         references |= run.references
         pictures = list(_samples(run))
-    elif view.settings is not None:
+    elif view.settings is not None and view.explored is None:
         pictures = [Picture(f"s{index}", f"Sample {index + 1}") for index in _indices(view.settings)]
+    explored = view.explored
+    if explored is not None:
+        pictures += _explored(explored)
     for kind, (label, key) in REFERENCES.items():
         if kind in references or (is_waiting and kind != "truth"):
             pictures.append(Picture(kind, label, references.get(kind), "reference", key=key))
@@ -44,8 +49,29 @@ def main_scene(view: View) -> Scene | None:
         subject=f"{picture.subject} {scale}",
         placeholder="input",
         suggested_place=None if run is None else run.place,
-        note=START_NOTE if run is None else "",
+        grid=(picture.region.width, picture.region.height),
+        walk=None if explored is None else _walk(explored, picture),
+        explored=explored.state.id if explored is not None and explored.has_changes else None,
+        note=START_NOTE if run is None and explored is None else "",
     )
+
+
+def _explored(explored: Explored) -> Iterator[Picture]:
+    """What became of a sample, and the ways to go on that are there."""
+    if explored.has_changes:
+        yield _picture(explored.state, "sample")
+    yield from (_picture(way, "way") for way in explored.ways)
+
+
+def _picture(record: PictureRecord, kind: Literal["sample", "way"]) -> Picture:
+    return Picture(record.id, record.label, record.path, kind, file_name=f"{record.path.stem}.png")
+
+
+def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
+    if not explored.count:
+        return None
+    ids = tuple(way.id for way in explored.ways)
+    return Walk(explored.state.id, ids, explored.count, place_of(explored, picture), explored.kind, explored.dial)
 
 
 def _indices(settings: Settings) -> range:

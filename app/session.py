@@ -254,6 +254,7 @@ class Session:
         with self._lock:
             if not self.is_current(job):
                 return None
+            self._history.replace(self.view.closed())  # coming back, nobody wants to find half a choice
             view = self.view if job.had_draft else to(self._history)
             if view is not None:
                 self._source = None if view.picture is None else view.picture.source

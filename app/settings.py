@@ -80,10 +80,11 @@ class Settings:
         Raises: InputError: if there is no such model here, or a value is beyond what the page offers.
         """
         model = find_model(info, recipe.model)
-        if None not in (recipe.weights_sha256, model.weights_sha256) and recipe.weights_sha256 != model.weights_sha256:
+        drawn, loaded = recipe.weights_sha256, model.weights_sha256
+        if drawn is not None and loaded is not None and drawn != loaded:
             raise InputError(
-                f"This picture was drawn with other weights of {recipe.model} ({recipe.weights_sha256[:12]}…) than "
-                f"those loaded here ({model.weights_sha256[:12]}…): the same pixels cannot be drawn again."
+                f"This picture was drawn with other weights of {recipe.model} ({drawn[:12]}…) than "
+                f"those loaded here ({loaded[:12]}…): the same pixels cannot be drawn again."
             )
         first = max(0, recipe.index - MAX_SAMPLES + 1)
         values = {

@@ -31,7 +31,7 @@ def sweep(
         height=picture.region.height * picture.scale_factor,
         subject=f"{picture.subject} {folder.name}",
     )
-    text_of = sample_text(picture.files / "input.png")
+    text_of = sample_text(picture)
     settings = replace(settings, num_samples=num_samples, pairwise=False)
     swept = frozenset({Part.SWEEP})
     yield Update(text="Sweeping the temperature", fraction=0.0, changed=swept, changes={"sweep": result}, spoken=True)
@@ -51,7 +51,7 @@ def sweep(
                     if len(samples) > 1:
                         continue
                     path = folder / f"tau-{temperature:.2f}.png"
-                    engine.save_png(path, pixels, text_of(event))
+                    engine.save_png(path, pixels, text_of(event.recipe, event.flags), alpha=picture.alpha())
                 result = replace(result, paths=result.paths | {temperature: path})
                 fraction = number / len(SWEEP_TEMPERATURES)
                 yield Update(text=f"τ = {temperature:g}", fraction=fraction, changed=swept, changes={"sweep": result})

@@ -44,6 +44,7 @@ class Part(Enum):
     REFERENCES = auto()
     MAP = auto()  # standard deviation and mean
     SWEEP = auto()
+    EXPLORED = auto()
     END = auto()  # the set, or the sweep, is complete, or was stopped
 
 
@@ -103,7 +104,7 @@ def perform(
             if not has_more and update.fraction is not None and time.monotonic() - last < UPDATE_SECONDS:
                 continue
             last = time.monotonic()
-            view = update.draft or session.view
+            view: View | None = update.draft or session.view
             if update.changes:
                 view = session.commit(job, step=update.is_step, **update.changes)
             if view is None or not session.is_current(job):

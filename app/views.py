@@ -109,7 +109,7 @@ def matrix_figure(pairs: Sequence[Sequence[float]], names: Sequence[str]) -> go.
     """Pairwise LPIPS."""
     figure = go.Figure(
         go.Heatmap(
-            z=np.float32(pairs),
+            z=np.array(pairs, np.float32),
             x=names,
             y=names,
             zmin=0,

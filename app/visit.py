@@ -31,8 +31,8 @@ class Visit:
 
     def __init__(self, page: Page, controls: ControlsPanel) -> None:
         self.page, self.controls = page, controls
-        inputs = {page.serial, page.session, page.query, page.memory}
-        options = {"show_progress": "hidden", "api_visibility": "private", "js": _FIRST}
+        inputs: set[Any] = {page.serial, page.session, page.query, page.memory}
+        options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "js": _FIRST}
         opened = page.blocks.load(self.open_session, inputs, [page.session], queue=False, **options)
         opened.then(self.fill, inputs, page.outputs, concurrency_id="work", **options)
 
@@ -57,9 +57,9 @@ class Visit:
         info = page.engine.info()
         settings, is_link, problem = _first_settings(info, query, memory)
         yield Update(values=self.controls.show_settings(settings, info))
-        opening = page.opening
-        shows_opening = opening is not None and not is_link and session.source == example_source(0)
-        if shows_opening and settings.model == info.default_model:
+        shows_opening = not is_link and session.source == example_source(0) and settings.model == info.default_model
+        opening = page.opening if shows_opening else None
+        if opening is not None:
             if opening.view is None:
                 yield from open_wanted(page, session, job, settings)
                 yield Update(text="Drawing the first samples", fraction=0.0, spoken=True)

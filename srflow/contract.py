@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, get_args
 
@@ -26,6 +26,7 @@ from srflow.errors import (
     InputError,
     MemoryBudgetError,
     OperationError,
+    OutputError,
     RecipeError,
     SRFlowError,
     TrainingDivergedError,
@@ -33,8 +34,11 @@ from srflow.errors import (
 from srflow.operations import Draw, Operation, check_operations, from_values, to_values
 
 __all__ = [
+    "FLAGS_KEY",
+    "INPUT_KEY",
     "LR_KEY",
     "MAX_LR_TEXT",
+    "NOT_AS_ASKED",
     "RECIPE_KEY",
     "Cancelled",
     "ChallengeScores",
@@ -51,15 +55,19 @@ __all__ = [
     "ImageTooLargeError",
     "InputError",
     "MemoryBudgetError",
+    "Metadata",
     "ModelInfo",
     "Notice",
     "OperationError",
+    "OutputError",
     "PartialSample",
+    "Picture",
     "Precision",
     "Progress",
     "Recipe",
     "RecipeError",
     "Reference",
+    "ReferenceKind",
     "SRFlowError",
     "SampleEvent",
     "SampleRequest",
@@ -73,12 +81,58 @@ __all__ = [
 ]
 
 
+# -- pictures as they were read ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a picture file says beside its pixels; all of it fit to go into another file.
+
+    dpi: pixels per inch, horizontally and vertically. exif: a TIFF block (without the "Exif" prefix) of the tags that
+    stay true of an enlarged picture: no orientation, sizes or thumbnail. xmp: an XMP packet. text: of a PNG, by name.
+    """
+
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """A picture as it was read.
+
+    pixels: (H, W, 3), uint8, or uint16 if that was asked for; sRGB. Under full transparency they continue the colours
+    beside it, so that nothing foreign bleeds into the edge when the picture is enlarged.
+    alpha: (H, W) of the same kind, the opacity; None if the picture is opaque all over.
+    is_grey: whether red, green and blue are the same everywhere.
+    notes: what was done on the way in, in short phrases, e.g. "Display P3 → sRGB", "first of 3 pages".
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    is_grey: bool = False
+    notes: tuple[str, ...] = ()
+    metadata: Metadata = Metadata()
+
+    def on_white(self) -> np.ndarray:
+        """The pixels as they look on white paper, (H, W, 3)."""
+        if self.alpha is None:
+            return self.pixels
+        top = int(np.iinfo(self.pixels.dtype).max)
+        colour, weight = self.pixels.astype(np.uint32), self.alpha.astype(np.uint32)[..., None]
+        mixed = (colour * weight + top * (top - weight) + top // 2) // top
+        return mixed.astype(self.pixels.dtype)
+
+
 # -- what the sampling engine is asked, and what it answers ------------------------------------------------------------
 #
 # Pictures are uint8 arrays, (H, W, 3), RGB. Nothing here is a tensor, and nothing refers to a device's memory.
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+
+ReferenceKind = Literal["bicubic", "encoder", "zero_temperature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +210,17 @@ class Recipe:
         return cls(**values)
 
 
+NOT_AS_ASKED = "not as asked"
+"""With which a flag begins that tells of something in the place of the sample: see `SampleResult.is_as_asked`."""
+
 RECIPE_KEY = "srflow"
 """Under which name a PNG's text holds the JSON of its `Recipe`."""
+
+INPUT_KEY = "srflow-input"
+"""Under which name a sample's PNG says what was done to the LR picture's file on the way in (`Picture.notes`)."""
+
+FLAGS_KEY = "srflow-flags"
+"""Under which name a sample's PNG holds its flags (`SampleResult.flags`)."""
 
 LR_KEY = "srflow-lr"
 """Under which name a PNG's text may hold its LR picture, a PNG in base64, so that it can be drawn again."""
@@ -345,6 +408,11 @@ class SampleResult:
         """Whether there is anything special about it."""
         return bool(self.flags)
 
+    @property
+    def is_as_asked(self) -> bool:
+        """False if something else had to be put in the place of the sample, or of a part of it."""
+        return not any(flag.startswith(NOT_AS_ASKED) for flag in self.flags)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeScores:
@@ -468,7 +536,7 @@ ExploreEvent = Progress | Notice | Variant | Comparison
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
-    kind: Literal["bicubic", "encoder", "zero_temperature"]
+    kind: ReferenceKind
     picture: np.ndarray
     lr_psnr: float
     truth: TruthScores | None = None
@@ -547,15 +615,30 @@ class Engine(Protocol):
         ...
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
-        """Read a picture file. Raises ImageError, ImageTooLargeError: see `srflow.images.load_image`."""
+        """Read a picture file, on white. Raises ImageError, ImageTooLargeError: see `srflow.pictures.load_image`."""
+        ...
+
+    def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
+        """Read a picture file with all that belongs to it. Raises as `open_picture`."""
         ...
 
     def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """An HR picture → its LR picture for that model (MATLAB's bicubic), and the ground truth, cropped to fit."""
         ...
 
-    def save_png(self, path: str | Path, picture: np.ndarray, text: Mapping[str, str] | None = None) -> None:
-        """Write uint8 (H, W, 3), uint8 (H, W) or uint16 (H, W) as a PNG, whole or not at all, with text in it."""
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: Mapping[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, whole or not at all: see `srflow.pictures.save_png`.
+
+        alpha: the opacity, of the picture's size, or of the LR picture's: then it is enlarged bicubically.
+        """
         ...
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:

@@ -11,6 +11,7 @@ __all__ = [
     "InputError",
     "MemoryBudgetError",
     "OperationError",
+    "OutputError",
     "RecipeError",
     "SRFlowError",
     "TrainingDivergedError",
@@ -35,6 +36,10 @@ class ImageTooLargeError(ImageError):
 
 class OperationError(InputError):
     """An operation, or a list of them, cannot be read, is out of range, or does not fit the picture."""
+
+
+class OutputError(SRFlowError, OSError):
+    """A file or folder cannot be written: no room, no permission, a name that is too long, something in the way."""
 
 
 class CheckpointError(SRFlowError):

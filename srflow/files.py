@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from srflow.contract import InputError
+from srflow.contract import InputError, OutputError
 
-__all__ = ["atomic_directory", "atomic_write"]
+__all__ = ["atomic_directory", "atomic_write", "check_writable", "explain"]
+
+_REASONS = {
+    errno.ENOSPC: "there is no room left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the disk's format allows",
+    errno.EACCES: "there is no permission to write there",
+    errno.EPERM: "there is no permission to write there",
+    errno.EROFS: "the disk can only be read",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a file of that name is in the way of a folder",
+    errno.EIO: "the disk answers with errors",
+}
+_WHILE_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_PREFIX_BYTES = 60  # of a file's name in that of its temporary one; names may have 255 bytes
+
+
+def explain(error: OSError, path: str | Path) -> OutputError:
+    """An error in one line: what cannot be written, and why."""
+    number = errno.EACCES if isinstance(error, PermissionError) else error.errno or 0
+    reason = _REASONS.get(number) or error.strerror or str(error) or type(error).__name__
+    return OutputError(f"{path} cannot be written: {reason}.")
+
+
+def check_writable(folder: str | Path) -> None:
+    """Try to write to a folder, before any work is done whose result would be lost. Leaves nothing behind.
+
+    Raises: OutputError: nothing can be written there; the message says why.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; the results need a folder. Choose another place.")
+    made = []
+    try:
+        for place in reversed([folder, *folder.parents]):
+            if not place.is_dir():
+                place.mkdir()
+                made.append(place)
+        with tempfile.TemporaryFile(dir=folder, prefix=".probe-") as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise explain(error, folder) from error
+    finally:
+        for place in reversed(made):
+            with suppress(OSError):  # another process may have begun to use it
+                place.rmdir()
 
 
 @contextmanager
@@ -29,28 +76,47 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 
     Raises:
         InputError: if `path` is a folder, or the mode is another.
-        OSError: if the folder cannot be written, or the disk is full.
+        OutputError: if the folder cannot be written, or the disk is full.
     """
     if mode not in ("wb", "w"):
         raise InputError(f'The mode must be "wb" or "w"; got {mode!r}.')
     path = Path(path).resolve()
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises if the name is too long, before Python 3.14
         raise InputError(f"{path} is a folder; a file of that name cannot be written.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the temporary name is shorter: this tells whether the real one can be had
+            path.lstat()
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=".part")
+    except OSError as error:
+        raise explain(error, path) from error
     temporary = Path(name)
     try:
-        text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+        text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
         with open(handle, mode, **text) as file:  # noqa: PTH123 - a descriptor, no path
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(_permissions(path))
-        temporary.replace(path)
-    except BaseException:
+        _rename(temporary, path)
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, OutputError) and error.errno in _WHILE_WRITING:
+            raise explain(error, path) from error
         raise
     _sync_folder(path.parent)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def _temporary_prefix(path: Path) -> str:
+    """A hidden name that begins like the file's own, cut by bytes, since file systems count these."""
+    return f".{os.fsencode(path.name)[:_PREFIX_BYTES].decode(errors='ignore')}."
 
 
 @contextmanager
@@ -68,13 +134,17 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
     Raises:
         InputError: if `path` is a file.
-        OSError: if the place cannot be written, or the disk is full.
+        OutputError: if the place cannot be written.
+        OSError: if the disk is full.
     """
     path = Path(path).resolve()
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; a folder of that name cannot be written.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=".part"))
+    except OSError as error:
+        raise explain(error, path) from error
     try:
         yield temporary
         for file in temporary.rglob("*"):
@@ -93,7 +163,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     if not path.exists():
         temporary.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".old"))
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=".old"))
     path.replace(aside / path.name)
     try:
         temporary.rename(path)

@@ -1,27 +1,21 @@
-"""Pictures: files ↔ uint8 arrays ↔ float tensors, and MATLAB's bicubic scaling of both.
+"""Arrays ↔ float tensors, and MATLAB's bicubic scaling of both.
 
-An array is (H, W, 3) uint8, RGB, 0 to 255. A tensor is (B, 3, H, W) float, RGB, 0 to 1.
+An array is (H, W, 3) uint8, RGB, 0 to 255. A tensor is (B, 3, H, W) float, RGB, 0 to 1. Picture files are read and
+written in `srflow.pictures`; its functions can be imported from here, too.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageFile, ImageOps
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from srflow.contract import DatasetError, ImageError, ImageTooLargeError, InputError
-from srflow.files import atomic_write
-from srflow.png import write_png
+from srflow.contract import InputError
+from srflow.pictures import MAX_PIXELS, SUFFIXES, list_images, load_image, read_png_text, save_png
+from srflow.pictures.arrays import check_uint8
 
 __all__ = [
     "MAX_PIXELS",
@@ -40,120 +34,6 @@ __all__ = [
     "upscale_uint8",
 ]
 
-MAX_PIXELS = 64_000_000
-"""Pixels that a picture may have unless the caller says otherwise: 8000x8000."""
-
-# Raster formats that Pillow decodes inside this process. Not EPS, PDF or WMF, which would start other programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "mpo", "webp", "tif", "tiff", "bmp", "dib", "gif"),
-        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx"),
-    )
-)
-"""Name endings, in small letters, by which `list_images` knows a picture. Loading goes by the content alone."""
-
-Source = str | Path | bytes | BinaryIO
-
-_LARGE_BYTES = 1 << 28  # of a picture that is written strip by strip: Pillow would copy it first
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
-
-
-def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a picture of any common kind as 8-bit sRGB.
-
-    The format is told by the content, not by the name: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, AVIF or JPEG 2000. The
-    picture is turned as its EXIF data say. Of an animation the first frame is read. Transparent parts are laid on
-    white. Embedded colour profiles are converted to sRGB (a broken one is ignored). 16-bit grey is scaled, with
-    rounding, not clipped; 16-bit colour is cut to 8 bits by Pillow's decoder. Floats are taken to be from 0 to 1.
-
-    Args:
-        source: a path, the bytes of a file, or an open binary file, which is read from where it stands.
-        max_pixels: larger pictures are refused by what their header says, before anything is decoded.
-
-    Returns: uint8, (H, W, 3), the caller's own to change.
-
-    Raises:
-        ImageTooLargeError: if it has more pixels than `max_pixels`.
-        ImageError: if there is no such file, or it is empty, cut off, damaged or no picture.
-    """
-    with _opened(source) as (file, name), _named_errors(name):
-        image = _identify(file, name, _FORMATS)
-        _check_pixels(image.size, max_pixels, name)
-        image.load()
-        _turn_upright(image)
-        return np.array(_to_srgb(image, name))
-
-
-def save_png(path: str | Path, array: np.ndarray, *, text: Mapping[str, str] | None = None) -> None:
-    """Write a PNG that reads back as exactly this array. The file appears whole or not at all.
-
-    Args:
-        path: where to; an existing file is replaced.
-        array: uint8 (H, W, 3) RGB, uint8 (H, W) grey, or uint16 (H, W) grey of 16 bits.
-        text: names and values to carry along, see `read_png_text`. A value may hold any characters but NUL; a name
-            is of 1 to 79 Latin-1 characters.
-
-    Raises: InputError: if array or text are of another kind.
-    """
-    if isinstance(array, np.ndarray) and array.dtype.newbyteorder("=") == np.uint16 and array.ndim == 2 and array.size:
-        array = array.astype(np.uint16)  # in this machine's byte order
-    else:
-        _check_uint8(array, ndims=(3, 2))
-    info = PngInfo()
-    for key, value in (text or {}).items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise InputError(f"The text of a PNG must be text; got {key!r}: {value!r}.")
-        if not re.fullmatch("[\x20-\x7e\xa1-\xff]{1,79}", key):
-            raise InputError(f"The name of a text in a PNG must be of 1 to 79 Latin-1 characters; got {key!r}.")
-        if "\0" in value:
-            raise InputError(f"The text {key!r} of a PNG must not hold NUL characters.")
-        info.add_text(key, value)  # Latin-1 where that does, else UTF-8 (iTXt)
-    with atomic_write(path) as file:
-        if array.nbytes > _LARGE_BYTES and array.ndim == 3:
-            write_png(file, array, ((chunk[0], chunk[1]) for chunk in info.chunks))
-            return
-        # zlib's usual level 6 takes about three times as long, for files that are 8 % smaller.
-        Image.fromarray(np.ascontiguousarray(array)).save(file, format="PNG", pnginfo=info, compress_level=3)
-
-
-def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """The text that a PNG carries, by name.
-
-    Raises:
-        ImageTooLargeError: if it has more pixels than `max_pixels` (text may come after the pixels).
-        ImageError: if it cannot be read, or is no PNG.
-    """
-    with _opened(source) as (file, name), _named_errors(name):
-        image = _identify(file, name, ("PNG",))
-        _check_pixels(image.size, max_pixels, name)
-        return {str(key): str(value) for key, value in image.text.items()}
-
-
-def list_images(folder: str | Path) -> list[Path]:
-    """The pictures in a folder, by their name's ending (`SUFFIXES`); those in folders inside it are not looked for.
-
-    Sorted as people sort: `x2.png` before `x10.png`. Hidden files are left out.
-
-    Raises: DatasetError: if there is no such folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: there is no such folder of pictures.")
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    if not found:
-        raise DatasetError(f"{folder}: no pictures in this folder (looked for {', '.join(sorted(SUFFIXES))}).")
-    return sorted(found, key=lambda path: (_natural(path.name), path.name))
-
-
 # -- arrays and tensors ------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +42,7 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
     Raises: InputError: if the array is of another kind.
     """
-    _check_uint8(array)
+    check_uint8(array)
     planes = np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)
     return torch.from_numpy(planes)[None] / 255.0
 
@@ -288,7 +168,7 @@ def _resize_float(tensor: Tensor, factor: int, *, down: bool) -> Tensor:
 
 def _resize_uint8(array: np.ndarray, factor: int, *, down: bool) -> np.ndarray:
     _check_factor(factor)
-    _check_uint8(array, ndims=(3, 2))
+    check_uint8(array, ndims=(3, 2))
     planes = torch.from_numpy(np.array(np.atleast_3d(array).transpose(2, 0, 1), order="C"))[:, None, None]
     resized = []
     for plane in planes:  # (1, 1, H, W); one colour at a time, which is quicker and takes less memory
@@ -336,150 +216,7 @@ def _interpolate(x: Tensor, factor: int, axes: Sequence[int], *, down: bool) -> 
     return x
 
 
-# -- inside: reading ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
-    """An open, seekable file and what to call it in errors."""
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        try:
-            file = path.open("rb")
-        except IsADirectoryError as error:
-            raise ImageError(f"{path} is a folder, not a picture.") from error
-        except FileNotFoundError as error:
-            raise ImageError(f"{path}: there is no such file.") from error
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{path}: cannot be opened ({error}).") from error
-        with file:
-            yield file, path.name
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        yield io.BytesIO(source), "The picture"
-    elif hasattr(source, "read"):
-        content = source.read()
-        if not isinstance(content, bytes):
-            raise ImageError(f"A picture must be read from a binary file; {source!r} gives {type(content).__name__}.")
-        name = getattr(source, "name", None)
-        yield io.BytesIO(content), Path(name).name if isinstance(name, str) else "The picture"
-    else:
-        raise ImageError(f"A picture must be a path, bytes or an open binary file; got {type(source).__name__}.")
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error with a name."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:  # a frame that is larger than the picture it belongs to
-        raise ImageTooLargeError(f"{name}: has a frame of too many pixels ({error}).") from error
-    except MemoryError as error:
-        raise ImageTooLargeError(f"{name}: takes more memory than there is.") from error
-    except Exception as error:  # decoders answer damaged data with errors of every kind
-        raise ImageError(f"{name}: damaged or cut off, it cannot be decoded ({error}).") from error
-
-
-def _identify(file: BinaryIO, name: str, formats: Sequence[str]) -> ImageFile.ImageFile:
-    """Read the header.
-
-    Goes through Pillow's table of formats rather than `Image.open`, whose limit on pixels is one for the whole process:
-    it refuses pictures that the caller allows, and warns before `_check_pixels` can tell what the matter is.
-    """
-    prefix = file.read(16)
-    if not prefix:
-        raise ImageError(f"{name}: the file is empty (0 bytes).")
-    Image.init()
-    for kind in formats:
-        if kind not in Image.OPEN:  # a Pillow built without it
-            continue
-        factory, accept = Image.OPEN[kind]
-        accepted = accept(prefix) if accept else True
-        if isinstance(accepted, str):  # the format is known, its decoder is missing
-            raise ImageError(f"{name}: {accepted}.")
-        if accepted:
-            file.seek(0)
-            return factory(file, "")
-    raise ImageError(f"{name}: not a picture of a kind that can be read ({', '.join(formats)}).")
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int, name: str) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageTooLargeError(
-            f"{name}: {width}x{height} is {width * height:,} pixels; at most {max_pixels:,} are allowed. "
-            "Scale it down or crop it."
-        )
-
-
-def _turn_upright(image: Image.Image) -> None:
-    """Turn and mirror a picture as its EXIF data say; if they cannot be read, they say nothing."""
-    with suppress(Exception):  # there are as many kinds as ways to break EXIF data
-        ImageOps.exif_transpose(image, in_place=True)
-
-
-def _to_srgb(image: Image.Image, name: str) -> Image.Image:
-    """Any mode that Pillow's decoders give → RGB."""
-    profile = image.info.get("icc_profile")
-    alpha = None
-    if image.mode.startswith(("I", "F")):
-        image = _to_eight_bits(image, name)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha, image = image.getchannel("A"), image.convert("RGB")
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("RGB")
-    image = _apply_profile(image, profile)
-    if alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
-    return image
-
-
-def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Grey pictures of 16 bits (modes I;16 and I) or floats (mode F) → mode L."""
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    if image.mode == "F":
-        if not (low >= 0.0 and high <= 1.0):  # false for NaN as well
-            raise ImageError(f"{name}: float pixels must be from 0 to 1; these are from {low} to {high}.")
-        return Image.fromarray(np.rint(values * 255.0).astype(np.uint8))
-    if low < 0 or high > 65535:
-        raise ImageError(f"{name}: grey pixels must be of 16 bits, 0 to 65535; these are from {low} to {high}.")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Modes L, RGB and CMYK → sRGB, by the embedded ICC profile if there is one that fits."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            # Converting sRGB to sRGB would change nothing but the rounding.
-            if image.mode != "RGB" or "sRGB" not in ImageCms.getProfileDescription(source):
-                return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass  # broken, or made for another kind of picture: better colours as they are than no picture
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """A sorting key that compares runs of digits as numbers and all else as letters of either case."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
-
-
 # -- inside: checks ----------------------------------------------------------------------------------------------------
-
-
-def _check_uint8(array: np.ndarray, ndims: tuple[int, ...] = (3,)) -> None:
-    shapes = " or ".join({3: "(H, W, 3)", 2: "(H, W)"}[ndim] for ndim in ndims)
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"A picture must be a uint8 array {shapes}; got {type(array).__name__}.")
-    fits = array.ndim in ndims and (array.ndim == 2 or array.shape[2] == 3)
-    if not fits or array.dtype != np.uint8 or array.size == 0:
-        raise InputError(f"A picture must be a uint8 array {shapes}; got {array.dtype} {array.shape}.")
 
 
 def _check_factor(factor: int, name: str = "factor") -> None:

@@ -508,7 +508,7 @@ def _integer(value: object, name: str, low: int, high: int) -> int:
     """A whole number from low to high as an int; no bool."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise InputError(f"{name} must be a whole number; got {value!r}.")
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         raise InputError(f"{name} must be from {low} to {_readable(high)}; got {value}.")
     return int(value)
 

@@ -98,7 +98,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         """
         return own.load(cls, folder_or_hub_id, **hub_options)
 
-    def save_pretrained(  # type: ignore[override]
+    def save_pretrained(
         self, save_directory: str | Path, *, model_card_kwargs: dict[str, Any] | None = None, **_: Any
     ) -> None:
         """Write config.json, model.safetensors and, if the folder has none yet, README.md (the model card).

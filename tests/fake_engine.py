@@ -30,9 +30,11 @@ from srflow.contract import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
+    Metadata,
     ModelInfo,
     Notice,
     PartialSample,
+    Picture,
     Progress,
     Recipe,
     Reference,
@@ -299,7 +301,18 @@ class FakeEngine:
         truth = hr[: height * scale, : width * scale]
         return truth[::scale, ::scale].copy(), truth
 
-    def save_png(self, path: str | Path, picture: np.ndarray, text: dict[str, str] | None = None) -> None:
+    def read_picture(self, source: str | Path | bytes, max_pixels: int | None = None) -> Picture:
+        return Picture(pixels=self.open_picture(source, max_pixels))
+
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: dict[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
         info = PngImagePlugin.PngInfo()
         for key, value in (text or {}).items():
             info.add_text(key, value)

@@ -25,9 +25,8 @@ class Harness:
             self.page.opening.draw()
         else:
             self.page.opening = None
-        self.results, self.controls, self.picture, self.numbers, self.diversity, self.sweep, self.download = (
-            self.page.panels
-        )
+        self.results, self.controls, self.picture, self.numbers, self.diversity, *others = self.page.panels
+        self.sweep, self.download, self.explore = others
         self.open(**opened)
 
     def open(self, query: dict | None = None, memory: object = None, fragment: object = "") -> list[dict]:
@@ -58,6 +57,11 @@ class Harness:
     def fire(self, component: Any, event: str = "click", data: object = None, serial: int | None = None) -> list[dict]:
         """Fire an event, and wait for all that comes of it."""
         return list(self.stream(component, event, data, serial))
+
+    def open_tab(self, label: str, serial: int | None = None) -> None:
+        """Look into another tab."""
+        tabs = (block for block in self.page.blocks.blocks.values() if isinstance(block, gr.Tab))
+        self.fire(next(tab for tab in tabs if tab.label == label), "select", serial=serial)
 
     def change(self, name: str, value: object) -> None:
         """Set a control, without its event."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,8 +24,8 @@ from app.opening import Opening, example_source
 from app.page import NEXT_SERIAL
 from app.runs import load_map
 from app.viewer import LinkedViewer
-from app.wording import UNEXPECTED
-from srflow.contract import RECIPE_KEY, Cancelled, InputError, MemoryBudgetError
+from app.wording import NEXT_STEP, UNEXPECTED
+from srflow.contract import INPUT_KEY, RECIPE_KEY, Cancelled, InputError, MemoryBudgetError, Picture
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_the_page_opens_with_finished_samples_drawn_once_for_everybody(engine, s
     first = Harness(engine, sessions, opening=True)
     assert len(ids(first)) == 8
     assert first.scene.overlay is not None
-    assert "drop a picture of your own" in first.status
+    assert NEXT_STEP in first.status
     assert first.values[first.numbers.table].count("<tr>") == 9
     num_requests = len(engine.requests)
     first.open()
@@ -204,21 +205,37 @@ def test_samples_stream_in_and_every_message_has_the_whole_scene(harness):
     assert {0, 1, 2, 3} <= set(ready)
     assert {scene.subject for scene in scenes} == {scenes[0].subject}
     assert len({len(scene.pictures) for scene in scenes}) == 1, "nothing jumps"
+    assert all(scene.overlay or scene.overlay_expected for scene in scenes), "nor does the grid make room for the map"
     assert "done" in harness.status
     assert harness.scene.overlay is not None
     assert f"seed={harness.seed}" in harness.values[harness.page.query]
     assert "example=cat" in harness.values[harness.page.query]
 
 
-def test_figures_travel_at_the_end_only_and_announcements_are_few(harness):
+def test_figures_are_made_for_the_tab_that_is_open_and_announcements_are_few(harness, monkeypatch):
+    histogram, atlas = harness.diversity.histogram, harness.numbers.atlas
     harness.change("num_samples", 4)
+    made = []
+    monkeypatch.setattr("app.panels.diversity.load_map", lambda *which: made.append(which) or load_map(*which))
     shown = harness.fire(harness.controls.sample)
     figures = {c for c in harness.page.outputs if isinstance(c, gr.Plot)}
     with_figures = [number for number, values in enumerate(shown[:-1]) if figures & set(values)]
-    assert with_figures == [len(shown) - 2]
+    assert with_figures == [len(shown) - 2], "at the end only"
+    assert not made
+    assert harness.values[histogram] is None
+    assert "data-show-sample" in harness.values[atlas]
+    harness.open_tab("Diversity")
+    assert len(Figure(harness.values[histogram]).to_json()) < 6000
+    harness.fire(harness.controls.sample)
+    assert len(made) == 2, "once when the tab was opened, once for the new set"
+    assert harness.values[atlas] is None, "out of date, and out of sight"
+    harness.open_tab("Numbers", serial=harness.serial - 5)  # overtaken on the way
+    assert harness.values[atlas] is None
+    harness.open_tab("Numbers")
+    assert harness.values[atlas].count("data-show-sample") == 4
+    harness.open_tab("What am I looking at?")
     spoken = [s for values in shown[:-1] if "data-spoken" in (s := values.get(harness.page.status, ""))]
     assert 4 <= len(spoken) <= 7, "start, each sample, end"
-    assert len(Figure(harness.values[harness.diversity.histogram]).to_json()) < 6000
 
 
 def test_sample_draws_new_samples_unless_the_seed_is_kept(harness, engine):
@@ -471,6 +488,7 @@ def test_a_picture_that_is_refused_leaves_its_error_and_is_not_replaced_by_the_o
     bring(harness, str(tmp_path / "a.jpg"))
     assert "not a picture" in harness.status
     assert "error" in harness.status
+    assert "Undo brings back the picture before" in harness.status
     num_requests = len(engine.requests)
     harness.fire(harness.controls.sample)
     assert len(engine.requests) == num_requests, "the picture before is not drawn in its place"
@@ -614,6 +632,44 @@ def test_a_sample_without_its_picture_leaves_none(harness, engine, tmp_path):
     harness.fire(harness.controls.sample)
     assert len(engine.requests) == num_requests
     assert harness.session.view.picture is None
+
+
+def test_a_sample_with_settings_of_elsewhere_is_taken_as_a_picture(harness, engine, tmp_path):
+    sample(harness, 1)
+    recipe = replace(harness.session.view.run.samples[0].recipe, seed=2**60, temperature=1.9)
+    engine.save_png(tmp_path / "other.png", np.zeros((80, 64, 3), np.uint8), {RECIPE_KEY: recipe.to_json()})
+    bring(harness, str(tmp_path / "other.png"))
+    assert "Taken as a picture" in harness.status
+    picture = harness.session.view.picture
+    assert (picture.width, picture.height) == (64, 80)
+    sample(harness, 1)
+    assert "done" in harness.status
+
+
+def test_what_was_done_to_a_file_is_shown_and_its_opacity_reaches_the_samples(harness, engine, upload, monkeypatch):
+    alpha = np.arange(40 * 48, dtype=np.uint32).astype(np.uint8).reshape(40, 48)
+    read = Picture(pixels=np.full((40, 48, 3), 99, np.uint8), alpha=alpha, notes=("Display P3 → sRGB", "alpha kept"))
+    monkeypatch.setattr(engine, "read_picture", lambda _source, _max_pixels=None: read)
+    saved, original = [], engine.save_png
+
+    def save_png(path, picture, text=None, *, alpha=None, metadata=None):
+        saved.append((path, text or {}, alpha))
+        original(path, picture, text)
+
+    monkeypatch.setattr(engine, "save_png", save_png)
+    bring(harness, upload(48, 40))
+    assert "Display P3 → sRGB, alpha kept" in harness.values[harness.picture.facts]
+    sample(harness, 1)
+    [(_, text, used)] = [each for each in saved if RECIPE_KEY in each[1]]
+    np.testing.assert_array_equal(used, alpha)
+    assert text[INPUT_KEY] == "Display P3 → sRGB, alpha kept"
+
+
+def test_files_that_browsers_do_not_know_are_shown_by_their_preview(harness, tmp_path):
+    Image.fromarray(np.full((40, 48, 3), 99, np.uint8)).save(tmp_path / "scan.tif")
+    bring(harness, str(tmp_path / "scan.tif"))
+    assert harness.values[harness.picture.image].endswith("preview.png")
+    assert harness.session.source.path.suffix == ".tif"
 
 
 def test_a_place_of_the_region_is_checked(harness, upload):

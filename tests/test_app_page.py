@@ -6,13 +6,16 @@ import io
 import json
 import os
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -24,7 +27,7 @@ from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
 from app.session import Sessions
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, Recipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -54,16 +57,42 @@ def url(app) -> str:
     return app.local_url.rstrip("/")
 
 
-class Visit:
-    """One visitor's tab."""
+CHANGE_THEME = """async (theme) => {
+    document.body.classList.toggle("dark", theme === "dark");
+    await new Promise(requestAnimationFrame);
+    const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(fading.map((animation) => animation.finished));
+}"""
+AXE = Axe()
+GRAVE = ("serious", "critical")
+TABS = {
+    "Diversity": "#histogram .js-plotly-plot",
+    "Temperature sweep": "#over-temperature .js-plotly-plot",
+    "What am I": "#about",
+    "Numbers": "#atlas [data-show-sample=s2]",
+}
 
-    def __init__(self, browser: Browser, url: str, query: str = "", **options) -> None:
+
+class Visit:
+    """One visitor's tab. options: of the browser's context."""
+
+    def __init__(self, browser: Browser, url: str, **options) -> None:
+        self.url = url
         self.problems: list[str] = []
         self.page: Page = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options)).new_page()
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.settle = Traffic(self.page, self._check_address).settle
-        self.page.goto(f"{url}/{query}")
+        self.traffic = Traffic(self.page, self._check_address)
+        self.settle = self.traffic.settle
+
+    def open(self, query: str = "") -> Visit:
+        """Go to the page, as somebody who has not been there before."""
+        self.traffic.leave()
+        self.page.mouse.move(0, 0)
+        storage = {"origin": self.url, "storageTypes": "local_storage"}
+        self.page.context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", storage)
+        self.page.goto(f"{self.url}/{query}")
         expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored"))
+        return self
 
     def _check_address(self, address: str) -> None:
         if not address.startswith(("http://127.0.0.1", "data:", "blob:")):
@@ -109,16 +138,33 @@ class Visit:
         field.fill(str(value))
         field.press("Tab")
 
+    def check_accessibility(self) -> None:
+        """In both themes: nothing that axe calls serious or critical."""
+        for theme in ("light", "dark"):
+            self.page.evaluate(CHANGE_THEME, theme)
+            found = AXE.run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+            grave = [(one["id"], [n["html"][:200] for n in one["nodes"]]) for one in found if one["impact"] in GRAVE]
+            assert not grave, (theme, grave)
+
     def close(self) -> None:
         assert not self.problems
         self.page.context.close()
 
 
-@pytest.fixture
-def visit(browser, url) -> Iterator[Visit]:
+@pytest.fixture(scope="module")
+def tab(browser, url) -> Iterator[Visit]:
+    """For all tests that need nothing particular: to load the page again takes half as long as in a new context."""
     visit = Visit(browser, url)
     yield visit
     visit.close()
+
+
+@pytest.fixture
+def visit(tab) -> Iterator[Visit]:
+    """The page, loaded anew."""
+    tab.problems.clear()
+    yield tab.open()
+    assert not tab.problems
 
 
 def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
@@ -185,7 +231,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
         assert np.array_equal(np.array(Image.open(io.BytesIO(archive.read("samples/sample-02.png")))), pixels)
         assert json.loads(archive.read("run.json"))["settings"]["temperature"] == 0.3
 
-    other = Visit(browser, url)
+    other = Visit(browser, url).open()
     other.upload(path)
     other.page.click("#restore")
     expect(other.page.locator("#status")).to_contain_text(f"sample 2 of seed {recipe.seed}")
@@ -230,6 +276,10 @@ def test_examples_the_map_and_the_sweep(visit):
     visit.page.click("#sweep")
     expect(visit.page.locator("#status")).to_contain_text("The sweep is done")
     expect(visit.page.locator("#sweep-viewer .lv-canvas")).to_have_count(8)
+    for name, content in TABS.items():
+        visit.page.get_by_role("tab", name=name).click()
+        expect(visit.page.locator(content)).to_be_visible()
+        visit.check_accessibility()
 
 
 def test_stop_stops(visit, engine):
@@ -285,7 +335,7 @@ def test_nothing_jumps_from_opening_to_the_end(visit):
 
 def test_actions_stay_in_reach(browser, url):
     for size in ({"width": 1280, "height": 900}, {"width": 390, "height": 844}):
-        visit = Visit(browser, url, viewport=size)
+        visit = Visit(browser, url, viewport=size).open()
         assert visit.viewer("viewer.samples().filter(p => p.state === 'ready').length") >= 0
         for y in (0, 900):
             visit.page.evaluate(f"window.scrollTo(0, {y})")
@@ -300,10 +350,11 @@ def test_actions_stay_in_reach(browser, url):
 
 def test_opening_the_page_shows_finished_samples(browser, url, engine):
     before = len(engine.requests)
-    visit = Visit(browser, url)
+    visit = Visit(browser, url).open()
     visit.wait_for_viewer("viewer.samples().length === 8 && viewer.samples().every(p => p.state === 'ready')")
     assert visit.viewer("Boolean(viewer.overlay)")
     expect(visit.page.locator("#numbers tbody tr")).to_have_count(8)
+    visit.check_accessibility()
     assert all(request.num_samples == 8 and request.seed == 0 for request in engine.requests[before:])
     visit.close()
 
@@ -403,7 +454,7 @@ def test_the_table_is_sorted_by_any_column(visit):
 
 
 def test_few_announcements_and_few_bytes(browser, url, engine, tmp_path):
-    visit = Visit(browser, url)
+    visit = Visit(browser, url).open()
     page = visit.page
     Image.fromarray(np.random.default_rng(6).integers(0, 256, (190, 190, 3), np.uint8)).save(tmp_path / "mine.png")
     visit.upload(tmp_path / "mine.png")
@@ -470,7 +521,7 @@ def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
 
 def test_nothing_is_wider_than_a_phone(browser, url):
     for theme in ("light", "dark"):
-        visit = Visit(browser, url, f"?__theme={theme}", viewport={"width": 390, "height": 844})
+        visit = Visit(browser, url, viewport={"width": 390, "height": 844}).open(f"?__theme={theme}")
         visit.sample()
         overflow = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0
@@ -478,7 +529,7 @@ def test_nothing_is_wider_than_a_phone(browser, url):
 
 
 def test_visitors_get_their_own_pictures(browser, url):
-    visits = [Visit(browser, url) for _ in range(3)]
+    visits = [Visit(browser, url).open() for _ in range(3)]
     for number, visit in enumerate(visits):
         visit.page.locator("#examples button").nth(number + 1).click()
         expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")
@@ -526,6 +577,29 @@ def test_the_other_endpoints(client):
     files, points = client.predict(image=image, num_samples=2, api_name="/sweep")
     assert len(files) == len(points) == 8
     assert {model["key"] for model in client.predict(api_name="/models")} == {"fake-x4", "fake-x8"}
+
+
+def test_a_call_whose_client_hangs_up_is_ended(url, engine, monkeypatch):
+    drawn, is_over, draw = [], threading.Event(), engine.sample
+
+    def watched(*request: object) -> Iterator[object]:
+        try:
+            for event in draw(*request):
+                drawn.append(event)
+                yield event
+        finally:
+            is_over.set()
+
+    monkeypatch.setattr(engine, "sample", watched)
+    monkeypatch.setattr(engine, "delay", 10.0)  # for each of 16 samples; progress is told once a second
+    with httpx.Client(base_url=f"{url}/gradio_api/", timeout=60) as http:
+        (path,) = http.post("upload", files={"files": EXAMPLES[-1].path.open("rb")}).json()
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", -1, 0, 16, True, False]
+        call = http.post("call/sample", json={"data": data}).json()["event_id"]
+        with http.stream("GET", f"call/sample/{call}") as response:
+            assert "generating" in next(response.iter_lines())
+    assert is_over.wait(100), "the engine goes on although nobody listens"
+    assert not [event for event in drawn if isinstance(event, SetSummary) and event.final]
 
 
 @pytest.mark.parametrize(

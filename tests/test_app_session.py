@@ -312,6 +312,22 @@ def test_an_upload_is_ours_and_survives_gradios_own_copy(session, tmp_path):
     upload.unlink()
     session.end(session.begin(1, Source(path)))
     assert path.read_bytes() == b"pixels"
+    assert path.name == "theirs.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("holiday (1).JPG", "holiday_1_.JPG"),
+        ("page.html", "page_html"),
+        ("a.png.svg", "a_png_svg"),
+        ("no suffix", "no_suffix"),
+        ("ü" * 100 + ".png", ("ü" * 100 + ".png")[-100:]),
+    ],
+)
+def test_uploads_keep_their_names_but_none_that_a_browser_would_run(session, tmp_path, name, kept):
+    (tmp_path / name).write_bytes(b"<script>")
+    assert session.adopt(tmp_path / name).name == kept
 
 
 def test_visitors_have_their_own_files_which_go_with_them(sessions):

@@ -74,6 +74,38 @@ def test_encode_writes_latents_numbers_and_a_picture(checkpoint: Path, hr: Path,
     assert json.loads((again / "likelihood.json").read_text()) == numbers
 
 
+def test_encode_takes_a_folder_and_leaves_out_its_own_results(
+    checkpoint: Path, hr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    hr.rename(folder / "a.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    for _ in range(2):
+        assert main(["encode", str(folder), "--model", str(checkpoint)]) == 1
+        assert sorted(path.name for path in folder.iterdir()) == ["a-encoded", "a.png", "b.png"]
+    assert "1 made by this program (a-encoded/likelihood.png)" in capsys.readouterr().err
+
+
+def test_encode_words_sizes_that_do_not_fit(
+    checkpoint: Path, hr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_png(tmp_path / "lr.png", np.zeros((5, 5, 3), np.uint8))
+    assert main(["encode", str(hr), str(tmp_path / "lr.png"), "--model", str(checkpoint)]) == 2
+    assert "must be 7x6; lr.png is 5x5" in capsys.readouterr().err
+
+
+def test_errors_of_the_system_are_one_line(
+    hr: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_arguments: object) -> int:
+        raise OSError(28, "No space left on device", "some/file")
+
+    monkeypatch.setattr("srflow.cli.encode.run", fail)
+    assert main(["encode", str(hr)]) == 2
+    assert capsys.readouterr().err == "srflow encode: some/file: No space left on device.\n"
+
+
 def test_errors_are_one_line_and_exit_code_2(hr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["encode", str(hr), "--model", str(tmp_path)]) == 2
     error = capsys.readouterr().err

@@ -255,7 +255,27 @@ def test_an_exploded_sample_is_decoded_again_from_clipped_latents(
         return raw * torch.inf, log_dets
 
     monkeypatch.setattr(InferenceModel, "decode", broken)
-    assert len(results(engine, SampleRequest(lr=picture(), num_samples=1))[0].flags) == 2
+    [replaced] = results(engine, SampleRequest(lr=picture(), num_samples=1))
+    assert not replaced.is_as_asked
+    assert "explodes" in replaced.flags[0]
+    assert replaced.lr_psnr > 30  # the encoder's picture, or the bicubic one; no noise
+
+    def sound_when_small(model: InferenceModel, latents: list[torch.Tensor], *rest: object) -> tuple:
+        raw, log_dets = original(model, latents, *rest)
+        return raw if max(latent.abs().max() for latent in latents) < 0.5 else raw * torch.inf, log_dets
+
+    monkeypatch.setattr(InferenceModel, "decode", sound_when_small)
+    [lowered] = results(engine, SampleRequest(lr=picture(), num_samples=1, temperature=1.0))
+    assert not lowered.is_as_asked
+    assert "0.25 times the temperature" in lowered.flags[0]
+
+
+def test_a_grey_picture_stays_grey(engine: SamplingEngine) -> None:
+    grey = np.repeat(picture()[..., :1], 3, axis=2)
+    [sample] = results(engine, SampleRequest(lr=grey, num_samples=1))
+    assert (sample.picture == sample.picture[..., :1]).all()
+    [coloured] = results(engine, SampleRequest(lr=picture(), num_samples=1))
+    assert not (coloured.picture == coloured.picture[..., :1]).all()
 
 
 BAD_REQUESTS = {

@@ -139,3 +139,30 @@ def test_a_broken_picture_is_named(hr, checkpoint, tmp_path, capsys):
     (tmp_path / "hr" / "torn.png").write_bytes((hr / "a.png").read_bytes()[:200])
     assert evaluate("--model", checkpoint, "--hr", tmp_path / "hr", "--output", tmp_path / "out") == 2
     assert "torn.png" in capsys.readouterr().err
+
+
+def test_one_bad_picture_is_left_out_and_the_others_are_scored(hr, tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.png").write_bytes((hr / f"{name}.png").read_bytes())
+        save_png(tmp_path / "sr" / f"{name}.png", load_image(hr / f"{name}.png"))
+    (folder / "torn.png").write_bytes((hr / "a.png").read_bytes()[:200])
+    save_png(tmp_path / "sr" / "torn.png", load_image(hr / "a.png"))
+    save_png(tmp_path / "sr" / "b.png", load_image(hr / "b.png")[::2, ::2])
+    out = tmp_path / "out"
+    assert evaluate("--sr", tmp_path / "sr", "--hr", folder, "--scale-factor", 4, "--output", out) == 1
+    error = capsys.readouterr().err
+    assert "torn.png" in error
+    assert "b.png is" in error
+    report = json.loads((out / "results.json").read_text())
+    assert report["settings"]["num_images"] == 1
+
+
+def test_lr_pictures_that_were_swapped_are_doubted(hr, tmp_path, capsys):
+    for name, other in (("a", "b"), ("b", "a")):
+        save_png(tmp_path / "lr" / f"{name}.png", downscale_uint8(load_image(hr / f"{other}.png")[:32, :40], 4))
+        save_png(tmp_path / "sr" / f"{name}.png", load_image(hr / f"{name}.png"))
+    arguments = ("--sr", tmp_path / "sr", "--hr", hr, "--lr", tmp_path / "lr", "--scale-factor", 4)
+    assert evaluate(*arguments, "--output", tmp_path / "out") == 0
+    assert capsys.readouterr().err.count("mixed up") == 2

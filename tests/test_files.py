@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from srflow import files
-from srflow.contract import InputError
+from srflow.contract import InputError, OutputError
 from srflow.files import atomic_directory, atomic_write
 
 
@@ -64,7 +64,7 @@ def test_failure_to_rename_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(PermissionError))
-    with pytest.raises(PermissionError), atomic_write(path) as file:
+    with pytest.raises(OutputError, match="no permission"), atomic_write(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a"]

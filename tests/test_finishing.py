@@ -12,7 +12,7 @@ from PIL import Image
 
 from srflow.evaluation.metrics import psnr
 from srflow.images import downscale_uint8, load_image, read_png_text, save_png, to_uint8
-from srflow.png import write_png
+from srflow.pictures.png_writer import write_png
 from srflow.sampling import finishing
 from srflow.sampling.consistency import back_project
 from srflow.sampling.finishing import Canvas, lr_psnr
@@ -85,14 +85,14 @@ def test_lr_psnr_in_strips_is_the_same_to_the_last_bit(size: tuple[int, int], mo
 def test_png_written_in_strips_reads_back(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("srflow.png._STRIP_BYTES", 64)
+    monkeypatch.setattr("srflow.pictures.png_writer._STRIP_BYTES", 64)
     array = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     file = io.BytesIO()
     write_png(file, array)
     with Image.open(file) as image:
         image.verify()
     np.testing.assert_array_equal(load_image(file.getvalue()), array)
-    monkeypatch.setattr("srflow.images._LARGE_BYTES", 0)
+    monkeypatch.setattr("srflow.pictures.writing._LARGE_BYTES", 0)
     text = {"srflow": "{}", "other": "σ ≤ 2"}
     save_png(tmp_path / "a.png", array, text=text)
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), array)

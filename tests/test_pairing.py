@@ -175,3 +175,29 @@ def test_all_pictures_need_as_many_samples(tmp_path, pairs):
     save_all(tmp_path / "sr", ["a_sample0", "a_sample1", "b_sample0"])
     with pytest.raises(DatasetError, match="1 samples of b and 2 of a"):
         find_samples(tmp_path / "sr", pairs, scale_factor=4)
+
+
+def test_a_sample_in_two_types_counts_once(tmp_path):
+    save_all(tmp_path / "hr", ["a", "b"])
+    save_all(tmp_path / "sr", ["a", "b"])
+    for name in ("a", "b"):
+        (tmp_path / "sr" / f"{name}.jpg").write_bytes(b"")
+    pairs = find_pairs(tmp_path / "hr", scale_factor=4)
+    lines = []
+    found = find_samples(tmp_path / "sr", pairs, scale_factor=4, report=lines.append)
+    assert names_of(found) == {"a": ["sr/a.png"], "b": ["sr/b.png"]}
+    assert "a.jpg, b.jpg" in lines[0]
+
+
+def test_pictures_in_folders_are_paired_by_their_place(tmp_path):
+    save_all(tmp_path / "hr" / "x", ["a"])
+    save_all(tmp_path / "hr" / "y", ["a"])
+    for folder in ("x", "y"):
+        save_all(tmp_path / "lr" / folder, ["ax4"])
+        save_all(tmp_path / "sr" / folder, ["a_SR"])
+    pairs = find_pairs(tmp_path / "hr", tmp_path / "lr", scale_factor=4)
+    assert [(pair.name, pair.lr.parent.name) for pair in pairs] == [("x/a", "x"), ("y/a", "y")]
+    found = find_samples(tmp_path / "sr", pairs, scale_factor=4)
+    assert names_of(found) == {"x/a": ["x/a_SR.png"], "y/a": ["y/a_SR.png"]}
+    with pytest.raises(DatasetError, match="no pictures"):
+        find_pairs(tmp_path / "hr", scale_factor=4, recursive=False)

@@ -7,15 +7,17 @@ import math
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from srflow.checkpoints.released import convert, read_released
 from srflow.cli import main
 from srflow.contract import CheckpointError
 from srflow.likelihood import standard_normal_log_prob
 from srflow.model import SRFlow
+from srflow.pictures import save_png
 
 OWN = Path(__file__).parent / "golden"
 NAMES = [f"SRFlow{variant}_DF2K_{scale}X" for variant in ("-DA", "-DA-R", "-DA-S", "-DA-D", "") for scale in (4, 8)]
@@ -131,7 +133,8 @@ def test_plain_rrdb_file_becomes_a_model_whose_flow_is_untrained(tmp_path: Path)
     assert "not trained" in converted.model.metadata.provenance
     wrapped = tmp_path / "wrapped.pth"
     torch.save({"params_ema": {f"module.{key}": value for key, value in encoder.items()}}, wrapped)
-    assert read_released(wrapped).keys() == encoder.keys()
+    again = convert(read_released(wrapped), "wrapped.pth").model
+    torch.testing.assert_close(again.encoder.state_dict(), converted.model.encoder.state_dict())
 
 
 class _Code:
@@ -166,3 +169,121 @@ def test_other_contents_are_refused(tmp_path: Path) -> None:
         read_released(tmp_path / "absent.pth")
     with pytest.raises(CheckpointError, match=r"neither a released"):
         convert({"fc.weight": torch.zeros(2, 2)}, "resnet.pth")
+
+
+# -- files of other trainers -------------------------------------------------------------------------------------------
+
+
+def _encoder() -> dict[str, torch.Tensor]:
+    return {key.removeprefix("RRDB."): value for key, value in _released().items() if key.startswith("RRDB.")}
+
+
+def _as_basicsr(name: str) -> str:
+    for ours, theirs in (("RRDB_trunk", "body"), ("RDB", "rdb"), ("trunk_conv", "conv_body"), ("HRconv", "conv_hr")):
+        name = name.replace(ours, theirs)
+    return name.replace("upconv", "conv_up")
+
+
+def _as_numbered(name: str) -> str:
+    """Of the first ESRGAN files, x4: Sequential modules, numbered with the activations and upsamplings between them."""
+    module, _, kind = name.rpartition(".")
+    plain = {
+        "conv_first": "0",
+        "upconv1": "3",
+        "upconv2": "6",
+        "HRconv": "8",
+        "conv_last": "10",
+        "trunk_conv": "1.sub.99",
+    }
+    if module in plain:
+        return f"model.{plain[module]}.{kind}"
+    return f"model.{module.replace('RRDB_trunk', '1.sub')}.0.{kind}"
+
+
+STYLES = {"released": str, "basicsr": _as_basicsr, "numbered": _as_numbered}
+PREFIXES = ("", "module.", "netG.", "model.", "generator.", "_orig_mod.", "params_ema.")
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".pt", ".safetensors"])
+def test_every_style_of_names_behind_every_prefix(style: str, suffix: str, tmp_path: Path) -> None:
+    encoder = _encoder()
+    expected = convert(encoder, "plain.pth").model.encoder.state_dict()
+    for prefix in PREFIXES:
+        tensors = {prefix + STYLES[style](key): value for key, value in encoder.items()}
+        path = tmp_path / f"weights{suffix}"
+        save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+        converted = convert(read_released(path), path.name)
+        assert not converted.left_out
+        torch.testing.assert_close(converted.model.encoder.state_dict(), expected)
+
+
+def test_averaged_weights_go_before_others_and_other_networks_are_named(tmp_path: Path) -> None:
+    encoder = _encoder()
+    wrong = {key: value + 1 for key, value in encoder.items()}
+    expected = convert(encoder, "plain.pth").model.encoder.state_dict()
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3)}}}
+    torch.save({"params": wrong, "params_ema": encoder, "optimizer": optimizer, "iter": 5}, tmp_path / "a.pth")
+    critic = {f"netD.conv{number}.weight": torch.zeros(2, 2) for number in range(3)}
+    in_one_table = {f"netG.{key}": value for key, value in encoder.items()} | critic
+    torch.save({"state_dict": in_one_table, "hyper_parameters": {"lr": 1e-4}}, tmp_path / "b.ckpt")
+    averages = {f"net_g.{key}": value for key, value in wrong.items()}
+    averages |= {f"net_g_ema.{key}": value for key, value in encoder.items()}
+    torch.save(averages, tmp_path / "c.pth")
+    for name, left_out in (
+        ("a.pth", ()),
+        ("b.ckpt", ("netD (3 tensors)",)),
+        ("c.pth", (f"net_g ({len(wrong)} tensors)",)),
+    ):
+        converted = convert(read_released(tmp_path / name), name)
+        torch.testing.assert_close(converted.model.encoder.state_dict(), expected)
+        assert converted.left_out == left_out
+
+
+@pytest.mark.parametrize("prefix", ["module.", "netG.module.", "model."])
+def test_a_whole_flow_behind_a_prefix(prefix: str) -> None:
+    released = _released()
+    expected = convert(released, "plain.pth", blocks=(0, 1, 2, 3)).model.state_dict()
+    prefixed = {prefix + key: value for key, value in released.items()}
+    converted = convert(prefixed, "prefixed.pth", blocks=(0, 1, 2, 3))
+    assert converted.has_flow
+    torch.testing.assert_close(converted.model.state_dict(), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html><html>Not found</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "git lfs pull"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "picture"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(content: bytes, said: str, tmp_path: Path) -> None:
+    for name in ("x.pth", "x.safetensors"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=said):
+            read_released(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t | {"conv_first.weight": torch.zeros(8, 12, 3, 3)}, "x2 or x1"),
+        (lambda t: {k: v for k, v in t.items() if not k.startswith("upconv2")}, "scale factor 2"),
+        (lambda t: t | {"RRDB_trunk.0.RDB1.conv1x1.weight": torch.zeros(1)}, "ESRGAN\\+"),
+        (lambda _: {"layers.0.residual_group.blocks.0.attn.qkv.weight": torch.zeros(1)}, "SwinIR"),
+        (lambda _: {"body.0.weight": torch.zeros(1), "body.1.weight": torch.zeros(1)}, "SRVGGNet"),
+    ],
+)
+def test_networks_that_do_not_fit_are_called_what_they_are(change: object, said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        convert(change(_encoder()), "other.pth")
+
+
+def test_a_weights_file_in_place_of_a_checkpoint_is_to_be_converted_first(tmp_path: Path, capsys) -> None:
+    torch.save(_encoder(), tmp_path / "x.pth")
+    picture = tmp_path / "a.png"
+    save_png(picture, np.full((8, 8, 3), 99, np.uint8))
+    assert main(["sample", str(picture), str(tmp_path / "out"), "--model", str(tmp_path / "x.pth")]) == 2
+    assert "srflow convert" in capsys.readouterr().err

@@ -107,9 +107,7 @@ def test_linked_folders_count_and_each_folder_once(pictures, tmp_path):
 
 
 def test_a_folder_that_cannot_be_searched_is_an_error(pictures, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        store_module, "list_images", lambda folder: (_ for _ in ()).throw(PermissionError(13, "denied"))
-    )
+    monkeypatch.setattr(Path, "iterdir", lambda folder: (_ for _ in ()).throw(PermissionError(13, "denied")))
     with pytest.raises(DatasetError, match=r"searched.*denied"):
         PictureStore.open(pictures, tmp_path / "cache")
 

@@ -1,6 +1,6 @@
-"""Started twice by `test_training_distributed.py`: one likelihood step's gradients, saved to a file.
+"""Started twice by `test_training_distributed.py`: one likelihood step's gradients for each stage, saved to files.
 
-Arguments: the pictures' folder, the cache, the stage's name, and the file to save to.
+Arguments: the pictures' folder, the cache, the folder to save to, and the names of the stages.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ def gradients(accelerator: Accelerator, pictures: Path, cache: Path, stage_name:
 
 
 if __name__ == "__main__":
-    places = [Path(argument) for argument in sys.argv[1:3]]
+    pictures, cache, output = map(Path, sys.argv[1:4])
     gc.disable()  # or luck would clear away what holds the group
     leave_and_check = watch_group()
     join_processes(cpu=True)
     two = Accelerator(cpu=True)
-    results = gradients(two, *places, sys.argv[3])
-    if two.is_main_process:
-        torch.save(results | {"processes": torch.tensor(two.num_processes)}, sys.argv[4])
+    for stage in sys.argv[4:]:
+        results = gradients(two, pictures, cache, stage)
+        if two.is_main_process:
+            torch.save(results | {"processes": torch.tensor(two.num_processes)}, output / f"{stage}.pt")
     leave_and_check()

@@ -60,7 +60,7 @@ class ControlsPanel:
                 0, precision=0, minimum=0, maximum=MAX_SEED, label="Seed", min_width=90, elem_id="seed", scale=3
             )
             self.dice = gr.Button("New seed", size="sm", min_width=70, elem_id="dice", scale=1)
-            self.more = gr.Button("Add 4", size="sm", min_width=60, elem_id="add", scale=1, interactive=False)
+            self.more = gr.Button("+4 samples", size="sm", min_width=80, elem_id="add", scale=1, interactive=False)
         self.keep = gr.Checkbox(
             False, label="Keep seed", info="else every press of Sample takes a new one", elem_id="keep-seed"
         )
@@ -132,7 +132,7 @@ class ControlsPanel:
         return {
             self.sample: gr.update(value="Sample", interactive=view.picture is not None),
             self.more: gr.update(interactive=drawn and count < MAX_SAMPLES),
-            self.chip: gr.update(visible=has_hidden, value=_chip(settings) if has_hidden else ""),
+            self.chip: gr.update(visible=has_hidden, value=_chip(settings) if has_hidden and settings else ""),
         }
 
     # -- events --------------------------------------------------------------------------------------------------------

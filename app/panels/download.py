@@ -13,7 +13,7 @@ from app.checks import read_choice
 from app.downloads import write_zip
 from app.page import Event, Page
 from app.panels.results import ResultsPanel
-from app.records import Run, View
+from app.records import PictureRecord, View
 from app.session import Session
 from app.tasks import Part, Values
 from app.viewer import parse_picture_id
@@ -55,10 +55,11 @@ class DownloadPanel:
         self.outputs = self.streamed = [self.choice]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The pictures to choose from, once a set is finished."""
-        if Part.END not in changed:
+        """The pictures to choose from, once a set is finished, or a way to go on was kept."""
+        is_kept = Part.EXPLORED in changed and not (view.explored is not None and view.explored.count)
+        if Part.END not in changed and not is_kept:
             return {}
-        labels = {} if view.run is None or not view.run.samples else _files(view.run)
+        labels = _files(view)
         choices = [(label, name) for name, (label, _) in labels.items()]
         value = choices[0][1] if choices else None
         return {self.choice: gr.update(choices=choices, value=value, interactive=bool(choices))}
@@ -75,11 +76,12 @@ class DownloadPanel:
     def one(self, event: Event) -> Values:
         """One picture, under a name that says what it is."""
 
-        def make(run: Run) -> Path:
-            files = _files(run)
+        def make(view: View) -> Path:
+            files = _files(view)
             name = read_choice(event.values[self.choice], "The picture", files)
-            settings, source = run.settings, files[name][1]
-            what = source.stem if name.startswith("s") else name
+            settings, source = view.settings if view.run is None else view.run.settings, files[name][1]
+            assert settings is not None
+            what = source.stem if name.startswith(("s", "way-")) else name
             target = event.session.download_folder() / secrets.token_hex(4)
             target.mkdir()
             target /= f"tau{settings.temperature:g}-seed{settings.seed}-{what}.png"
@@ -91,18 +93,21 @@ class DownloadPanel:
     def everything(self, event: Event) -> Values:
         """All pictures and numbers."""
         session = event.session
-        return self._give(session, lambda run: write_zip(self.page.engine, run, session.download_folder()))
 
-    def _give(self, session: Session, make: Callable[[Run], Path]) -> Values:
-        run = session.view.run
-        if run is None or not run.samples:
+        def make(view: View) -> Path:
+            return write_zip(self.page.engine, view.run, session.download_folder(), _explored(view))
+
+        return self._give(session, make)
+
+    def _give(self, session: Session, make: Callable[[View], Path]) -> Values:
+        if not _files(session.view):
             raise InputError("There are no samples to download yet. Press Sample first.")
-        return {self.file: str(make(run))}
+        return {self.file: str(make(session.view))}
 
     def follow(self, event: Event) -> Values:
         """The picture that was shown alone; one that is not finished leaves the choice as it is."""
-        run, data = event.session.view.run, event.data
-        names = {} if run is None else _files(run)
+        data = event.data
+        names = _files(event.session.view)
         name = data.get("id") if isinstance(data, dict) else None
         known = isinstance(name, str) and name in names
         return {self.choice: parse_picture_id(data, names) if known else gr.skip()}
@@ -120,9 +125,18 @@ class DownloadPanel:
         return {self.page.status: status_html(text, kind="done")}
 
 
-def _files(run: Run) -> dict[str, tuple[str, Path]]:
-    """Label and file of everything that can be downloaded, by id."""
-    files = {picture.id: (picture.label, picture.path) for picture in run.pictures}
-    if "luma" in run.overlays:
+def _files(view: View) -> dict[str, tuple[str, Path]]:
+    """Label and file of everything that can be downloaded, by id; what was explored comes first."""
+    run, explored = view.run, _explored(view)
+    pictures = [] if explored is None else [explored]
+    if run is not None and run.samples:
+        pictures += run.pictures
+    files = {picture.id: (picture.label, picture.path) for picture in pictures}
+    if run is not None and "luma" in run.overlays:
         files["map"] = "Diversity map", Path(run.overlays["luma"].path)
     return files
+
+
+def _explored(view: View) -> PictureRecord | None:
+    explored = view.explored
+    return explored.state if explored is not None and explored.has_changes else None

@@ -48,7 +48,7 @@ class NumbersPanel:
         if run is not None and run.pairwise is not None:
             matrix = matrix_figure(run.pairwise, [str(index + 1) for index in run.summary_indices])
         return {
-            self.atlas: gr.update(value=atlas_html(run) if has_atlas else _ATLAS_HINT, visible=True),
+            self.atlas: gr.update(value=atlas_html(run) if run and has_atlas else _ATLAS_HINT, visible=True),
             self.hint: gr.update(value=_MATRIX_HINT, visible=matrix is None),
             self.matrix: gr.update(value=matrix, visible=matrix is not None),
         }

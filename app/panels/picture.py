@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import partial
+from html import escape
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
 
 from app.checks import read_choice, read_int
 from app.examples import EXAMPLES
-from app.flows import open_wanted, picture_changes
+from app.exploring import draw_state
+from app.flows import describe_ready, open_wanted, picture_changes
 from app.opening import example_source
 from app.page import Event, Page
 from app.panels.controls import ControlsPanel
-from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region
+from app.pictures import AUTO_PIXELS, REGION_SIDES, open_array, preview_step, read_recipe, select_region, shown_file
 from app.records import OpenedPicture, Source, View
 from app.runs import make_request
 from app.session import Job, Session
@@ -27,8 +31,6 @@ __all__ = ["PictureInput", "PicturePanel", "facts_html"]
 
 KINDS = tuple(kind for _, kind in KIND_CHOICES)
 WHOLE = "Whole picture"
-_READY = "Ready: press Sample."
-
 Choose = Callable[[OpenedPicture], tuple[int, int, "int | None"]]
 """Middle (x, y) and side of a region; no side: the whole picture."""
 
@@ -125,7 +127,7 @@ class PicturePanel:
         choices = region_choices(picture.width, picture.height)
         side = f"{max(region.width, region.height)} × {max(region.width, region.height)}"
         values |= {
-            self.image: str(source.path),
+            self.image: str(shown_file(picture)),
             self.kind: source.kind,
             self.kind_help: _help_html(source.kind),
             self.preview: str(picture.files / "preview.png"),
@@ -161,7 +163,7 @@ class PicturePanel:
         """Upload, example, kind, model and region change what will be enlarged."""
         controls = self.controls
         settings = list(controls.inputs.values())
-        refused = {"on_error": self.refuse}
+        refused: dict[str, Any] = {"on_error": self.refuse}
         page.start(self.image.upload, self.take_upload, [*settings, self.image], source=self.uploaded, **refused)
         page.start(self.image.clear, self.empty, settings)
         for number, button in enumerate(self.examples):
@@ -169,7 +171,7 @@ class PicturePanel:
                 button.click,
                 self.open,
                 settings,
-                source=lambda _, number=number: example_source(number),
+                source=partial(_example, number),
                 **refused,
             )
         page.start(self.kind.input, self.open, [*settings, self.kind], source=self.read_as)
@@ -211,7 +213,13 @@ class PicturePanel:
         def work(job: Job) -> Iterator[Update]:
             yield Update(text="Reading the picture", fraction=0.0)
             source = event.session.source
-            if source is None or read_recipe(self.page.engine, source.path) is None:
+            try:
+                is_own = source is not None and read_recipe(self.page.engine, source.path) is not None
+            except InputError as error:  # made with settings that this page does not have
+                yield from self._open(event, job)
+                yield Update(text=f"Taken as a picture, since its settings cannot be restored. {error}", spoken=True)
+                return
+            if not is_own:
                 yield from self._open(event, job)
                 return
             yield Update(
@@ -237,7 +245,10 @@ class PicturePanel:
             shown = self.controls.show_settings(settings, info) | {self.controls.keep: False}
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
-        text = _READY if session.view.run is None else "The picture is the same: press Sample."
+        picture = session.view.picture
+        text = "The picture is the same: press Sample."
+        if picture is not None and session.view.run is None:
+            text = describe_ready(picture)
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
         yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
 
@@ -284,6 +295,11 @@ class PicturePanel:
             picture = open_array(engine, session, job, lr, None, find_model(info, recipe.model), source)
             text = f"Restored: sample {number} of seed {recipe.seed}. Press Sample to draw it again."
             changes = picture_changes(picture, settings)
+            if recipe.operations:
+                yield Update(text="Drawing the explored picture again", fraction=0.0)
+                explored = draw_state(engine, session, job, picture, recipe)
+                changes["explored"] = explored
+                text = f"Restored: {explored.state.label.lower()}. Press Sample for samples to compare it with."
             yield Update(text=text, changed=ALL, changes=changes, values=shown, spoken=True)
 
         return work
@@ -338,7 +354,8 @@ class PicturePanel:
                 return
             if self.page.ahead is not None:
                 self.page.ahead.prepare(session, moved, settings)
-            yield Update(text=_READY, changed=ALL, changes=picture_changes(moved, settings), spoken=True)
+            text = describe_ready(moved)
+            yield Update(text=text, changed=ALL, changes=picture_changes(moved, settings), spoken=True)
 
         return work
 
@@ -360,6 +377,10 @@ class PicturePanel:
         if run is None and view.picture is not None:
             shown |= page.show_panel(page.panels[0], view, {Part.PICTURE})
         return shown
+
+
+def _example(number: int, _event: Event) -> Source:
+    return example_source(number)
 
 
 def _as_large(event: Event) -> Source | None:
@@ -391,10 +412,12 @@ def facts_html(engine: Engine, view: View) -> str:
     lines = [f"{region.width}×{region.height} → <b>{region.width * scale}×{region.height * scale}</b>"]
     if picture.has_truth:
         lines.append("with ground truth")
+    if picture.notes:
+        lines.append(escape(", ".join(picture.notes)))
     try:
         estimate = engine.estimate(make_request(picture, settings))
-        seconds = format_seconds(estimate.seconds) if estimate.seconds > 0 else "time not known yet"
-        lines += [f"{seconds}, {format_bytes(estimate.num_bytes)}", *describe_tiles(estimate)]
+        seconds = f"about {format_seconds(estimate.seconds)}" if estimate.seconds > 0 else "time not known yet"
+        lines += [f"{seconds}, {format_bytes(estimate.num_bytes)} of memory", *describe_tiles(estimate)]
     except MemoryBudgetError:
         lines.append('<span class="flag">too large for this machine: choose a region</span>')
     return f'<p class="facts-line">{"<br>".join(lines)}</p>'

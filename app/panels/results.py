@@ -12,7 +12,7 @@ from app.viewer import LinkedViewer
 
 __all__ = ["ResultsPanel"]
 
-_SHOWN = {Part.PICTURE, Part.ROWS, Part.SAMPLES, Part.REFERENCES, Part.MAP, Part.END}
+_SHOWN = {Part.PICTURE, Part.ROWS, Part.SAMPLES, Part.REFERENCES, Part.MAP, Part.EXPLORED, Part.END}
 
 
 class ResultsPanel:

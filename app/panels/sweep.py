@@ -38,7 +38,13 @@ class SweepPanel:
                 min_width=200,
             )
         self.viewer = LinkedViewer(label="The same noise at several temperatures", elem_id="sweep-viewer")
-        self.figure = gr.Plot(label="Over temperature", show_label=False, visible=False, elem_classes="plot-low")
+        self.figure = gr.Plot(
+            label="Over temperature",
+            show_label=False,
+            visible=False,
+            elem_classes="plot-low",
+            elem_id="over-temperature",
+        )
         self.outputs = self.streamed = [self.viewer]
         self.figures = [self.figure]
 

@@ -5,6 +5,8 @@
   let serial = 1;
   window.srflowSerial = () => (serial += 1);
 
+  const PREVIEW_NAME = "Low-resolution input. Click a place to move the region there, or use the numbers beside it.";
+
   const isEditable = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
 
   /** Table rows and dots of the similarity map show "their" sample in the viewer. */
@@ -62,6 +64,8 @@
   live.id = "announcements";
   live.setAttribute("role", "status");
   new MutationObserver(() => {
+    // The button round the preview has no name of its own.
+    document.querySelector("#preview button:has(img):not([aria-label])")?.setAttribute("aria-label", PREVIEW_NAME);
     const status = document.querySelector("#status");
     if (!status) return; // Gradio has not built the page yet, and would remove what is there before
     if (!live.isConnected) document.body.append(live);

@@ -2,6 +2,7 @@
 
 A handler returns a `Scene` for the viewer; the browser loads the PNG files it names and keeps the visitor's view while
 `Scene.subject` stays the same. Files are handed over as paths and never re-encoded: what is seen is the PNG's pixels.
+They must lie where the page serves files from as they are: see `gradio.set_static_paths`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import logging
 import re
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import gradio as gr
-from gradio.data_classes import FileData, GradioModel
+from gradio.data_classes import GradioModel
 from gradio.events import EventListener
+from gradio.route_utils import API_PREFIX
 
-from app.viewer.script import join_modules
+from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 
 __all__ = [
@@ -29,15 +32,16 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "Walk",
+    "brief",
     "parse_picture_id",
     "parse_place",
     "parse_subject",
 ]
 
-VIEWER_KEYS = "adfhlnoprvwxz"
+VIEWER_KEYS = "acdfhlnopruvwxz"
 """Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
-_HERE = Path(__file__).parent
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _GONE = "file is gone"
@@ -69,7 +73,8 @@ class Picture:
         or, if there was none, the scene's `placeholder`.
     parts: rows that are finished already, while `path` is None.
     kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
-        and, if wanted, the grid). A reference smaller than the frame is enlarged pixel by pixel.
+        and, if wanted, the grid); or "way": one of `Scene.walk`, and in no grid. A reference smaller than the frame is
+        enlarged pixel by pixel.
     badge: short mark beside the label, for example "flagged".
     key: lower-case letter that shows a reference, or "".
     file_name: under which the browser saves the PNG file; "": made from the label.
@@ -78,7 +83,7 @@ class Picture:
     id: str
     label: str
     path: str | Path | None = None
-    kind: Literal["sample", "reference"] = "sample"
+    kind: Literal["sample", "reference", "way"] = "sample"
     badge: str = ""
     key: str = ""
     parts: Sequence[Part] = ()
@@ -89,8 +94,8 @@ class Picture:
             raise InputError(f"Picture {self.id!r} is finished; it has no parts.")
         if not self.id or not self.label:
             raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
-        if self.kind not in ("sample", "reference"):
-            raise InputError(f"A picture is of kind 'sample' or 'reference', not {self.kind!r}.")
+        if self.kind not in ("sample", "reference", "way"):
+            raise InputError(f"A picture is of kind 'sample', 'reference' or 'way', not {self.kind!r}.")
         if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
             raise InputError(
                 f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
@@ -124,6 +129,22 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """Ways to go on from a picture, which the visitor walks through in place.
+
+    start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
+    bottom of the place that differs, in SR pixels. kind: "roll" or "more". dial: how far the ways are, in percent.
+    """
+
+    start: str
+    ids: tuple[str, ...]
+    count: int
+    box: tuple[int, int, int, int]
+    kind: Literal["roll", "more"]
+    dial: int = 0
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that the viewer shows.
 
@@ -141,6 +162,10 @@ class Scene:
     placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
     suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
         None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
+    grid: (width, height) of the low-resolution picture, on whose pixels the visitor may choose a place. None: the tools
+        for that are not there.
+    walk: ways to go on, while the visitor looks at them; None: there are none.
+    explored: id of the picture that the visitor has explored, shown alone whenever it is another one than before.
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
@@ -159,17 +184,23 @@ class Scene:
     suggested_place: tuple[int, int] | None = None
     note: str = ""
     overlay_expected: bool = False
+    grid: tuple[int, int] | None = None
+    walk: Walk | None = None
+    explored: str | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
             raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+        if self.grid is not None and min(self.grid) < 1:
+            raise InputError(f"A low-resolution picture has at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}.")
         ids = [picture.id for picture in self.pictures]
         if len(set(ids)) != len(ids):
             raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
         if self.mode not in (None, "grid", "single", "wipe", "difference"):
             raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
-        for chosen in (self.selected, self.placeholder, *(self.compare or ())):
+        walked = () if self.walk is None else (self.walk.start, *self.walk.ids)
+        for chosen in (self.selected, self.placeholder, self.explored, *walked, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
                 raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
         for place in (self.place, self.suggested_place):
@@ -180,10 +211,20 @@ class Scene:
                 raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
 
 
+class _FileData(GradioModel):
+    """Only where the browser finds a file.
+
+    Not Gradio's `FileData`: in every message of a stream, Gradio would look at each file's path a dozen times, which
+    took longer than all else that a message costs.
+    """
+
+    url: str
+
+
 class _PartData(GradioModel):
     top: int
     rows: int
-    image: FileData
+    image: _FileData
 
 
 class _PictureData(GradioModel):
@@ -193,14 +234,14 @@ class _PictureData(GradioModel):
     badge: str
     key: str
     file_name: str
-    image: FileData | None
+    image: _FileData | None
     problem: str
     parts: list[_PartData]
 
 
 class _OverlayData(GradioModel):
-    image: FileData
-    values: FileData | None
+    image: _FileData
+    values: _FileData | None
     title: str
     minimum: float
     maximum: float
@@ -208,8 +249,17 @@ class _OverlayData(GradioModel):
     colors: list[str]
 
 
+class _WalkData(GradioModel):
+    start: str
+    ids: list[str]
+    count: int
+    box: list[int]
+    kind: str
+    dial: int
+
+
 class _SceneData(GradioModel):
-    """What travels to the browser; Gradio copies the files to its cache and fills in their addresses."""
+    """What travels to the browser."""
 
     width: int
     height: int
@@ -224,6 +274,9 @@ class _SceneData(GradioModel):
     placeholder: str | None
     suggested_place: list[int] | None
     note: str
+    grid: list[int] | None
+    walk: _WalkData | None
+    explored: str | None
     serial: str
 
 
@@ -237,7 +290,9 @@ class LinkedViewer(gr.HTML):
         place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
             `parse_picture_id(event._data, ids)` the picture that was clicked (on the map: the one shown alone last).
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
-    Both also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
+        mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
+        explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
+    All also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
     What travels in both directions is described in messages.json.
     """
 
@@ -245,6 +300,8 @@ class LinkedViewer(gr.HTML):
     EVENTS = [  # noqa: RUF012 (Gradio's metaclass reads a list)
         EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
+        EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
+        EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
     ]
 
     def __init__(
@@ -261,7 +318,7 @@ class LinkedViewer(gr.HTML):
             value,
             label=label,
             html_template="<div></div>",  # never changes: the script builds what is inside, and keeps it
-            css_template=(_HERE / "viewer.css").read_text(encoding="utf-8"),
+            css_template=join_styles(),
             js_on_load=join_modules(),
             apply_default_css=False,
             visible=visible,
@@ -296,6 +353,9 @@ class LinkedViewer(gr.HTML):
             placeholder=value.placeholder,
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
+            grid=None if value.grid is None else list(value.grid),
+            walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
+            explored=value.explored,
             serial=value.serial,
         )
 
@@ -338,9 +398,9 @@ def parse_place(value: Any, width: int, height: int) -> tuple[int, int]:
     for name, size in (("x", width), ("y", height)):
         number = value.get(name)
         if type(number) is not int:  # bool is an int to isinstance
-            raise InputError(f"The place's {name} is a whole number; got {_brief(number)}.")
+            raise InputError(f"The place's {name} is a whole number; got {brief(number)}.")
         if not 0 <= number < size:
-            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {_brief(number)}.")
+            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {brief(number)}.")
         place.append(number)
     return place[0], place[1]
 
@@ -360,7 +420,7 @@ def parse_picture_id(value: Any, ids: Collection[str]) -> str:
     """
     chosen = value.get("id") if isinstance(value, dict) else None
     if not isinstance(chosen, str) or chosen not in ids:
-        raise InputError(f"The picture is none of the scene's; got {_brief(chosen)}.")
+        raise InputError(f"The picture is none of the scene's; got {brief(chosen)}.")
     return chosen
 
 
@@ -379,14 +439,16 @@ def parse_subject(value: Any, subject: str) -> str:
     """
     sent = value.get("subject") if isinstance(value, dict) else None
     if not isinstance(sent, str) or sent != subject:
-        raise InputError(f"This belongs to a picture that is no longer shown ({_brief(sent)}).")
+        raise InputError(f"This belongs to a picture that is no longer shown ({brief(sent)}).")
     return subject
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """Quote a foreign value in an error, whatever its size: Python refuses to print integers of thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number far too large"
+    if isinstance(value, (list, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
     return repr(value)[:40]
 
 
@@ -421,8 +483,8 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
     )
 
 
-def _png_file(path: str | Path | None) -> FileData | None:
-    """The file as it travels; None if there is none.
+def _png_file(path: str | Path | None) -> _FileData | None:
+    """The file's address; None if there is no file.
 
     Lossy formats are refused here, where they would enter unseen: by the file's first bytes, not by its name.
     """
@@ -437,4 +499,4 @@ def _png_file(path: str | Path | None) -> FileData | None:
     signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
     if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
         raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")
-    return FileData(path=str(path), mime_type="image/png")
+    return _FileData(url=f"{API_PREFIX}/file={quote(str(Path(path).resolve()))}")

@@ -1,20 +1,24 @@
-"""The viewer's script: the modules in `src`, joined into the one string that Gradio runs."""
+"""The viewer's script and style: files that are joined into the one string of each that Gradio takes."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-__all__ = ["MODULES", "SOURCE_FOLDER", "join_modules"]
+__all__ = ["MODULES", "SOURCE_FOLDER", "join_modules", "join_styles"]
 
 SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
+    *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys", "walking"),  # the same
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
+    *("masklayer", "masktools", "maskrow", "maskeditor", "walk", "explorebar", "exploring"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
+
+STYLES = ("viewer.css", "mask.css", "explore.css")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) )", flags=re.MULTILINE)
@@ -24,3 +28,8 @@ def join_modules() -> str:
     """One script of all modules, without their import and export words: top-level names must differ between modules."""
     texts = ((SOURCE_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in MODULES)
     return '"use strict";\n' + "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
+
+
+def join_styles() -> str:
+    """One style sheet."""
+    return "\n".join((SOURCE_FOLDER.parent / name).read_text(encoding="utf-8") for name in STYLES)

@@ -6,18 +6,17 @@ networks' numbers are read off the weights; which encoder blocks are stacked can
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from srflow.checkpoints.foreign import read_tensors
+from srflow.checkpoints.naming import pick_network
 from srflow.checkpoints.own import Metadata, load_tensors_strictly
 from srflow.contract import CheckpointError
 from srflow.model import SRFlow
@@ -33,7 +32,6 @@ _PROVENANCE = (
 _ENCODER_PREFIX = "RRDB."
 _FLOW_PREFIX = "flowUpsamplerNet."
 _DEAD_PREFIX = "flowUpsamplerNet.f."  # 276,576 parameters in every released flow, which no call uses
-_WRAPPERS = ("params_ema", "params", "state_dict")  # keys under which training code files its weights
 
 
 @dataclass(frozen=True)
@@ -42,37 +40,18 @@ class Converted:
 
     model: the network. has_flow: False where the file held an encoder alone; the model's flow is random then, and waits
     for training. dead_keys: the keys that were left out, because no call of the released code uses them.
+    left_out: parts of a trainer's file that are not the network, such as a discriminator.
     """
 
     model: SRFlow
     has_flow: bool
     dead_keys: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read_released(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a .pth (or .safetensors) file, by name. Code in a pickle is refused, not run.
-
-    Raises: CheckpointError: not found, truncated, holds anything but tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not there; give the path of a released .pth file.")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors, or is no PyTorch file; code in it was not run, and it is not loaded."
-        ) from error
-    except (RuntimeError, EOFError, OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or no PyTorch file ({error}); fetch it again.") from error
-    for key in _WRAPPERS:
-        if isinstance(values, dict) and isinstance(values.get(key), dict):
-            values = values[key]
-    if not isinstance(values, dict) or not all(isinstance(value, Tensor) for value in values.values()) or not values:
-        raise CheckpointError(f"{path} is no table of tensors, so it holds no network's weights.")
-    return {str(name).removeprefix("module."): tensor for name, tensor in values.items()}
+    """The tensors of a released file, or of a trainer's: see `foreign.read_tensors`."""
+    return read_tensors(path)
 
 
 def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | None = None) -> Converted:
@@ -84,6 +63,8 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
         blocks: which encoder blocks are stacked, counted from 0; None takes the detected preset's.
     Raises: CheckpointError: keys left over or missing, shapes that contradict each other, or an unknown network.
     """
+    network = pick_network(tensors, source)
+    tensors = network.tensors
     dead = tuple(sorted(name for name in tensors if name.startswith(_DEAD_PREFIX)))
     flow = {
         name.removeprefix(_FLOW_PREFIX): tensor
@@ -92,14 +73,9 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
     }
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(_FLOW_PREFIX)}
     encoder = {name.removeprefix(_ENCODER_PREFIX): tensor for name, tensor in rest.items()}
-    if "conv_first.weight" not in encoder:
-        raise CheckpointError(
-            f"{source} has no conv_first.weight, so it is neither a released SRFlow or SRFlow-DA nor an RRDB network; "
-            f"its first keys are {', '.join(sorted(tensors)[:3])}."
-        )
     encoder_config, scale_factor = _read_encoder_config(encoder, source)
     if not flow:
-        return Converted(_encoder_alone(encoder, encoder_config, scale_factor, source), False, dead)
+        return Converted(_encoder_alone(encoder, encoder_config, scale_factor, source), False, dead, network.left_out)
     layers = _read_layers(flow, source)
     flow_config = _read_flow_config(layers, source)
     name = f"{_family(flow_config)}-x{scale_factor}"
@@ -119,7 +95,7 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
     ours = {f"encoder.{key}": value for key, value in _rename_encoder(encoder, source).items()}
     ours |= {f"flow.{key}": value for key, value in _rename_flow(layers, flow_config, source)}
     load_tensors_strictly(model, ours, source)
-    return Converted(model.eval(), True, dead)
+    return Converted(model.eval(), True, dead, network.left_out)
 
 
 def _encoder_alone(tensors: dict[str, Tensor], config: EncoderConfig, scale_factor: int, source: str) -> SRFlow:
@@ -142,10 +118,18 @@ def _read_encoder_config(tensors: dict[str, Tensor], source: str) -> tuple[Encod
     block_numbers = {int(match[1]) for name in tensors if (match := re.match(r"RRDB_trunk\.(\d+)\.", name))}
     growth = tensors.get("RRDB_trunk.0.RDB1.conv1.weight")
     num_up_convs = sum(re.fullmatch(r"upconv\d\.weight", name) is not None for name in tensors)
-    if growth is None or num_up_convs not in (2, 3):
+    first, last = tensors["conv_first.weight"], tensors.get("conv_last.weight")
+    if first.ndim != 4 or first.shape[1] != 3:
+        folded = first.shape[1] if first.ndim == 4 else 0
+        what = "of x2 or x1, which folds pixels into channels first" if folded in (12, 48) else "not of RGB pictures"
         raise CheckpointError(
-            f"{source} is no RRDB network of scale factor 4 or 8: it has {len(block_numbers)} trunk blocks and "
-            f"{num_up_convs} upsampling convolutions."
+            f"{source} is an RRDB network {what} (its first convolution takes {folded} channels); the flow needs one "
+            "of scale factor 4 or 8 that takes 3."
+        )
+    if growth is None or last is None or last.shape[:1] != (3,) or num_up_convs not in (2, 3):
+        raise CheckpointError(
+            f"{source} is no RRDB network of scale factor 4 or 8 that gives RGB: it has {len(block_numbers)} trunk "
+            f"blocks and {num_up_convs} upsampling convolutions (scale factor {2**num_up_convs})."
         )
     config = EncoderConfig(
         num_features=tensors["conv_first.weight"].shape[0],
@@ -212,7 +196,9 @@ def _read_layers(tensors: dict[str, Tensor], source: str) -> list[_Layer]:
 
 
 def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
-    squeeze_factors, splits, steps = [], [], []
+    squeeze_factors: list[int] = []
+    splits: list[list[int]] = []
+    steps: list[int] = []
     channels = 3
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         if layer.kind == "squeeze" and following is not None:

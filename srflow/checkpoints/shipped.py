@@ -26,6 +26,10 @@ def resolve_checkpoint(name: str | Path | None) -> str | Path:
     folder = _FOLDER / str(name or DEFAULT_CHECKPOINT)
     if (folder / "config.json").is_file():
         return folder
+    if name is not None and Path(name).is_file():
+        raise CheckpointError(
+            f"{name} is a file; a checkpoint is a folder. Make one of it first: python -m srflow convert {name} FOLDER."
+        )
     if name is None:
         raise CheckpointError(f"There is no {folder}; run from the repository, or name a checkpoint (--model).")
     return name

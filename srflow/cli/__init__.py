@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SRFlowError as error:
         print(f"srflow {parsed.command}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # of a disk or a folder; those that belong to a picture or a checkpoint have names
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"srflow {parsed.command}: {place}{error.strerror or error}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -7,12 +7,12 @@ from pathlib import Path
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "convert a released SRFlow, SRFlow-DA or RRDB / ESRGAN file (.pth) to a checkpoint folder"
+HELP = "convert an SRFlow, SRFlow-DA or RRDB (ESRGAN, Real-ESRGAN) file to a checkpoint folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("released", type=Path, help="the released .pth (or .safetensors) file")
+    parser.add_argument("released", type=Path, help="a .pth, .pt, .ckpt or .safetensors file, released or of a trainer")
     parser.add_argument("output", type=Path, help="the folder to write")
     parser.add_argument(
         "--blocks",
@@ -25,7 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert, and say what became of every kind of key."""
     from srflow.checkpoints.released import convert, read_released
     from srflow.cli.info import describe
+    from srflow.files import check_writable
 
+    check_writable(arguments.output)
     converted = convert(read_released(arguments.released), str(arguments.released), blocks=arguments.blocks)
     converted.model.save_pretrained(arguments.output)
     print("\n".join(describe(converted.model)))
@@ -36,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if converted.dead_keys:
         print(f"not converted, because no call uses them: {', '.join(converted.dead_keys)}")
+    if converted.left_out:
+        print(f"left out, because they are not the network: {', '.join(converted.left_out)}")
     print(f"written to {arguments.output}")
     return 0
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
+from srflow.cli.folders import add_folder_arguments, print_line
 from srflow.cli.loading import add_device_arguments, choose_device, consistency_rounds, load_model
-from srflow.contract import InputError
+from srflow.contract import DatasetError, InputError
+from srflow.files import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -75,25 +77,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale-factor", type=int, metavar="S", help="of the LR pictures; needed with --sr if there is no --model"
     )
+    add_folder_arguments(parser)
     add_device_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, write the three files, print the table. Returns the exit code."""
+    """Evaluate, write the three files, print the table. Returns 0, or 1 if pictures had to be left out."""
     if arguments.model is None and not arguments.sr:
         raise InputError("There is nothing to score: give --model, or --sr with a folder of super-resolutions.")
     from srflow.evaluation.challenge import evaluate_bicubic, evaluate_files, evaluate_model
+    from srflow.evaluation.checking import check_files
     from srflow.evaluation.pairing import find_pairs, find_samples
     from srflow.evaluation.perceptual import PerceptualDistance
     from srflow.evaluation.report import markdown_table, write_report
 
+    check_writable(arguments.output)
     device = choose_device(arguments.device)
     model = None if arguments.model is None else load_model(arguments.model, device, arguments.conv_dtype)
     scale_factor = _scale_factor(arguments, model)
-    pairs = find_pairs(arguments.hr, arguments.lr, scale_factor=scale_factor, limit=arguments.limit)
+    pairs = find_pairs(
+        arguments.hr,
+        arguments.lr,
+        scale_factor=scale_factor,
+        limit=arguments.limit,
+        recursive=not arguments.no_recursive,
+        report=print_line,
+    )
     others = [_named_folder(text) for text in arguments.sr]
     # All files are looked for before anything is computed: a missing one should not show after an hour.
-    files = [find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr) for _, folder in others]
+    files = [
+        find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr, report=print_line)
+        for _, folder in others
+    ]
+    checked = check_files(pairs, files, scale_factor, progress=True)
+    for line in (*checked.problems, *checked.doubts):
+        print_line(line)
+    if not checked.pairs:
+        raise DatasetError(f"None of the {len(pairs)} pictures can be scored; the first: {checked.problems[0]}")
+    pairs = checked.pairs
     perceptual, features = PerceptualDistance(device), _feature_distance(device)
     results: list[MethodResult]
     rounds = consistency_rounds(arguments.consistency_rounds)
@@ -128,8 +149,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, model, pairs, scale_factor, rounds, device.type)
     write_report(arguments.output, results, settings | {"feature_network": None if features is None else features.name})
     print(markdown_table(results))
+    if checked.problems:
+        print(f"Left out {len(checked.problems)} pictures that cannot be scored; they are named above.")
     print(f"Written to {arguments.output}.")
-    return 0
+    return 1 if checked.problems else 0
 
 
 def _feature_distance(device: torch.device) -> FeatureDistance | None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `--help` needs neither
+    from torch import nn
+
+    from srflow.model import SRFlow
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -42,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def describe(model: object) -> list[str]:
+def describe(model: SRFlow) -> list[str]:
     """The model's layers in the order of the forward pass, a line each, with channels and parameters."""
     config = model.config
     lines = [
@@ -76,5 +82,5 @@ def describe(model: object) -> list[str]:
     return lines
 
 
-def _count(module: object) -> int:
+def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())

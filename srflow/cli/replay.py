@@ -52,21 +52,28 @@ def run(arguments: argparse.Namespace) -> int:
     picture, path = _draw(engine, recipe, lr)
     try:
         carried = {LR_KEY: text[LR_KEY]} if LR_KEY in text else {}
-        engine.save_png(output, picture, {RECIPE_KEY: recipe.to_json(), **carried})
+        original = engine.read_picture(arguments.recipe) if text else None
+        kept = original if original is not None and original.pixels.shape == picture.shape else None
+        engine.save_png(
+            output,
+            picture,
+            {RECIPE_KEY: recipe.to_json(), **carried},
+            alpha=None if kept is None else kept.alpha,
+            metadata=None if kept is None else kept.metadata,
+        )
         print(f"Written to {output}.")
-        if not text:
+        if original is None:
             return 0
-        original = engine.open_picture(arguments.recipe)
-        if original.shape != picture.shape:
+        if kept is None:
             raise InputError(f"{arguments.recipe} is not of the size that its recipe says: it was changed since.")
-        difference = np.abs(original.astype(np.int16) - picture).max(2)
+        difference = np.abs(original.pixels.astype(np.int16) - picture).max(2)
         different, largest = np.count_nonzero(difference), int(difference.max())
     finally:
         if path is not None:
             path.unlink()
     if different:
         print(
-            f"{different} of {original[..., 0].size} pixels differ from {arguments.recipe}, by {largest} at most: it "
+            f"{different} of {difference.size} pixels differ from {arguments.recipe}, by {largest} at most: it "
             "was made on another machine or device, or changed since.",
             file=sys.stderr,
         )
@@ -114,7 +121,7 @@ def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], argum
     from srflow.contract import InputError, carried_lr
 
     if arguments.lr is not None:
-        return engine.open_picture(arguments.lr)
+        return engine.read_picture(arguments.lr).pixels
     lr = carried_lr(text, recipe, engine.open_picture)
     if lr is None:
         raise InputError(

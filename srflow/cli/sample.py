@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srflow.cli.folders import Outcome, add_folder_arguments, find_inputs, print_line, without_name
+
 if TYPE_CHECKING:
+    from srflow.contract import Picture, SampleResult
     from srflow.sampling.engine import SamplingEngine
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -34,26 +36,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
     )
     parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave samples that are there already, made of the same picture with the same settings",
+    )
+    parser.add_argument(
+        "--strip-metadata", action="store_true", help="do not carry over resolution, EXIF, XMP and text of the input"
+    )
+    add_folder_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write one PNG a sample; each carries its recipe as text.
 
     Started by `accelerate launch` or `torchrun`, every process takes its share of a folder. A picture of a folder that
-    cannot be enlarged is named and left out; the exit code is 1 then.
+    cannot be enlarged is named and left out. Exit status: see `Outcome`.
     """
     from tqdm import tqdm
 
     from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
-    from srflow.contract import InputError, MemoryBudgetError
-    from srflow.images import list_images
+    from srflow.contract import InputError, MemoryBudgetError, OutputError
+    from srflow.files import check_writable
+    from srflow.pictures import read_picture
+    from srflow.pictures.folders import output_names
     from srflow.sampling.engine import SamplingEngine
 
-    is_folder = arguments.input.is_dir()
-    paths = list_images(arguments.input) if is_folder else [arguments.input]
-    names = _output_names(paths)
-    failed = False
+    check_writable(arguments.output)
+    outcome = Outcome()
     with _process(arguments.device) as (rank, num_processes, device):
+        say = print_line if rank == 0 else lambda _: None
+        inputs = find_inputs(arguments.input, arguments, exclude=[arguments.output], say=say)
+        names = output_names(inputs.paths, inputs.root)
+        if not inputs.is_folder:
+            read_picture(arguments.input)  # what is wrong with it shows before the model is loaded
         engine = SamplingEngine(
             device,
             arguments.precision,
@@ -61,58 +77,131 @@ def run(arguments: argparse.Namespace) -> int:
             spill_folder=arguments.output,
             compiled=arguments.compile,
         )
-        share = paths[rank::num_processes]
+        share = inputs.paths[rank::num_processes]
         with tqdm(total=len(share) * arguments.num_samples, unit="sample", disable=rank > 0) as bar:
             for path in share:
                 bar.set_description(path.name)
                 try:
-                    for output, flags in _draw(engine, path, arguments, names[path]):
-                        for flag in flags:
-                            bar.write(f"{output.name}: {flag}", file=sys.stderr)
-                        bar.update()
-                except (InputError, MemoryBudgetError) as error:
-                    if not is_folder:
+                    for result in _draw(engine, path, arguments, names[path], bar.update):
+                        outcome.doubtful += not result.is_as_asked
+                    outcome.done += 1
+                except (InputError, MemoryBudgetError, OutputError) as error:
+                    if not inputs.is_folder:
                         raise
-                    failed = True
-                    bar.write(f"{path.name}: {error}", file=sys.stderr)
-    return 1 if failed else 0
+                    outcome.failed += 1
+                    print_line(without_name(error, path))
+    if line := outcome.describe():
+        print_line(line)
+    return outcome.status
 
 
 def _draw(
-    engine: SamplingEngine, path: Path, arguments: argparse.Namespace, name: str
-) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Draw and write the samples of one picture; yields each one's path and flags."""
+    engine: SamplingEngine, path: Path, arguments: argparse.Namespace, name: str, update: Callable[..., object]
+) -> Iterator[SampleResult]:
+    """Draw and write the samples of one picture that are not there yet; yields each one's result."""
+    from srflow.contract import Notice, SampleRequest, SampleResult
+    from srflow.pictures import read_picture
+
+    picture = read_picture(path)
+    if picture.notes:
+        print_line(f"{path.name}: {', '.join(picture.notes)}")
+    for first, count in _missing(engine, picture, arguments, name, update):
+        request = SampleRequest(
+            lr=picture.pixels,
+            num_samples=count,
+            first_index=first,
+            seed=arguments.seed,
+            temperature=arguments.temperature,
+            consistency_rounds=arguments.consistency_rounds,
+            tile=arguments.tile,
+            summaries=False,
+        )
+        for event in engine.sample(request):
+            if isinstance(event, Notice):
+                print_line(f"{name}: {event.text}")
+            elif isinstance(event, SampleResult):
+                output = arguments.output / f"{name}_sample{event.index}.png"
+                _write(output, picture, event, arguments.strip_metadata)
+                for flag in event.flags:
+                    print_line(f"{output.name}: {flag}")
+                update()
+                yield event
+
+
+def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata: bool) -> None:
+    """One sample's PNG: grey if the picture was, with its alpha enlarged, its metadata, and the recipe."""
     import numpy as np
 
-    from srflow.contract import RECIPE_KEY, Notice, SampleRequest, SampleResult
+    from srflow.contract import FLAGS_KEY, INPUT_KEY, RECIPE_KEY
+    from srflow.images import upscale_uint8
+    from srflow.pictures import save_png
 
-    request = SampleRequest(
-        lr=engine.open_picture(path),
-        num_samples=arguments.num_samples,
-        seed=arguments.seed,
-        temperature=arguments.temperature,
-        consistency_rounds=arguments.consistency_rounds,
-        tile=arguments.tile,
-        summaries=False,
-    )
-    for event in engine.sample(request):
-        if isinstance(event, Notice):
-            sys.stderr.write(f"{name}: {event.text}\n")
-        elif isinstance(event, SampleResult):
-            output = arguments.output / f"{name}_sample{event.index}.png"
-            picture = np.load(event.path, mmap_mode="r") if event.picture is None else event.picture
-            try:
-                engine.save_png(output, picture, {RECIPE_KEY: event.recipe.to_json()})
-            finally:
-                if event.path is not None:
-                    Path(event.path).unlink()
-            yield output, event.flags
+    pixels = np.load(str(result.path), mmap_mode="r") if result.picture is None else result.picture
+    text = {RECIPE_KEY: result.recipe.to_json()}
+    if picture.notes:
+        text[INPUT_KEY] = ", ".join(picture.notes)
+    if result.flags:
+        text[FLAGS_KEY] = ", ".join(result.flags)
+    try:
+        save_png(
+            output,
+            pixels[..., 0] if picture.is_grey else pixels,
+            alpha=None if picture.alpha is None else upscale_uint8(picture.alpha, result.recipe.scale_factor),
+            text=text,
+            metadata=None if strip_metadata else picture.metadata,
+        )
+    finally:
+        if result.path is not None:
+            Path(result.path).unlink()
 
 
-def _output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """What the PNGs of each picture begin with: its name without the ending, unless two would be the same."""
-    stems = [path.stem for path in paths]
-    return {path: path.name if stems.count(path.stem) > 1 else path.stem for path in paths}
+def _missing(
+    engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, update: Callable[..., object]
+) -> Iterator[tuple[int, int]]:
+    """(first, count) of the samples to be drawn: all, or with --skip-existing those that are not there."""
+    wanted = list(range(arguments.num_samples))
+    if arguments.skip_existing:
+        there = [index for index in wanted if _is_there(engine, picture, arguments, name, index)]
+        update(len(there))
+        wanted = [index for index in wanted if index not in there]
+    if arguments.num_samples < 1:
+        yield 0, arguments.num_samples  # the engine says what is wrong with it
+    while wanted:
+        count = next((i for i, index in enumerate(wanted) if index != wanted[0] + i), len(wanted))
+        yield wanted[0], count
+        wanted = wanted[count:]
+
+
+def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, index: int) -> bool:
+    """Whether a whole PNG is there whose recipe is that of the sample; what the machine chooses does not count."""
+    from srflow.contract import RECIPE_KEY, InputError, Recipe, picture_sha256
+    from srflow.pictures import read_png_text
+
+    path = arguments.output / f"{name}_sample{index}.png"
+    if not path.is_file():
+        return False
+    with suppress(InputError, KeyError):
+        recipe = Recipe.from_json(read_png_text(path)[RECIPE_KEY])
+        info = engine.info().models[0]
+        height, width = picture.pixels.shape[:2]
+        temperature = info.default_temperature if arguments.temperature is None else arguments.temperature
+        asked = Recipe(
+            model=info.key,
+            weights_sha256=info.weights_sha256,
+            scale_factor=info.scale_factor,
+            seed=arguments.seed,
+            index=index,
+            temperature=float(temperature),
+            consistency_rounds=arguments.consistency_rounds,
+            precision=arguments.precision or recipe.precision,
+            tile=recipe.tile,
+            lr_height=height,
+            lr_width=width,
+            lr_sha256=picture_sha256(picture.pixels),
+            version=recipe.version,
+        )
+        return recipe == asked
+    return False
 
 
 @contextmanager

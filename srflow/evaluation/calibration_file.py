@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
@@ -373,7 +373,7 @@ def _bar(values: Any, where: str) -> MeasuredBar:
     if value not in get_args(Value):
         _refuse(where, f"value is {value[:40]!r}; it must be one of {', '.join(get_args(Value))}")
     bar = MeasuredBar(
-        value=value,
+        value=cast(Value, value),
         box=fields.integer("box", 1, MAX_BOX),
         sigma_floor=fields.number("sigma_floor", 1e-6, 255),
         lam=fields.number("lambda", float(LAMBDAS[0]), float(LAMBDAS[-1]) * 1.001),

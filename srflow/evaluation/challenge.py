@@ -39,7 +39,7 @@ from srflow.likelihood import bits_per_dimension
 if TYPE_CHECKING:
     from srflow.model import Conditioning, SRFlow
 
-__all__ = ["GroundTruth", "SampleScorer", "evaluate_bicubic", "evaluate_files", "evaluate_model"]
+__all__ = ["GroundTruth", "SampleScorer", "check_size", "evaluate_bicubic", "evaluate_files", "evaluate_model"]
 
 
 class GroundTruth:
@@ -172,11 +172,7 @@ def evaluate_files(
         scorer = SampleScorer(GroundTruth(hr, scale_factor, perceptual, features))
         for path in files[pair.name]:
             sr = load_image(path)
-            if not _fits(sr, hr, scale_factor):
-                raise ImageError(
-                    f"{path.name} is {sr.shape[1]}x{sr.shape[0]}, but the ground truth {pair.hr.name}, cropped to "
-                    f"multiples of 8, is {hr.shape[1]}x{hr.shape[0]}; check the scale factor and the folders."
-                )
+            check_size(path, sr, pair, hr, scale_factor)
             scorer.add(sr)
         scores[pair.name] = scorer.scores()
     return MethodResult(method=name, pictures=scores, num_samples=len(files[pairs[0].name]))
@@ -327,13 +323,19 @@ def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:
     return scorer.scores(seconds=seconds)
 
 
-def _fits(sr: np.ndarray, hr: np.ndarray, scale_factor: int) -> bool:
+def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, scale_factor: int) -> None:
     """Whether `sr` can be of the picture that was cropped to `hr`: as large, or larger by what cropping took away.
 
     That is up to 7 pixels, and scale_factor - 1 more where the LR picture's size was rounded up.
+
+    Raises: ImageError: it cannot; the message names the file.
     """
     margins = [side - true for side, true in zip(sr.shape[:2], hr.shape[:2], strict=True)]
-    return all(0 <= margin < CROP_MULTIPLE + scale_factor for margin in margins)
+    if not all(0 <= margin < CROP_MULTIPLE + scale_factor for margin in margins):
+        raise ImageError(
+            f"{path.name} is {sr.shape[1]}x{sr.shape[0]}, but the ground truth {pair.hr.name}, cropped to multiples of "
+            f"{CROP_MULTIPLE}, is {hr.shape[1]}x{hr.shape[0]}; check the scale factor and the folders."
+        )
 
 
 def _load_all(

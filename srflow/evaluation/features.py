@@ -231,12 +231,13 @@ def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     """
     backbone = _backbone(name)
     given = weights or os.environ.get(backbone.weights_variable)
-    if not given and backbone.weights_file is None:
+    own = None if backbone.weights_file is None else Path(__file__).resolve().parents[2] / backbone.weights_file
+    path = Path(given) if given else own
+    if path is None:
         raise CheckpointError(
             f"No weights for {name} come with the repository. Set {backbone.weights_variable} to a file that has them. "
             "Nothing is downloaded."
         )
-    path = Path(given or Path(__file__).resolve().parents[2] / backbone.weights_file)
     if not path.is_file():
         kept = "" if backbone.weights_file is None else f"Take {backbone.weights_file.as_posix()} from the repository, "
         raise CheckpointError(

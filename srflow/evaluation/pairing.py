@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import numpy as np
 from srflow.contract import DatasetError, ImageError, InputError
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_ground_truth
 from srflow.evaluation.perceptual import MIN_SIDE
-from srflow.images import downscale_uint8, list_images, load_image
+from srflow.images import downscale_uint8, load_image
+from srflow.pictures import find_pictures, list_images
 
 __all__ = ["PicturePair", "find_pairs", "find_samples"]
 
@@ -53,14 +54,26 @@ class PicturePair:
 
 
 def find_pairs(
-    hr_folder: str | Path, lr_folder: str | Path | None = None, *, scale_factor: int, limit: int | None = None
+    hr_folder: str | Path,
+    lr_folder: str | Path | None = None,
+    *,
+    scale_factor: int,
+    limit: int | None = None,
+    recursive: bool = True,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> list[PicturePair]:
     """The pictures of a folder, sorted by name, each with its LR picture if a folder of those is given.
+
+    Of pictures in folders inside it, the folder is a part of the name, and their LR pictures lie in folders of the same
+    names. What was made by this program is left out.
 
     NAME's LR picture is called NAME, NAMEx4, NAME_x4, NAME_LR, NAMELRx4 or the like; a name that ends in HR or GT may
     have that replaced. Letter case is ignored.
 
-    Args: limit: take the first so many pictures only.
+    Args:
+        limit: take the first so many pictures only.
+        recursive: whether to look into the folders inside these.
+        report: is given a line that names the files which are left out.
 
     Raises:
         DatasetError: a folder is missing or has no pictures, two pictures have one name, or an LR picture is missing.
@@ -72,31 +85,49 @@ def find_pairs(
         )
     if limit is not None and limit < 1:
         raise InputError(f"The limit is {limit} pictures; it must be at least 1.")
-    paths = list_images(hr_folder)
-    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
-    if twice:
-        raise DatasetError(f"{hr_folder} has several pictures called {twice[0]}, of different types; keep one.")
-    paths = paths[:limit]
+    by_name = _by_name(hr_folder, recursive, report)
+    names = list(by_name)[:limit]
     if lr_folder is None:
-        return [PicturePair(path.stem, path) for path in paths]
-    lr_paths = {path.stem.lower(): path for path in list_images(lr_folder)}
+        return [PicturePair(name, by_name[name]) for name in names]
+    lr_paths = {name.lower(): path for name, path in _by_name(lr_folder, recursive, report).items()}
     pairs = []
-    for path in paths:
-        names = _related_names(path.stem, "lr", scale_factor)
-        found = next((lr_paths[name] for name in names if name in lr_paths), None)
+    for name in names:
+        path = by_name[name]
+        folder = name.lower()[: -len(path.stem)]
+        candidates = (folder + related for related in _related_names(path.stem, "lr", scale_factor))
+        found = next((lr_paths[candidate] for candidate in candidates if candidate in lr_paths), None)
         if found is None:
             raise DatasetError(
                 f"{lr_folder} has no LR picture of {path.name}; it should be called {path.stem}, {path.stem}x"
                 f"{scale_factor} or {path.stem}_LR."
             )
-        pairs.append(PicturePair(path.stem, path, found))
+        pairs.append(PicturePair(name, path, found))
     return pairs
 
 
+def _by_name(folder: str | Path, recursive: bool, report: Callable[[str], None]) -> dict[str, Path]:
+    """The pictures by their path below the folder, with slashes and without suffix."""
+    listing = find_pictures(folder, recursive=recursive)
+    if line := listing.describe_left_out():
+        report(line)
+    names = [path.relative_to(listing.folder).with_suffix("").as_posix() for path in listing.pictures]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DatasetError(f"{folder} has several pictures called {twice[0]}, of different types; keep one.")
+    return dict(zip(names, listing.pictures, strict=True))
+
+
 def find_samples(
-    sr_folder: str | Path, pairs: Sequence[PicturePair], *, scale_factor: int, hr_folder: str | Path | None = None
+    sr_folder: str | Path,
+    pairs: Sequence[PicturePair],
+    *,
+    scale_factor: int,
+    hr_folder: str | Path | None = None,
+    report: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, list[Path]]:
     """The super-resolutions of every picture that another method left in a folder.
+
+    Of one sample in several types, say a.png and a.jpg, the one that lost least is taken.
 
     Known arrangements, for a picture NAME:
         one each:           NAME.png, or NAME_SR.png, NAMEx4.png, NAME_x4_SR.png and the like
@@ -108,17 +139,21 @@ def find_samples(
     Args:
         pairs: of the pictures to look for.
         hr_folder: needed for the challenge's counting only, when `pairs` leaves some of the folder's pictures out.
+        report: is given a line that names the files of other types which are left out.
     Returns: files by the picture's name, in the order of the samples; as many for every picture.
     Raises: DatasetError: the folder is missing, a picture has none, or their numbers differ.
     """
     folder = Path(sr_folder)
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder} of super-resolutions.")
-    by_name = _group(folder)
+    by_name, doubles = _group(folder)
+    if doubles:
+        some = ", ".join(sorted(path.name for path in doubles)[:5]) + (", …" if len(doubles) > 5 else "")
+        report(f"{folder} has {len(doubles)} samples twice, in several types; left out: {some}.")
     names = [pair.name for pair in pairs]
     found = {name: _look_up(by_name, name, scale_factor) for name in names}
     if not any(found.values()):
-        all_names = names if hr_folder is None else [path.stem for path in list_images(hr_folder)]
+        all_names = names if hr_folder is None else list(_by_name(hr_folder, True, lambda _: None))
         found = _by_number(by_name, all_names) or found
     missing = [name for name in names if not found.get(name)]
     if missing:
@@ -149,24 +184,42 @@ def _related_names(stem: str, kind: str, scale_factor: int) -> list[str]:
     return [*joined, *(f"{start}_{scale}_{kind}" for start in (stem, base))]
 
 
-def _group(folder: Path) -> dict[str, list[Path]]:
-    """All pictures in the folder by what their names, in lower case, say of the picture.
+def _group(folder: Path) -> tuple[dict[str, list[Path]], set[Path]]:
+    """All pictures in the folder by what their names, in lower case, say of the picture; and those that are left out.
 
     Sub-folders are looked into only for names that the folder itself does not have; the pictures of a sub-folder are
-    listed under its own name and a slash, too.
+    listed under its own name and a slash, too, and, each by itself, under both names.
     """
     groups: dict[str, dict[tuple, Path]] = defaultdict(dict)
-    for path in _pictures(folder):
+    doubles: set[Path] = set()
+    at_top_pictures = _without_doubles(_pictures(folder), doubles)
+    for path in at_top_pictures:
         name, number = _picture_and_sample(path)
         groups[name][(number, path.name)] = path
     at_top = set(groups)
     for sub_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
-        for path in _pictures(sub_folder):
+        for path in _without_doubles(_pictures(sub_folder), doubles):
             name, number = _picture_and_sample(path)
             if name not in at_top:
-                groups[name][(*_natural(sub_folder.name), number, path.name)] = path
-            groups[f"{sub_folder.name.lower()}/"][(number, *_natural(path.stem), path.name)] = path
-    return {name: [paths[key] for key in sorted(paths)] for name, paths in groups.items()}
+                place: tuple = (*_natural(sub_folder.name), number, path.name)
+                groups[name][place] = path
+            place = (number, *_natural(path.stem), path.name)
+            groups[f"{sub_folder.name.lower()}/"][place] = path
+            groups[f"{sub_folder.name.lower()}/{name}"][(number, path.name)] = path
+    return {name: [paths[key] for key in sorted(paths)] for name, paths in groups.items()}, doubles
+
+
+_LOSSLESS = (".png", ".apng", ".tif", ".tiff", ".bmp", ".ppm", ".webp", ".avif", ".jp2")
+
+
+def _without_doubles(paths: Sequence[Path], doubles: set[Path]) -> list[Path]:
+    """One file of each name, the suffix aside; the others are added to `doubles`."""
+    ranks = {suffix: rank for rank, suffix in enumerate(_LOSSLESS)}
+    best: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: ranks.get(path.suffix.lower(), len(ranks))):
+        if best.setdefault(path.stem.lower(), path) is not path:
+            doubles.add(path)
+    return [path for path in paths if path not in doubles]
 
 
 def _picture_and_sample(path: Path) -> tuple[str, int]:
@@ -190,7 +243,9 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _look_up(by_name: dict[str, list[Path]], name: str, scale_factor: int) -> list[Path]:
-    for candidate in [*_related_names(name, "sr", scale_factor), f"{name.lower()}/"]:
+    folder, _, stem = name.rpartition("/")
+    prefix = f"{folder.lower()}/" if folder else ""
+    for candidate in [*(prefix + related for related in _related_names(stem, "sr", scale_factor)), f"{name.lower()}/"]:
         if candidate in by_name:
             return by_name[candidate]
     return []

@@ -218,7 +218,8 @@ def _share(share: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     """Three digits: times go from milliseconds to minutes."""
-    return _MISSING if _finite(value) is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    value = _finite(value)
+    return _MISSING if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _params(count: int | None) -> str:

@@ -66,11 +66,11 @@ class AffineInjector(InvertibleLayer):
         """The same from the block's share of `project_conditioning`, (B, hidden, H, W)."""
         return Affine.from_raw(self.block(None, projected), self.log_scale_bound)
 
-    def forward(self, x: Tensor, prepared: Affine) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, prepared: Affine) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         _check_sizes(x, prepared.shift)
         return prepared.forward(x)
 
-    def inverse(self, z: Tensor, prepared: Affine) -> tuple[Tensor, Tensor]:
+    def inverse(self, z: Tensor, prepared: Affine) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         _check_sizes(z, prepared.shift)
         return prepared.inverse(z)
 
@@ -89,12 +89,12 @@ class ConditionalAffineCoupling(InvertibleLayer):
     def prepare(self, conditioning: Tensor) -> Tensor:
         return project_conditioning([self.block], conditioning)[0]
 
-    def forward(self, x: Tensor, prepared: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, prepared: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         kept, changed = x.chunk(2, 1)
         changed, log_det = self._predict(kept, prepared).forward(changed)
         return torch.cat([kept, changed], 1), log_det
 
-    def inverse(self, z: Tensor, prepared: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, z: Tensor, prepared: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         kept, changed = z.chunk(2, 1)
         changed, log_det = self._predict(kept, prepared).inverse(changed)
         return torch.cat([kept, changed], 1), log_det

@@ -73,10 +73,12 @@ class FlowStep(InvertibleSequence):
         """The conditional affine coupling among the layers."""
         return self.layers[3]
 
-    def prepare(self, conditioning: Tensor) -> PreparedStep:
+    def prepare(self, conditioning: Tensor) -> PreparedStep:  # type: ignore[override]
         return PreparedStep(self.injector.prepare(conditioning), self.coupling.prepare(conditioning))
 
-    def _run(self, x: Tensor, prepared: PreparedStep, *, inverse: bool) -> tuple[Tensor, Tensor]:
+    def _run(  # type: ignore[override]
+        self, x: Tensor, prepared: PreparedStep, *, inverse: bool
+    ) -> tuple[Tensor, Tensor]:
         return super()._run(x, [None, None, prepared.injector, prepared.coupling], inverse=inverse)
 
 
@@ -133,6 +135,7 @@ class FlowLevel(nn.Module):
 
     def _project(self, conditioning: Tensor, repeated: Tensor | None) -> Tensor:
         """ReLU of the level's 1x1 convolution, that of `repeated` computed before it is upsampled."""
+        assert self.projection is not None
         weight, bias = self.projection.weight, self.projection.bias
         own, rest = weight.split([conditioning.shape[1], weight.shape[1] - conditioning.shape[1]], 1)
         result = F.conv2d(conditioning.to(weight.dtype, memory_format=torch.channels_last), own, bias)

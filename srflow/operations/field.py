@@ -183,6 +183,7 @@ class Field:
 
     def _between(self, temperature: float | Tensor, share: Tensor) -> float | Tensor:
         own = self._temperature
+        assert own is not None
         if not isinstance(temperature, Tensor) and not isinstance(own, Tensor) and own == temperature:
             return own
         mixed = own + share * (temperature - own)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,18 +21,19 @@ from srflow.contract import (
     PartialSample,
     Progress,
     Reference,
+    ReferenceKind,
     SampleResult,
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import to_tensor, to_uint8, upscale_uint8
+from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
 from srflow.operations import count_whole
 from srflow.operations.field import Field, Place
 from srflow.sampling.background import Channel
 from srflow.sampling.finishing import Canvas, lr_psnr, squared_lr_error
-from srflow.sampling.guard import Decoded
+from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import State
@@ -46,6 +48,9 @@ _NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a pie
 # Trained on with the flow, an encoder may forget its own super-resolution; below this LR-PSNR, in dB, it has, and its
 # picture would mislead.
 _ENCODER_LR_PSNR = 25.0
+_ENCODER_DIFFERENCE = 0.06  # from bicubic upscaling, mean, of [0, 1]; beyond it the encoder's picture is spoilt, too
+
+_Result = TypeVar("_Result")
 
 
 class Drawing:
@@ -91,17 +96,18 @@ class Drawing:
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
-        for index, picture in request.earlier if summary is not None else ():
-            summary.add(index, picture)
-            if self._truth is not None:
-                self._truth.add_sample(picture)
+        if summary is not None:
+            for index, picture in request.earlier:
+                summary.add(index, picture)
+                if self._truth is not None:
+                    self._truth.add_sample(picture)
         waiting = list(range(request.first_index, request.first_index + request.num_samples))
 
         def finished(result: SampleResult) -> None:
             result = self._retouched(result)
             waiting.remove(result.index)
             send(result)
-            if summary is not None:
+            if summary is not None and result.picture is not None:
                 summary.add(result.index, result.picture)
                 send(summary.so_far())
 
@@ -137,6 +143,7 @@ class Drawing:
             return result
         retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
         started = time.perf_counter()
+        assert result.picture is not None
         error = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
         state = State(result.picture, error, result.flags)
         for number in range(begin, len(operations)):
@@ -161,7 +168,7 @@ class Drawing:
         if request.ground_truth is not None:
             self._truth = TruthScorer(request.ground_truth, self._distance())
 
-        def send(kind: str, picture: np.ndarray, known: float | None = None) -> None:
+        def send(kind: ReferenceKind, picture: np.ndarray, known: float | None = None) -> None:
             scores = self._truth.score(picture) if self._truth else None
             known = lr_psnr(picture, request.lr, scale) if known is None else known
             self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
@@ -171,12 +178,13 @@ class Drawing:
         known = lr_psnr(encoder, request.lr, scale)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
-        zero: list[np.ndarray] = []
+        zero: list[SampleResult] = []
         self._task = replace(self._task, temperature=0.0)
-        self._retried(lambda: self._draw_tiles((0,), lambda result: zero.append(result.picture), scored=False))
-        send("zero_temperature", zero[0])
+        self._retried(lambda: self._draw_tiles((0,), zero.append, scored=False))
+        assert zero[0].picture is not None
+        send("zero_temperature", zero[0].picture)
 
-    def _retried(self, work: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    def _retried(self, work: Callable[[], _Result]) -> _Result:
         """In smaller and smaller tiles while memory runs out."""
         while True:
             try:
@@ -247,6 +255,7 @@ class Drawing:
                 seconds = (time.perf_counter() - started) / len(batch)
                 for index, decoded in zip(batch, samples, strict=True):
                     started = time.perf_counter()
+                    decoded = self._replaced(decoded, tile) if decoded.is_broken else decoded
                     canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
                     top = canvas.num_rows
                     with self._worker.measured("finishing", self._model, tile.rows.size * tile.columns.size):
@@ -257,6 +266,14 @@ class Drawing:
                     if tile.is_last:
                         # Not kept here: a sample in one piece is not needed any more once it has been sent.
                         finished(self._result(index, canvases.pop(index), spent[index], scored=scored))
+
+    def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
+        """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
+        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop)
+        bicubic = bicubic_upscale(self._cut(tile), self._task.scale)[0]
+        if is_sound(own) and (own - bicubic).abs().mean() < _ENCODER_DIFFERENCE:
+            return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
+        return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
 
     def _canvas(self, index: int) -> Canvas:
         task = self._task
@@ -304,7 +321,7 @@ class Drawing:
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,
-            path=canvas.picture.filename if task.plan.on_disk else None,
+            path=str(canvas.picture.filename) if isinstance(canvas.picture, np.memmap) else None,
             lr_psnr=known,
             bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
             clipped=canvas.clipped,
@@ -344,7 +361,9 @@ class _Meter:
         self._work, self._stop, self._report = work, stop, report
         self._told = 0.0
 
-    def begin(self, stage: str, tile: int, first: int = 0, count: int = 1) -> Callable[[], None]:
+    def begin(
+        self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1
+    ) -> Callable[[], None]:
         """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
         work = self._work
         passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding

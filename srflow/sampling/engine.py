@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from srflow.contract import (
     ExploreRequest,
     InputError,
     MemoryBudgetError,
+    Metadata,
+    Picture,
     Precision,
     Recipe,
     Reference,
@@ -32,18 +34,11 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
-from srflow.images import (
-    MAX_PIXELS,
-    crop_to_multiple,
-    downscale_uint8,
-    load_image,
-    read_png_text,
-    save_png,
-    to_tensor,
-)
+from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
 from srflow.model import pad_to_multiple
 from srflow.operations import check_operations, count_whole
+from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.exploring import Exploration
@@ -195,15 +190,19 @@ class SamplingEngine:
         The encoder's is left out where training with the flow has spoilt it.
         """
         task = self._task(replace(request, num_samples=1, summaries=False))
-        events = in_background(
+        events: Generator[Reference, None, None] = in_background(
             lambda channel: self._drawing(task, channel, cancel).draw_references(), name="draw references"
         )
         with closing(events):
             yield from (event for event in events if isinstance(event, Reference))
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
-        """Read a picture file: see `srflow.images.load_image`."""
+        """Read a picture file, on white: see `srflow.pictures.load_image`."""
         return load_image(source, max_pixels=max_pixels or MAX_PIXELS)
+
+    def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
+        """Read a picture file with all that belongs to it: see `srflow.pictures.read_picture`."""
+        return read_picture(source, max_pixels=max_pixels or MAX_PIXELS)
 
     def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """An HR picture → its LR picture for that model, and the ground truth, cropped to fit."""
@@ -211,12 +210,22 @@ class SamplingEngine:
         ground_truth = crop_to_multiple(hr, info.scale_factor * info.lr_multiple)
         return downscale_uint8(ground_truth, info.scale_factor), ground_truth
 
-    def save_png(self, path: str | Path, picture: np.ndarray, text: Mapping[str, str] | None = None) -> None:
-        """Write a PNG: see `srflow.images.save_png`."""
-        save_png(path, picture, text=text)
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: Mapping[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """Write a PNG: see `srflow.contract.Engine`."""
+        if alpha is not None and alpha.shape != picture.shape[:2]:
+            alpha = upscale_uint8(alpha, picture.shape[0] // alpha.shape[0])
+        save_png(path, picture, alpha=alpha, text=text, metadata=metadata)
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
-        """The text in a PNG: see `srflow.images.read_png_text`."""
+        """The text in a PNG: see `srflow.pictures.read_png_text`."""
         return read_png_text(source)
 
     def _task(self, request: SampleRequest) -> Task:

@@ -162,6 +162,7 @@ class Exploration:
                 raise MemoryBudgetError(
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
+            assert result.picture is not None
             error_sum = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
             bits = result.bits_per_dimension
             log_prob = None if bits is None else -bits * result.picture.size * math.log(2)

@@ -36,6 +36,7 @@ class Canvas:
 
     def __init__(self, grid: Grid, lr: Tensor, scale: int, rounds: int, path: Path | None = None) -> None:
         self._lr, self._scale, self._rounds = lr, scale, rounds
+        self._is_grey = bool((lr[:, :1] == lr).all())
         self._blender = RowBlender(grid, scale)
         height, width = lr.shape[-2:]
         shape = (height * scale, width * scale, 3)
@@ -53,7 +54,7 @@ class Canvas:
     def discard(self) -> None:
         """Remove the file, if there is one: the picture will not be finished."""
         if isinstance(self.picture, np.memmap):
-            Path(self.picture.filename).unlink(missing_ok=True)
+            Path(str(self.picture.filename)).unlink(missing_ok=True)
 
     @property
     def num_rows(self) -> int:
@@ -105,6 +106,8 @@ class Canvas:
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
         raw = raw[None].to(self._lr.device)
         strip = back_project(raw, self._lr[:, :, first:last], scale, self._rounds, checkpoint)
+        if self._is_grey:  # the model has learnt from colour pictures, and draws faint colours into grey ones, too
+            strip = strip.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         rows = to_uint8(strip[:, :, (start - first) * scale : (stop - first) * scale])
         self.picture[start * scale : stop * scale] = rows
         self._done = stop

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from srflow.contract import NOT_AS_ASKED
 from srflow.sampling.inference import InferenceModel, PreparedPicture
 
-__all__ = ["CLIPPED_LATENT", "EXPLODED", "Decoded", "decode"]
+__all__ = ["CLIPPED_LATENT", "EXPLODED", "Decoded", "decode", "is_sound", "with_picture"]
 
 EXPLODED = 4.0
 """A raw value this far from [0, 1] is no overshoot, and neither is one that is not finite."""
 
 CLIPPED_LATENT = 1.5
 """To ± which the latents, after temperature, are clipped before such a sample is decoded again."""
+
+_LOWER = (0.5, 0.25, 0.0)  # by which the latents are multiplied where clipping was not enough
+_WHY = "the flow's inverse explodes on this picture"
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,22 @@ class Decoded:
     log_dets: list[Tensor]
     flags: tuple[str, ...] = ()
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether no latents gave a picture, and this one is of no use."""
+        return any(flag.startswith(f"{NOT_AS_ASKED}: broken") for flag in self.flags)
+
 
 def decode(
     model: InferenceModel, latents: Sequence[Tensor], prepared: PreparedPicture, checkpoint: Callable[[], None]
 ) -> list[Decoded]:
     """Decode latents, (N, C, H, W) each; a sample that explodes is decoded again from the same latents, clipped.
 
-    If even that is of no use, its values are made finite and clipped, and it is flagged as broken.
+    If even that is of no use, the temperature falls, at last to zero. A picture for which no latents decode is flagged
+    as broken, and its values are made finite; whoever has the LR picture can put another in its place.
     """
     return [
-        sample if _is_sound(sample.raw) else _decode_again(model, sample, prepared, checkpoint)
+        sample if is_sound(sample.raw) else _decode_again(model, sample, prepared, checkpoint)
         for sample in _decode_once(model, latents, prepared, checkpoint)
     ]
 
@@ -62,13 +72,21 @@ def _decode_again(
     clipped = [latent[None].clamp(-CLIPPED_LATENT, CLIPPED_LATENT) for latent in sample.latents]
     [again] = _decode_once(model, clipped, prepared, checkpoint)
     flags = (f"decoded again from latents clipped to ±{CLIPPED_LATENT}: the first try exploded",)
-    raw = again.raw
-    if not _is_sound(raw):
-        raw = torch.nan_to_num(raw, 0.0, 0.0, 0.0).clamp(-EXPLODED, 1 + EXPLODED)
-        flags = (*flags, "broken: not finite or exploded even so")
-    return Decoded(raw, again.latents, again.log_dets, flags)
+    if is_sound(again.raw):
+        return replace(again, flags=flags)
+    for factor in _LOWER:
+        [again] = _decode_once(model, [latent * factor for latent in clipped], prepared, checkpoint)
+        if is_sound(again.raw):
+            return replace(again, flags=(f"{NOT_AS_ASKED}: drawn at {factor:g} times the temperature, since {_WHY}",))
+    raw = torch.nan_to_num(again.raw, 0.0, 0.0, 0.0).clamp(-EXPLODED, 1 + EXPLODED)
+    return replace(again, raw=raw, flags=(f"{NOT_AS_ASKED}: broken, since {_WHY}, whatever the temperature",))
 
 
-def _is_sound(raw: Tensor) -> bool:
+def with_picture(broken: Decoded, raw: Tensor, name: str) -> Decoded:
+    """Another picture, (3, s h, s w), in the place of one that no latents give. name: of what it is, for people."""
+    return replace(broken, raw=raw, flags=(f"{NOT_AS_ASKED}: {name} in its place, since {_WHY} at any temperature",))
+
+
+def is_sound(raw: Tensor) -> bool:
     """Finite, and nowhere further than `EXPLODED` from [0, 1]."""
     return bool((raw >= -EXPLODED).all() & (raw <= 1 + EXPLODED).all())  # false for NaN, too

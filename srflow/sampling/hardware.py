@@ -38,8 +38,15 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"There is no device {name!r} on this machine; use auto, cpu, cuda or mps.") from error
+        others = [other for other in ("cuda", "mps") if _is_there(other) and other != name]
+        raise InputError(
+            f"There is no device {name!r} on this machine; use {', '.join(['auto', *others])} or cpu."
+        ) from error
     return device
+
+
+def _is_there(device_type: str) -> bool:
+    return torch.cuda.is_available() if device_type == "cuda" else torch.backends.mps.is_available()
 
 
 def choose_precision(device: torch.device) -> tuple[Precision, str]:

@@ -144,7 +144,8 @@ class InferenceModel:
         together = torch.cat(stacked, 1) if stacked else None
         levels = [level.prepare(own, together, checkpoint) for level, own in zip(self._levels, features, strict=True)]
         base = bicubic_upscale(lr, self.scale_factor) if self.config.flow.residual else None
-        return PreparedPicture(levels, *lr.shape[-2:], base)
+        height, width = lr.shape[-2:]
+        return PreparedPicture(levels, height, width, base)
 
     @torch.inference_mode()
     def decode(

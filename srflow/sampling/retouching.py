@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Retoucher:
             ways: operations whose masks have one `Region`.
         Raises: MemoryBudgetError: the place is too large for the device.
         """
-        masks = [way.place for way in ways]
+        masks = [cast(Mask, way.place) for way in ways]
         region = Region.around(masks[0], self._multiple)
         before = self._crop_of(state, region)
         left, top, right, bottom = region.decoded
@@ -172,6 +173,8 @@ class Retoucher:
             self._stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
             new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
+        if bool((lr[:, :1] == lr).all()):  # grey in, grey out: see `finishing.Canvas`
+            new = new.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         after = np.where(changes[0, 0, :, :, None].cpu().numpy(), to_uint8(new), before)
         own_lr = self._task.request.lr[rows, columns]
         error = state.squared_error - squared_lr_error(before, own_lr, scale) + squared_lr_error(after, own_lr, scale)

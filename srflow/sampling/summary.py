@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from srflow.contract import ChallengeScores, SetSummary, TruthScores
@@ -10,7 +12,7 @@ from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 
 __all__ = ["LUMA", "RunningMoments", "RunningSummary", "TruthScorer"]
 
-LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _MIN_SIDE_SSIM = 11  # its Gaussian window
 _MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
 
@@ -96,7 +98,7 @@ class RunningSummary:
                 values["mean_pairwise_lpips"] = float(matrix.sum() / (count * (count - 1)))
         return SetSummary(final=True, **values)
 
-    def _cheap(self) -> dict[str, object]:
+    def _cheap(self) -> dict[str, Any]:
         std_luma = self._luma.std()
         change = None
         if len(self._indices) >= 4:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ __all__ = ["OutOfMemory", "Work", "Worker"]
 
 Callback = Callable[[], None]
 Work = Literal["conditioning", "sampling", "finishing"]
+_Result = TypeVar("_Result")
 
 
 class OutOfMemory(Exception):  # noqa: N818 - an event: smaller tiles are tried
@@ -98,7 +99,7 @@ class Worker:
         finally:
             self._lock.release()
 
-    def _retried(self, work: Callable[[], object]) -> object:
+    def _retried(self, work: Callable[[], _Result]) -> _Result:
         """Once more with an empty cache if memory runs out."""
         try:
             return work()

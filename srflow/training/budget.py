@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -59,7 +60,7 @@ def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float])
     if not (math.isfinite(minutes) and minutes > 0):
         raise RecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
     factor = minutes / planned_minutes(recipe, seconds)
-    phases = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
+    phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
         raise RecipeError(
             f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
@@ -70,10 +71,10 @@ def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float])
 
 def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
     """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
-    phases = {}
+    phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
         saved = other.phases()[key]
-        changes = {"steps": saved.steps, "warmup_steps": saved.warmup_steps}
+        changes: dict[str, Any] = {"steps": saved.steps, "warmup_steps": saved.warmup_steps}
         if isinstance(saved, FinetuningRecipe):
             changes["adversarial_start"] = saved.adversarial_start
         phases[key] = replace(phase, **changes)
@@ -83,7 +84,7 @@ def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
 def _shortened(phase: PhaseRecipe, factor: float) -> PhaseRecipe:
     steps = round(phase.steps * factor)
     longest = math.ceil(steps * _MAX_WARMUP)
-    changes = {"steps": steps, "warmup_steps": min(phase.warmup_steps, longest)}
+    changes: dict[str, Any] = {"steps": steps, "warmup_steps": min(phase.warmup_steps, longest)}
     if isinstance(phase, FinetuningRecipe):
         changes["adversarial_start"] = min(phase.adversarial_start, longest)
     return replace(phase, **changes)

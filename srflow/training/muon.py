@@ -68,7 +68,7 @@ class Muon(torch.optim.Optimizer):
         factor: float = 1.0,
         momentum: float = 0.95,
     ) -> None:
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": list(hidden), "kind": "muon", "factor": factor, "momentum": momentum},
             {"params": list(others), "kind": "adam", "betas": betas},
         ]

@@ -139,6 +139,7 @@ class FinetuningObjective(nn.Module):
         return Losses(loss, {"loss": loss.detach()} | reported, views)
 
     def _feature_terms(self, hr: Tensor, samples: list[Tensor], shift: Tensor) -> dict[str, tuple[float, Tensor]]:
+        assert self._features is not None
         with torch.no_grad():
             truth = self._features(_shifted(hr, shift))
         drawn = [self._features(_shifted(sample, shift)) for sample in samples]
@@ -168,6 +169,7 @@ class FinetuningObjective(nn.Module):
         return real, self._view(fakes, base.repeat(len(samples), 1, 1, 1), shift, scales)
 
     def _view(self, pictures: Tensor, base: Tensor, shift: Tensor, scales: list[Tensor] | None) -> Views:
+        assert self._features is not None
         features = self._features(_shifted(pictures, shift))
         features = [features[index] for index in self._critic_layers]
         pixels = torch.cat([2 * pictures - 1, pictures - base], 1)

@@ -7,7 +7,7 @@ long as in float32. So what the machine claims is tried out.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -18,7 +18,7 @@ from srflow.training.recipe import Precision
 
 __all__ = ["AUTOCAST_DTYPES", "choose_precision"]
 
-AUTOCAST_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST_DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _WORTHWHILE = 1.2  # sixteen bits must be faster by this, for they cost accuracy
 _PATIENCE = 0.5  # seconds that the trial goes on at most, beyond the round in progress
@@ -53,7 +53,8 @@ def _speedup(device: torch.device, dtype: torch.dtype) -> float:
     with _one_thread():
         _seconds(x, weights, torch.float32)  # the first call sets things up
         started = time.perf_counter()
-        plain, short = [], []
+        plain: list[float] = []
+        short: list[float] = []
         # In turns, and the best of each: what else the machine does falls on both, and not on all rounds.
         while not short or (time.perf_counter() - started < _PATIENCE and len(short) < _ROUNDS):
             plain.append(_seconds(x, weights, torch.float32))

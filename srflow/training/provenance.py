@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import device as Device  # the class below has a field of torch's name
 
 from srflow import __version__
 from srflow.checkpoints.own import Metadata
@@ -58,7 +59,7 @@ class Start:
         *,
         step: int,
         recipe: Recipe,
-        device: torch.device,
+        device: Device,
         num_processes: int,
         pictures: Sources | None,
         validation_pictures: Sources | None = None,

@@ -82,5 +82,6 @@ def update(
     nn.utils.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
     parts.optimizer.step()
     if parts.adversary is not None:
+        assert losses.views is not None
         parts.adversary.update(*losses.views)
     return losses

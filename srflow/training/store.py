@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from srflow.contract import DatasetError, InputError
 from srflow.files import atomic_write
-from srflow.images import downscale_uint8, list_images, load_image
+from srflow.images import downscale_uint8, load_image
+from srflow.pictures import find_pictures
 
 __all__ = ["SIZE_MULTIPLE", "PictureStore", "Sources", "centre_crops", "default_cache_folder"]
 
@@ -97,11 +99,14 @@ class PictureStore:
 
         Raises: DatasetError: no such folder, no readable picture in it, or no room for the store.
         """
-        paths = _pictures_below(pictures)
+        listing = find_pictures(pictures)
+        paths = list(listing.pictures)
         num_folders = len({path.parent for path in paths})
         report(
             f"Found {len(paths)} pictures in {num_folders} {'folder' if num_folders == 1 else 'folders'} of {pictures}."
         )
+        if left_out := listing.describe_left_out():
+            report(left_out)
         folder = (cache or default_cache_folder()) / f"pictures-{_listing_key(pictures, paths, reductions)}"
         store = cls._existing(folder)
         if store is None:
@@ -129,33 +134,6 @@ class PictureStore:
             return None
 
 
-def _pictures_below(folder: Path) -> list[Path]:
-    """The pictures in `folder` and its subfolders, links to folders included; each folder once, by its real path."""
-    if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}; give a folder with pictures.")
-    paths: list[Path] = []
-    seen: set[Path] = set()
-
-    def walk(current: Path) -> None:
-        real = current.resolve()
-        if real in seen:  # a link that leads back, or a second one to the same folder
-            return
-        seen.add(real)
-        with suppress(DatasetError, InputError):  # a folder without pictures
-            paths.extend(list_images(current))
-        for below in sorted(current.iterdir()):
-            if below.is_dir():
-                walk(below)
-
-    try:
-        walk(folder)
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be searched for pictures: {error}.") from error
-    if not paths:
-        raise DatasetError(f"There are no pictures in {folder} or its subfolders.")
-    return paths
-
-
 def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> str:
     # Not named where there are none, so that stores from before there were any are still found.
     of_reductions = "" if tuple(reductions) == (1,) else f" {list(reductions)}"
@@ -173,7 +151,7 @@ def _sources(root: Path, paths: list[Path], folder: Path) -> Sources:
         return Sources(root.resolve().name, **json.loads(file.read_text(encoding="utf-8")))
     sums = {path.relative_to(root).as_posix(): _sha256(path) for path in paths}
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    values = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    values: dict[str, Any] = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
     with suppress(OSError), atomic_write(file, "w") as stream:  # a cache that cannot be written is hashed again
         stream.write(json.dumps(values))
     return Sources(root.resolve().name, **values)

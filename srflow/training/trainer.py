@@ -431,6 +431,7 @@ class Trainer:
             optimizer.step()
             self.average.update(self.model, stage.phase.ema_decay)
             if parts.adversary is not None:
+                assert losses.views is not None
                 progress.losses.setdefault("discriminator", []).append(parts.adversary.update(*losses.views))
             progress.bad_in_a_row = 0
         else:
@@ -455,7 +456,7 @@ class Trainer:
 
     def _log(self, stage: Stage, rate: float, timing: Timing, bar: tqdm) -> None:
         progress = self.progress
-        values = {
+        values: dict[str, Any] = {
             "stage": stage.name,
             **{name: sum(values) / len(values) for name, values in progress.losses.items() if values},
             "grad_norm": sum(progress.norms) / len(progress.norms),
@@ -478,8 +479,9 @@ class Trainer:
         if self._validation is not None:
             kind = stage.scores
             result = self._validation.score(self.average.module, kind)
-            self._journal.write("validation", self.progress.step, {"stage": stage.name} | result.values)
-            self._journal.pictures(self.progress.step, result.pictures)
+            if self._journal is not None:
+                self._journal.write("validation", self.progress.step, {"stage": stage.name} | result.values)
+                self._journal.pictures(self.progress.step, result.pictures)
             self._report(f"Step {self.progress.step}, validation: {result.summary()}")
             if result.score < self.progress.best.get(kind, math.inf):
                 self.progress.best[kind] = result.score

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,7 +17,10 @@ from app.viewer import (
     Part,
     Picture,
     Scene,
+    Walk,
     component,
+    parse_asked,
+    parse_mask,
     parse_picture_id,
     parse_place,
     parse_subject,
@@ -79,6 +84,9 @@ def test_picture_ids_are_read_only_if_known():
         lambda: Scene(4, 4, mode="other"),
         lambda: Picture("r", "Reference", kind="reference", key="d"),
         lambda: Scene(4, 4, place=(4, 0)),
+        lambda: Scene(4, 4, grid=(0, 1)),
+        lambda: Scene(4, 4, [Picture("a", "A")], walk=Walk("a", ("b",), 8, (0, 0, 4, 4), "roll")),
+        lambda: Scene(4, 4, [Picture("a", "A")], explored="b"),
         lambda: Scene(4, 4, suggested_place=(0, -1)),
         lambda: Scene(4, 4, [Picture("a", "A")], placeholder="b"),
         lambda: Scene(4, 4, [Picture("a", "A", parts=[Part(2, 3, "rows.png")])]),
@@ -105,7 +113,7 @@ def test_only_png_files_get_in(tmp_path):
             viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / name)]))
     Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     data = viewer.postprocess(Scene(8, 8, [Picture("a", "A", tmp_path / "good.png"), Picture("b", "B")]))
-    assert [picture.image and Path(picture.image.path).name for picture in data.pictures] == ["good.png", None]
+    assert [picture.image and Path(picture.image.url).name for picture in data.pictures] == ["good.png", None]
 
 
 def test_files_that_are_gone_are_left_out_with_a_word(tmp_path, caplog):
@@ -146,14 +154,17 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
         assert set(described["properties"]) == set(described["required"]), name
 
 
-@pytest.mark.parametrize("name", ["Scene", "Picture", "Part", "Overlay", "PlaceEvent", "PickEvent"])
+@pytest.mark.parametrize(
+    "name",
+    ["Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent"],
+)
 def test_the_types_of_the_script_have_the_fields_of_the_description(name):
     text = (SOURCE_FOLDER / "messages.js").read_text(encoding="utf-8")
     javascript = name if name.endswith("Event") else f"{name}Message"
@@ -164,33 +175,34 @@ def test_the_types_of_the_script_have_the_fields_of_the_description(name):
     assert fields == SCHEMA["$defs"][name]["required"] or set(fields) == set(SCHEMA["$defs"][name]["required"])
 
 
-@pytest.mark.parametrize("scene", [Scene(8, 6), Scene(8, 6, mode="difference", place=(7, 5), serial="r1 3")])
+@pytest.mark.parametrize(
+    "scene", [Scene(8, 6), Scene(8, 6, mode="difference", place=(7, 5), grid=(2, 2), serial="r1 3")]
+)
 def test_what_python_sends_is_as_described(scene, tmp_path):
     Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
     pictures = [
         Picture("a", "A", tmp_path / "a.png", key="q", badge="flagged", file_name="mine.png"),
         Picture("b", "B", kind="reference", parts=[Part(2, 3, tmp_path / "a.png")]),
+        Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
+    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "more", dial=40)
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
-    for sent in (scene, replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), selected="a")):
+    for sent in (
+        scene,
+        replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), walk=walk, explored="a"),
+    ):
         data = LinkedViewer(render=False).postprocess(sent).model_dump()
-        fill_addresses(data)
         assert list(validator("Scene").iter_errors(data)) == []
     data["pictures"][0]["kind"] = "other"
     data["extra"] = 1
     assert len(list(validator("Scene").iter_errors(data))) == 2
 
 
-def fill_addresses(data: object) -> None:
-    """What Gradio does with files on the way out."""
-    if isinstance(data, dict):
-        if "orig_name" in data:
-            data["url"] = f"/gradio_api/file={data['path']}"
-        for value in data.values():
-            fill_addresses(value)
-    elif isinstance(data, list):
-        for value in data:
-            fill_addresses(value)
+def test_files_travel_as_addresses_below_the_page(tmp_path):
+    path = tmp_path / "mine #1 100 %.png"
+    Image.new("RGB", (8, 6)).save(path)
+    data = LinkedViewer(render=False).postprocess(Scene(8, 6, [Picture("a", "A", path)]))
+    assert data.pictures[0].image.url == f"/gradio_api/file={quote(str(path.resolve()))}"
 
 
 def test_events_say_which_scene_they_belong_to():
@@ -199,3 +211,106 @@ def test_events_say_which_scene_they_belong_to():
         with pytest.raises(InputError) as error:
             parse_subject(value, "one 4")
         assert len(str(error.value)) < 200
+
+
+# ---------------------------------------------------------------- chosen places
+
+GOOD_MASK = {"width": 5, "height": 4, "box": [2, 1, 4, 4], "runs": [255, 3, 12, 1, 0, 1, 12, 1]}
+
+
+def test_a_mask_is_read_row_by_row_inside_its_box():
+    assert list(validator("MaskEvent").iter_errors({"mask": GOOD_MASK, "subject": "one"})) == []
+    mask = parse_mask({"mask": GOOD_MASK, "subject": "one"}, 5, 4)
+    assert mask.box == (2, 1, 4, 4)
+    expected = [[0, 0, 0, 0, 0], [0, 0, 255, 255, 0], [0, 0, 255, 12, 0], [0, 0, 0, 12, 0]]
+    assert np.array_equal(mask.array(), expected)
+    assert mask.array().dtype == np.uint8
+    assert parse_mask({"mask": None}, 5, 4) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"width": 6},
+        {"height": 4.0},
+        {"width": True},
+        {"width": 10**5000},
+        {"box": [2, 1, 4]},
+        {"box": [2, 1, 6, 4]},
+        {"box": [2, 1, 2, 4]},
+        {"box": [4, 1, 2, 4]},
+        {"box": [-1, 1, 1, 4]},
+        {"box": [2, 1, 4, True]},
+        {"box": "2144"},
+        {"box": None},
+        {"runs": []},
+        {"runs": [255, 6, 0]},
+        {"runs": [255, 5]},
+        {"runs": [255, 7]},
+        {"runs": [256, 6]},
+        {"runs": [-1, 6]},
+        {"runs": [255, 0, 255, 6]},
+        {"runs": [255, -6, 255, 12]},
+        {"runs": [255, 6.0]},
+        {"runs": [True, 6]},
+        {"runs": ["255", 6]},
+        {"runs": [255, 10**5000]},
+        {"runs": [0, 1] * 100_000},
+        {"runs": [0, 6]},
+        {"more": 1},
+        {"runs": {"0": 255}},
+    ],
+    ids=lambda changes: repr(list(changes)),
+)
+def test_hostile_masks_are_refused(changes):
+    with pytest.raises(InputError) as error:
+        parse_mask({"mask": GOOD_MASK | changes, "subject": "one"}, 5, 4)
+    assert len(str(error.value)) < 200
+
+
+def test_masks_that_are_none_are_refused():
+    for value in (None, [], "mask", {}, {"mask": []}, {"mask": "x" * 10_000}, {"mask": {}}, {"mask": 1}):
+        with pytest.raises(InputError) as error:
+            parse_mask(value, 5, 4)
+        assert len(str(error.value)) < 200
+
+
+ASKED = {"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30, "subject": "one"}
+
+
+def test_what_is_asked_for_is_read():
+    assert list(validator("ExploreEvent").iter_errors(ASKED)) == []
+    asked = parse_asked(ASKED, 5, 4)
+    assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
+    assert parse_asked(ASKED | {"mask": None}, 5, 4).mask is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "delete"},
+        {"action": None},
+        {"action": ["roll"]},
+        {"id": 1},
+        {"id": "x" * 10_000},
+        {"dial": -1},
+        {"dial": 101},
+        {"dial": 30.0},
+        {"dial": True},
+        {"dial": 10**5000},
+        {"mask": []},
+        {"mask": GOOD_MASK | {"width": 6}},
+    ],
+    ids=lambda changes: repr(list(changes)),
+)
+def test_hostile_wishes_are_refused(changes):
+    with pytest.raises(InputError) as error:
+        parse_asked(ASKED | changes, 5, 4)
+    assert len(str(error.value)) < 200
+
+
+def test_a_whole_picture_is_one_run():
+    mask = parse_mask(
+        {"mask": {"width": 900, "height": 700, "box": [0, 0, 900, 700], "runs": [255, 630_000]}}, 900, 700
+    )
+    assert (mask.array() == 255).all()

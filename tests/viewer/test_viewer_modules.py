@@ -11,10 +11,10 @@ from pathlib import Path
 import playwright
 
 from app.viewer.component import VIEWER_KEYS
-from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules
+from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules, join_styles
 
 SCRIPT = join_modules()
-STYLE = (SOURCE_FOLDER.parent / "viewer.css").read_text(encoding="utf-8")
+STYLE = join_styles()
 NODE = Path(playwright.__file__).parent / "driver" / ("node.exe" if os.name == "nt" else "node")
 
 

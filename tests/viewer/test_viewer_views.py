@@ -165,7 +165,7 @@ def test_each_caption_has_the_file_itself(viewer, scenes):
     assert download.value.path().read_bytes() == scenes.paths["overlay"].read_bytes()
     assert viewer.state()["place"] is None, "no click on the picture"
     viewer.focus()
-    viewer.press("c")
+    viewer.press("k")
     with viewer.page.expect_download() as download:
         viewer.page.get_by_role("link", name="Download <img").click()
     assert download.value.suggested_filename.startswith("img-src-x-onerror")

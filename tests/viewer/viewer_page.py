@@ -22,13 +22,24 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from traffic import TIMEOUT, Traffic
 
-from app.viewer import LinkedViewer, Overlay, Part, Picture, Scene, parse_picture_id, parse_place, parse_subject
+from app.viewer import (
+    LinkedViewer,
+    Overlay,
+    Part,
+    Picture,
+    Scene,
+    parse_mask,
+    parse_picture_id,
+    parse_place,
+    parse_subject,
+)
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import InputError
 
 SCHEMA = json.loads((SOURCE_FOLDER.parent / "messages.json").read_text(encoding="utf-8"))
 
 WIDTH, HEIGHT = 120, 80
+GRID = (WIDTH // 4, HEIGHT // 4)
 NUM_SAMPLES = 11
 REDS = {f"s{i}": 15 + 10 * i for i in range(NUM_SAMPLES)} | {"lr": 200, "checker": 0, "small": 0, "truth": 220}
 OTHER_RED = 5  # what the second temperature adds to a sample's red
@@ -85,13 +96,13 @@ class Scenes:
             samples.append(Picture(f"s{i}", f"Sample {i + 1}", path, badge="flagged" if i == 2 else ""))
         references = [
             Picture("lr", "Input", self.paths["lr"], "reference", key="i"),
-            Picture("checker", HOSTILE_LABEL, self.paths["checker"], "reference", key="c"),
+            Picture("checker", HOSTILE_LABEL, self.paths["checker"], "reference", key="k"),
             Picture("small", "Small", self.paths["small"], "reference", key="s"),
             Picture("truth", "Ground truth", self.paths["truth"], "reference", key="g"),
         ]
         numbers = self.paths["values"] if values else None
         overlay = Overlay(self.paths["overlay"], "Diversity", 0.0, 25.5, ["#000000", "#ff00ff"], "levels", numbers)
-        return Scene(WIDTH, HEIGHT, samples + references, overlay, subject=subject, **settings)
+        return Scene(WIDTH, HEIGHT, samples + references, overlay, subject=subject, **({"grid": GRID} | settings))
 
 
 LARGE = (2400, 1800)
@@ -114,6 +125,14 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
 
     def pick(event: gr.EventData) -> str:
         return parse_picture_id(event._data, REDS)
+
+    def mask(event: gr.EventData) -> str:
+        try:
+            parse_subject(event._data, "one")
+            place = parse_mask(event._data, *GRID)
+        except InputError as error:
+            return f"refused: {error}"
+        return "nothing" if place is None else json.dumps({"box": place.box, "sum": int(place.array().sum())})
 
     def start() -> Scene:
         pictures = scenes.build(ready=0).pictures
@@ -138,7 +157,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         files = {name: scenes.save(f"large_{name}", marked(REDS[name], width, height)) for name in names}
         samples = [Picture(f"s{i}", f"Sample {i + 1}", files[f"s{i}"]) for i in range(NUM_LARGE)]
         truth = Picture("truth", "Ground truth", files["truth"], "reference", key="g")
-        return Scene(width, height, [*samples, truth], subject="large")
+        return Scene(width, height, [*samples, truth], subject="large", grid=(width // 4, height // 4))
 
     settings = {"mode": "wipe", "compare": ("truth", "s4"), "place": (7, 9)}
     outcomes = {
@@ -146,7 +165,8 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         "values": lambda: scenes.build(values=True),
         "other": lambda: scenes.build(add=OTHER_RED),
         "stream": streaming,
-        "fewer": lambda: Scene(WIDTH, HEIGHT, scenes.build().pictures[:2], subject="one"),
+        "fewer": lambda: Scene(WIDTH, HEIGHT, scenes.build().pictures[:2], subject="one", grid=GRID),
+        "without tools": lambda: scenes.build(subject="two", grid=None),
         "subject": lambda: scenes.build(subject="two"),
         "settings": lambda: scenes.build(**settings),
         "settings again": lambda: scenes.build(add=OTHER_RED, **settings),
@@ -159,6 +179,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
         "two bands": lambda: parts(0, 20),
         "whole": whole,
     }
+    gr.set_static_paths(scenes.folder)
     with gr.Blocks() as page:
         viewer = LinkedViewer(elem_id="viewer")
         with gr.Row():
@@ -166,6 +187,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
                 gr.Button(name, min_width=60).click(outcome, outputs=viewer, show_progress="hidden")
         gr.Textbox(label="note")
         viewer.place(place, outputs=gr.Textbox(label="place"), show_progress="hidden")
+        viewer.mask(mask, outputs=gr.Textbox(label="mask"), show_progress="hidden", trigger_mode="always_last")
         viewer.pick(pick, outputs=gr.Textbox(label="pick"), show_progress="hidden")
     return page, viewer
 

@@ -113,7 +113,7 @@ export function paneContents(choices, pictures, hasMap) {
   }
   /** @type {(entries: Entry[]) => Content[]} */
   const tiles = (entries) => entries.map(({ id }) => ({ kind: "picture", ids: [id] }));
-  const others = pictures.filter(({ kind }) => kind !== "sample");
+  const others = pictures.filter(({ kind }) => kind === "reference");
   /** @type {Content[]} */
   const map = hasMap ? [{ kind: "map", ids: [] }] : [];
   return [...tiles(samples), ...map, ...(showReferences || !samples.length ? tiles(others) : [])];

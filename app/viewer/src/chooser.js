@@ -54,7 +54,8 @@ export class Chooser {
   /** After a new scene. */
   rebuild() {
     const pictures = [...this.viewer.pictures.values()];
-    replaceIfChanged(this.chips, pictures.map((picture) => this.buildChip(picture)));
+    const chips = pictures.filter(({ kind }) => kind !== "way");
+    replaceIfChanged(this.chips, chips.map((picture) => this.buildChip(picture)));
     const options = () => pictures.map(({ id, label }) => makeOption(id, label));
     for (const menu of [...this.sides, this.terms[1]]) replaceIfChanged(menu, options());
     const all = this.viewer.samples().length > 1 ? [makeOption(ALL_SAMPLES, "All samples")] : [];
@@ -65,7 +66,8 @@ export class Chooser {
   buildChip(picture) {
     const isSample = picture.kind === "sample";
     const key = isSample ? sampleKeyName(picture.number) : (picture.key || "").toUpperCase();
-    const text = isSample ? String(picture.number + 1) : picture.label;
+    const isExplored = picture.id === this.viewer.scene.explored;
+    const text = isExplored ? "Explored" : isSample ? String(picture.number + 1) : picture.label;
     const title = `Show ${picture.label} alone${key ? ` (${key})` : ""}`;
     const chip = makeButton(text, title, () => this.viewer.show(picture.id), { "data-id": picture.id });
     if (!isSample) chip.classList.add("lv-reference");

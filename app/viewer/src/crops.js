@@ -53,7 +53,7 @@ export class CropPanel {
   rebuild() {
     this.isStale = true;
     const { pictures } = this.viewer;
-    const ids = [...pictures.keys()];
+    const ids = [...pictures.values()].filter(({ kind }) => kind !== "way").map(({ id }) => id); // those have a strip
     const isSame = ids.length === this.entries.size && [...this.entries.keys()].every((id, index) => id === ids[index]);
     if (!isSame) {
       this.entries = new Map(ids.map((id) => [id, this.buildCrop(id)]));

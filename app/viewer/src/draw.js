@@ -1,5 +1,4 @@
-// Drawing on canvases, and the layers of a pane from bottom to top. A further layer, such as a mask that a brush paints,
-// is one more function in LAYERS.
+// Drawing on canvases, and the layers of a pane from bottom to top. A further layer is one more function in LAYERS.
 
 import { halvingsFor, visiblePart } from "./geometry.js";
 import { deviceRatio } from "./dom.js";
@@ -184,12 +183,20 @@ function drawMap({ overlay, frame }, context, zoom, origin, box) {
 
 /** @typedef {(viewer: Viewer, pane: Pane, origin: Point, whole: Box) => void} Layer */
 
+/** Whether there is anything to show in a pane. @param {Viewer} viewer @param {Pane} pane */
+function isDrawable({ overlay, pictures, differences }, { kind, ids }) {
+  if (kind === "map") return Boolean(overlay?.levels.length);
+  const shown = ids.map((id) => pictures.get(id));
+  if (kind === "difference") return Boolean(differences.of(shown[0], shown[1]));
+  return shown.every((picture) => picture.levels.length > 0);
+}
+
 /** @type {Layer} */
 function drawPictures(viewer, pane, origin, whole) {
   const { context } = pane;
   const { zoom } = viewer.view;
   const { width, height } = viewer.frame;
-  if (!viewer.isDrawable(pane)) {
+  if (!isDrawable(viewer, pane)) {
     // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
     context.fillStyle = "rgba(128, 128, 128, 0.13)";
     context.fillRect(origin.x, origin.y, width * zoom, height * zoom);
@@ -211,6 +218,11 @@ function drawOverlay(viewer, pane, origin, whole) {
   pane.context.globalAlpha = 1;
 }
 
+/** @type {Layer} */
+function drawMask(viewer, pane, origin, whole) {
+  viewer.exploring.mask.draw(pane, origin, whole);
+}
+
 /** Outline what the close-ups show. @type {Layer} */
 function drawPlace(viewer, pane, origin) {
   const place = viewer.shownPlace();
@@ -229,4 +241,4 @@ function drawTool(viewer, pane, origin) {
 }
 
 /** @type {Layer[]} */
-export const LAYERS = [drawPictures, drawOverlay, drawPlace, drawTool];
+export const LAYERS = [drawPictures, drawOverlay, drawMask, drawPlace, drawTool];

@@ -20,6 +20,8 @@ export class Keyboard {
       next: () => viewer.step(1),
       previous: () => viewer.step(-1),
       flipBack: () => viewer.flipBack(),
+      roll: () => viewer.exploring.bar.askRoll(),
+      choosePlace: () => viewer.exploring.mask.toggle(),
       chooseCentre: () => viewer.cropPanel.chooseCentre(),
       loupe: () => viewer.toggleLoupe(),
       overlay: () => viewer.toggleOverlay(),
@@ -33,11 +35,16 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} event */
   onKey(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
     const target = /** @type {Element} */ (event.target);
-    if (target.closest("select")) return; // letters and arrows choose in the menu
+    if (target.closest("select, input[type=number]")) return; // letters and arrows choose in the menu, digits are typed
     if (target.closest("input") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.closest("button, a") && (event.key === " " || event.key === "Enter")) return; // presses it
+    if (this.viewer.exploring.onKey(event)) {
+      event.preventDefault();
+      event.stopPropagation(); // the page would undo as well
+      return;
+    }
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (this.handle(event)) event.preventDefault();
   }
 

@@ -14,6 +14,7 @@ const ACTIONS = {
   "0": "fit",
   "?": "help",
   a: "grid",
+  c: "choosePlace",
   d: "difference",
   f: "fullscreen",
   h: "help",
@@ -21,7 +22,8 @@ const ACTIONS = {
   n: "next",
   o: "overlay",
   p: "previous",
-  r: "references",
+  r: "roll",
+  u: "references",
   v: "map",
   w: "wipe",
   x: "swap",
@@ -50,7 +52,9 @@ export const HELP = [
   ["Z", "actual pixels (100 %)"],
   ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
   ["L", "loupe"],
-  ["R", "references in the grid"],
+  ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
+  ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
+  ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];
 

@@ -1,13 +1,13 @@
 // The messages between Python and the browser, as types. `messages.json` is the description; tests hold this file,
 // component.py and what really travels against it.
 
-/** @typedef {{url: string, path: string}} FileData */
+/** @typedef {{url: string}} FileData below the address of the page */
 /** @typedef {{top: number, rows: number, image: FileData}} PartMessage */
 /**
  * @typedef {object} PictureMessage
  * @property {string} id
  * @property {string} label
- * @property {"sample" | "reference"} kind
+ * @property {"sample" | "reference" | "way"} kind
  * @property {string} badge
  * @property {string} key
  * @property {string} file_name
@@ -26,6 +26,15 @@
  * @property {string[]} colors
  */
 /**
+ * @typedef {object} WalkMessage
+ * @property {string} start
+ * @property {string[]} ids
+ * @property {number} count
+ * @property {number[]} box
+ * @property {"roll" | "more"} kind
+ * @property {number} dial
+ */
+/**
  * @typedef {object} SceneMessage
  * @property {number} width
  * @property {number} height
@@ -40,6 +49,9 @@
  * @property {string | null} placeholder
  * @property {number[] | null} suggested_place
  * @property {string} note
+ * @property {number[] | null} grid
+ * @property {WalkMessage | null} walk
+ * @property {string | null} explored
  * @property {string} serial
  */
 /**
@@ -52,6 +64,27 @@
 /**
  * @typedef {object} PickEvent
  * @property {string} id
+ * @property {string} subject
+ */
+
+/**
+ * @typedef {object} MaskMessage
+ * @property {number} width
+ * @property {number} height
+ * @property {number[]} box
+ * @property {number[]} runs
+ */
+/**
+ * @typedef {object} ExploreEvent
+ * @property {"roll" | "more" | "accept" | "leave"} action
+ * @property {string} id
+ * @property {MaskMessage | null} mask
+ * @property {number} dial
+ * @property {string} subject
+ */
+/**
+ * @typedef {object} MaskEvent
+ * @property {MaskMessage | null} mask
  * @property {string} subject
  */
 
@@ -72,4 +105,33 @@ export function placeEvent(scene, pixel, id) {
  */
 export function pickEvent(scene, id) {
   return { id, subject: scene.subject };
+}
+
+/**
+ * Where a file is: the page may lie below another address than that of its server.
+ * @param {FileData} file
+ */
+export function addressOf(file) {
+  return `${globalThis.gradio_config?.root ?? ""}${file.url}`;
+}
+
+/**
+ * @param {SceneMessage} scene
+ * @param {MaskMessage | null} mask
+ * @returns {MaskEvent}
+ */
+export function maskEvent(scene, mask) {
+  return { mask, subject: scene.subject };
+}
+
+/**
+ * @param {SceneMessage} scene
+ * @param {ExploreEvent["action"]} action
+ * @param {string} id
+ * @param {MaskMessage | null} mask
+ * @param {number} dial
+ * @returns {ExploreEvent}
+ */
+export function exploreEvent(scene, action, id, mask, dial) {
+  return { action, id, mask, dial, subject: scene.subject };
 }

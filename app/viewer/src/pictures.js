@@ -2,6 +2,7 @@
 // place can be drawn.
 
 import { closeSource, emptySource, readGrey } from "./images.js";
+import { addressOf } from "./messages.js";
 
 /**
  * @typedef {import("./images.js").Source & {
@@ -66,7 +67,7 @@ export class PictureSet {
   updatePicture(spec) {
     const picture = this.pictures.get(spec.id) || this.newPicture(spec.id);
     this.pictures.set(spec.id, picture);
-    const url = spec.image ? spec.image.url : null;
+    const url = spec.image ? addressOf(spec.image) : null;
     const { label, kind, badge, key, file_name: fileName, problem } = spec;
     Object.assign(picture, { label, kind, badge, key, fileName, url, problem });
     if (problem) this.giveUp(picture);
@@ -109,9 +110,10 @@ export class PictureSet {
     const former = picture.parts;
     picture.parts = new Map();
     for (const { top, rows, image } of specs) {
-      const known = former.get(image.url);
-      picture.parts.set(image.url, known || { ...emptySource(), top, rows });
-      if (!known) this.loadPart(picture, image.url);
+      const url = addressOf(image);
+      const known = former.get(url);
+      picture.parts.set(url, known || { ...emptySource(), top, rows });
+      if (!known) this.loadPart(picture, url);
     }
     for (const [url, part] of former) if (!picture.parts.has(url)) closeSource(part);
   }
@@ -172,8 +174,8 @@ export class PictureSet {
       return;
     }
     const { title, minimum, maximum, unit, colors } = spec;
-    const { url } = spec.image;
-    const valuesUrl = spec.values ? spec.values.url : null;
+    const url = addressOf(spec.image);
+    const valuesUrl = spec.values ? addressOf(spec.values) : null;
     const known = former ?? this.newOverlay();
     const isNew = known.url !== url || known.valuesUrl !== valuesUrl || known.state === "failed";
     this.overlay = { ...known, title, minimum, maximum, unit, colors, url, valuesUrl };

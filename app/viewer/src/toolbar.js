@@ -16,7 +16,7 @@ export class Toolbar {
     };
     this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel" }, "–");
     this.loupe = makeButton("Loupe", "Magnifier at the pointer (L)", () => viewer.toggleLoupe());
-    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (R)", () =>
+    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (U)", () =>
       viewer.toggleReferences(),
     );
     this.map = makeButton("Map", "Where samples differ, as a tile in the grid (V)", () => viewer.toggleMap());

@@ -1,7 +1,7 @@
 // What pointers do. The router follows fingers and mouse; what they mean is up to a tool.
 //
-// A tool is an object with any of {down, move, up, cancel, draw, cursor}. A further one, such as a brush, is a class here
-// or in its own file and one line in TOOLS. Two fingers, the middle button and the wheel move and zoom whatever the tool.
+// A tool is an object with any of {down, move, up, cancel, draw, cursor}: those here, and those that choose a place, in
+// masktools.js. Two fingers, the middle button and the wheel move and zoom whatever the tool.
 
 import { drawContent, outline, withClip } from "./draw.js";
 import { deviceRatio, make } from "./dom.js";

@@ -7,6 +7,7 @@ import { CropPanel } from "./crops.js";
 import { describeViewer } from "./describe.js";
 import { Differences } from "./differences.js";
 import { make, setText } from "./dom.js";
+import { Exploring } from "./exploring.js";
 import { Help } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
@@ -32,6 +33,7 @@ export class LinkedViewer extends VisitorActions {
     this.timers = {};
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.differences = new Differences(this);
+    this.exploring = new Exploring(this);
     this.build(element);
     this.refresh();
   }
@@ -55,7 +57,9 @@ export class LinkedViewer extends VisitorActions {
       make("h2", { class: "lv-hidden" }, "Pictures"),
       this.toolbar.node,
       this.chooser.node,
+      this.exploring.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
+      this.exploring.walk.node,
       this.readout.node,
       this.cropPanel.node,
       this.live,
@@ -72,19 +76,11 @@ export class LinkedViewer extends VisitorActions {
   }
 
   get tool() {
-    return this.loupe ? this.tools.loupe : this.tools.move;
-  }
-
-  /** @param {import("./panes.js").Pane} pane */
-  isDrawable({ kind, ids }) {
-    if (kind === "map") return Boolean(this.overlay?.levels.length);
-    const pictures = ids.map((id) => this.pictures.get(id));
-    if (kind === "difference") return Boolean(this.differences.of(pictures[0], pictures[1]));
-    return pictures.every((picture) => picture.levels.length > 0);
+    return this.exploring.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
   }
 
   isFingerBusy() {
-    return this.loupe;
+    return this.loupe || Boolean(this.exploring.mask.tool);
   }
 
   hasFocus() {
@@ -96,6 +92,7 @@ export class LinkedViewer extends VisitorActions {
   /** Show another scene. @param {SceneMessage | null} scene */
   setScene(scene) {
     this.takeScene(scene);
+    this.exploring.takeScene();
     this.differences.trim();
     this.chooser.rebuild();
     this.cropPanel.rebuild();
@@ -111,6 +108,7 @@ export class LinkedViewer extends VisitorActions {
   onPictures() {
     this.findBusiest();
     for (const pane of this.panes) refreshPane(pane, this);
+    this.exploring.walk.onPictures();
     this.cropPanel.isStale = true;
     this.invalidate();
   }
@@ -129,6 +127,7 @@ export class LinkedViewer extends VisitorActions {
     this.stage.style.cursor = this.tool.cursor;
     this.toolbar.refresh();
     this.chooser.refresh();
+    this.exploring.refresh();
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
@@ -153,6 +152,7 @@ export class LinkedViewer extends VisitorActions {
     this.lens.draw();
     if (this.cropPanel.isStale) this.cropPanel.draw();
     this.readout.refresh();
+    this.exploring.draw();
     this.loader.trim(this.set.sources());
     this.tellShown();
   }
@@ -174,15 +174,22 @@ export class LinkedViewer extends VisitorActions {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
+    else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
     else super.escape();
+  }
+
+  toggleLoupe() {
+    super.toggleLoupe();
+    if (this.loupe) this.exploring.mask.toggle(false);
   }
 
   /** @param {import("./tools.js").Spot | null} hover */
   setHover(hover) {
     if (!hover && !this.hover) return;
     this.hover = hover;
-    if (this.loupe) this.invalidate();
-    else this.readout.refresh(); // moving the pointer alone changes no picture
+    if (this.loupe) return this.invalidate();
+    this.exploring.mask.placeRing();
+    this.readout.refresh(); // moving the pointer alone changes no picture
   }
 
   // ------------------------------------------------------------ telling people and Python
@@ -192,10 +199,10 @@ export class LinkedViewer extends VisitorActions {
     this.live.textContent = text;
   }
 
-  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place"} name @param {object} data */
-  report(name, data) {
+  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place" | "mask"} name @param {object} data */
+  report(name, data, delay = REPORT_DELAY_MS) {
     clearTimeout(this.timers[name]);
-    this.timers[name] = window.setTimeout(() => this.trigger(name, data), REPORT_DELAY_MS);
+    this.timers[name] = window.setTimeout(() => this.trigger(name, data), delay);
   }
 
   /** The state in plain values, for tests. */

@@ -1,4 +1,4 @@
-"""PNG files of pictures that do not fit into memory: written strip by strip (ISO/IEC 15948)."""
+"""PNG files that Pillow cannot write, or not from files: strip by strip, and with 16 bits (ISO/IEC 15948)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,40 @@ import numpy as np
 __all__ = ["write_png"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_RGB = 2  # colour type
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
 _UP = 2  # filter: every byte less the one above it, which photographs pack well with and numpy computes in one go
 _STRIP_BYTES = 1 << 24
 _COMPRESSION = 3
 
 
-def write_png(file: IO[bytes], array: np.ndarray, chunks: Iterable[tuple[bytes, bytes]] = ()) -> None:
+def write_png(
+    file: IO[bytes], array: np.ndarray, alpha: np.ndarray | None = None, chunks: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
     r"""Write a picture; of it and of what is made of it, no more than a few strips are in memory at once.
 
     Args:
-        array: uint8 (H, W, 3), RGB; may be mapped from a file.
+        array: uint8 or uint16, (H, W, 3) RGB or (H, W) grey; may be mapped from a file.
+        alpha: (H, W), of the same type.
         chunks: name and content of others to be written before the pixels, e.g. (b"tEXt", b"name\0value").
     """
     height, width = array.shape[:2]
+    channels = (array.shape[2] if array.ndim == 3 else 1) + (alpha is not None)
+    size = array.dtype.itemsize
     file.write(_SIGNATURE)
-    _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _RGB, 0, 0, 0))
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, _COLOUR_TYPES[channels], 0, 0, 0)
+    _write_chunk(file, b"IHDR", header)
     for name, content in chunks:
         _write_chunk(file, name, content)
     compressor = zlib.compressobj(_COMPRESSION)
-    above = np.zeros((1, width * 3), np.uint8)
-    strip = max(1, _STRIP_BYTES // (width * 3))
+    row_bytes = width * channels * size
+    above = np.zeros((1, row_bytes), np.uint8)
+    strip = max(1, _STRIP_BYTES // row_bytes)
     for top in range(0, height, strip):
-        rows = np.ascontiguousarray(array[top : top + strip]).reshape(-1, width * 3)
-        lines = np.empty((len(rows), 1 + width * 3), np.uint8)
+        values = array[top : top + strip]
+        if alpha is not None:
+            values = np.concatenate([np.atleast_3d(values), alpha[top : top + strip, :, None]], axis=2)
+        rows = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, row_bytes)
+        lines = np.empty((len(rows), 1 + row_bytes), np.uint8)
         lines[:, 0] = _UP
         np.subtract(rows, np.concatenate([above, rows[:-1]]), out=lines[:, 1:])  # modulo 256
         above = rows[-1:]

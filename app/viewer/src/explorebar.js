@@ -1,0 +1,98 @@
+// The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
+
+import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
+
+const FIRST_DIAL = 35; // percent
+const INVITATION = "Anything that looks odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
+const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
+
+export class ExploreBar {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.hasExplored = Boolean(recall("explored"));
+    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.exploring.mask.toggle());
+    this.roll = makeButton("Roll", "Eight other versions of the chosen place; all else stays (R)", () => this.askRoll());
+    const moreTitle = "Eight neighbours of this picture, or of its chosen place, as far off as the dial says";
+    this.more = makeButton("More like this", moreTitle, () => this.askMore());
+    this.dial = make("input", {
+      ...{ type: "range", class: "lv-range", min: "0", max: "100", step: "5", value: String(FIRST_DIAL) },
+      ...{ "aria-label": "How far neighbours are, in percent", title: "0 %: the same; 100 %: as far as another sample" },
+      oninput: () => this.showDial(),
+      onchange: () => this.onDial(),
+    });
+    this.dialText = make("output", { class: "lv-dial-text" });
+    this.hint = make("p", { class: "lv-explore-hint" });
+    this.node = make(
+      "div",
+      { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
+      makeGroup("Place", this.choose, this.roll),
+      makeGroup("Neighbours", this.more, this.dial, this.dialText),
+      this.hint,
+    );
+    this.showDial();
+  }
+
+  /** The picture that one goes on from: the one shown, else the one painted on, else any that can be. */
+  base() {
+    const { viewer } = this;
+    const { mode, current, scene } = viewer;
+    const { walk, mask } = viewer.exploring;
+    const isDrawn = (/** @type {string | null} */ id) => {
+      const picture = viewer.pictures.get(id ?? "");
+      return Boolean(picture && picture.kind !== "reference" && picture.state !== "waiting");
+    };
+    const shown = mode === "single" ? current : mode === "wipe" ? viewer.compare[1] : null;
+    return [shown, walk.message?.start, mask.paintedOn, scene?.explored, ...viewer.samples().map(({ id }) => id)].find(isDrawn);
+  }
+
+  askRoll() {
+    const { viewer } = this;
+    if (!viewer.exploring.mask.isAvailable) return;
+    if (viewer.exploring.mask.isEmpty) {
+      viewer.exploring.mask.toggle(true);
+      viewer.announce("Choose a place first");
+      return;
+    }
+    this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());
+  }
+
+  askMore() {
+    this.ask("more", this.base());
+  }
+
+  /** @param {"roll" | "more"} action @param {string | undefined} id */
+  ask(action, id) {
+    if (id === undefined) return;
+    this.hasExplored = true;
+    remember("explored", true);
+    this.viewer.exploring.mask.toggle(false);
+    this.viewer.exploring.ask(action, id);
+    this.refresh();
+  }
+
+  percent() {
+    return Number(this.dial.value);
+  }
+
+  showDial() {
+    setText(this.dialText, `${this.dial.value} %`);
+  }
+
+  /** The same neighbours, nearer or farther. */
+  onDial() {
+    const { message } = this.viewer.exploring.walk;
+    if (message?.kind === "more") this.viewer.exploring.ask("more", message.start);
+  }
+
+  refresh() {
+    const { viewer } = this;
+    this.node.hidden = !viewer.exploring.mask.isAvailable;
+    setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
+    const hasBase = this.base() !== undefined;
+    this.roll.disabled = this.more.disabled = !hasBase;
+    this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
+    setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
+    this.hint.hidden = !this.hint.textContent || !hasBase || viewer.exploring.walk.isOpen;
+  }
+}

@@ -1,0 +1,49 @@
+// All that exploring adds to the viewer: the chosen place, ways to go on, and the row that both begin with.
+
+import { make } from "./dom.js";
+import { ExploreBar } from "./explorebar.js";
+import { MaskEditor } from "./maskeditor.js";
+import { exploreEvent } from "./messages.js";
+import { Walk } from "./walk.js";
+
+export class Exploring {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.mask = new MaskEditor(viewer);
+    this.walk = new Walk(viewer);
+    this.bar = new ExploreBar(viewer);
+    this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node);
+    viewer.stage.append(this.mask.ring);
+  }
+
+  /** After a new scene. */
+  takeScene() {
+    this.mask.takeScene();
+    this.walk.takeScene();
+  }
+
+  /** After anything but the view has changed. */
+  refresh() {
+    this.mask.row.refresh();
+    this.walk.refresh();
+    this.bar.refresh();
+  }
+
+  /** What lies beside the panes. */
+  draw() {
+    this.mask.placeRing();
+    this.walk.draw();
+  }
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  onKey(event) {
+    return this.mask.onKey(event) || this.walk.onKey(event);
+  }
+
+  /** Ask Python for ways to go on, or take one. @param {import("./messages.js").ExploreEvent["action"]} action @param {string} id */
+  ask(action, id) {
+    const mask = this.mask.painted?.message() ?? null;
+    this.viewer.trigger("explore", exploreEvent(this.viewer.scene, action, id, mask, this.bar.percent()));
+  }
+}

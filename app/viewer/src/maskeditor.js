@@ -1,0 +1,270 @@
+// Choosing a place: the tool in use, what it paints in, and what follows from a stroke: a drawing, a word, a message.
+
+import { boxAbout, boxMoved, boxResized } from "./maskboxes.js";
+import { DIAMETERS } from "./maskgrid.js";
+import { MaskLayer } from "./masklayer.js";
+import { MaskRow } from "./maskrow.js";
+import { MaskState } from "./maskstate.js";
+import { MASK_TOOLS } from "./masktools.js";
+import { maskKey } from "./maskkeys.js";
+import { maskEvent } from "./messages.js";
+import { clamp } from "./geometry.js";
+import { deviceRatio, make } from "./dom.js";
+
+/** @typedef {import("./geometry.js").Box} Box */
+/** @typedef {"brush" | "box" | "lasso" | "eraser"} MaskToolName */
+
+const FIRST_SHARE_OF_SIDE = 0.12; // diameter of the brush at first, of the shorter side of the LR picture
+const SIZE_STEP = 1.2;
+
+export class MaskEditor {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.isChoosing = false;
+    /** @type {MaskToolName} */
+    this.toolName = "brush";
+    /** @type {import("./maskstate.js").Target} */
+    this.target = "chosen";
+    this.diameter = 0; // in LR pixels; 0: not known yet
+    this.picture = ""; // names the LR picture
+    /** @type {MaskState | null} made when a tool is used for the first time */
+    this.painted = null;
+    /** @type {MaskLayer | null} */
+    this.layer = null;
+    /** @type {string | null} id of the picture that was painted on last */
+    this.paintedOn = null;
+    this.tools = Object.fromEntries(Object.entries(MASK_TOOLS).map(([name, build]) => [name, build(this)]));
+    this.ring = make("div", { class: "lv-brush", hidden: true });
+    this.row = new MaskRow(this);
+  }
+
+  /** Whether a place can be chosen in this scene. */
+  get isAvailable() {
+    return Boolean(this.viewer.scene?.grid && this.viewer.pictures.size);
+  }
+
+  /** The tool that has the pointer, or null. @returns {import("./tools.js").Tool | null} */
+  get tool() {
+    return this.isChoosing && this.isAvailable ? this.tools[this.toolName] : null;
+  }
+
+  get isEmpty() {
+    return !this.painted || this.painted.isEmpty;
+  }
+
+  get hasBrush() {
+    return this.toolName === "brush" || this.toolName === "eraser";
+  }
+
+  get state() {
+    if (!this.painted) {
+      this.painted = new MaskState(this.size);
+      this.layer = new MaskLayer(this.painted);
+    }
+    return this.painted;
+  }
+
+  /** Of the LR picture. */
+  get size() {
+    const [width, height] = this.viewer.scene.grid;
+    return { width, height };
+  }
+
+  /** Device pixels per LR pixel. */
+  step() {
+    const { view, frame } = this.viewer;
+    return (view.zoom * frame.width) / this.size.width;
+  }
+
+  /** After a new scene: what was painted belongs to its LR picture. */
+  takeScene() {
+    const grid = this.viewer.scene?.grid;
+    const picture = grid ? JSON.stringify([this.viewer.scene.subject, grid]) : "";
+    if (picture !== this.picture) this.forget();
+    this.picture = picture;
+    if (!grid) this.isChoosing = false;
+    this.diameter ||= grid ? clamp(Math.round(FIRST_SHARE_OF_SIDE * Math.min(...grid)), 3, 32) : 0;
+  }
+
+  forget() {
+    if (this.painted) this.tool?.cancel?.();
+    this.painted = null;
+    this.layer = null;
+    this.paintedOn = null;
+    this.diameter = 0;
+  }
+
+  // ------------------------------------------------------------ what the visitor can do
+
+  /** @param {boolean} [isChoosing] */
+  toggle(isChoosing = !this.isChoosing) {
+    if (!this.isAvailable || isChoosing === this.isChoosing) return;
+    this.tool?.cancel?.();
+    this.isChoosing = isChoosing;
+    if (isChoosing) this.viewer.loupe = false;
+    this.painted?.settle();
+    this.viewer.announce(isChoosing ? `Choose a place: ${this.toolName}` : "Finished choosing");
+    this.viewer.refresh();
+  }
+
+  /** @param {MaskToolName} name */
+  setTool(name) {
+    this.tool?.cancel?.();
+    this.painted?.settle();
+    this.toolName = name;
+    this.viewer.refresh();
+  }
+
+  /** @param {import("./maskstate.js").Target} target */
+  setTarget(target) {
+    this.painted?.settle();
+    this.target = target;
+    this.viewer.refresh();
+  }
+
+  /** @param {number} diameter */
+  setDiameter(diameter) {
+    this.diameter = clamp(diameter, DIAMETERS[0], DIAMETERS[1]);
+    this.row.refresh();
+    this.placeRing();
+  }
+
+  /** @param {number} direction */
+  stepDiameter(direction) {
+    const next = Math.round(this.diameter * SIZE_STEP ** direction);
+    this.setDiameter(next === this.diameter ? next + direction : next);
+  }
+
+  /** @param {boolean} isAdding */
+  begin(isAdding) {
+    this.state.begin(this.target, isAdding);
+  }
+
+  end() {
+    if (this.state.end()) this.onStroke();
+    this.viewer.invalidate();
+  }
+
+  cancel() {
+    this.painted?.cancel();
+    this.viewer.invalidate();
+  }
+
+  /**
+   * @param {Box} box
+   * @param {{isNew?: boolean, isErasing?: boolean}} [options] isNew: the box before stays where it is
+   */
+  putBox(box, { isNew = false, isErasing = false } = {}) {
+    if (isNew) this.state.settle();
+    this.state.putBox(this.target, box, isErasing ? 0 : undefined);
+    this.onStroke();
+  }
+
+  undo() {
+    if (this.painted?.undo()) this.onStroke("Stroke undone");
+    else this.viewer.announce("No stroke to undo");
+  }
+
+  redo() {
+    if (this.painted?.redo()) this.onStroke("Stroke done again");
+    else this.viewer.announce("No stroke to do again");
+  }
+
+  clear() {
+    if (this.painted?.clear(this.target)) this.onStroke("Cleared");
+  }
+
+  invert() {
+    if (this.state.invert(this.target)) this.onStroke("Inverted");
+  }
+
+  /** @param {string} [word] */
+  onStroke(word = "") {
+    const { viewer } = this;
+    const message = this.state.message();
+    const [left, top, right, bottom] = message?.box ?? [];
+    const place = message ? `Chosen: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is chosen";
+    viewer.announce([word, place].filter(Boolean).join(". "));
+    this.row.refresh();
+    viewer.exploring.bar.refresh();
+    viewer.invalidate();
+    // A box that is moved by keys is sent when it comes to rest, a stroke at once.
+    viewer.report("mask", maskEvent(viewer.scene, message), this.state.floating ? undefined : 0);
+  }
+
+  // ------------------------------------------------------------ keys
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  onKey(event) {
+    if (!this.tool) return false;
+    const meaning = maskKey(event, this.toolName === "box");
+    if (!meaning) return false;
+    const { action, move } = meaning;
+    if (move) return this.moveBox(move, event.shiftKey);
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      undo: () => this.undo(),
+      redo: () => this.redo(),
+      larger: () => this.stepDiameter(1),
+      smaller: () => this.stepDiameter(-1),
+      enter: () => this.enterBox(),
+      erase: () => this.eraseBox(),
+    };
+    actions[action]();
+    return true;
+  }
+
+  /** @param {number[]} move @param {boolean} isResizing */
+  moveBox([dx, dy], isResizing) {
+    const floating = this.painted?.floating;
+    if (!floating) return false;
+    this.putBox((isResizing ? boxResized : boxMoved)(floating, dx, dy, this.size));
+    return true;
+  }
+
+  /** Put a box into the middle of what is shown; if one floats already, leave it there. */
+  enterBox() {
+    const { painted, viewer, size } = this;
+    if (!painted?.floating) {
+      const { view, frame } = viewer;
+      const centre = { x: (view.x * size.width) / frame.width, y: (view.y * size.height) / frame.height };
+      return this.putBox(boxAbout(centre, size));
+    }
+    painted.settle();
+    viewer.announce("The box stays. Enter puts in another one.");
+    this.row.refresh();
+    viewer.invalidate();
+  }
+
+  eraseBox() {
+    if (this.painted?.floating) this.putBox(this.painted.floating, { isErasing: true });
+  }
+
+  // ------------------------------------------------------------ drawing
+
+  /** @param {import("./panes.js").Pane} pane @param {import("./geometry.js").Point} origin @param {Box} whole */
+  draw({ context }, origin, whole) {
+    const { frame, view } = this.viewer;
+    // The outline alone while nobody paints: nothing lies over what is judged.
+    this.layer?.draw(context, frame, view.zoom, origin, whole, Boolean(this.tool));
+  }
+
+  /** A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it. */
+  placeRing() {
+    const { hover, caption } = this.viewer;
+    this.ring.hidden = !(this.tool && this.hasBrush && hover);
+    if (this.ring.hidden) return;
+    const ratio = deviceRatio();
+    const side = Math.max(4, (this.diameter * this.step()) / ratio);
+    const [x, y] = [(hover.pane.left + hover.px) / ratio, (hover.pane.top + caption + hover.py) / ratio];
+    this.ring.style.width = this.ring.style.height = `${side}px`;
+    this.ring.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px)`;
+  }
+
+  /** In plain values, for tests. */
+  describe() {
+    const { isChoosing, toolName, target, diameter, painted } = this;
+    return { isChoosing, toolName, target, diameter, floating: painted?.floating ?? null, message: painted?.message() ?? null };
+  }
+}

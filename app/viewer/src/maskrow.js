@@ -1,0 +1,117 @@
+// The row of what chooses a place: the tools, the size of the brush, back and forth, and a box in numbers.
+
+import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
+import { DIAMETERS } from "./maskgrid.js";
+
+/** @typedef {import("./maskeditor.js").MaskToolName} MaskToolName */
+
+const HINTS = {
+  brush: "Paint over the place that you want to explore, for example an eye or a word.",
+  box: "Drag a box, or press Enter for one: arrow keys move it, Shift + arrow changes its size, Delete erases it.",
+  lasso: "Go around the place in one stroke. With Alt, what you go around is taken away.",
+  eraser: "Rub out what was painted too much.",
+};
+// The style sheet shows the one that fits.
+const KEYS_HINT = "Ctrl+Z in here takes back a stroke; outside, it goes back to the pictures before.";
+const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
+const USED_HINT = "What you kept stays. Choose another place, or roll this one again.";
+const LOCK_HINT = "Locked places stay as they are, whatever is chosen over them.";
+
+export class MaskRow {
+  /** @param {import("./maskeditor.js").MaskEditor} editor */
+  constructor(editor) {
+    this.editor = editor;
+    /** @type {(name: MaskToolName, text: string, title: string) => HTMLButtonElement} */
+    const tool = (name, text, title) => makeButton(text, title, () => editor.setTool(name));
+    /** @type {Record<MaskToolName, HTMLButtonElement>} */
+    this.tools = {
+      brush: tool("brush", "Brush", "Paint with a round, soft brush; [ and ] change its size"),
+      box: tool("box", "Box", "Drag a box; with Alt, take it away"),
+      lasso: tool("lasso", "Lasso", "Go around a place; with Alt, take it away"),
+      eraser: tool("eraser", "Eraser", "Take away with a round, soft brush; [ and ] change its size"),
+    };
+    this.targets = {
+      chosen: makeButton("Choose", "Paint what shall change", () => editor.setTarget("chosen")),
+      locked: makeButton("Lock", "Paint what shall stay as it is", () => editor.setTarget("locked")),
+    };
+    const [least, most] = DIAMETERS.map((diameter) => String(Math.log2(diameter)));
+    this.size = make("input", {
+      ...{ type: "range", class: "lv-range", min: least, max: most, step: "0.05" },
+      ...{ "aria-label": "Size of the brush", title: "Size of the brush ([ and ])" },
+      oninput: () => editor.setDiameter(Math.round(2 ** Number(this.size.value))),
+    });
+    this.sizeText = make("output", { class: "lv-brush-size" });
+    this.brush = makeGroup("Brush", this.size, this.sizeText);
+    this.undo = makeButton("Undo stroke", "Take back the last stroke (Ctrl+Z)", () => editor.undo());
+    this.redo = makeButton("Redo", "Do the stroke again (Ctrl+Shift+Z)", () => editor.redo());
+    this.clear = makeButton("Clear", "Take all of it away", () => editor.clear());
+    this.invert = makeButton("Invert", "Choose all that is not chosen, and nothing else", () => editor.invert());
+    this.numbers = ["Left", "Top", "Width", "Height"].map((name) => this.buildNumber(name));
+    this.box = makeGroup("Box in pixels of the small picture", ...this.numbers.map(({ label }) => label));
+    this.box.classList.add("lv-numbers");
+    this.words = make("span");
+    const ways = [make("span", { class: "lv-for-keys" }, KEYS_HINT), make("span", { class: "lv-for-touch" }, TOUCH_HINT)];
+    this.hint = make("p", { class: "lv-mask-hint" }, this.words, " ", ...ways);
+    this.node = make(
+      "div",
+      { class: "lv-mask", role: "group", "aria-label": "Choose a place", hidden: true },
+      makeGroup("Tool", make("div", { class: "lv-segments" }, ...Object.values(this.tools))),
+      makeGroup("What is painted", make("div", { class: "lv-segments" }, ...Object.values(this.targets))),
+      ...[this.brush, this.box],
+      makeGroup("Strokes", this.undo, this.redo, this.clear, this.invert),
+      makeButton("Done", "Go back to moving the pictures; the place stays chosen (Esc)", () => editor.toggle(false)),
+      this.hint,
+    );
+  }
+
+  /** @param {string} name */
+  buildNumber(name) {
+    const onchange = () => this.readNumbers();
+    const properties = { type: "number", min: "0", step: "1", "aria-label": `${name} of the box` };
+    const input = make("input", { ...properties, class: "lv-number", onchange });
+    return { input, label: make("label", {}, name, input) };
+  }
+
+  /** A box from the four numbers, once all of them are there. */
+  readNumbers() {
+    const { editor } = this;
+    const values = this.numbers.map(({ input }) => (input.value === "" ? Number.NaN : Math.round(Number(input.value))));
+    if (!values.every(Number.isFinite)) return;
+    const [x, y, width, height] = values;
+    editor.putBox({ x, y, width, height });
+  }
+
+  refresh() {
+    const { editor } = this;
+    this.node.hidden = !editor.tool;
+    if (this.node.hidden) return;
+    for (const [name, node] of Object.entries(this.tools)) setPressed(node, name === editor.toolName);
+    for (const [name, node] of Object.entries(this.targets)) setPressed(node, name === editor.target);
+    const { painted } = editor;
+    this.brush.hidden = !editor.hasBrush;
+    this.box.hidden = editor.toolName !== "box";
+    this.size.value = String(Math.log2(editor.diameter));
+    this.size.setAttribute("aria-valuetext", `${editor.diameter} pixels of the small picture`);
+    setText(this.sizeText, `${editor.diameter} px`);
+    this.undo.disabled = !painted?.canUndo;
+    this.redo.disabled = !painted?.canRedo;
+    this.clear.disabled = !painted;
+    this.fillNumbers(painted?.floating ?? null);
+    const isUsed = painted?.isUsed && !editor.isEmpty;
+    const words = editor.target === "locked" ? LOCK_HINT : isUsed ? USED_HINT : HINTS[editor.toolName];
+    setText(this.words, words);
+  }
+
+  /** @param {import("./geometry.js").Box | null} box */
+  fillNumbers(box) {
+    const values = box ? [box.x, box.y, box.width, box.height] : null;
+    this.numbers.forEach(({ input }, index) => {
+      if (values) input.value = String(values[index]);
+      else if (document.activeElement !== input && !this.isTyping()) input.value = "";
+    });
+  }
+
+  isTyping() {
+    return this.numbers.some(({ input }) => input === document.activeElement);
+  }
+}

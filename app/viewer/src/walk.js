@@ -1,0 +1,189 @@
+// Ways to go on from a picture: the visitor walks through them in place, with a strip of them below the pictures.
+
+import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
+import { drawSoFar, withClip } from "./draw.js";
+import { fitBox, stepAlong, walkKey } from "./walking.js";
+
+/** @typedef {import("./messages.js").WalkMessage} WalkMessage */
+/** @typedef {{button: HTMLButtonElement, canvas: HTMLCanvasElement, caption: HTMLElement}} Thumb */
+
+const SIDE = 84; // of a thumbnail, in CSS pixels
+const NAMES = { roll: "Roll", more: "Neighbour" };
+
+export class Walk {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+    /** @type {WalkMessage | null} */
+    this.message = null;
+    /** @type {import("./choices.js").Choices | null} what was chosen before */
+    this.before = null;
+    /** @type {string | null} id of what has been explored so far */
+    this.explored = null;
+    this.isExploredShown = false;
+    this.isArriving = false; // the first way is shown as soon as it can be drawn
+    this.isStale = true;
+    this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
+    /** @type {Thumb[]} */
+    this.thumbs = [];
+    this.title = make("output", { class: "lv-walk-title" });
+    this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Ways to go on" });
+    this.keep = makeButton("Keep this one", "It becomes the picture that you go on from (Enter)", () => this.accept());
+    const leave = makeButton("Leave", "Back to how it was before (Esc)", () => this.leave());
+    this.node = make(
+      "div",
+      { class: "lv-walk", role: "group", "aria-label": "Rolls and neighbours", hidden: true },
+      make("div", { class: "lv-walk-head" }, this.title, this.keep, leave),
+      this.row,
+    );
+  }
+
+  get isOpen() {
+    return Boolean(this.message);
+  }
+
+  /** The picture before, then the ways that are there. */
+  ids() {
+    return this.message ? [this.message.start, ...this.message.ids] : [];
+  }
+
+  /** After a new scene. */
+  takeScene() {
+    const former = this.message;
+    this.message = this.viewer.scene?.walk ?? null;
+    const isNew = this.message && (!former || former.ids[0] !== this.message.ids[0]);
+    if (isNew && !former) this.before = { ...this.viewer.choices };
+    if (isNew && this.message.ids.length) this.isArriving = true;
+    if (former && !this.message) this.close();
+    this.followExplored();
+    this.rebuild();
+    this.onPictures();
+  }
+
+  /** Back and forth in the history: what is explored then is shown; where nothing is, all samples are. */
+  followExplored() {
+    const { viewer } = this;
+    const explored = viewer.scene?.explored ?? null;
+    const isGone = this.isExploredShown && !viewer.pictures.has(this.explored);
+    if (explored !== this.explored && explored !== null && !this.isOpen) viewer.choose({ mode: "single", current: explored });
+    else if (isGone && !this.isOpen) viewer.choose({ mode: "grid" });
+    this.explored = explored;
+  }
+
+  /** What was kept stays on the screen; else all is as it was before. */
+  close() {
+    const { viewer, before } = this;
+    this.isArriving = false;
+    this.before = null;
+    if (viewer.scene?.explored !== viewer.current && before) viewer.choose(before);
+  }
+
+  onPictures() {
+    this.isStale = true;
+    const first = this.message?.ids[0];
+    if (!this.isArriving || !this.viewer.pictures.get(first)?.levels.length) return;
+    this.isArriving = false;
+    this.show(first);
+    this.viewer.stage.focus({ preventScroll: true });
+  }
+
+  /** @param {string} id */
+  show(id) {
+    if (this.viewer.mode !== "single") this.viewer.choose({ mode: "single" });
+    this.viewer.show(id);
+  }
+
+  // ------------------------------------------------------------ what the visitor can do
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  onKey(event) {
+    const action = this.isOpen ? walkKey(event) : null;
+    if (action === "next") this.step(1);
+    else if (action === "previous") this.step(-1);
+    else if (action === "accept") this.accept();
+    else if (action === "leave") this.leave();
+    return action !== null;
+  }
+
+  /** @param {number} direction */
+  step(direction) {
+    const id = stepAlong(this.ids(), this.viewer.current, direction);
+    if (id !== undefined) this.show(id);
+  }
+
+  accept() {
+    const { current } = this.viewer;
+    if (!this.message?.ids.includes(current)) return this.leave(); // how it was before: nothing is kept
+    this.viewer.exploring.mask.painted?.markUsed();
+    this.viewer.exploring.ask("accept", current);
+  }
+
+  leave() {
+    if (this.message) this.viewer.exploring.ask("leave", this.message.start);
+  }
+
+  // ------------------------------------------------------------ the strip
+
+  rebuild() {
+    this.isStale = true;
+    this.node.hidden = !this.isOpen;
+    if (!this.isOpen) return;
+    const wanted = this.message.count + 1;
+    while (this.thumbs.length > wanted) this.thumbs.pop().button.remove();
+    while (this.thumbs.length < wanted) this.thumbs.push(this.buildThumb(this.thumbs.length));
+    this.refresh();
+  }
+
+  /** @param {number} index @returns {Thumb} */
+  buildThumb(index) {
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    const caption = make("span", { class: "lv-walk-label" });
+    const button = makeButton("", "", () => {
+      const id = this.ids()[index];
+      if (id !== undefined) this.show(id);
+    });
+    button.className = "lv-walk-thumb";
+    button.append(canvas, caption);
+    this.row.append(button);
+    return { button, canvas, caption };
+  }
+
+  /** After anything but the view has changed. */
+  refresh() {
+    this.isExploredShown = this.viewer.mode === "single" && this.viewer.current === this.explored;
+    if (!this.isOpen) return;
+    const ids = this.ids();
+    const { kind, count } = this.message;
+    const at = ids.indexOf(this.viewer.current);
+    this.thumbs.forEach(({ button, caption }, index) => {
+      setText(caption, index ? String(index) : "Before");
+      button.title = index ? `Show ${NAMES[kind]} ${index} in place` : "Show how it was before";
+      button.setAttribute("aria-label", index ? `${NAMES[kind]} ${index}` : "Before");
+      button.disabled = index >= ids.length;
+      setPressed(button, index === at);
+    });
+    const what = at > 0 ? `${NAMES[kind]} ${at} of ${count}` : at === 0 ? "As it was before" : `${ids.length - 1} of ${count}`;
+    setText(this.title, what);
+    this.keep.disabled = at < 1;
+  }
+
+  draw() {
+    const ratio = deviceRatio();
+    if (!this.isOpen || (!this.isStale && this.ratio === ratio)) return;
+    this.isStale = false;
+    this.ratio = ratio;
+    const { viewer } = this;
+    const size = Math.round(SIDE * ratio);
+    const box = { x: 0, y: 0, width: size, height: size };
+    const { zoom, origin } = fitBox(this.message.box, viewer.frame, size);
+    const ids = this.ids();
+    this.thumbs.forEach(({ canvas }, index) => {
+      sizeCanvas(canvas, size, size);
+      const context = canvas.getContext("2d");
+      context.clearRect(0, 0, size, size);
+      const picture = viewer.pictures.get(ids[index]);
+      if (!picture?.levels.length) return;
+      withClip(context, box, () => drawSoFar(viewer, context, picture, zoom, origin, box, "walk"));
+    });
+  }
+}

@@ -1,0 +1,46 @@
+// How one walks through ways to go on: keys, order, and the part that a thumbnail shows. Pure functions.
+
+import { clamp } from "./geometry.js";
+
+const MARGIN = 0.2; // of the place's longer side, shown about it on each side
+const LEAST = 24; // SR pixels that a thumbnail shows at least
+
+/** @type {Record<string, string>} */
+const KEYS = { ArrowRight: "next", ArrowLeft: "previous", Enter: "accept", Escape: "leave" };
+
+/**
+ * "next", "previous", "accept", "leave", or null: then the key means what it always does.
+ * @param {{key: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean, altKey: boolean}} press
+ */
+export function walkKey({ key, shiftKey, ctrlKey, metaKey, altKey }) {
+  if (shiftKey || ctrlKey || metaKey || altKey) return null;
+  return Object.hasOwn(KEYS, key) ? KEYS[key] : null;
+}
+
+/**
+ * The next (1) or the previous (-1) id; after the last comes the first. From elsewhere, the first way.
+ * @param {string[]} ids the picture before, then the ways
+ * @param {string | null} current
+ * @param {number} direction
+ */
+export function stepAlong(ids, current, direction) {
+  const at = ids.indexOf(current);
+  return at < 0 ? ids[1] : ids[(at + direction + ids.length) % ids.length];
+}
+
+/**
+ * How to draw a place with a margin into a square.
+ * @param {number[]} box left, top, right, bottom in SR pixels
+ * @param {import("./geometry.js").Size} frame
+ * @param {number} size device pixels a side
+ * @returns {{zoom: number, origin: import("./geometry.js").Point}}
+ */
+export function fitBox([left, top, right, bottom], frame, size) {
+  const longer = Math.max(right - left, bottom - top);
+  const side = clamp(Math.max(LEAST, longer * (1 + 2 * MARGIN)), 1, Math.max(frame.width, frame.height));
+  const zoom = size / side;
+  /** @type {(low: number, high: number, limit: number) => number} where the square begins: inside the frame if it fits */
+  const start = (low, high, limit) =>
+    side >= limit ? (limit - side) / 2 : clamp((low + high - side) / 2, 0, limit - side);
+  return { zoom, origin: { x: -start(left, right, frame.width) * zoom, y: -start(top, bottom, frame.height) * zoom } };
+}
