@@ -1,4 +1,4 @@
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /models."""
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /draw_list, /reroll, /models."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.checks import read_bool
 from app.downloads import run_facts, save_std
+from app.list_endpoints import ListEndpoints
 from app.page import Page
 from app.panels.picture import PictureInput
 from app.pictures import open_source
@@ -245,4 +246,5 @@ class Endpoints:
         button.click(self.diversity_map, common, [colour, exact, numbers], api_name="diversity_map", **_OPTIONS)
         without_temperature = [image, model, seed, few_samples, consistency, is_hr]
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
+        self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
         gr.api(self.models, api_name="models", queue=False)

@@ -229,7 +229,7 @@ MAX_LR_TEXT = 2_000_000
 """Characters of such a text. A longer one is neither written nor read."""
 
 _MAX_TEXT = 300
-_MAX_JSON = 4_000_000
+_MAX_JSON = 8_000_000
 _MAX_SIDE = 1_000_000
 _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
     "scale_factor": (int, 1, 64),
@@ -592,6 +592,13 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit. MemoryBudgetError: not enough memory even in the smallest tiles.
             CheckpointError: the model cannot be loaded. Cancelled.
+        """
+        ...
+
+    def recipe(self, request: SampleRequest) -> Recipe:
+        """The recipe of the request's first sample, for `explore` to go on from; nothing is computed.
+
+        Raises InputError, MemoryBudgetError.
         """
         ...
 

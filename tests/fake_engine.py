@@ -20,10 +20,12 @@ from PIL import Image, PngImagePlugin
 
 from srflow.contract import (
     Cancelled,
+    Comparison,
     EngineInfo,
     Estimate,
     ExploreEvent,
     ExploreRequest,
+    Family,
     ImageError,
     ImageTooLargeError,
     InputError,
@@ -151,22 +153,7 @@ class FakeEngine:
                 bits_per_dimension=-3.0 - index / 10,
                 clipped=0.01,
                 flags=("decoded again from clipped latents",) if index == 2 else (),
-                recipe=Recipe(
-                    model=model.key,
-                    weights_sha256=model.weights_sha256,
-                    scale_factor=model.scale_factor,
-                    seed=request.seed,
-                    index=index,
-                    temperature=temperature,
-                    consistency_rounds=request.consistency_rounds,
-                    precision=request.precision or "float32",
-                    tile=request.tile or 0,
-                    lr_height=request.lr.shape[0],
-                    lr_width=request.lr.shape[1],
-                    lr_sha256=picture_sha256(request.lr),
-                    version="0",
-                    operations=request.operations,
-                ),
+                recipe=self._recipe(request, index),
                 seconds=self.delay,
                 truth=self._scores(picture, request.ground_truth),
             )
@@ -181,6 +168,28 @@ class FakeEngine:
         noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
         ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
         return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
+
+    def recipe(self, request: SampleRequest) -> Recipe:
+        return self._recipe(request, request.first_index)
+
+    def _recipe(self, request: SampleRequest, index: int) -> Recipe:
+        model = self.model(request)
+        return Recipe(
+            model=model.key,
+            weights_sha256=model.weights_sha256,
+            scale_factor=model.scale_factor,
+            seed=request.seed,
+            index=index,
+            temperature=model.default_temperature if request.temperature is None else request.temperature,
+            consistency_rounds=request.consistency_rounds,
+            precision=request.precision or "float32",
+            tile=request.tile or 0,
+            lr_height=request.lr.shape[0],
+            lr_width=request.lr.shape[1],
+            lr_sha256=picture_sha256(request.lr),
+            version="0",
+            operations=request.operations,
+        )
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
         self.explored.append(request)
@@ -212,7 +221,25 @@ class FakeEngine:
                 flags=(),
                 recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
+                log_prob=float(-number),
             )
+        if request.choose:
+            yield self._comparison(len(request.variants), request.choose)
+
+    def _comparison(self, count: int, choose: int) -> Comparison:
+        """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
+        distances = np.abs(np.subtract.outer(np.arange(count), np.arange(count))).astype(np.float32) / count
+        numbers = range(count - 1) if count > 1 else range(count)
+        families = tuple(
+            Family(number=first, members=tuple(numbers[first::choose])) for first in range(min(choose, len(numbers)))
+        )
+        return Comparison(
+            different=families,
+            typical=families[::-1],
+            left_out=(count - 1,) if count > 1 else (),
+            extremes={"smoothest": 0, "sharpest": numbers[-1]},
+            distances=distances,
+        )
 
     def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
         """Each operation draws other pixels at its place, by its own content."""

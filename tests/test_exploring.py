@@ -303,6 +303,12 @@ def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -
         np.testing.assert_array_equal(pictures[roll], pictures[roll + 4])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_recipe_can_be_had_before_the_sample(engine: SamplingEngine, lr: np.ndarray, name: str) -> None:
+    settings = {"model": name, "temperature": None, "seed": 8, "first_index": 2, "operations": (Heat(0.1, MASK),)}
+    assert engine.recipe(SampleRequest(lr=lr, **settings)) == sample(engine, lr, **settings).recipe
+
+
 # -- a few out of many -------------------------------------------------------------------------------------------------
 
 
@@ -463,6 +469,16 @@ def test_pictures_that_do_not_fit_into_memory_are_refused(
         explore(engine, lr, recipe, (Reroll(MASK, 5, 0),))
     with pytest.raises(MemoryBudgetError, match="smaller region"):
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),))
+
+
+def test_places_that_do_not_fit_into_memory_are_refused(
+    engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = sample(engine, lr).recipe
+    explore(engine, lr, recipe, ())
+    monkeypatch.setattr(retouching, "memory_limit", lambda _: 1000)
+    with pytest.raises(MemoryBudgetError, match="smaller one"):
+        explore(engine, lr, recipe, (Reroll(MASK, 5, 0),))
 
 
 def test_when_memory_runs_out_batches_get_smaller(

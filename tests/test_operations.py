@@ -31,7 +31,7 @@ from srflow.operations import (
     to_json,
     to_values,
 )
-from srflow.operations.lists import MAX_OPERATIONS
+from srflow.operations.lists import MAX_OPERATIONS, MAX_TEXT
 from srflow.operations.masks import MAX_RUNS
 
 MASK = {"width": 12, "height": 9, "box": [2, 1, 5, 3], "runs": [0, 1, 255, 2, 128, 3]}
@@ -266,6 +266,18 @@ def test_values_are_checked_however_they_are_made() -> None:
         with pytest.raises(OperationError):
             make()
     check_operations(EVERYTHING, size=(9, 12))
+
+
+def test_lists_that_can_be_made_can_be_read_again() -> None:
+    """The longest JSON that masks can have."""
+    side = 8000
+    runs = (255, side * side - 2**17 + 1, *[99, 1] * (2**17 - 1))
+    mask = Mask(side, side, (0, 0, side, side), runs)
+    operations = (Draw(2**64 - 1, 2**32, 0.123456789012345678), Heat(0.123456789012345678, mask), Heat(1, mask))
+    check_operations(operations)
+    assert len(to_json(operations)) < MAX_TEXT
+    with pytest.raises(OperationError, match="runs"):
+        check_operations((*operations, Heat(1, mask)))
 
 
 # -- recipes -----------------------------------------------------------------------------------------------------------

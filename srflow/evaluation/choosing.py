@@ -108,20 +108,32 @@ def extremes(
     weight = np.ones((height, width)) if weight is None else np.asarray(weight, float)
     if weight.shape != (height, width) or min(height, width) < 3 or weight.min() < 0 or not weight[1:-1, 1:-1].any():
         raise InputError(f"Extremes need 3x3 pixels or more, with weights that are not all 0; got {height}x{width}.")
-    stack = np.stack(pictures).astype(float)
-    luma = stack @ _LUMA
     share = weight / weight.sum()
-    mean = (luma * share).sum((1, 2))
-    contrast = (np.square(luma - mean[:, None, None]) * share).sum((1, 2))
-    inner = luma[:, 1:-1, 1:-1]
-    laplacian = luma[:, :-2, 1:-1] + luma[:, 2:, 1:-1] + luma[:, 1:-1, :-2] + luma[:, 1:-1, 2:] - 4 * inner
-    detail = (np.square(laplacian) * weight[1:-1, 1:-1]).sum((1, 2))
-    distance = (np.square(stack - stack.mean(0)).sum(3) * share).sum((1, 2))
+    average = np.zeros(pictures[0].shape)
+    for picture in pictures:
+        average += picture
+    average /= len(pictures)
+    measured = np.array([_measure(picture, average, share) for picture in pictures])
+    detail, mean, contrast, distance = measured.T
     orders = (detail, -detail, mean, -mean, -contrast, distance)
-    allowed = np.ones(len(stack), bool) if candidates is None else candidates
+    allowed = np.ones(len(pictures), bool) if candidates is None else candidates
     return {
         name: int(np.argmin(np.where(allowed, values, np.inf))) for name, values in zip(EXTREMES, orders, strict=True)
     }
+
+
+def _measure(picture: np.ndarray, average: np.ndarray, share: np.ndarray) -> tuple[float, float, float, float]:
+    """Energy of the Laplacian, mean and variance of luma, and squared distance to the average of all pictures."""
+    luma = picture @ _LUMA
+    mean = (luma * share).sum()
+    inner = luma[1:-1, 1:-1]
+    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner
+    return (
+        (np.square(laplacian) * share[1:-1, 1:-1]).sum(),
+        mean,
+        (np.square(luma - mean) * share).sum(),
+        (np.square(picture - average).sum(2) * share).sum(),
+    )
 
 
 def _checked(distances: np.ndarray, count: int, candidates: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from srflow.errors import OperationError
 from srflow.operations.base import Operation
 from srflow.operations.draw import Draw
 from srflow.operations.heat import Heat
-from srflow.operations.masks import short
+from srflow.operations.masks import MAX_RUNS, short
 from srflow.operations.mix import Mix
 from srflow.operations.reroll import Reroll
 
@@ -96,10 +96,10 @@ def check_operations(
     Args: complete: as in `from_values`. size: height and width of the LR picture that masks must be of.
     Raises: OperationError: it cannot.
     """
-    left = MAX_OPERATIONS
+    left, runs = MAX_OPERATIONS, MAX_RUNS
 
     def check(entries: Sequence[Operation], complete: bool, depth: int) -> None:
-        nonlocal left
+        nonlocal left, runs
         left -= len(entries)
         _check_bounds(left, depth)
         for number, operation in enumerate(entries):
@@ -117,6 +117,9 @@ def check_operations(
                     f"The mask of a {operation.name} is for a picture of {mask.width}x{mask.height}, but the LR "
                     f"picture is {size[1]}x{size[0]}."
                 )
+            runs -= 0 if mask is None else len(mask.runs) // 2
+            if runs < 0:  # or their JSON could be too long to be read again
+                raise OperationError(f"The masks have more than {MAX_RUNS} runs together. Make them simpler.")
             if operation.inner is not None:
                 check(operation.inner, True, depth + 1)
         if complete and not entries:

@@ -14,14 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srflow import __version__
 from srflow.contract import (
     Estimate,
     MemoryBudgetError,
     Notice,
     PartialSample,
     Progress,
-    Recipe,
     Reference,
     ReferenceKind,
     SampleResult,
@@ -315,8 +313,7 @@ class Drawing:
 
     def _result(self, index: int, canvas: Canvas, seconds: float, *, scored: bool) -> SampleResult:
         task = self._task
-        request, info, grid = task.request, task.loaded.info, task.plan.grid
-        height, width = request.lr.shape[:2]
+        request, grid = task.request, task.plan.grid
         padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
         started = time.perf_counter()
         is_done = count_whole(request.operations) == len(request.operations)
@@ -332,22 +329,7 @@ class Drawing:
                 flag if len(grid) == 1 else f"{flag} (in {count} of {len(grid)} tiles)"
                 for flag, count in canvas.flags.items()
             ),
-            recipe=Recipe(
-                model=info.key,
-                weights_sha256=info.weights_sha256,
-                scale_factor=task.scale,
-                seed=request.seed,
-                index=index,
-                temperature=float(task.temperature),
-                consistency_rounds=request.consistency_rounds,
-                precision=task.precision,
-                tile=grid.tile,
-                lr_height=height,
-                lr_width=width,
-                lr_sha256=self._lr_sha256,
-                version=__version__,
-                operations=request.operations,
-            ),
+            recipe=task.recipe(index),
             seconds=seconds + time.perf_counter() - started,
             # With operations on places the picture is not the sample yet.
             truth=self._truth.add_sample(canvas.picture) if self._truth and scored and is_done else None,

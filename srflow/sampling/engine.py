@@ -27,6 +27,7 @@ from srflow.contract import (
     Metadata,
     Picture,
     Precision,
+    Recipe,
     Reference,
     SampleEvent,
     SampleRequest,
@@ -135,6 +136,10 @@ class SamplingEngine:
         yield from in_background(
             lambda channel: self._drawing(task, channel, cancel).draw(estimate), name="draw samples"
         )
+
+    def recipe(self, request: SampleRequest) -> Recipe:
+        """Of the request's first sample. Raises: as `estimate`."""
+        return self._task(request).recipe(request.first_index)
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
         """Draw ways to go on from a sample; each is yielded when it is finished. See `srflow.contract.Engine`."""

@@ -24,6 +24,7 @@ from srflow.operations import Box, Mask, Operation
 from srflow.operations.field import Field, Place
 from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.guard import Decoded
+from srflow.sampling.hardware import memory_limit
 from srflow.sampling.inference import InferenceModel, PreparedPicture
 from srflow.sampling.regions import CONTEXT, Region, feather, scaled
 from srflow.sampling.states import Patch, State
@@ -34,6 +35,7 @@ from srflow.sampling.worker import OutOfMemory, Worker
 __all__ = ["Retoucher"]
 
 _MAX_BATCH = 16
+_BYTES = 120  # for an HR pixel of a place, while it is laid in: about ten pictures of three floats
 _CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
 
 
@@ -77,7 +79,13 @@ class Retoucher:
         masks = [cast(Mask, way.place) for way in ways]
         region = Region.around(masks[0], self._multiple)
         before = self._crop_of(state, region)
-        pixels = (region.decoded[2] - region.decoded[0]) * (region.decoded[3] - region.decoded[1])
+        left, top, right, bottom = region.decoded
+        pixels = (right - left) * (bottom - top)
+        if pixels * self._task.scale**2 * _BYTES > memory_limit(self._worker.device):
+            raise MemoryBudgetError(
+                f"A place of {right - left}x{bottom - top} LR pixels, with what is around it, takes more memory than "
+                "there is. Choose a smaller one."
+            )
         # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
         batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._worker.device.type == "cpu" else 1
         first = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from srflow.contract import Precision, SampleRequest
+from srflow import __version__
+from srflow.contract import Precision, Recipe, SampleRequest, picture_sha256
 from srflow.operations import Draw, Operation
 from srflow.sampling.models import LoadedModel
 from srflow.sampling.planning import Plan
@@ -27,6 +28,26 @@ class Task:
     def scale(self) -> int:
         """HR pixels to an LR pixel."""
         return self.loaded.info.scale_factor
+
+    def recipe(self, index: int) -> Recipe:
+        """Of one of its samples."""
+        request, info = self.request, self.loaded.info
+        return Recipe(
+            model=info.key,
+            weights_sha256=info.weights_sha256,
+            scale_factor=self.scale,
+            seed=request.seed,
+            index=index,
+            temperature=float(self.temperature),
+            consistency_rounds=request.consistency_rounds,
+            precision=self.precision,
+            tile=self.plan.grid.tile,
+            lr_height=request.lr.shape[0],
+            lr_width=request.lr.shape[1],
+            lr_sha256=picture_sha256(request.lr),
+            version=__version__,
+            operations=request.operations,
+        )
 
     def whole_list(self, index: int, count: int | None = None) -> tuple[Operation, ...]:
         """The draw of a sample and the request's operations, or the first `count` of these."""
