@@ -187,7 +187,7 @@ def build_page(scenes: Scenes) -> tuple[gr.Blocks, LinkedViewer]:
                 gr.Button(name, min_width=60).click(outcome, outputs=viewer, show_progress="hidden")
         gr.Textbox(label="note")
         viewer.place(place, outputs=gr.Textbox(label="place"), show_progress="hidden")
-        viewer.mask(mask, outputs=gr.Textbox(label="mask"), show_progress="hidden", trigger_mode="always_last")
+        viewer.mask(mask, outputs=gr.Textbox(label="mask"), show_progress="hidden", trigger_mode="multiple")
         viewer.pick(pick, outputs=gr.Textbox(label="pick"), show_progress="hidden")
     return page, viewer
 
