@@ -87,12 +87,13 @@ export class ExploreBar {
 
   refresh() {
     const { viewer } = this;
-    this.node.hidden = !viewer.exploring.mask.isAvailable;
+    this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its room is kept before there is a picture
+    this.choose.disabled = !viewer.exploring.mask.isAvailable;
     setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
     const hasBase = this.base() !== undefined;
     this.roll.disabled = this.more.disabled = !hasBase;
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
-    this.hint.hidden = !this.hint.textContent || !hasBase || viewer.exploring.walk.isOpen;
+    this.hint.hidden = !this.hint.textContent || viewer.exploring.walk.isOpen;
   }
 }
