@@ -8,15 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from srflow.contract import InputError
+from srflow.errors import brief
 
 __all__ = ["brief", "read_bool", "read_choice", "read_float", "read_int", "read_text"]
-
-
-def brief(value: Any) -> str:
-    """Quote a foreign value in a message, whatever its size: Python does not print integers of thousands of digits."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number far too large"
-    return repr(value)[:60]
 
 
 def read_float(value: Any, name: str, low: float, high: float) -> float:

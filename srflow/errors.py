@@ -1,4 +1,7 @@
-"""Named errors: what the package raises on purpose. `srflow.contract` offers them, too."""
+"""Named errors: what the package raises on purpose. `srflow.contract` offers them, too.
+
+And how their messages quote what was wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ __all__ = [
     "RecipeError",
     "SRFlowError",
     "TrainingDivergedError",
+    "brief",
 ]
 
 
@@ -64,3 +68,20 @@ class MemoryBudgetError(SRFlowError):
 
 class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
     """Work was stopped at the caller's wish."""
+
+
+def brief(value: object) -> str:
+    """Quote a foreign value in a message, whatever its size: Python does not print integers of thousands of digits."""
+    if isinstance(value, (list, tuple)) and len(value) <= 8:
+        text = ", ".join(_quoted(item) for item in value)
+    else:
+        text = _quoted(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number far too large"
+    if isinstance(value, (list, tuple, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return repr(value) if isinstance(value, (int, float, str, type(None))) else type(value).__name__

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from srflow.contract import InputError, OperationError, Recipe
+from srflow.errors import brief
 from srflow.operations import (
     Draw,
     Heat,
@@ -321,3 +322,22 @@ def test_a_recipe_with_bad_operations_is_refused(operations: object) -> None:
 def test_values_need_no_torch() -> None:
     code = "import sys, srflow.operations, srflow.contract; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -- foreign values in messages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (10**5000, "a number far too large"),  # Python itself refuses to print it
+        ([1, 10**5000], "1, a number far too large"),
+        ([[[[1]]]], "a list of 1"),
+        ("x" * 100, f"'{'x' * 59}…"),
+        (list(range(9)), "a list of 9"),
+        ({"a": 1}, "a dict of 1"),
+        (1.5, "1.5"),
+    ],
+)
+def test_foreign_values_are_quoted_whatever_their_size(value: object, expected: str) -> None:
+    assert brief(value) == expected

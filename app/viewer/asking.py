@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from app.viewer.component import brief
 from app.viewer.masks import parse_mask
 from srflow.contract import InputError
+from srflow.errors import brief
 from srflow.operations import Mask
 
 __all__ = ["Action", "Asked", "parse_asked"]

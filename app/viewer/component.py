@@ -25,6 +25,7 @@ from gradio.route_utils import API_PREFIX
 
 from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
+from srflow.errors import brief
 
 __all__ = [
     "LinkedViewer",
@@ -441,15 +442,6 @@ def parse_subject(value: Any, subject: str) -> str:
     if not isinstance(sent, str) or sent != subject:
         raise InputError(f"This belongs to a picture that is no longer shown ({brief(sent)}).")
     return subject
-
-
-def brief(value: Any) -> str:
-    """Quote a foreign value in an error, whatever its size: Python refuses to print integers of thousands of digits."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number far too large"
-    if isinstance(value, (list, dict)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return repr(value)[:40]
 
 
 def _picture_data(picture: Picture) -> _PictureData:

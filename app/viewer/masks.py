@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.viewer.component import brief
 from srflow.contract import InputError
+from srflow.errors import brief
 from srflow.operations import Mask
 
 __all__ = ["parse_mask"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from srflow.errors import OperationError
-from srflow.operations.masks import Mask, short
+from srflow.errors import OperationError, brief
+from srflow.operations.masks import Mask
 
 if TYPE_CHECKING:
     from srflow.operations.field import Field
@@ -85,7 +85,7 @@ class Operation(ABC):
             raise self._error("mask", self.place, "a Mask")
 
     def _error(self, field: str, value: object, expected: str) -> OperationError:
-        return OperationError(f"The {field} of a {self.name} is {short(value)}; it must be {expected}.")
+        return OperationError(f"The {field} of a {self.name} is {brief(value)}; it must be {expected}.")
 
 
 def check_names(what: str, given: Mapping[str, Any], required: list[str], known: list[str]) -> None:

@@ -9,11 +9,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from srflow.errors import OperationError
+from srflow.errors import OperationError, brief
 from srflow.operations.base import Operation
 from srflow.operations.draw import Draw
 from srflow.operations.heat import Heat
-from srflow.operations.masks import MAX_RUNS, short
+from srflow.operations.masks import MAX_RUNS
 from srflow.operations.mix import Mix
 from srflow.operations.reroll import Reroll
 
@@ -63,7 +63,7 @@ def from_values(values: object, *, complete: bool = True) -> tuple[Operation, ..
         raise OperationError('A list of operations must be {"version": 1, "operations": [ … ]} and nothing else.')
     version = values["version"]
     if type(version) is not int or version != VERSION:
-        raise OperationError(f"The operations are of version {short(version)}; this program reads {VERSION}.")
+        raise OperationError(f"The operations are of version {brief(version)}; this program reads {VERSION}.")
     left = MAX_OPERATIONS
 
     def read_list(entries: object, depth: int) -> tuple[Operation, ...]:
@@ -83,7 +83,7 @@ def _read(values: object, read_list: Any) -> Operation:
     name = values.get("type") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(name, str) or name not in _KINDS:
         raise OperationError(
-            f'An operation must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {short(name)}.'
+            f'An operation must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {brief(name)}.'
         )
     return _KINDS[name].from_values(values, read_list)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from srflow.errors import OperationError
+from srflow.errors import OperationError, brief
 
-__all__ = ["MAX_BOX_PIXELS", "MAX_RUNS", "Box", "Mask", "short"]
+__all__ = ["MAX_BOX_PIXELS", "MAX_RUNS", "Box", "Mask"]
 
 MAX_SIDE = 1_000_000
 """LR pixels a side of the largest picture that a mask can be of."""
@@ -47,14 +47,14 @@ class Mask:
         for name, side in (("width", self.width), ("height", self.height)):
             if type(side) is not int or not 1 <= side <= MAX_SIDE:
                 raise OperationError(
-                    f"A mask's {name} is {short(side)}; it must be the LR picture's, from 1 to {MAX_SIDE} pixels."
+                    f"A mask's {name} is {brief(side)}; it must be the LR picture's, from 1 to {MAX_SIDE} pixels."
                 )
         if type(self.box) is not tuple or len(self.box) != 4 or any(type(edge) is not int for edge in self.box):
-            raise OperationError(f"A mask's box is {short(self.box)}; it must be left, top, right, bottom.")
+            raise OperationError(f"A mask's box is {brief(self.box)}; it must be left, top, right, bottom.")
         left, top, right, bottom = self.box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             raise OperationError(
-                f"A mask's box is {short(self.box)}; it must hold a pixel or more and lie within the picture of "
+                f"A mask's box is {brief(self.box)}; it must hold a pixel or more and lie within the picture of "
                 f"{self.width}x{self.height}."
             )
         area = (right - left) * (bottom - top)
@@ -102,7 +102,7 @@ class Mask:
         """What `to_values` gives, from anywhere. Raises: OperationError: see the class."""
         names = ("width", "height", "box", "runs")
         if not isinstance(values, Mapping) or set(values) != set(names):
-            raise OperationError(f"A mask must have {', '.join(names)} and nothing else; got {short(values)}.")
+            raise OperationError(f"A mask must have {', '.join(names)} and nothing else; got {brief(values)}.")
         box, runs = values["box"], values["runs"]
         if not isinstance(box, (list, tuple)) or not isinstance(runs, (list, tuple)):
             raise OperationError("A mask's box and runs must be lists of whole numbers.")
@@ -148,14 +148,3 @@ def _common(a: Box, b: Box) -> Box | None:
 def _slices(box: Box, within: Box) -> tuple[slice, slice]:
     """Rows and columns of a box in an array that begins with `within`."""
     return slice(box[1] - within[1], box[3] - within[1]), slice(box[0] - within[0], box[2] - within[0])
-
-
-def short(value: object) -> str:
-    """A foreign value for a message, whatever its size: Python does not print whole numbers of thousands of digits."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number far too large"
-    if isinstance(value, (list, tuple)) and len(value) <= 8:
-        text = ", ".join(map(short, value))
-    else:
-        text = repr(value) if isinstance(value, (int, float, str, type(None))) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:60]}…"
