@@ -338,6 +338,7 @@ def test_values_need_no_torch() -> None:
         ({"a": 1}, "a dict of 1"),
         (1.5, "1.5"),
     ],
+    ids=range(7),  # made of the values, they would be printed
 )
 def test_foreign_values_are_quoted_whatever_their_size(value: object, expected: str) -> None:
     assert brief(value) == expected
