@@ -80,4 +80,5 @@ def viewer(tab) -> Iterator[Driver]:
     driver.page.mouse.move(0, 0)
     tabs.errors.clear()
     yield tabs.load(driver)
+    driver.evaluate("sessionStorage.clear()")  # what a test has the viewer remember is not the next one's
     assert not tabs.errors, f"the page raised {tabs.errors}"

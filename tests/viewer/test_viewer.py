@@ -522,8 +522,8 @@ def test_the_page_can_ask_for_a_picture(viewer):
 @browser_test
 def test_nothing_is_said_of_pictures_that_are_gone(viewer):
     viewer.page.mouse.click(*viewer.centre())
-    assert viewer.page.locator(".lv-position").inner_text()
-    assert viewer.page.locator(".lv-crop-title").inner_text()
+    for part in (".lv-position", ".lv-crop-title"):
+        viewer.wait_until("document.querySelector(argument).textContent", part)
     viewer.page.get_by_role("button", name="nothing", exact=True).click()
     viewer.wait_until("!viewer.pictures.size")
     viewer.settle()
