@@ -463,6 +463,7 @@ def test_few_announcements_and_few_bytes(browser, url, engine, tmp_path):
         "() => { window.said = []; new MutationObserver(() => said.push(document.querySelector('#announcements')"
         ".textContent)).observe(document.querySelector('#announcements'), { childList: true }); }"
     )
+    visit.settle()  # the stream of what came before is closed
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     streams, sizes = set(), []
