@@ -506,7 +506,8 @@ def test_sessions_do_not_grow_with_the_runs(visit, app):
     visit.sample()
 
 
-def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
+def test_settings_are_remembered_and_the_address_is_stronger(browser, url):
+    visit = Visit(browser, url).open()
     visit.set_number("#num-samples", 2)
     visit.do(lambda: visit.set_number("#temperature", 0.6))
     page = visit.page
@@ -519,6 +520,7 @@ def test_settings_are_remembered_and_the_address_is_stronger(visit, url):
     expect(page.locator("#seed input")).to_have_value("11")
     expect(page.locator("#status")).to_contain_text("1 sample in")
     visit.wait_for_viewer("viewer.samples().length === 1 && viewer.samples()[0].state === 'ready'")
+    visit.close()
 
 
 def test_nothing_is_wider_than_a_phone(browser, url):
