@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from itertools import zip_longest
 from typing import Any
 
 import gradio as gr
@@ -28,15 +29,30 @@ class PageBlocks(gr.Blocks):
         shown: list[Any] = []
         if values:
             shown = await super().postprocess_data(some, values[0] if len(values) == 1 else values, state)
-        found = {block._id: _wrapped(value) for block, value in zip(some.outputs, shown, strict=True)}
+        found = {block._id: value for block, value in zip(some.outputs, shown, strict=True)}
         return [found.get(block._id, gr.skip()) for block in block_fn.outputs]
 
+    def handle_streaming_diffs(
+        self,
+        block_fn: Any,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list[Any]:
+        """What differs from the message before: whole values, never parts of one.
 
-def _wrapped(value: Any) -> Any:
-    """Have pictures, figures and scenes travel as the value of an update, so that they can be skipped afterwards.
-
-    The browser applies the differences between two messages of a stream in place, to the very object that the component
-    was given. A plain value followed by a skip would be taken apart in the component's hands.
-    """
-    is_update = isinstance(value, dict) and value.get("__type__") == "update"
-    return {"__type__": "update", "value": value} if isinstance(value, (dict, list)) and not is_update else value
+        The browser applies a difference within a value in place, to the very object that it may not have shown yet.
+        When two messages come at once, the second then takes the first one apart: pictures, figures and buttons keep
+        what they had, while texts change.
+        """
+        known = self.pending_diff_streams.get(session_hash, {}).get(run)
+        former = None if known is None else [*known]
+        whole = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format=True)
+        if former is None or final or simple_format:
+            return whole
+        return [
+            [] if new == old else [["replace", [], new]]
+            for old, new in zip_longest(former, whole[: len(block_fn.outputs)])
+        ]

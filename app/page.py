@@ -120,7 +120,8 @@ class Page:
         """Have these tabs show their figures when they are opened. None: there are none in it."""
         self.tabs = {str(tab.label): panel for tab, panel in tabs.items()}
         for tab in tabs:
-            self.ask(tab.select, partial(self.open_tab, str(tab.label)), outputs=self.figures)
+            # Gradio selects the first tab itself while the page is laid out: that asks for nothing.
+            self.ask(tab.select, partial(self.open_tab, str(tab.label)), outputs=self.figures, may_be_early=True)
 
     @property
     def figures(self) -> list[Any]:
@@ -190,6 +191,7 @@ class Page:
         outputs: Sequence[Any] = (),
         *,
         has_data: bool = False,
+        may_be_early: bool = False,
         on_error: Values | None = None,
         **options: Any,
     ) -> Any:
@@ -201,6 +203,7 @@ class Page:
             inputs: whose values it needs.
             outputs: that it may give values for.
             has_data: whether it needs the event's data.
+            may_be_early: whether it is left without an answer, not refused, before the page has a session.
             on_error: what to show, beside the words, if it fails.
             options: for Gradio.
         """
@@ -208,11 +211,16 @@ class Page:
         def tell(text: str) -> Values:
             return self._tell_error(text) | (on_error or {})
 
+        def answer_event(values: Values, data: object = None) -> Values:
+            if may_be_early and values[self.session] is None:
+                return {self.status: gr.skip()}
+            return answer(lambda: reply(self._event(values, data)), tell)
+
         def run_with_data(values: dict, event: gr.EventData) -> Values:
-            return answer(lambda: reply(self._event(values, event._data)), tell)
+            return answer_event(values, event._data)
 
         def run(values: dict) -> Values:
-            return answer(lambda: reply(self._event(values)), tell)
+            return answer_event(values)
 
         return trigger(
             run_with_data if has_data else run,

@@ -111,10 +111,31 @@ def test_what_travels_is_skipped_without_being_made_anew(harness):
     values = asyncio.run(blocks.postprocess_data(fn, shown, state))
     found = dict(zip(fn.outputs, values, strict=True))
     assert found[harness.page.status] == "x"
-    assert found[harness.results.viewer]["value"]["subject"] == harness.scene.subject
-    assert found[harness.results.viewer]["__type__"] == "update", "a later skip must not take it apart"
+    assert found[harness.results.viewer]["subject"] == harness.scene.subject
     assert found[harness.sweep.figure] == gr.skip()
     assert state.blocks_config.blocks == before
+
+
+def test_a_message_never_takes_the_one_before_apart(harness):
+    blocks, fn = harness.page.blocks, harness.find(harness.controls.sample, "click")
+    scene, other, skip = {"pictures": [1, 2], "note": ""}, {"pictures": [1, 2, 3], "note": ""}, gr.skip()
+    num = len(fn.outputs)
+
+    def send(value: object, final: bool = False) -> list:
+        return blocks.handle_streaming_diffs(fn, [value] * num, "somebody", "a run", final)
+
+    assert send(scene) == [scene] * num
+    assert send(scene) == [[]] * num, "what stays is not sent again"
+    assert send(other) == [[["replace", [], other]]] * num, "whole, not what was added to the former one"
+    assert send(skip) == [[["replace", [], skip]]] * num
+    assert send(None, final=True) == [skip] * num
+    assert send(scene) == [scene] * num, "another run begins with everything"
+
+
+def test_the_tab_that_gradio_selects_while_the_page_is_made_is_no_mistake(harness):
+    fn = next(fn for fn in harness.page.blocks.fns.values() if fn.targets[0][1] == "select")
+    values = {harness.page.serial: 2, harness.page.session: None}
+    assert fn.fn(values) == {harness.page.status: gr.skip()}
 
 
 # ---------------------------------------------------------------- opening the page

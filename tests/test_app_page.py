@@ -7,6 +7,7 @@ import json
 import os
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from fake_engine import FakeEngine
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from traffic import TIMEOUT, Traffic
 
 from app.examples import EXAMPLES
@@ -356,6 +357,24 @@ def test_opening_the_page_shows_finished_samples(browser, url, engine):
     expect(visit.page.locator("#numbers tbody tr")).to_have_count(8)
     visit.check_accessibility()
     assert all(request.num_samples == 8 and request.seed == 0 for request in engine.requests[before:])
+    visit.close()
+
+
+def test_answers_that_come_all_at_once_are_all_shown(browser, url):
+    visit = Visit(browser, url)
+
+    def hold(route: Route) -> None:
+        """The work is done, and all its answers wait, before the browser knows what it asked for."""
+        response = route.fetch()
+        time.sleep(0.5)
+        route.fulfill(response=response)
+
+    visit.page.route("**/queue/join*", hold)
+    visit.open()
+    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    visit.sample()
+    assert visit.viewer("viewer.samples().length") == 8
+    expect(visit.page.locator("#preview img")).to_be_visible()
     visit.close()
 
 
