@@ -34,7 +34,7 @@ class Visit:
         inputs: set[Any] = {page.serial, page.session, page.query, page.memory}
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "js": _FIRST}
         opened = page.blocks.load(self.open_session, inputs, [page.session], queue=False, **options)
-        opened.then(self.fill, inputs, [page.session, *page.outputs], concurrency_id="work", **options)
+        opened.then(self.fill, inputs, page.outputs, concurrency_id="work", **options)
 
     def open_session(self, values: dict, request: gr.Request) -> Values:
         """A new session. Which picture it begins with is known already; the engine may take its time."""
@@ -44,11 +44,6 @@ class Visit:
 
     def fill(self, values: dict, request: gr.Request) -> Iterator[Values]:
         """The first example with its samples; or what a link asks for."""
-        if values[self.page.session] is None:
-            # Gradio forgets a page's state when its heartbeat breaks off, which may happen between the two events.
-            opened = self.open_session(values, request)
-            yield opened
-            values = values | opened
         query = _read_query(values[self.page.query], request)
         memory = values[self.page.memory]
 

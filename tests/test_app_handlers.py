@@ -234,16 +234,6 @@ def test_samples_stream_in_and_every_message_has_the_whole_scene(harness):
     assert "example=cat" in harness.values[harness.page.query]
 
 
-def test_a_page_whose_state_is_lost_while_it_opens_is_given_another_one(harness):
-    """As when Gradio's heartbeat breaks off between the two events of opening."""
-    _, fill = [fn for fn in harness.page.blocks.fns.values() if harness.page.memory in fn.inputs]
-    harness.values[harness.page.session] = None
-    list(harness._call(fill, request=SimpleNamespace(query_params={}), serial=1))
-    assert "Ready" in harness.status
-    sample(harness)
-    assert len(ids(harness)) == 2
-
-
 def test_figures_are_made_for_the_tab_that_is_open_and_announcements_are_few(harness, monkeypatch):
     histogram, atlas = harness.diversity.histogram, harness.numbers.atlas
     harness.change("num_samples", 4)
