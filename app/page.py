@@ -231,6 +231,9 @@ class Page:
                 "show_progress": "hidden",
                 "trigger_mode": "multiple",
                 "api_visibility": "private",
+                # By a request and its reply. Gradio's stream of answers closes after the last of the events under way;
+                # one that comes at that very moment may wait for its answers in vain.
+                "queue": False,
             }
             | options,
         )

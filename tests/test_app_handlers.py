@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import threading
@@ -130,6 +131,14 @@ def test_a_message_never_takes_the_one_before_apart(harness):
     assert send(skip) == [[["replace", [], skip]]] * num
     assert send(None, final=True) == [skip] * num
     assert send(scene) == [scene] * num, "another run begins with everything"
+
+
+def test_only_work_has_its_answers_streamed(harness):
+    fns = [fn for fn in harness.page.blocks.fns.values() if fn.fn is not None and fn.api_visibility == "private"]
+    assert len(fns) > 20
+    for fn in fns:
+        is_streamed = fn.queue is not False
+        assert is_streamed == inspect.isgeneratorfunction(fn.fn), fn.targets
 
 
 def test_the_tab_that_gradio_selects_while_the_page_is_made_is_no_mistake(harness):

@@ -149,7 +149,7 @@ class ControlsPanel:
         page.start(self.chip.click, self.forget_restored, inputs)
         page.start(page.undo.click, lambda event: self.travel(event, History.undo, "undo"))
         page.start(page.redo.click, lambda event: self.travel(event, History.redo, "redo"))
-        page.ask(self.stop.click, self.halt, queue=False)
+        page.ask(self.stop.click, self.halt)
         page.query.change(None, page.query, None, js=_SET_ADDRESS)
 
     def press(self, event: Event) -> Work:

@@ -66,7 +66,7 @@ class DownloadPanel:
 
     def wire(self, page: Page) -> None:
         """A press makes the file ready, and then the browser saves it. The picture shown alone becomes the choice."""
-        page.ask(self.results.viewer.pick, self.follow, outputs=[self.choice], has_data=True, queue=False)
+        page.ask(self.results.viewer.pick, self.follow, outputs=[self.choice], has_data=True)
         for button, reply, inputs in ((self.png, self.one, [self.choice]), (self.zip, self.everything, [])):
             # Without a file after a failure, or the one before would be saved again.
             ready = page.ask(button.click, reply, inputs, [self.file], on_error={self.file: None})

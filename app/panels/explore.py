@@ -37,7 +37,7 @@ class ExplorePanel:
         """One event for all that can be asked; one before it."""
         page.start(self.results.viewer.explore, self.work, has_data=True)
         if page.ahead is not None:
-            page.ask(self.results.viewer.mask, self.prepare, has_data=True, queue=False)
+            page.ask(self.results.viewer.mask, self.prepare, has_data=True)
 
     def prepare(self, event: Event) -> Values:
         """A place was chosen, so that rolls of it are likely to be asked for soon. Nobody waits for this."""
