@@ -45,6 +45,8 @@ __all__ = [
     "CheckpointError",
     "Comparison",
     "DatasetError",
+    "Direction",
+    "Directions",
     "Engine",
     "EngineInfo",
     "Estimate",
@@ -475,13 +477,15 @@ class ExploreRequest:
     lr: uint8, (h, w, 3). recipe: of the sample to go on from, with the operations that were done to it so far: its
     `state`. variants: for each way the further operations, often one; an empty tuple asks for the state itself. Those
     that are about the same place are decoded together. choose: how many of them to choose for a `Comparison` at the
-    end; all variants must then be about one place, or all about the whole picture. 0: there is none.
+    end; all variants must then be about one place, or all about the whole picture. 0: there is none. directions: how
+    many to look for at the most; the variants must then be rolls 0, 1, 2 … of one place and seed, 8 or more. 0: none.
     """
 
     lr: np.ndarray
     recipe: Recipe
     variants: tuple[tuple[Operation, ...], ...]
     choose: int = 0
+    directions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -514,6 +518,18 @@ class Family:
     members: tuple[int, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Direction:
+    """A way in which the rolls of a place differ: `Slide(mask, seed, weights, angle)` goes along it.
+
+    weights: of the rolls. share: of the rolls' variance that it explains, 0 to 1, measured on rolls that had no part in
+    choosing it.
+    """
+
+    weights: tuple[int, ...]
+    share: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """The variants of a request, taken together; all numbers are those of `Variant.number`.
@@ -532,8 +548,15 @@ class Comparison:
     distances: np.ndarray
 
 
-ExploreEvent = Progress | Notice | Variant | Comparison
-"""What `Engine.explore` yields: the variants as they are finished, and at the end a `Comparison`, if asked for."""
+@dataclass(frozen=True, kw_only=True)
+class Directions:
+    """The principal ways in which a place can differ, the largest share first. None found: only texture differs."""
+
+    found: tuple[Direction, ...]
+
+
+ExploreEvent = Progress | Notice | Variant | Comparison | Directions
+"""What `Engine.explore` yields: the variants as they are finished, and at the end what was asked for of them all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from conftest import make_toy
 from srflow.contract import (
     Cancelled,
     Comparison,
+    Direction,
+    Directions,
     ExploreRequest,
     InputError,
     MemoryBudgetError,
@@ -26,10 +30,11 @@ from srflow.contract import (
     Variant,
 )
 from srflow.evaluation.choosing import farthest, plausible, typical
+from srflow.evaluation.directions import place_features
 from srflow.evaluation.metrics import crop_ground_truth, crop_to_ground_truth, psnr
 from srflow.evaluation.perceptual import pairwise_lpips
 from srflow.images import downscale_uint8, load_image
-from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample
+from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.sampling import engine as engine_module
 from srflow.sampling import retouching
 from srflow.sampling.engine import SamplingEngine
@@ -528,3 +533,56 @@ def test_progress_is_told(engine: SamplingEngine, lr: np.ndarray) -> None:
     told = [event for event in engine.explore(request) if isinstance(event, Progress)]
     assert told
     assert all(0 <= event.fraction <= 1 for event in told)
+
+
+# -- directions --------------------------------------------------------------------------------------------------------
+
+
+def directions(
+    engine: SamplingEngine, lr: np.ndarray, variants: Sequence[tuple[Operation, ...]], count: int = 3, **changes: object
+) -> tuple[Direction, ...]:
+    recipe = sample(engine, lr, **changes).recipe
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), directions=count)
+    [found] = [event for event in engine.explore(request) if isinstance(event, Directions)]
+    return found.found
+
+
+def test_slides_go_further_along_a_direction_than_any_roll(shipped: SamplingEngine) -> None:
+    lr = downscale_uint8(load_image(Path(__file__).parents[1] / "assets" / "examples" / "cat.png")[80:208, 60:188], 4)
+    array = np.zeros(lr.shape[:2], np.uint8)
+    array[8:20, 10:22] = 255
+    mask, inside = Mask.from_array(array), (slice(32, 80), slice(40, 88))
+    rolls = [(Reroll(mask, 5, roll),) for roll in range(24)]
+    first, *_ = directions(shipped, lr, rolls, temperature=0.9)
+    assert first.share > 0.03
+    before = sample(shipped, lr, temperature=0.9)
+
+    def picture(*operations: Operation) -> np.ndarray:
+        [variant] = explore(shipped, lr, before.recipe, operations)
+        assert variant.lr_psnr > 60
+        return place_features([laid_in(before.picture, variant)[inside]], np.ones((48, 48)))[0]
+
+    features = np.stack([picture(*roll) for roll in rolls])
+    _, _, axes = np.linalg.svd(features - features.mean(0), full_matrices=False)
+    along = (features - features.mean(0)) @ axes[0]
+    ends = [picture(Slide(mask, 5, first.weights, angle)) for angle in (-math.pi / 2, math.pi / 2)]
+    ends = [float((end - features.mean(0)) @ axes[0]) for end in ends]
+    assert min(ends) < along.min() < along.max() < max(ends)
+
+
+@pytest.mark.parametrize(
+    ("variants", "count", "message"),
+    [
+        ([(Reroll(MASK, 5, roll),) for roll in range(7)], 3, "8 or more"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(8)], 17, "directions is 17"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(1, 9)], 3, "0, 1, 2"),
+        ([(Reroll(MASK, roll, roll),) for roll in range(8)], 3, "one seed"),
+        ([(Heat(0.1 * roll, MASK),) for roll in range(8)], 3, "nothing else"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(8)] + [()], 3, "nothing else"),
+    ],
+)
+def test_directions_of_anything_but_rolls_are_refused(
+    engine: SamplingEngine, lr: np.ndarray, variants: list, count: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        directions(engine, lr, variants, count)

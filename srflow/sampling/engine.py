@@ -37,7 +37,7 @@ from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
 from srflow.model import pad_to_multiple
-from srflow.operations import check_operations, count_whole
+from srflow.operations import Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
@@ -57,6 +57,8 @@ __all__ = ["SamplingEngine"]
 
 _MAX_SAMPLES = 10_000
 _MAX_VARIANTS = 256
+_MAX_DIRECTIONS = 16
+_MIN_ROLLS = 8
 _MAX_COMPARED = 64_000_000  # pixels of all pictures that are compared as a whole
 _GIB = 1 << 30
 _CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
@@ -151,6 +153,8 @@ class SamplingEngine:
         task = self._task(sample)
         if request.choose:
             self._check_choice(request, task)
+        if request.directions:
+            _check_directions(request)
         if task.plan.on_disk:
             raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
@@ -375,6 +379,20 @@ def _stopper(cancel: threading.Event | None, channel: Channel) -> Callable[[], N
             raise Cancelled("Stopped.")
 
     return stop
+
+
+def _check_directions(request: ExploreRequest) -> None:
+    """Raises: InputError: the variants are not the rolls of one place that a `Slide` can mix."""
+    if not 1 <= request.directions <= _MAX_DIRECTIONS:
+        raise InputError(f"directions is {request.directions}; it must be from 0 to {_MAX_DIRECTIONS}.")
+    rolls = [variant[0] for variant in request.variants if len(variant) == 1]
+    first = rolls[0] if rolls else None
+    if not isinstance(first, Reroll) or len(rolls) < _MIN_ROLLS or len(rolls) < len(request.variants):
+        raise InputError(
+            f"Directions are looked for among the rolls of a place, {_MIN_ROLLS} or more, and nothing else."
+        )
+    if rolls != [Reroll(first.mask, first.seed, roll) for roll in range(len(rolls))]:
+        raise InputError("Directions are looked for among rolls 0, 1, 2 … of one place and one seed.")
 
 
 def _describe(device: torch.device) -> str:

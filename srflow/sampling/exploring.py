@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from srflow.contract import Comparison, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.contract import Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
 from srflow.evaluation.choosing import extremes, farthest, plausible, typical
+from srflow.evaluation.directions import find_directions, place_features
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.operations import Box, Operation, count_whole
 from srflow.sampling.background import Channel
@@ -62,7 +63,7 @@ class Exploration:
             started = time.perf_counter()
             for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
                 self._channel.send(self._variant(number, operations, state, time.perf_counter() - started))
-                if self._request.choose:
+                if self._request.choose or self._request.directions:
                     states[number] = state
                 self._finished += 1
                 started = time.perf_counter()
@@ -71,6 +72,9 @@ class Exploration:
         if self._request.choose:
             self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
             self._channel.send(self._comparison([states[number] for number in range(count)]))
+        if self._request.directions:
+            self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
+            self._channel.send(self._directions([states[number] for number in range(count)]))
 
     def _comparison(self, states: list[State]) -> Comparison:
         """What the variants say together, at their place or everywhere."""
@@ -94,6 +98,16 @@ class Exploration:
             extremes=extremes(pictures, weight, allowed),
             distances=distances,
         )
+
+    def _directions(self, states: list[State]) -> Directions:
+        """The ways in which the rolls differ inside their mask."""
+        mask = self._request.variants[0][-1].place
+        assert mask is not None
+        scale, box = self._task.scale, mask.support
+        weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255
+        features = place_features([state.crop(*scaled(box, scale)) for state in states], weight)
+        self._stop()
+        return Directions(found=find_directions(features, self._request.directions))
 
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
         if min(pictures[0].shape[:2]) >= MIN_SIDE:
