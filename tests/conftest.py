@@ -111,7 +111,7 @@ def forget_accelerator() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_is_there_is_kept() -> None:
-    """Accelerate has all garbage collected at each end of a stage: the whole of torch would be looked through for it."""
+    """Accelerate has garbage collected at each end of a stage: all of torch would be looked through for it."""
     gc.collect()
     gc.freeze()
 
