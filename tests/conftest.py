@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -106,6 +107,13 @@ def forget_accelerator() -> None:
     """Accelerate keeps its settings for as long as the process lives, so that a second run could not have others."""
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_is_kept() -> None:
+    """Accelerate has garbage collected at each end of a stage: all of torch would be looked through for it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

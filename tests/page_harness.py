@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import gradio as gr
 from fake_engine import FakeEngine
@@ -20,7 +21,9 @@ class Harness:
 
     def __init__(self, engine: FakeEngine, sessions: Sessions, *, opening: bool = False, **opened: Any) -> None:
         self.engine = engine
-        self.page = build_page(engine, sessions, ahead=False)
+        # Gradio makes a page's web server three times over while the page is built, which takes most of the time.
+        with mock.patch("gradio.routes.App.create_app"):
+            self.page = build_page(engine, sessions, ahead=False)
         if opening:
             self.page.opening.draw()
         else:

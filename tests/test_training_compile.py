@@ -84,5 +84,10 @@ def test_without_a_compiler_the_command_ends_with_one_line(data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="there is no C++ compiler")
-def test_with_a_compiler_the_check_passes():
+def test_with_a_compiler_the_check_passes(monkeypatch):
+    from torch._inductor import config  # it takes seconds, which most tests do without
+
+    if hasattr(config, "cpp_cache_precompile_headers"):
+        # It pays from the second kernel on; here is one, and the headers would take half of the test's time.
+        monkeypatch.setattr(config, "cpp_cache_precompile_headers", False)
     check_compiler(torch.device("cpu"), RecipeError, "a test")

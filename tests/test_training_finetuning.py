@@ -52,7 +52,11 @@ def lines(run, kind="training"):
 
 def vectors(*values: float) -> list[torch.Tensor]:
     """One feature of one channel and one place for each value."""
-    return [torch.tensor(values, dtype=torch.float64).view(-1, 1, 1, 1)]
+    return features(torch.tensor(values, dtype=torch.float64))
+
+
+def features(values: torch.Tensor) -> list[torch.Tensor]:
+    return [values.view(-1, 1, 1, 1)]
 
 
 def test_the_energy_score_of_two_samples_is_the_formula():
@@ -73,7 +77,7 @@ def test_the_true_spread_has_the_lowest_energy_score():
     generator = torch.Generator().manual_seed(0)
     truth, first, second = torch.randn(3, 200_000, generator=generator, dtype=torch.float64)
     scores = {
-        spread: energy_score(vectors(*truth), [vectors(*(spread * first)), vectors(*(spread * second))], 1.0).item()
+        spread: energy_score(features(truth), [features(spread * first), features(spread * second)], 1.0).item()
         for spread in (0.5, 0.8, 1.0, 1.25, 2.0)
     }
     assert min(scores, key=scores.get) == 1.0

@@ -1,9 +1,7 @@
 """What is rearranged for speed computes the same: beside the plain form of a training step, and piece by piece."""
 
 import copy
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
@@ -116,20 +114,31 @@ def test_a_plain_form_that_differs_is_not_measured(monkeypatch):
         benchmark.measure(benchmark.COMPACT, Size(1, 32), 1)
 
 
+def test_the_benchmark_prints_and_saves_its_tables(tmp_path, monkeypatch, capsys, request):
+    """With tiny models: the paper's takes a minute. `test_the_peak_memory_…` has the processes that measure that."""
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    asked = []
+    monkeypatch.setattr(benchmark, "load_recipe", lambda name: load_recipe(name, TINY))
+    monkeypatch.setattr(benchmark, "peak_memory", lambda *setting: asked.append(setting) or 1.25)
+    monkeypatch.setattr(benchmark, "choose_precision", lambda device: ("float32", "because of a test"))
+    sizes = ["--compact", "1x32", "--paper", "1x16", "--memory", "1x24"]
+    assert benchmark.main([*sizes, "--repeats", "1", "--output", str(tmp_path / "training.md")]) == 0
+    text = capsys.readouterr().out
+    assert (tmp_path / "training.md").read_text() == text
+    assert asked == [(Size(1, 24), "float32", False), (Size(1, 24), "float32", True)]
+    for words in (
+        *("| srflow-da-r-x4-compact, 1 of 32×32 | plain, float32 |", "| srflow-da-r-x4, 1 of 16×16 | ours, bf16 |"),
+        *("| as it is | 1.25 |", "| low_memory | 1.25 |", "`auto` chooses float32 here (because of a test)"),
+    ):
+        assert words in text
+
+
 @pytest.mark.slow
-def test_the_benchmark_prints_and_saves_its_tables(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.training", "--compact", "1x32", "--paper", "1x16", "--memory", "1x16"]
-    done = subprocess.run(
-        [*command, "--repeats", "1", "--output", str(tmp_path / "training.md")],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "training.md").read_text() == done.stdout
-    for words in ("| srflow-da-r-x4-compact, 1 of 32×32 | plain, float32 |", "| ours, bf16 |", "| low_memory |"):
-        assert words in done.stdout
+def test_the_peak_memory_is_that_of_a_process_with_the_papers_model():
+    weights = sum(parameter.numel() for parameter in SRFlow(load_recipe(benchmark.PAPER).model.config()).parameters())
+    peak = benchmark.peak_memory(Size(1, 16), "float32", low_memory=True)
+    assert peak > 5 * 4 * weights / 2**30, "weights, gradients, average and two moments"
+    assert peak < 16
 
 
 def test_gradients_pass_the_activations_that_work_in_place():

@@ -58,9 +58,11 @@ class Traffic:
 
     def settle(self) -> None:
         """Until all that was done is answered and shown: nothing is under way, and nothing more was asked for."""
-        num_sent = None
-        while self._unanswered or self._num_sent != num_sent:
-            num_sent = self._num_sent
-            # An event is sent, and an answer is shown, within a frame; what that sets off, in the next.
+        is_settled = False
+        while not is_settled:
+            was_quiet, num_sent = not self._unanswered, self._num_sent
+            # An event is sent, and an answer is shown, within a frame; what that sets off, in the next. So it does not
+            # do that the last answer came meanwhile: it is shown in the frames after it.
             self.wait_for_frames()
             self._page.wait_for_timeout(20)
+            is_settled = was_quiet and not self._unanswered and self._num_sent == num_sent
