@@ -92,10 +92,8 @@ class ExploredLink:
         if missing:
             raise InputError(f"The link does not say which {', '.join(missing)}: it was cut off. Copy all of it.")
         model = find_model(info, values["model"])
-        weights, loaded = (
-            read_text(values.get("weights", ""), "The link's weights", _HASH_CHARACTERS),
-            model.weights_sha256,
-        )
+        weights = read_text(values.get("weights", ""), "The link's weights", _HASH_CHARACTERS)
+        loaded = model.weights_sha256
         if weights and loaded is not None and not loaded.startswith(weights):
             raise InputError(
                 f"It was drawn with other weights of {model.key} ({weights}…) than those loaded here "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from srflow.operations.base import Operation
 from srflow.operations.draw import Draw
@@ -22,6 +23,7 @@ _NEARLY = 0.9
 """A place that fills so much of the picture, or of one half, is called that."""
 
 
+@lru_cache(maxsize=64)  # the history asks for the same places again and again, and large masks take time
 def place_words(mask: Mask | None) -> str:
     """Where a place is, e.g. "whole picture", "left half", "place at the upper right"."""
     if mask is None:
@@ -47,7 +49,7 @@ def brief_words(operations: Sequence[Operation]) -> str:
     if isinstance(last, Draw):
         return f"Sample {last.index + 1}"
     if isinstance(last, Reroll):
-        return f"{_ordinal(last.roll + 1)} variant"
+        return f"Variant {last.roll + 1}"
     if isinstance(last, Mix):
         return f"{_percent(last.angle)} away"
     if isinstance(last, Heat):

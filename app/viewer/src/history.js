@@ -32,7 +32,7 @@ export class HistoryStrip {
       ...{ class: "lv-history-row", role: "group", "aria-label": "Steps so far" },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.onKey(event),
     });
-    const actions = make("div", { class: "lv-history-actions" }, this.compare, this.rename, this.pin, this.field.node);
+    const actions = make("div", { class: "lv-history-actions" }, this.field.node, this.compare, this.rename, this.pin);
     const head = make("div", { class: "lv-history-head" }, make("b", {}, "History"), this.text, actions);
     this.node = make("div", { class: "lv-history", role: "group", "aria-label": "History", hidden: true }, head, this.row);
   }
@@ -182,8 +182,10 @@ export class HistoryStrip {
     const id = pictureOf(number);
     if (!viewer.pictures.has(id)) return;
     this.wanted = null;
-    const shown = viewer.exploring.bar.base();
-    viewer.setMode("wipe", { compare: [id, shown === undefined || shown === id ? viewer.samples()[0]?.id : shown] });
+    const base = viewer.exploring.bar.base();
+    const shown = base === undefined || base === id ? viewer.samples()[0]?.id : base;
+    // The difference and a flip are of the same two.
+    viewer.setMode("wipe", { compare: [id, shown], difference: [shown, id], current: shown, previous: id });
   }
 
   togglePin() {
