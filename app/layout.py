@@ -115,11 +115,11 @@ def launch_options() -> dict[str, Any]:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
     )
-    script = (_STYLES / "page.js").read_text(encoding="utf-8")
+    scripts = [(_STYLES / name).read_text(encoding="utf-8") for name in ("page.js", "queue.js")]
     return {
         "theme": theme,
         "css": (_STYLES / "page.css").read_text(encoding="utf-8"),
-        "head": f"<script>{script}</script>",
+        "head": "".join(f"<script>{script}</script>" for script in scripts),
         "ssr_mode": False,
         "max_file_size": MAX_FILE_SIZE,
         # Sessions decide who is forgotten, and never forget one that is at work; Gradio's own list must not be shorter.

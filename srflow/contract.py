@@ -281,7 +281,8 @@ class SampleRequest:
     summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
     model's weights must be these. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the
     same settings; they are not drawn again, but summaries take them in, before the new ones. operations: what is done
-    to every sample after it was drawn, as in `Recipe`.
+    to every sample after it was drawn, as in `Recipe`. deep: adds every sample in 16 bits; not with operations on
+    places, which are laid into pictures of 8 bits.
     """
 
     lr: np.ndarray
@@ -299,6 +300,7 @@ class SampleRequest:
     weights_sha256: str | None = None
     earlier: tuple[tuple[int, np.ndarray], ...] = ()
     operations: tuple[Operation, ...] = ()
+    deep: bool = False
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
@@ -384,11 +386,11 @@ class SampleResult:
     """One finished sample.
 
     picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, the caller's
-    to remove. lr_psnr: dB, after rounding to 8 bits, at most
-    100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw* sample, before the consistency step, for a
-    density over [0, 1] (add 8 for 8-bit values); exact for a picture in one piece, and of one in tiles the sum over the
-    tiles' own parts, which nearly is; None where operations changed a place only, since such a picture was not decoded
-    as a whole. clipped: share of the raw sample's values outside [0, 1].
+    to remove. deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
+    lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
+    sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
+    piece, and of one in tiles the sum over the tiles' own parts, which nearly is; None where operations changed a place
+    only, since such a picture was not decoded as a whole. clipped: share of the raw sample's values outside [0, 1].
     flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
     """
 
@@ -402,6 +404,8 @@ class SampleResult:
     seconds: float
     truth: TruthScores | None = None
     path: str | None = None
+    deep: np.ndarray | None = None
+    deep_path: str | None = None
 
     @property
     def flagged(self) -> bool:

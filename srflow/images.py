@@ -31,6 +31,7 @@ __all__ = [
     "to_tensor",
     "to_uint8",
     "to_uint8_batch",
+    "to_uint16",
     "upscale_uint8",
 ]
 
@@ -74,6 +75,19 @@ def to_uint8_batch(tensor: Tensor) -> np.ndarray:
     if tensor.dtype in (torch.float16, torch.bfloat16):
         tensor = tensor.float()
     return (tensor.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def to_uint16(tensor: Tensor) -> np.ndarray:
+    """(3, H, W) or (1, 3, H, W) float → uint16 (H, W, 3): clipped to [0, 1], of which 1 is 65535, and rounded.
+
+    Raises: InputError: if the tensor is of another shape, or holds NaN.
+    """
+    if tensor.shape[-3:-2] != (3,) or tensor.ndim not in (3, 4) or (tensor.ndim == 4 and tensor.shape[0] != 1):
+        raise InputError(f"A picture must be (3, H, W) or (1, 3, H, W); got {tuple(tensor.shape)}.")
+    if tensor.isnan().any():
+        raise InputError("The picture holds NaN: there is no colour for it. (A lower temperature may avoid it.)")
+    values = (tensor.detach().reshape(tensor.shape[-3:]).float().clamp(0.0, 1.0) * 65535.0).round()
+    return values.to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(np.uint16)
 
 
 def crop_to_multiple(array: np.ndarray, multiple: int) -> np.ndarray:

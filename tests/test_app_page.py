@@ -258,6 +258,48 @@ def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     visit.sample()
 
 
+DROP = """({ names, colors, link, kind }) => {
+    const data = new DataTransfer();
+    for (const [i, name] of (names ?? []).entries()) {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 22 + i, height: 20 });
+        const bytes = atob(canvas.toDataURL("image/png").split(",")[1]);
+        data.items.add(new File([Uint8Array.from(bytes, (c) => c.charCodeAt(0))], name, { type: "image/png" }));
+    }
+    if (link) data.setData("text/uri-list", link);
+    const options = { bubbles: true, cancelable: true };
+    const event = kind === "paste"
+        ? new ClipboardEvent("paste", { ...options, clipboardData: data })
+        : new DragEvent("drop", { ...options, dataTransfer: data });
+    document.querySelector("#viewer").dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+def test_of_several_files_the_first_is_opened_and_the_others_wait(visit, tmp_path):
+    facts, waiting = visit.page.locator("#preview-facts"), visit.page.locator("#waiting")
+    expect(waiting).to_be_hidden()
+    assert visit.page.evaluate(DROP, {"names": ["a.png", "<b>.png", "c.png"]})
+    expect(facts).to_contain_text("22×20")
+    expect(waiting).to_contain_text("Next: <b>.png, c.png")
+    visit.check_accessibility()
+    waiting.get_by_role("button", name="Next picture").click()
+    expect(facts).to_contain_text("23×20")
+    expect(waiting).to_contain_text("Next: c.png")
+    assert visit.page.evaluate(DROP, {"names": ["d.png"], "kind": "paste"}), "what is new takes the place of what waits"
+    expect(facts).to_contain_text("22×20")
+    expect(waiting).to_be_hidden()
+    for name, size in (("one.png", (31, 20)), ("two.png", (32, 20))):
+        Image.new("RGB", size).save(tmp_path / name)
+    visit.page.locator("#picture input[type=file]").set_input_files([tmp_path / "one.png", tmp_path / "two.png"])
+    expect(facts).to_contain_text("31×20")
+    expect(waiting).to_contain_text("Next: two.png")
+    waiting.get_by_role("button", name="Forget them").click()
+    expect(waiting).to_be_hidden()
+    assert visit.page.evaluate(DROP, {"link": "https://example.com/a.png"})
+    expect(waiting).to_contain_text("Save the picture as a file")
+    visit.settle()
+
+
 def test_examples_the_map_and_the_sweep(visit):
     visit.page.locator("#examples button").nth(2).click()
     expect(visit.page.locator("#status")).to_contain_text("Ready: press Sample.")

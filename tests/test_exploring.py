@@ -455,6 +455,11 @@ def test_masks_of_another_picture_are_refused_in_requests(engine: SamplingEngine
         explore(engine, lr, dataclasses.replace(recipe, weights_sha256="0" * 64), ())
 
 
+def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngine, lr: np.ndarray) -> None:
+    with pytest.raises(InputError, match="16 bits without them"):
+        sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
+
+
 def test_pictures_that_do_not_fit_into_memory_are_refused(
     engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

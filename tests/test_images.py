@@ -29,6 +29,7 @@ from srflow.images import (
     to_tensor,
     to_uint8,
     to_uint8_batch,
+    to_uint16,
     upscale_uint8,
 )
 
@@ -517,6 +518,17 @@ def test_to_uint8_clips_and_rounds():
     result = to_uint8(values.expand(3, 1, -1).requires_grad_())
     assert result[0, :, 0].tolist() == [0, 0, 0, 0, 1, 255, 255, 255, 255, 0]
     assert to_uint8(torch.full((3, 1, 1), 0.5, dtype=torch.bfloat16)).tolist() == [[[128, 128, 128]]]
+
+
+def test_to_uint16_clips_and_rounds():
+    values = torch.tensor([-1.0, 0.0, 0.49 / 65535, 0.51 / 65535, 0.5, 1.0, math.inf])
+    result = to_uint16(values.expand(3, 1, -1).requires_grad_())
+    assert result.dtype == np.uint16
+    assert result[0, :, 0].tolist() == [0, 0, 0, 1, 32768, 65535, 65535]
+    assert to_uint16(torch.rand(1, 3, 2, 5)).shape == (2, 5, 3)
+    for bad in (torch.zeros(2, 3, 4, 4), torch.zeros(1, 4, 4), torch.zeros(4, 4), torch.full((3, 1, 1), math.nan)):
+        with pytest.raises(InputError):
+            to_uint16(bad)
 
 
 def test_bad_tensors_and_arrays():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from srflow.latents import Latents, draw, mix, replace
-from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample
+from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.operations.field import Field, Place
 from srflow.operations.reroll import _FIRST_SAMPLE
 
@@ -34,6 +34,10 @@ def noise(seed: int, sample: int, shapes: tuple = SHAPES) -> list[torch.Tensor]:
 
 def equal(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def close(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> bool:
+    return all(torch.allclose(x, y, atol=1e-6) for x, y in zip(a, b, strict=True))
 
 
 def box_mask(value: int = 255, box: tuple[int, int, int, int] = (8, 4, 20, 16)) -> Mask:
@@ -146,6 +150,31 @@ def test_temperatures_meet_half_way() -> None:
     assert ratio[0, 10, 10].item() == pytest.approx(0.4)
 
 
+def test_a_slide_reaches_the_mixture_of_rolls_and_its_opposite() -> None:
+    rolls = [noise(5, _FIRST_SAMPLE + roll) for roll in (0, 1)]
+    mixture = [0.6 * first - 0.8 * second for first, second in zip(*rolls, strict=True)]
+    for angle in (-math.pi / 2, -0.4, 0.0, 0.4, math.pi / 2):
+        levels = evaluate(BASE, Slide(box_mask(), 5, (3, -4), angle)).levels
+        for level, factor, before, mixed in zip(levels, (2, 1), noise(1, 0), mixture, strict=True):
+            inside = slice(None), slice(4 * factor, 16 * factor), slice(8 * factor, 20 * factor)
+            expected = math.cos(angle) * before[inside] + math.sin(angle) * mixed[inside]
+            assert torch.allclose(level[inside], expected, atol=1e-5)
+            level, before = level.clone(), before.clone()
+            level[inside] = before[inside] = 0
+            assert torch.equal(level, before)
+    once, twice = (evaluate(BASE, Slide(box_mask(), 5, weights, 0.4)).levels for weights in ((3, -4), (6, -8, 0)))
+    assert close(once, twice), "only the ratios of weights count"
+
+
+def test_from_one_end_to_the_other_there_is_no_shortest_way() -> None:
+    ends = [(BASE, Slide(box_mask(), 5, (3, -4), angle)) for angle in (math.pi / 2, -math.pi / 2)]
+    there, back = (evaluate(*operations).levels for operations in ends)
+    near = evaluate(*ends[0], Slide(box_mask(), 5, (3, -4), -0.7)).levels
+    far = evaluate(*ends[0], Slide(box_mask(), 5, (3, -4), -0.9)).levels
+    assert close(near, there)
+    assert close(far, back)
+
+
 # -- statistics --------------------------------------------------------------------------------------------------------
 
 LISTS = {
@@ -154,6 +183,11 @@ LISTS = {
     "a roll that comes back": (BASE, Reroll(soft_mask(), 5, 2), Reroll(soft_mask(1), 5, 2)),
     "mix": (BASE, Mix(Sample(9, 4), 0.6, mask=soft_mask())),
     "mix with itself": (BASE, Reroll(soft_mask(), 5, 2), Mix(Sample(1, 0), 0.6)),
+    "slide": (BASE, Slide(soft_mask(), 5, tuple(range(-20, 28)), -1.1)),
+    "slides over rolls": (
+        *(BASE, Reroll(soft_mask(), 5, 2), Slide(soft_mask(1), 5, (1, 0, -3), 1.2)),
+        *(Slide(soft_mask(2), 5, (-1, 0, 3), 0.9), Mix((BASE, Slide(soft_mask(), 5, (0, 2, 3), -0.8)), 0.7)),
+    ),
     "mix of relatives": (
         BASE,
         Reroll(soft_mask(), 5, 2),

@@ -23,6 +23,7 @@ from srflow.operations import (
     Mix,
     Reroll,
     Sample,
+    Slide,
     check_operations,
     count_whole,
     from_address,
@@ -37,12 +38,14 @@ from srflow.operations.masks import MAX_RUNS
 
 MASK = {"width": 12, "height": 9, "box": [2, 1, 5, 3], "runs": [0, 1, 255, 2, 128, 3]}
 DRAW = {"type": "draw", "seed": 3, "index": 1, "temperature": 0.9}
+SLIDE = {"type": "slide", "mask": MASK, "seed": 7, "weights": [2, -1], "angle": -0.5}
 EVERYTHING = (
     Draw(2**64 - 1, 3, 0.9),
     Reroll(Mask.from_values(MASK), 5, 2),
     Mix(Sample(1, 2), 0.25, 0.5),
     Mix((Draw(4, 0, 1), Heat(0.2)), math.pi / 2, mask=Mask.from_values(MASK)),
     Heat(0.0, Mask.from_values(MASK)),
+    Slide(Mask.from_values(MASK), 5, (3, 0, -32767), -math.pi / 2),
 )
 
 
@@ -135,11 +138,12 @@ def test_the_format_that_others_write() -> None:
         {"type": "mix", "with": {"seed": 1, "index": 2}, "angle": 0.5, "coarse_angle": 0, "mask": MASK},
         {"type": "mix", "with": {"operations": [DRAW]}, "angle": 1},
         {"type": "heat", "mask": MASK, "temperature": 0},
+        SLIDE,
     )
     mask = Mask.from_values(MASK)
     draw = Draw(3, 1, 0.9)
     mixes = Mix(Sample(1, 2), 0.5, 0.0, mask), Mix((draw,), 1.0)
-    assert from_values(values) == (draw, Reroll(mask, 7, 3), *mixes, Heat(0.0, mask))
+    assert from_values(values) == (draw, Reroll(mask, 7, 3), *mixes, Heat(0.0, mask), Slide(mask, 7, (2, -1), -0.5))
 
 
 def test_operations_are_values() -> None:
@@ -200,6 +204,20 @@ BAD_LISTS = {
     "with no draw": (document(MIX | {"with": {"operations": [REROLL]}}), "draw"),
     "the inside by name": (document(MIX | {"other": {"seed": 1, "index": 0}}), "other"),
     "heat": (document({"type": "heat", "temperature": -1}), "temperature"),
+    "slide nowhere": (document({key: value for key, value in SLIDE.items() if key != "mask"}), "mask"),
+    "slide too far": (document(SLIDE | {"angle": 1.6}), "angle"),
+    "weights a number": (document(SLIDE | {"weights": 3}), "weights"),
+    "no weights": (document(SLIDE | {"weights": []}), "weights"),
+    "weights 0": (document(SLIDE | {"weights": [0, 0]}), "weights"),
+    "weights floats": (document(SLIDE | {"weights": [0.5]}), "weights"),
+    "weights bools": (document(SLIDE | {"weights": [True]}), "weights"),
+    "weights of thousands of digits": (document(SLIDE | {"weights": [10**5000]}), "weights"),
+    "weights too many": (document(SLIDE | {"weights": [1] * 257}), "weights"),
+    "too many noises": (document(*[SLIDE | {"weights": [1] * 256}] * 8), "2048"),
+    "too many noises inside": (
+        document(MIX | {"with": {"operations": [DRAW, *[SLIDE | {"weights": [1] * 250}] * 9]}}),
+        "2048",
+    ),
     "too many": (document(*[{"type": "heat", "temperature": 1}] * MAX_OPERATIONS), "256"),
     "too many inside": (document(*[MIX | {"with": {"operations": [DRAW] * 60}}] * 5), "256"),
     "too deep": ({"version": 1, "operations": NESTED}, "deep"),

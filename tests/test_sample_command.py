@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from srflow.cli import main
 from srflow.contract import RECIPE_KEY, Recipe
 from srflow.images import load_image, read_png_text, save_png, upscale_uint8
+from srflow.pictures import png_bits, read_picture
 from srflow.sampling import engine as engine_module
 from srflow.sampling.inference import InferenceModel
 
@@ -98,9 +100,7 @@ def test_results_that_do_not_fit_into_memory_go_through_files(
     original = engine_module.make_plan
 
     def on_disk(*given: object, **settings: object) -> object:
-        import dataclasses
-
-        return dataclasses.replace(original(*given, **settings), on_disk=True)
+        return replace(original(*given, **settings), on_disk=True)
 
     monkeypatch.setattr(engine_module, "make_plan", on_disk)
     monkeypatch.setattr("srflow.pictures.writing._LARGE_BYTES", 0)
@@ -157,6 +157,36 @@ def test_a_second_run_in_the_same_folder_does_not_enlarge_what_the_first_made(
         assert main(arguments(same)) == 0
         assert names(folders[1]) == [f"p{number}{end}.png" for number in range(3) for end in ("", "_sample0")]
     assert "3 made by this program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_sixteen_bits_hold_what_eight_round_away(
+    folders: tuple[Path, Path, Path], on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgba = np.random.default_rng(0).integers(90, 160, (6, 20, 4), dtype=np.uint8)
+    Image.fromarray(rgba).save(folders[1] / "p0.png")
+    assert main(arguments(folders)) == 0
+    original = engine_module.make_plan
+    monkeypatch.setattr(
+        engine_module, "make_plan", lambda *given, **more: replace(original(*given, **more), on_disk=on_disk)
+    )
+    deep = folders[2].with_name("deep")
+    assert main(arguments((*folders[:2], deep), "--bits", "16")) == 0
+    assert names(deep) == names(folders[2])
+    for name in names(deep):
+        assert png_bits(deep / name) == 16
+        values, rounded = (read_picture(folder / name, bits=16) for folder in (deep, folders[2]))
+        difference = values.pixels.astype(int) - rounded.pixels
+        assert 100 < np.abs(difference).max() <= 129, "no more than half a level of 8 bits, of 257"
+        assert len(np.unique(values.pixels % 257)) > 200, "the levels between those of 8 bits are there"
+    np.testing.assert_array_equal(
+        read_picture(deep / "p0_sample0.png", bits=16).alpha, upscale_uint8(rgba[..., 3], 4).astype(np.uint16) * 257
+    )
+    before = {path.name: path.stat().st_mtime_ns for path in deep.iterdir()}
+    assert main(arguments((*folders[:2], deep), "--bits", "16", "--skip-existing")) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in deep.iterdir()} == before
+    assert main(arguments((*folders[:2], deep), "--skip-existing")) == 0
+    assert all(png_bits(path) == 8 for path in deep.iterdir()), "of another depth: not what is asked for"
 
 
 def test_existing_samples_are_skipped_by_their_recipe(folders: tuple[Path, Path, Path]) -> None:

@@ -68,6 +68,7 @@ class PicturePanel:
             buttons=[],
             elem_id="picture",
         )
+        gr.HTML('<div class="waiting" hidden></div>', elem_id="waiting", padding=False)  # filled by queue.js
         self.question = gr.HTML("", visible=False, elem_id="question")
         with gr.Row(elem_id="answers"):
             self.restore = gr.Button("Restore its settings", size="sm", visible=False, elem_id="restore")

@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
     )
+    parser.add_argument(
+        "--bits", type=int, choices=(8, 16), default=8, help="of each value in the PNGs, for editing on (default: 8)"
+    )
     parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
     parser.add_argument(
         "--skip-existing",
@@ -115,6 +118,7 @@ def _draw(
             consistency_rounds=arguments.consistency_rounds,
             tile=arguments.tile,
             summaries=False,
+            deep=arguments.bits == 16,
         )
         for event in engine.sample(request):
             if isinstance(event, Notice):
@@ -136,7 +140,14 @@ def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata:
     from srflow.images import upscale_uint8
     from srflow.pictures import save_png
 
-    pixels = np.load(str(result.path), mmap_mode="r") if result.picture is None else result.picture
+    depth = np.uint8
+    picture_of, path = result.picture, result.path
+    if result.deep is not None or result.deep_path is not None:
+        depth, picture_of, path = np.uint16, result.deep, result.deep_path
+    pixels = np.load(str(path), mmap_mode="r") if picture_of is None else picture_of
+    alpha = None if picture.alpha is None else upscale_uint8(picture.alpha, result.recipe.scale_factor)
+    if alpha is not None and depth is np.uint16:
+        alpha = alpha.astype(np.uint16) * 257
     text = {RECIPE_KEY: result.recipe.to_json()}
     if picture.notes:
         text[INPUT_KEY] = ", ".join(picture.notes)
@@ -146,13 +157,14 @@ def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata:
         save_png(
             output,
             pixels[..., 0] if picture.is_grey else pixels,
-            alpha=None if picture.alpha is None else upscale_uint8(picture.alpha, result.recipe.scale_factor),
+            alpha=alpha,
             text=text,
             metadata=None if strip_metadata else picture.metadata,
         )
     finally:
-        if result.path is not None:
-            Path(result.path).unlink()
+        for file in (result.path, result.deep_path):
+            if file is not None:
+                Path(file).unlink()
 
 
 def _missing(
@@ -173,9 +185,9 @@ def _missing(
 
 
 def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, index: int) -> bool:
-    """Whether a whole PNG is there whose recipe is that of the sample; what the machine chooses does not count."""
+    """Whether a whole PNG of as many bits is there whose recipe is the sample's; the machine's choices don't count."""
     from srflow.contract import RECIPE_KEY, InputError, Recipe, picture_sha256
-    from srflow.pictures import read_png_text
+    from srflow.pictures import png_bits, read_png_text
 
     path = arguments.output / f"{name}_sample{index}.png"
     if not path.is_file():
@@ -200,7 +212,7 @@ def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Name
             lr_sha256=picture_sha256(picture.pixels),
             version=recipe.version,
         )
-        return recipe == asked
+        return recipe == asked and png_bits(path) == arguments.bits
     return False
 
 

@@ -4,6 +4,7 @@
     reroll    new noise at a place
     mix       on the way to another sample or list, everywhere or at a place
     heat      another temperature, everywhere or at a place
+    slide     towards a mixture of rolls of a place
 
 After every one of them the latents are standard normal before temperature. What a list means to the latents is in
 `field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
@@ -25,6 +26,7 @@ from srflow.operations.lists import (
 from srflow.operations.masks import Box, Mask
 from srflow.operations.mix import Mix, Sample
 from srflow.operations.reroll import Reroll
+from srflow.operations.slide import Slide
 from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Operation",
     "Reroll",
     "Sample",
+    "Slide",
     "brief_words",
     "check_operations",
     "count_whole",

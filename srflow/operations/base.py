@@ -44,6 +44,11 @@ class Operation(ABC):
         """The list that lies inside it, if there is one."""
         return None
 
+    @property
+    def num_noises(self) -> int:
+        """How many noises have to be drawn for it, at the most: what it costs."""
+        return 1
+
     @abstractmethod
     def change(self, field: Field) -> None:
         """Change the latents or the temperature that the list has come to so far."""
@@ -74,10 +79,10 @@ class Operation(ABC):
         if type(value) is not int or not 0 <= value <= high:
             raise self._error(field, value, f"a whole number from 0 to {high}")
 
-    def _number(self, field: str, high: float) -> None:
+    def _number(self, field: str, high: float, low: float = 0.0) -> None:
         value = getattr(self, field)
-        if type(value) not in (int, float) or not 0 <= value <= high:  # false for NaN, too
-            raise self._error(field, value, f"a number from 0 to {high:.4g}")
+        if type(value) not in (int, float) or not low <= value <= high:  # false for NaN, too
+            raise self._error(field, value, f"a number from {low:.4g} to {high:.4g}")
         object.__setattr__(self, field, float(value))
 
     def _mask(self, *, required: bool = False) -> None:

@@ -9,8 +9,9 @@ so that a part of the picture can be had without the rest.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -127,6 +128,15 @@ class Field:
         self.weights = {stream: [torch.ones((), dtype=torch.float64)] * len(self.levels)}
         self._temperature = temperature
 
+    def begin_mixture(self, parts: Mapping[Stream, float]) -> None:
+        """Fresh noise, a sum of streams by factors whose squares add up to 1; for other latents to turn to."""
+        noises = [[factor * level for level in self.place.noise(stream)] for stream, factor in parts.items()]
+        # One after the other: the order in which `torch.sum` adds, and so the last bit, depends on the size of the box.
+        self.levels = [functools.reduce(torch.add, level) for level in zip(*noises, strict=True)]
+        count = len(self.levels)
+        self.weights = {stream: [torch.tensor(part, dtype=torch.float64)] * count for stream, part in parts.items()}
+        self._temperature = None
+
     def anew(self) -> Field:
         """An empty one of the same place, for other latents to turn to."""
         return Field(self.place)
@@ -145,6 +155,8 @@ class Field:
         """Turn the latents towards others, on the great circle, at every position by itself.
 
             z' = (sin((1 - f) ω) z + sin(f ω) z_other) / sin ω,   cos ω their correlation: standard normal again
+
+        Between latents and their opposites there is no shortest way: half way, the one becomes the other.
 
         Args: fractions: f of the way, 0 to 1, per level; at 0 nothing changes to the bit, at 1 the others are reached.
         """
@@ -165,12 +177,14 @@ class Field:
             (self.weights[stream][number] * other.weights[stream][number] for stream in shared),
             start=torch.zeros((), dtype=torch.float64),
         )
-        angle = correlation.clamp(0.0, 1.0).acos()  # no weight is negative
+        angle = correlation.clamp(-1.0, 1.0).acos()
         sine = angle.sin()
         is_near = sine < _NEARLY_EQUAL
+        is_opposite = is_near & (correlation < 0)
+        straight = torch.where(is_opposite, (fraction >= 0.5).double(), fraction)
         sine = torch.where(is_near, 1.0, sine)
-        own = torch.where(is_near, 1 - fraction, ((1 - fraction) * angle).sin() / sine)
-        return own, torch.where(is_near, fraction, (fraction * angle).sin() / sine)
+        own = torch.where(is_near, 1 - straight, ((1 - fraction) * angle).sin() / sine)
+        return own, torch.where(is_near, straight, (fraction * angle).sin() / sine)
 
     def heat(self, temperature: float, mask: Mask | None) -> None:
         """Bring the temperature closer to another one, as far as the mask says."""

@@ -16,9 +16,11 @@ from srflow.operations.heat import Heat
 from srflow.operations.masks import MAX_RUNS
 from srflow.operations.mix import Mix
 from srflow.operations.reroll import Reroll
+from srflow.operations.slide import Slide
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_NOISES",
     "MAX_OPERATIONS",
     "MAX_TEXT",
     "VERSION",
@@ -32,12 +34,15 @@ __all__ = [
     "to_values",
 ]
 
-_KINDS: dict[str, type[Operation]] = {kind.name: kind for kind in (Draw, Reroll, Mix, Heat)}
+_KINDS: dict[str, type[Operation]] = {kind.name: kind for kind in (Draw, Reroll, Mix, Heat, Slide)}
 
 VERSION = 1
 
 MAX_OPERATIONS = 256
 """Of one list, those of lists inside it included."""
+
+MAX_NOISES = 2048
+"""Drawn for one list, those inside it included."""
 
 MAX_DEPTH = 4
 """How deep lists may lie in one another; the outermost is 1."""
@@ -96,10 +101,10 @@ def check_operations(
     Args: complete: as in `from_values`. size: height and width of the LR picture that masks must be of.
     Raises: OperationError: it cannot.
     """
-    left, runs = MAX_OPERATIONS, MAX_RUNS
+    left, runs, noises = MAX_OPERATIONS, MAX_RUNS, MAX_NOISES
 
     def check(entries: Sequence[Operation], complete: bool, depth: int) -> None:
-        nonlocal left, runs
+        nonlocal left, runs, noises
         left -= len(entries)
         _check_bounds(left, depth)
         for number, operation in enumerate(entries):
@@ -120,6 +125,11 @@ def check_operations(
             runs -= 0 if mask is None else len(mask.runs) // 2
             if runs < 0:  # or their JSON could be too long to be read again
                 raise OperationError(f"The masks have more than {MAX_RUNS} runs together. Make them simpler.")
+            noises -= operation.num_noises
+            if noises < 0:
+                raise OperationError(
+                    f"The operations mix more than {MAX_NOISES} noises together. Leave some out, or draw a new sample."
+                )
             if operation.inner is not None:
                 check(operation.inner, True, depth + 1)
         if complete and not entries:

@@ -11,9 +11,14 @@ from srflow.operations.masks import Mask
 if TYPE_CHECKING:
     from srflow.operations.field import Field
 
-__all__ = ["Reroll"]
+__all__ = ["Reroll", "roll_stream"]
 
 _FIRST_SAMPLE = 2**63  # samples of a draw end at 2**32, so no roll is ever the noise that a draw has already used
+
+
+def roll_stream(seed: int, roll: int) -> tuple[int, int]:
+    """The stream of a roll's noise."""
+    return seed, _FIRST_SAMPLE + roll
 
 
 @dataclass(frozen=True)
@@ -37,5 +42,5 @@ class Reroll(Operation):
     def change(self, field: Field) -> None:
         """Turn towards the roll's noise, by the angle whose squared sine is the mask."""
         other = field.anew()
-        other.begin((self.seed, _FIRST_SAMPLE + self.roll), 1.0)
+        other.begin(roll_stream(self.seed, self.roll), 1.0)
         field.turn(other, [field.squared_sine(share) for share in field.shares_of(self.mask)])

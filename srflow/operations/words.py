@@ -12,6 +12,7 @@ from srflow.operations.heat import Heat
 from srflow.operations.masks import Mask
 from srflow.operations.mix import Mix
 from srflow.operations.reroll import Reroll
+from srflow.operations.slide import Slide
 
 __all__ = ["brief_words", "describe_difference", "describe_list", "place_words"]
 
@@ -52,6 +53,8 @@ def brief_words(operations: Sequence[Operation]) -> str:
         return f"Variant {last.roll + 1}"
     if isinstance(last, Mix):
         return f"{_percent(last.angle)} away"
+    if isinstance(last, Slide):
+        return f"Slide {_percent(last.angle)}"
     if isinstance(last, Heat):
         return _warmth(last, temperature).capitalize()
     return last.name.capitalize()
@@ -93,6 +96,8 @@ def _describe(operation: Operation, temperature: float) -> str:
         other = "another sample" if operation.inner is None else "another picture"
         coarse = "" if operation.coarse_angle is None else f" (coarse structure {_percent(operation.coarse_angle)})"
         return f"{place} {_percent(operation.angle)}{coarse} towards {other}"
+    if isinstance(operation, Slide):
+        return f"{place} moved by a slider, {_percent(operation.angle)}"
     if isinstance(operation, Heat):
         return f"{place} {_warmth(operation, temperature)}, temperature {operation.temperature:.2g}"
     return f"{place}: {operation.name}"

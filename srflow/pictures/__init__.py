@@ -7,6 +7,7 @@ folder are meant.
 from srflow.contract import Metadata, Picture
 from srflow.pictures.folders import Listing, find_pictures, list_images
 from srflow.pictures.kinds import SUFFIXES
+from srflow.pictures.png import png_bits
 from srflow.pictures.reading import MAX_PIXELS, load_image, read_picture, read_png_text
 from srflow.pictures.writing import save_png
 
@@ -19,6 +20,7 @@ __all__ = [
     "find_pictures",
     "list_images",
     "load_image",
+    "png_bits",
     "read_picture",
     "read_png_text",
     "save_png",

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin
 
-__all__ = ["is_deep", "key_alpha", "plain_grey", "read_deep"]
+__all__ = ["is_deep", "key_alpha", "plain_grey", "png_bits", "read_deep"]
 
 
 def is_deep(header: bytes) -> bool:
     """Whether a PNG has 16 bits per value, by the content of its IHDR chunk."""
     return len(header) >= 10 and header[8] == 16
+
+
+def png_bits(path: str | Path) -> int:
+    """Bits of each value in a PNG file, which must be one: IHDR is always the first chunk."""
+    with Path(path).open("rb") as file:
+        return file.read(25)[24]
 
 
 def read_deep(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:

@@ -32,7 +32,7 @@ from srflow.model import pad_to_multiple
 from srflow.operations import count_whole
 from srflow.operations.field import Field, Place
 from srflow.sampling.background import Channel
-from srflow.sampling.finishing import Canvas, lr_psnr, squared_lr_error
+from srflow.sampling.finishing import Canvas, file_of, lr_psnr, squared_lr_error
 from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.retouching import Retoucher
@@ -284,7 +284,7 @@ class Drawing:
             os.close(handle)
             path = Path(name)
         lr = self._lr.to(self._worker.device)
-        return Canvas(task.plan.grid, lr, task.scale, task.request.consistency_rounds, path)
+        return Canvas(task.plan.grid, lr, task.scale, task.request.consistency_rounds, path, task.request.deep)
 
     def _cut(self, tile: Tile) -> Tensor:
         return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)].to(self._worker.device)
@@ -321,7 +321,9 @@ class Drawing:
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,
-            path=str(canvas.picture.filename) if isinstance(canvas.picture, np.memmap) else None,
+            path=file_of(canvas.picture),
+            deep=None if task.plan.on_disk else canvas.deep,
+            deep_path=file_of(canvas.deep),
             lr_psnr=known,
             bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
             clipped=canvas.clipped,

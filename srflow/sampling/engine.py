@@ -254,6 +254,8 @@ class SamplingEngine:
             raise InputError(f"tile is {request.tile}; it must be 0 (in one piece) or at least {MIN_TILE} LR pixels.")
         check_seed(request.seed)
         check_operations(request.operations, complete=False, size=lr.shape[:2])
+        if request.deep and count_whole(request.operations) < len(request.operations):
+            raise InputError("Operations on places give pictures of 8 bits; ask for 16 bits without them.")
         if request.weights_sha256 not in (None, info.weights_sha256):
             raise InputError(
                 f"The recipe was made with other weights of {info.key} than those that are loaded; its pixels cannot "
@@ -286,6 +288,7 @@ class SamplingEngine:
             num_samples=request.num_samples,
             rounds=request.consistency_rounds,
             summaries=request.summaries,
+            is_deep=request.deep,
             # After memory ran out, what was asked for cannot be had any more.
             tile=request.tile if smaller_than is None else None,
             limit=limit,

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from srflow.evaluation.metrics import capped_psnr
-from srflow.images import downscale_uint8, to_uint8
+from srflow.images import downscale_uint8, to_uint8, to_uint16
 from srflow.sampling.consistency import REACH, back_project
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import Grid, RowBlender, Tile
 
-__all__ = ["STRIP_PIXELS", "Canvas", "lr_psnr", "squared_lr_error"]
+__all__ = ["STRIP_PIXELS", "Canvas", "file_of", "lr_psnr", "squared_lr_error"]
 
 STRIP_PIXELS = 1 << 20
 """HR pixels of a strip: what the consistency step works on at once, beside what it has to see around it."""
@@ -32,18 +32,20 @@ class Canvas:
         scale: HR pixels to an LR pixel.
         rounds: of the consistency step.
         path: a .npy file to be made for the result; None keeps it in memory.
+        is_deep: whether to make the picture in 16 bits, too; its file has "-16" in its name.
     """
 
-    def __init__(self, grid: Grid, lr: Tensor, scale: int, rounds: int, path: Path | None = None) -> None:
+    def __init__(
+        self, grid: Grid, lr: Tensor, scale: int, rounds: int, path: Path | None = None, is_deep: bool = False
+    ) -> None:
         self._lr, self._scale, self._rounds = lr, scale, rounds
         self._is_grey = bool((lr[:, :1] == lr).all())
         self._blender = RowBlender(grid, scale)
         height, width = lr.shape[-2:]
         shape = (height * scale, width * scale, 3)
-        if path is None:
-            self.picture = np.empty(shape, np.uint8)
-        else:
-            self.picture = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        self.picture = _empty(shape, np.uint8, path)
+        deep_path = None if path is None else path.with_name(f"{path.stem}-16{path.suffix}")
+        self.deep = _empty(shape, np.uint16, deep_path) if is_deep else None
         self._raw = torch.zeros(3, 0, shape[1])  # rows still needed, from LR row `_raw_top` on
         self._raw_top = 0
         self._done = 0  # LR rows finished
@@ -52,9 +54,10 @@ class Canvas:
         self.flags: dict[str, int] = {}  # how many tiles each was true of
 
     def discard(self) -> None:
-        """Remove the file, if there is one: the picture will not be finished."""
-        if isinstance(self.picture, np.memmap):
-            Path(str(self.picture.filename)).unlink(missing_ok=True)
+        """Remove the files, if there are any: the picture will not be finished."""
+        for picture in (self.picture, self.deep):
+            if (path := file_of(picture)) is not None:
+                Path(path).unlink(missing_ok=True)
 
     @property
     def num_rows(self) -> int:
@@ -108,9 +111,20 @@ class Canvas:
         strip = back_project(raw, self._lr[:, :, first:last], scale, self._rounds, checkpoint)
         if self._is_grey:  # the model has learnt from colour pictures, and draws faint colours into grey ones, too
             strip = strip.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        rows = to_uint8(strip[:, :, (start - first) * scale : (stop - first) * scale])
-        self.picture[start * scale : stop * scale] = rows
+        rows = strip[:, :, (start - first) * scale : (stop - first) * scale]
+        self.picture[start * scale : stop * scale] = to_uint8(rows)
+        if self.deep is not None:
+            self.deep[start * scale : stop * scale] = to_uint16(rows)
         self._done = stop
+
+
+def file_of(picture: np.ndarray | None) -> str | None:
+    """The file that a picture lies in; None: it is in memory, or there is none."""
+    return str(picture.filename) if isinstance(picture, np.memmap) else None
+
+
+def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | None) -> np.ndarray:
+    return np.empty(shape, dtype) if path is None else np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
 def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None) -> float:

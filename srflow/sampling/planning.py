@@ -97,6 +97,7 @@ def make_plan(
     num_samples: int,
     rounds: int,
     summaries: bool,
+    is_deep: bool = False,
     tile: int | None,
     limit: int,
     piece_limit: int,
@@ -108,6 +109,7 @@ def make_plan(
     Args:
         size: of the LR picture, padded to `multiple`.
         rounds: of the consistency step, which holds rows back.
+        is_deep: whether samples are made in 16 bits, too.
         tile: asked for; None: chosen, the picture in one piece if that takes no more than `piece_limit`.
         limit, piece_limit: bytes for all together; bytes for what a single tile needs.
         smaller_than: LR pixels a side that no tile may reach, after larger ones were too large; None: any.
@@ -130,7 +132,8 @@ def make_plan(
     fitting = fitting or [grid for grid in grids[-1:] if needed(grid) <= limit]
     hr_pixels = height * width * scale**2
     strip = _STRIP_BYTES * min(hr_pixels, STRIP_PIXELS)
-    results = hr_pixels * (3 * num_samples + (_SUMMARY_BYTES if summaries else 0))
+    sample_bytes = (3 + 6 * is_deep) * hr_pixels
+    results = num_samples * sample_bytes + hr_pixels * (_SUMMARY_BYTES if summaries else 0)
     # Least is computed twice in tiles that overlap least.
     for grid in sorted(fitting, key=lambda grid: (grid.num_pixels, -grid.tile)):
         pixels = grid.largest[0] * grid.largest[1]
@@ -152,7 +155,7 @@ def make_plan(
                 num_bytes=int(working + (0 if on_disk else results)),
                 on_disk=on_disk,
                 kept_bytes=int(grid.num_pixels * footprint.kept),
-                result_bytes=3 * hr_pixels * num_samples,
+                result_bytes=sample_bytes * num_samples,
             )
     least = strip + min((needed(grid) + _rows_in_work(grid, width, scale, rounds) for grid in grids), default=0.0)
     raise MemoryBudgetError(
