@@ -14,6 +14,7 @@ from srflow.operations import (
     Mix,
     Reroll,
     Sample,
+    Slide,
     brief_words,
     describe_difference,
     describe_list,
@@ -68,6 +69,12 @@ def test_a_list_is_told_step_by_step():
         "sample; left half 50 % (coarse structure 0 %) towards another picture"
     )
     assert [brief_words((DRAW, *more)) for more in ((), (roll,), (towards,))] == ["Sample 2", "Variant 3", "35 % away"]
+
+
+def test_a_slider_goes_both_ways():
+    slide = Slide(mask(0, 0, 30, 40), seed=1, weights=(1, -1), angle=-0.25 * math.pi / 2)
+    assert describe_list((DRAW, slide)) == "sample 2 of seed 5; then left half moved by a slider, -25 %"
+    assert brief_words((DRAW, slide)) == "Slide -25 %"
 
 
 def test_warmer_and_cooler_go_by_the_temperature_before():
