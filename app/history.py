@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.records import View
+from app.records import Look, View
 
 __all__ = ["History", "Step"]
 
@@ -14,7 +14,8 @@ __all__ = ["History", "Step"]
 class Step:
     """One view with its place in the tree. number: grows with each step, and is never used again.
 
-    num_bytes: of files that this step brought. newest: the child that Redo leads to.
+    num_bytes: of files that this step brought. newest: the child that Redo leads to. name: that the visitor gave it, or
+    "". is_pinned: whether it outlasts others. look: its thumbnail, once it is finished.
     """
 
     number: int
@@ -23,12 +24,15 @@ class Step:
     children: list[Step] = field(default_factory=list)
     newest: Step | None = None
     num_bytes: int = 0
+    name: str = ""
+    is_pinned: bool = False
+    look: Look | None = None
 
 
 class History:
     """Where the visitor is in the tree, and the ways to go. Not safe between threads: the session holds the lock.
 
-    max_steps, max_bytes: beyond these the oldest steps go; the current one always stays.
+    max_steps, max_bytes: beyond these the oldest steps go, pinned ones after all others; the current one always stays.
     """
 
     def __init__(self, view: View, max_steps: int = 24, max_bytes: int = 500_000_000) -> None:
@@ -87,7 +91,7 @@ class History:
 
     def go(self, number: int) -> View | None:
         """To any step, by its number; None: there is none. Redo leads there from its parents, too."""
-        found = next((step for step in self.steps() if step.number == number), None)
+        found = self.find(number)
         if found is None:
             return None
         self._current = found
@@ -95,6 +99,10 @@ class History:
             found.parent.newest = found
             found = found.parent
         return self._current.view
+
+    def find(self, number: int) -> Step | None:
+        """The step of that number; None: there is none, or none any more."""
+        return next((step for step in self.steps() if step.number == number), None)
 
     def steps(self) -> Iterator[Step]:
         """All steps, oldest first."""
@@ -106,24 +114,29 @@ class History:
         return iter(sorted(found, key=lambda step: step.number))
 
     def _trim(self) -> None:
-        steps = list(self.steps())
-        total = sum(step.num_bytes for step in steps)
-        for step in steps:
-            if len(steps) <= self._max_steps and total <= self._max_bytes:
-                return
-            if step is not self._current and self._remove(step):
-                steps = [other for other in steps if other is not step]
-                total -= step.num_bytes
+        """Ends go first, for they leave no gap. Pinned steps go when there are no others."""
+        for is_pinned, may_bridge in ((False, False), (False, True), (True, False), (True, True)):
+            for step in self.steps():
+                if not self._is_too_much():
+                    return
+                if step is not self._current and step.is_pinned == is_pinned:
+                    self._remove(step, may_bridge)
 
-    def _remove(self, step: Step) -> bool:
-        """Take a leaf out, or the root if one way leads on from it; others are needed to get from step to step."""
-        if step is self._root and len(step.children) == 1:
-            self._root = step.children[0]
-            self._root.parent = None
-        elif step.parent is not None and not step.children:
-            step.parent.children.remove(step)
-            if step.parent.newest is step:
-                step.parent.newest = step.parent.children[-1] if step.parent.children else None
-        else:
-            return False
-        return True
+    def _is_too_much(self) -> bool:
+        sizes = [step.num_bytes for step in self.steps()]
+        return len(sizes) > self._max_steps or sum(sizes) > self._max_bytes
+
+    def _remove(self, step: Step, may_bridge: bool) -> None:
+        """Take a leaf out, or the root if one way leads on from it; or, bridging the gap, one between others."""
+        parent = step.parent
+        if parent is None:
+            if len(step.children) == 1:
+                self._root = step.children[0]
+                self._root.parent = None
+        elif may_bridge or not step.children:
+            at = parent.children.index(step)
+            parent.children[at : at + 1] = step.children
+            for child in step.children:
+                child.parent = parent
+            if parent.newest is step:
+                parent.newest = step.newest or (parent.children[-1] if parent.children else None)

@@ -20,6 +20,7 @@ from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
 from app.panels.explore import ExplorePanel
+from app.panels.history import HistoryPanel
 from app.panels.numbers import NumbersPanel
 from app.panels.picture import PicturePanel
 from app.panels.results import ResultsPanel
@@ -73,6 +74,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
             with gr.Column(scale=4, min_width=320, elem_id="stage"):
                 results = ResultsPanel(page)
                 explore = ExplorePanel(page, results)
+                history = HistoryPanel(page, results, controls)
                 download = DownloadPanel(page, results)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
@@ -84,7 +86,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                     with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
         page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
-        page.add(results, controls, picture, numbers, diversity, sweep, download, explore)
+        page.add(results, controls, picture, numbers, diversity, sweep, download, explore, history)
         Visit(page, controls)
         Endpoints(page)
     # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.

@@ -16,11 +16,13 @@ import gradio as gr
 
 from app.ahead import Ahead
 from app.checks import read_int
+from app.links import write_query
 from app.memory import drop_copies
 from app.opening import Opening
 from app.records import Source, View
 from app.session import KEEP, Job, Session, Sessions
 from app.tasks import ALL, Part, Update, Values, Work, answer, perform
+from app.thumbnails import recall
 from app.viewer import LinkedViewer
 from app.views import status_html
 from srflow.contract import Engine
@@ -282,6 +284,7 @@ class Page:
     def show(self, session: Session, view: View, update: Update) -> Values:
         """Values for everything that an update changes."""
         values: Values = {}
+        view = recall(session, view)
         if update.text:
             values[self.status] = status_html(update.text, update.fraction, update.kind, spoken=update.spoken)
         for panel in self.panels:
@@ -291,9 +294,11 @@ class Page:
         if update.changed:
             values[self.undo] = gr.update(interactive=session.can_undo)
             values[self.redo] = gr.update(interactive=session.can_redo)
+        is_finished = Part.END in update.changed or (Part.EXPLORED in update.changed and not view.is_walking)
+        query = write_query(view) if is_finished else None
+        if query is not None:
+            values[self.query] = query
         if view.run is not None and view.settings is not None and Part.END in update.changed:
-            name = view.run.picture.source.name
-            values[self.query] = view.settings.to_query(**({"example": name} if name else {}))
             values[self.memory] = view.settings.to_memory()
         return values | update.values
 

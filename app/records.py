@@ -14,7 +14,19 @@ from app.viewer import Overlay, Part
 from srflow.contract import ChallengeScores, Recipe, TruthScores
 from srflow.operations import Mask
 
-__all__ = ["Explored", "Numbers", "OpenedPicture", "PictureRecord", "Region", "Run", "Source", "Sweep", "View"]
+__all__ = [
+    "Explored",
+    "Look",
+    "Numbers",
+    "OpenedPicture",
+    "PastStep",
+    "PictureRecord",
+    "Region",
+    "Run",
+    "Source",
+    "Sweep",
+    "View",
+]
 
 
 @dataclass(frozen=True)
@@ -245,7 +257,8 @@ class View:
     """Everything that a visitor's page shows; the entries of its history.
 
     explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
-    with last. measure: which map is shown.
+    with last. measure: which map is shown. steps: the history that the view is a part of, for whoever shows it; a view
+    that lies in the history has none.
     """
 
     picture: OpenedPicture | None = None
@@ -254,6 +267,12 @@ class View:
     explored: Explored | None = None
     settings: Settings | None = None
     measure: str = "luma"
+    steps: tuple[PastStep, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def is_walking(self) -> bool:
+        """Whether ways to go on are looked at."""
+        return self.explored is not None and self.explored.count > 0
 
     def settled(self) -> View:
         """The same view when nothing more comes."""
@@ -278,3 +297,33 @@ class View:
         if self.explored is not None:
             folders |= set(self.explored.folders())
         return folders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a step of the history looks in the strip.
+
+    kind: what was new in it. path: of the thumbnail. key: changes with what the thumbnail shows.
+    """
+
+    kind: Literal["picture", "samples", "sweep", "explored"]
+    path: Path
+    key: tuple[object, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastStep:
+    """A step of the history, at the moment when it is shown.
+
+    number: never used again. parent: number of the step that it followed. name: that the visitor gave it, or "".
+    is_current: whether it is what is shown. is_compared: whether the visitor compares others with it.
+    """
+
+    number: int
+    parent: int | None
+    view: View
+    look: Look | None
+    name: str = ""
+    is_pinned: bool = False
+    is_current: bool = False
+    is_compared: bool = False

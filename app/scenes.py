@@ -8,6 +8,7 @@ from typing import Literal
 from app.exploring import place_of
 from app.records import Explored, OpenedPicture, PictureRecord, Run, View
 from app.settings import Settings
+from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
 from app.viewer import Picture, Scene, Walk
 from app.wording import REFERENCES, START_NOTE
@@ -40,6 +41,9 @@ def main_scene(view: View) -> Scene | None:
     for kind, (label, key) in REFERENCES.items():
         if kind in references or (is_waiting and kind != "truth"):
             pictures.append(Picture(kind, label, references.get(kind), "reference", key=key))
+    compared = compared_picture(view)
+    if compared is not None:
+        pictures.append(compared)
     return Scene(
         picture.region.width * scale,
         picture.region.height * scale,
@@ -52,6 +56,7 @@ def main_scene(view: View) -> Scene | None:
         grid=(picture.region.width, picture.region.height),
         walk=None if explored is None else _walk(explored, picture),
         explored=explored.state.id if explored is not None and explored.has_changes else None,
+        steps=strip_steps(view),
         note=START_NOTE if run is None and explored is None else "",
     )
 

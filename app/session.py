@@ -23,10 +23,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from app.history import History, Step
-from app.records import Source, View
+from app.records import Look, PastStep, Source, View
 from srflow.contract import Cancelled, InputError
 
-__all__ = ["KEEP", "Job", "Session", "Sessions"]
+__all__ = ["KEEP", "STEP_GONE", "Job", "Session", "Sessions"]
 
 MAX_SESSIONS = 200
 """With more than that, those go that were idle longest."""
@@ -34,6 +34,7 @@ MAX_IDLE_SECONDS = 24 * 3600
 DOWNLOAD_SECONDS = 600
 _ROOT_PREFIX = "srflow-"
 _MAX_NAME = 100
+STEP_GONE = "This step of the history is gone: older ones make room for new ones."
 _PICTURE_SUFFIXES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -88,6 +89,8 @@ class Session:
         self._job: Job | None = None  # the latest, under way or ended
         self._running: set[Job] = set()
         self._history = History(View())
+        self._compared: int | None = None
+        self._marked: dict[tuple[str, int | None], int] = {}  # the latest event that did it
         self._source: Source | None = None
         self._num_folders = 0
         self._uploads: deque[Path] = deque(maxlen=3)
@@ -260,6 +263,85 @@ class Session:
                 self._source = None if view.picture is None else view.picture.source
             return view
 
+    def go(self, job: Job, number: int) -> View | None:
+        """Go to the step of that number, whatever was under way.
+
+        Returns: None if there is no such step, or the job is no longer the current one.
+        """
+        with self._lock:
+            if not self.is_current(job):
+                return None
+            self._history.replace(self.view.closed())
+            view = self._history.go(number)
+            if view is not None:
+                self._source = None if view.picture is None else view.picture.source
+            return view
+
+    # -- the history as it is shown ------------------------------------------------------------------------------------
+
+    def steps(self) -> tuple[PastStep, ...]:
+        """All steps of the history, oldest first."""
+        with self._lock:
+            return tuple(self._shown(step) for step in self._history.steps())
+
+    def _shown(self, step: Step) -> PastStep:
+        return PastStep(
+            number=step.number,
+            parent=None if step.parent is None else step.parent.number,
+            view=step.view,
+            look=step.look,
+            name=step.name,
+            is_pinned=step.is_pinned,
+            is_current=step is self._history.current,
+            is_compared=step.number == self._compared,
+        )
+
+    def name_step(self, serial: int, number: int, name: str) -> None:
+        """Give a step a name; "": none. Raises: InputError: there is no such step any more."""
+        with self._lock:
+            step = self._find(number)
+            if self._is_latest("name", number, serial):
+                step.name = name
+
+    def pin_step(self, serial: int, number: int, is_pinned: bool) -> None:
+        """Have a step outlast others, or not any more. Raises: InputError: there is no such step any more."""
+        with self._lock:
+            step = self._find(number)
+            if self._is_latest("pin", number, serial):
+                step.is_pinned = is_pinned
+
+    def compare(self, serial: int, number: int) -> None:
+        """Note with which step others are compared. Raises: InputError: there is no such step any more."""
+        with self._lock:
+            self._find(number)
+            if self._is_latest("compare", None, serial):
+                self._compared = number
+
+    def _is_latest(self, what: str, number: int | None, serial: int) -> bool:
+        is_latest = serial > self._marked.get((what, number), 0)
+        if is_latest:
+            self._marked[what, number] = serial
+        return is_latest
+
+    def _find(self, number: int) -> Step:
+        step = self._history.find(number)
+        if step is None:
+            raise InputError(f"{STEP_GONE} Pin what shall stay.")
+        return step
+
+    def keep_look(self, number: int, kind: str, key: tuple[object, ...], thumbnail: bytes) -> None:
+        """Write a step's thumbnail, a PNG. It is kept for as long as the step; nothing happens if that is gone."""
+        with self._lock:
+            step = self._history.find(number)
+            if step is None or self.is_closed:
+                return
+            self._num_folders += 1
+            folder = self.folder / f"thumbnail-{self._num_folders}"
+            folder.mkdir(parents=True)
+            path = folder / "thumbnail.png"
+            path.write_bytes(thumbnail)
+            step.look = Look(kind=kind, path=path, key=key)  # type: ignore[arg-type]
+
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def new_folder(self, job: Job, name: str) -> Path:
@@ -319,6 +401,7 @@ class Session:
         """Remove the folders that nothing names any more."""
         with self._lock:
             used = {folder for step in self._history.steps() for folder in step.view.folders()}
+            used |= {step.look.path.parent for step in self._history.steps() if step.look is not None}
             used |= set(self._uploads)
             used |= {folder for job in self._running for folder in job.folders}
             if self._source is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 import gradio as gr
 
 from app.examples import EXAMPLES
+from app.exploring import draw_state
 from app.flows import draw_wanted, open_wanted, picture_changes
+from app.links import MAX_LINK, ExploredLink
 from app.opening import example_source
 from app.page import Event, Page
 from app.panels.controls import ControlsPanel
@@ -23,7 +26,7 @@ __all__ = ["Visit"]
 
 # The first event of the page is number 1: whatever the visitor does counts as later, even if it is handled before.
 _FIRST = "(serial, session, query, memory) => [1, session, window.location.hash.slice(1), memory]"
-_MAX_QUERY = 2000
+_MAX_FIELDS = 50
 
 
 class Visit:
@@ -56,7 +59,14 @@ class Visit:
         page = self.page
         info = page.engine.info()
         settings, is_link, problem = _first_settings(info, query, memory)
+        explored = None
+        if not problem:
+            try:
+                explored = ExploredLink.read(query, info)
+            except InputError as error:
+                problem = f"What was explored in this link can't be shown: {error}"
         yield Update(values=self.controls.show_settings(settings, info))
+        is_link = is_link or explored is not None
         shows_opening = not is_link and session.source == example_source(0) and settings.model == info.default_model
         opening = page.opening if shows_opening else None
         if opening is not None:
@@ -73,16 +83,30 @@ class Visit:
         yield from open_wanted(page, session, job, settings)
         if problem:
             yield Update(text=problem, kind="error")
+        elif explored is not None:
+            yield from self._draw_explored(session, job, settings, explored)
         elif is_link:
             yield from draw_wanted(page, session, job, settings)
         else:
             yield Update(text=f"Ready: press Sample, or bring your own picture. ({info.device}, {info.precision})")
 
+    def _draw_explored(self, session: Session, job: Job, settings: Settings, link: ExploredLink) -> Iterator[Update]:
+        """What was explored when the link was made, drawn again."""
+        engine, picture = self.page.engine, session.view.picture
+        assert picture is not None
+        yield Update(text="Drawing the explored picture again", fraction=0.0)
+        picture = link.open_region(engine, session, job, picture)
+        state = draw_state(engine, session, job, picture, link.recipe(engine, picture, settings))
+        changes = picture_changes(picture, settings) | {"explored": state}
+        text = f"From the link: {state.state.label.lower()}. Press Sample for samples to compare it with."
+        yield Update(text=text, changed=ALL, changes=changes, kind="done", spoken=True)
+
 
 def _read_query(fragment: object, request: gr.Request | None) -> dict[str, str]:
     query = dict(request.query_params) if request is not None else {}
-    if isinstance(fragment, str) and len(fragment) <= _MAX_QUERY:
-        query |= dict(parse_qsl(fragment))
+    if isinstance(fragment, str) and len(fragment) <= MAX_LINK:
+        with suppress(ValueError):  # too many fields: none of our links
+            query |= dict(parse_qsl(fragment, max_num_fields=_MAX_FIELDS))
     return query
 
 

@@ -241,3 +241,157 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     assert other.now == restored
     expect(other.page.locator("#status")).to_contain_text("Restored: explored, 2 changes")
     other.close()
+
+
+# ---------------------------------------------------------------- the history
+
+
+class Historian(Explorer):
+    """A visitor who looks at the strip of the history."""
+
+    @property
+    def steps(self):
+        return self.page.locator("#viewer .lv-step")
+
+    def captions(self) -> list[str]:
+        return self.page.locator("#viewer .lv-step-label").all_inner_texts()
+
+    def wait_for_steps(self, *captions: str) -> None:
+        """Until the strip has these, with their thumbnails."""
+        expect(self.page.locator("#viewer .lv-step-label")).to_have_text(list(captions))
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('#viewer .lv-step img')].every(one => one.naturalWidth)"
+        )
+
+    def go(self, index: int, act=None) -> None:
+        """To a step, by a click unless told otherwise."""
+        (act or self.steps.nth(index).click)()
+        expect(self.steps.nth(index)).to_have_attribute("aria-current", "step")
+        self.wait_for_viewer("[...viewer.pictures.values()].every(p => p.state === 'ready')")
+
+
+@pytest.fixture
+def historian(browser, url) -> Iterator[Historian]:
+    visit = Historian(browser, url)
+    visit.open()
+    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    yield visit
+    visit.close()
+
+
+def roll_and_keep(visit: Explorer, number: int) -> str:
+    """Roll the chosen place, and keep the roll of that number."""
+    visit.walk(lambda: visit.press("r"))
+    visit.press(*["ArrowRight"] * (number - 1))
+    return visit.keep()
+
+
+def test_the_whole_story_from_the_brush_to_the_same_pixels_on_a_fresh_page(historian, browser, url, tmp_path):
+    visit = historian
+    assert visit.page.locator("#viewer .lv-history").is_hidden(), "one step is no history"
+    visit.paint(2, (0.3, 0.4), (0.5, 0.5))
+    first = roll_and_keep(visit, 2)
+    visit.wait_for_steps("8 samples", "Variant 2")
+    visit.walk(visit.page.get_by_role("button", name="More like this").click)
+    visit.page.locator("#viewer .lv-stage").focus()
+    second = visit.keep()
+    visit.wait_for_steps("8 samples", "Variant 2", "35 % away")
+    expected = visit.file(second)
+    visit.undo(first)
+    visit.undo(None)
+    branch = roll_and_keep(visit, 3)
+    visit.wait_for_steps("8 samples", "Variant 2", "35 % away", "Variant 3")
+    expect(visit.page.locator("#viewer .lv-branch .lv-step-branch")).to_have_text("↳1")
+    expect(visit.page.locator("#viewer .lv-off-way")).to_have_count(2)
+    branch_pixels = visit.file(branch)
+
+    visit.go(2)
+    assert visit.now == second
+    assert np.array_equal(visit.file(second), expected)
+    visit.steps.nth(3).click(modifiers=["Shift"])
+    visit.wait_for_viewer("viewer.mode === 'wipe' && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    left, right = visit.viewer("viewer.compare")
+    assert right == second
+    assert np.array_equal(visit.file(left), branch_pixels)
+    expect(visit.page.locator("#viewer .lv-history-text")).to_contain_text(
+        "From “Variant 3” to what is shown: without place at the centre re-rolled, 3rd variant; then place at the"
+    )
+    visit.page.locator("#viewer .lv-stage").focus()
+    visit.press("d")
+    assert visit.viewer("viewer.panes.map(({ kind, ids }) => [kind, ...ids])") == [["difference", second, left]]
+    visit.press("a", "k")
+    assert (visit.viewer("viewer.mode"), visit.now) == ("single", left)
+
+    with visit.page.expect_download() as download:
+        visit.page.click("#download-png")
+    path = tmp_path / "explored.png"
+    download.value.save_as(path)
+    other = Explorer(browser, url)
+    other.open()
+    other.upload(path)
+    other.page.click("#restore")
+    other.wait_for_viewer("viewer.scene.explored && viewer.pictures.get(viewer.scene.explored)?.state === 'ready'")
+    assert np.array_equal(other.file(other.viewer("viewer.scene.explored")), expected)
+    other.close()
+
+
+def test_the_link_in_the_address_draws_it_again(historian, browser, url):
+    visit = historian
+    visit.paint(1, (0.3, 0.4), (0.5, 0.5))
+    kept = roll_and_keep(visit, 4)
+    visit.page.wait_for_function("() => location.hash.includes('explored=')")
+    other = Explorer(browser, url)
+    other.open(visit.page.evaluate("location.hash"))
+    expect(other.page.locator("#status")).to_contain_text("From the link: explored, 1 change")
+    other.wait_for_viewer("viewer.scene.explored && viewer.pictures.get(viewer.scene.explored)?.state === 'ready'")
+    assert np.array_equal(other.file(other.viewer("viewer.scene.explored")), visit.file(kept))
+    other.close()
+
+
+def test_the_strip_by_keyboard_names_and_pins(historian):
+    visit = historian
+    visit.paint(1, (0.3, 0.4), (0.5, 0.5))
+    roll_and_keep(visit, 1)
+    roll_and_keep(visit, 2)
+    visit.wait_for_steps("8 samples", "Variant 1", "Variant 2")
+    expect(visit.page.locator("#viewer .lv-step[tabindex='0']")).to_have_count(1)
+    visit.steps.nth(2).focus()
+    visit.press("ArrowLeft")
+    expect(visit.steps.nth(1)).to_be_focused()
+    visit.go(1, lambda: visit.press("Enter"))
+    visit.steps.nth(1).focus()
+    visit.press("F2")
+    field = visit.page.get_by_label("Name of the step")
+    expect(field).to_be_focused()
+    visit.page.keyboard.type("d wild eye")
+    assert visit.viewer("viewer.mode") == "single", "letters are typed, and are no keys of the viewer"
+    visit.press("Enter")
+    visit.wait_for_steps("8 samples", "d wild eye", "Variant 2")
+    expect(visit.steps.nth(1)).to_be_focused()
+    expect(visit.page.locator("#viewer .lv-history-text")).to_contain_text("d wild eye: sample 2 of seed 0")
+    visit.press("F2", "x", "Escape")
+    assert visit.captions()[1] == "d wild eye"
+    visit.page.get_by_role("button", name="Pin", exact=True).click()
+    expect(visit.page.locator("#viewer .lv-step-pin:visible")).to_have_count(1)
+    visit.page.get_by_role("button", name="Compare", exact=True).click()
+    expect(visit.steps.nth(1)).to_be_disabled()
+    visit.steps.nth(2).click()
+    visit.wait_for_viewer("viewer.mode === 'wipe'")
+    expect(visit.page.locator("#viewer .lv-compared .lv-step-label")).to_have_text("Variant 2")
+
+
+def test_on_a_phone_the_strip_is_one_low_row(browser, url):
+    visit = Historian(browser, url, viewport={"width": 390, "height": 844})
+    visit.open()
+    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    visit.page.locator("#viewer .lv-explore").scroll_into_view_if_needed()
+    visit.paint(0, (0.3, 0.4), (0.5, 0.5))
+    for number in range(1, 8):
+        roll_and_keep(visit, number)
+    visit.wait_for_steps("8 samples", *(f"Variant {number}" for number in range(1, 8)))
+    strip = visit.page.locator("#viewer .lv-history")
+    box, newest = strip.bounding_box(), visit.steps.last.bounding_box()
+    assert box["height"] <= 64
+    assert box["x"] <= newest["x"] < newest["x"] + newest["width"] <= box["x"] + box["width"] + 1, "scrolled into view"
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page itself does not scroll"
+    visit.close()

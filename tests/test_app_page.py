@@ -92,7 +92,7 @@ class Visit:
         storage = {"origin": self.url, "storageTypes": "local_storage"}
         self.page.context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", storage)
         self.page.goto(f"{self.url}/{query}")
-        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored"))
+        expect(self.page.locator("#status")).to_contain_text(re.compile("Ready|samples in|Restored|From the link"))
         return self
 
     def _check_address(self, address: str) -> None:

@@ -95,3 +95,13 @@ def test_what_cannot_be_replayed_is_told(
         assert message in capsys.readouterr().err
     assert not png.with_name("explored-replayed.png").exists()
     assert json.loads(text)["operations"]["version"] == 1
+
+
+def test_a_recipe_is_told_in_words_without_a_model(
+    made: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    *_, png = made
+    assert replay(png, "--describe") == 0
+    words = "sample 3 of seed 0; then place at the centre re-rolled, 2nd variant; place at the centre cooler"
+    assert words in capsys.readouterr().out
+    assert not png.with_name("explored-replayed.png").exists()

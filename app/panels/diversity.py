@@ -13,6 +13,7 @@ from app.records import Run, View
 from app.runs import load_map
 from app.scenes import main_scene
 from app.tasks import Part, Values
+from app.thumbnails import recall
 from app.views import histogram
 from app.wording import MEASURES
 
@@ -65,7 +66,7 @@ class DiversityPanel:
         view = event.session.amend(event.serial, measure=name)
         if view is None:
             return {self.page.status: gr.skip()}
-        return self.draw_figures(view) | {self.results.viewer: main_scene(view)}
+        return self.draw_figures(view) | {self.results.viewer: main_scene(recall(event.session, view))}
 
 
 def _readout_html(run: Run | None) -> str:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from app.checks import read_choice
 from app.downloads import write_zip
+from app.links import MAX_LINK, is_too_long
 from app.page import Event, Page
 from app.panels.results import ResultsPanel
 from app.records import PictureRecord, View
@@ -56,7 +57,7 @@ class DownloadPanel:
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """The pictures to choose from, once a set is finished, or a way to go on was kept."""
-        is_kept = Part.EXPLORED in changed and not (view.explored is not None and view.explored.count)
+        is_kept = Part.EXPLORED in changed and not view.is_walking
         if Part.END not in changed and not is_kept:
             return {}
         labels = _files(view)
@@ -115,11 +116,21 @@ class DownloadPanel:
     def tell_link(self, event: Event) -> Values:
         """What the link holds, and what it cannot."""
         view = event.session.view
-        if view.run is None or view.picture is None:
+        explored = _explored(view)
+        if view.picture is None or (view.run is None and explored is None):
             raise InputError("There are no samples to link to yet. Press Sample first.")
         text = "Link copied: it has the settings and the example."
         if not view.picture.source.name:
             text = "Link copied: it has the settings, but not your picture, which stays here."
+            if explored is not None:
+                text += " Download PNG: that holds all that you explored, and can be opened here again."
+        elif explored is not None and is_too_long(view):
+            text = (
+                f"Link copied, but without what you explored: that would take more than {MAX_LINK} characters. "
+                "Download PNG: it holds all of it, and can be opened here again."
+            )
+        elif explored is not None:
+            text = "Link copied: it has the example and what you explored, with the settings."
         elif not view.picture.is_whole:
             text = "Link copied: it has the settings and the example, but not the region."
         return {self.page.status: status_html(text, kind="done")}

@@ -24,6 +24,7 @@ from app.runs import make_request
 from app.session import Job, Session
 from app.settings import Settings, find_model
 from app.tasks import ALL, Part, Update, Values, Work
+from app.thumbnails import recall
 from app.wording import KIND_CHOICES, KIND_HELP, NO_PICTURE, describe_tiles, format_bytes, format_seconds
 from srflow.contract import Engine, ImageError, InputError, MemoryBudgetError
 
@@ -376,7 +377,7 @@ class PicturePanel:
             self.controls.sample: gr.update(value="Sample (changed)" if is_changed else "Sample"),
         }
         if run is None and view.picture is not None:
-            shown |= page.show_panel(page.panels[0], view, {Part.PICTURE})
+            shown |= page.show_panel(page.panels[0], recall(session, view), {Part.PICTURE})
         return shown
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "StripStep",
     "Walk",
     "brief",
     "parse_picture_id",
@@ -145,6 +146,27 @@ class Walk:
     dial: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class StripStep:
+    """One step of the history, as the strip below the pictures shows it.
+
+    number: by which events name it. parent: number of the step of the strip that it followed. path: PNG of its
+    thumbnail. caption: two or three words. name: that the visitor gave it, or "". words: what it is, at length.
+    difference: what leads from it to what is shown; None: the two cannot be compared. kind: what was new in it.
+    """
+
+    number: int
+    parent: int | None
+    path: str | Path
+    caption: str
+    words: str
+    kind: Literal["picture", "samples", "sweep", "explored"] = "explored"
+    name: str = ""
+    is_pinned: bool = False
+    is_current: bool = False
+    difference: str | None = None
+
+
 @dataclass(frozen=True)
 class Scene:
     """Everything that the viewer shows.
@@ -167,6 +189,8 @@ class Scene:
         for that are not there.
     walk: ways to go on, while the visitor looks at them; None: there are none.
     explored: id of the picture that the visitor has explored, shown alone whenever it is another one than before.
+    steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
+        is shown is a reference of the scene, with the id "step-NUMBER".
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
@@ -188,6 +212,7 @@ class Scene:
     grid: tuple[int, int] | None = None
     walk: Walk | None = None
     explored: str | None = None
+    steps: Sequence[StripStep] = ()
     serial: str = ""
 
     def __post_init__(self) -> None:
@@ -259,6 +284,19 @@ class _WalkData(GradioModel):
     dial: int
 
 
+class _StepData(GradioModel):
+    number: int
+    parent: int | None
+    image: _FileData | None
+    caption: str
+    words: str
+    kind: str
+    name: str
+    is_pinned: bool
+    is_current: bool
+    difference: str | None
+
+
 class _SceneData(GradioModel):
     """What travels to the browser."""
 
@@ -278,6 +316,7 @@ class _SceneData(GradioModel):
     grid: list[int] | None
     walk: _WalkData | None
     explored: str | None
+    steps: list[_StepData]
     serial: str
 
 
@@ -293,7 +332,10 @@ class LinkedViewer(gr.HTML):
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
         mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
         explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
-    All also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of another picture.
+        travel: the visitor wants to go to a step of the history; `parse_step(event._data)`.
+        mark: the visitor names or pins a step, or compares with it; `parse_mark(event._data)`.
+    All but the last two also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of
+    another picture. The history is the same for all of them.
     What travels in both directions is described in messages.json.
     """
 
@@ -303,6 +345,8 @@ class LinkedViewer(gr.HTML):
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
         EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
         EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
+        EventListener("travel", doc="Triggered when the visitor wants to go to a step of the history."),
+        EventListener("mark", doc="Triggered when the visitor names or pins a step, or compares with it."),
     ]
 
     def __init__(
@@ -357,6 +401,7 @@ class LinkedViewer(gr.HTML):
             grid=None if value.grid is None else list(value.grid),
             walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
             explored=value.explored,
+            steps=[_step_data(step) for step in value.steps],
             serial=value.serial,
         )
 
@@ -458,6 +503,11 @@ def _picture_data(picture: Picture) -> _PictureData:
         problem=_GONE if image is None and picture.path is not None else "",
         parts=[_PartData(top=part.top, rows=part.rows, image=rows) for part, rows in parts if rows is not None],
     )
+
+
+def _step_data(step: StripStep) -> _StepData:
+    values = asdict(step)
+    return _StepData(image=_png_file(values.pop("path")), **values)
 
 
 def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recipe comes in a PNG, the two are compared."
     )
     parser.add_argument("recipe", type=Path, help="a recipe as JSON, or a PNG made by this program")
+    parser.add_argument(
+        "--describe", action="store_true", help="say in words what was done to the sample; draw nothing"
+    )
     parser.add_argument("--lr", type=Path, metavar="FILE", help="the LR picture; default: the one that the PNG carries")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the PNG to write; default: NAME-replayed.png")
     parser.add_argument("--model", help="the checkpoint, if it is not a shipped one: a folder or a Hub id")
@@ -41,9 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from srflow.contract import LR_KEY, RECIPE_KEY, InputError
+    from srflow.operations import describe_list
     from srflow.sampling.engine import SamplingEngine
 
     recipe, text = _read(arguments.recipe)
+    if arguments.describe:
+        print(f"{recipe.model}: {describe_list(recipe.whole_list)}.")
+        return 0
     output = arguments.output or arguments.recipe.with_name(f"{arguments.recipe.stem}-replayed.png")
     model = arguments.model or _shipped(recipe)
     engine = SamplingEngine(arguments.device, recipe.precision, checkpoints=[model], spill_folder=output.parent)

@@ -27,6 +27,7 @@ from srflow.operations.masks import Box, Mask
 from srflow.operations.mix import Mix, Sample
 from srflow.operations.reroll import Reroll
 from srflow.operations.slide import Slide
+from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
 
 __all__ = [
     "Box",
@@ -38,11 +39,15 @@ __all__ = [
     "Reroll",
     "Sample",
     "Slide",
+    "brief_words",
     "check_operations",
     "count_whole",
+    "describe_difference",
+    "describe_list",
     "from_address",
     "from_json",
     "from_values",
+    "place_words",
     "to_address",
     "to_json",
     "to_values",

@@ -17,12 +17,15 @@ from app.viewer import (
     Part,
     Picture,
     Scene,
+    StripStep,
     Walk,
     component,
     parse_asked,
+    parse_mark,
     parse_mask,
     parse_picture_id,
     parse_place,
+    parse_step,
     parse_subject,
 )
 from app.viewer.script import SOURCE_FOLDER
@@ -154,7 +157,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay", "Walk"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Step"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
@@ -163,7 +166,10 @@ def test_the_scene_has_the_fields_of_the_description():
 
 @pytest.mark.parametrize(
     "name",
-    ["Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent"],
+    [
+        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Step"),
+        *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
+    ],
 )
 def test_the_types_of_the_script_have_the_fields_of_the_description(name):
     text = (SOURCE_FOLDER / "messages.js").read_text(encoding="utf-8")
@@ -186,10 +192,12 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
         Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
     walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "more", dial=40)
+    step = StripStep(number=3, parent=None, path=tmp_path / "a.png", caption="Variant 3", words="words", name="eye")
+    steps = (step, replace(step, number=4, parent=3, path=tmp_path / "gone.png", difference="kept", is_current=True))
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
     for sent in (
         scene,
-        replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), walk=walk, explored="a"),
+        replace(scene, pictures=pictures, overlay=overlay, compare=("a", "b"), walk=walk, explored="a", steps=steps),
     ):
         data = LinkedViewer(render=False).postprocess(sent).model_dump()
         assert list(validator("Scene").iter_errors(data)) == []
@@ -314,3 +322,47 @@ def test_a_whole_picture_is_one_run():
         {"mask": {"width": 900, "height": 700, "box": [0, 0, 900, 700], "runs": [255, 630_000]}}, 900, 700
     )
     assert (mask.array() == 255).all()
+
+
+# ---------------------------------------------------------------- the history
+
+MARK = {"action": "name", "number": 4, "name": "left eye", "is_pinned": False}
+
+
+def test_marks_are_read_and_names_are_tidied():
+    assert list(validator("MarkEvent").iter_errors(MARK)) == []
+    assert parse_mark(MARK | {"name": "  left \t eye\n"}).name == "left eye"
+    assert parse_mark(MARK | {"name": "x" * 40}).name == "x" * 40
+    mark = parse_mark(MARK | {"action": "pin", "is_pinned": True})
+    assert (mark.action, mark.number, mark.is_pinned) == ("pin", 4, True)
+    assert parse_step({"number": 0}) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": "delete"},
+        {"action": ["name"]},
+        {"number": -1},
+        {"number": 4.0},
+        {"number": True},
+        {"number": "4"},
+        {"number": 10**5000},
+        {"name": "x" * 41},
+        {"name": "x" * 100_000},
+        {"name": "a\u202eb"},
+        {"name": "a\x00b"},
+        {"name": None},
+        {"name": ["eye"]},
+        {"is_pinned": 1},
+        {"is_pinned": "true"},
+    ],
+    ids=lambda changes: repr(list(changes)),
+)
+def test_hostile_marks_are_refused(changes):
+    with pytest.raises(InputError) as error:
+        parse_mark(MARK | changes)
+    assert len(str(error.value)) < 200
+    for value in (None, [], "4", {}):
+        with pytest.raises(InputError):
+            parse_step(value)

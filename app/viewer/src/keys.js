@@ -54,6 +54,7 @@ export const HELP = [
   ["L", "loupe"],
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
   ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
+  ["in the history", "click or Enter goes to a step; Shift compares it with what is shown (K); F2 names it; ← → move along"],
   ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];

@@ -35,6 +35,19 @@
  * @property {number} dial
  */
 /**
+ * @typedef {object} StepMessage
+ * @property {number} number
+ * @property {number | null} parent
+ * @property {FileData | null} image
+ * @property {string} caption
+ * @property {string} words
+ * @property {"picture" | "samples" | "sweep" | "explored"} kind
+ * @property {string} name
+ * @property {boolean} is_pinned
+ * @property {boolean} is_current
+ * @property {string | null} difference
+ */
+/**
  * @typedef {object} SceneMessage
  * @property {number} width
  * @property {number} height
@@ -52,6 +65,7 @@
  * @property {number[] | null} grid
  * @property {WalkMessage | null} walk
  * @property {string | null} explored
+ * @property {StepMessage[]} steps
  * @property {string} serial
  */
 /**
@@ -81,6 +95,14 @@
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string} subject
+ */
+/** @typedef {{number: number}} TravelEvent */
+/**
+ * @typedef {object} MarkEvent
+ * @property {"name" | "pin" | "compare"} action
+ * @property {number} number
+ * @property {string} name
+ * @property {boolean} is_pinned
  */
 /**
  * @typedef {object} MaskEvent
@@ -136,4 +158,14 @@ export function maskEvent(scene, mask, id) {
  */
 export function exploreEvent(scene, action, id, mask, dial) {
   return { action, id, mask, dial, subject: scene.subject };
+}
+
+/**
+ * @param {StepMessage} step
+ * @param {MarkEvent["action"]} action
+ * @param {{name?: string, is_pinned?: boolean}} [changes]
+ * @returns {MarkEvent}
+ */
+export function markEvent({ number, name, is_pinned }, action, changes = {}) {
+  return { action, number, name, is_pinned, ...changes };
 }

@@ -9,6 +9,7 @@ import { Differences } from "./differences.js";
 import { make, setText } from "./dom.js";
 import { Exploring } from "./exploring.js";
 import { Help } from "./help.js";
+import { HistoryStrip } from "./history.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
 import { refreshPane } from "./panes.js";
@@ -34,6 +35,7 @@ export class LinkedViewer extends VisitorActions {
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.differences = new Differences(this);
     this.exploring = new Exploring(this);
+    this.history = new HistoryStrip(this);
     this.build(element);
     this.refresh();
   }
@@ -60,6 +62,7 @@ export class LinkedViewer extends VisitorActions {
       this.exploring.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
       this.exploring.walk.node,
+      this.history.node,
       this.readout.node,
       this.cropPanel.node,
       this.live,
@@ -96,6 +99,7 @@ export class LinkedViewer extends VisitorActions {
     this.differences.trim();
     this.chooser.rebuild();
     this.cropPanel.rebuild();
+    this.history.takeScene();
     this.refresh();
   }
 
@@ -128,6 +132,7 @@ export class LinkedViewer extends VisitorActions {
     this.toolbar.refresh();
     this.chooser.refresh();
     this.exploring.refresh();
+    this.history.refresh();
     this.cropPanel.refreshControls();
     this.readout.refreshLegend();
     this.differences.trim();
