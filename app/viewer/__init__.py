@@ -1,7 +1,8 @@
 """The linked viewer: pictures side by side that are moved and enlarged as one."""
 
-from app.viewer.asking import Asked, parse_asked
+from app.viewer.asking import Asked, Detail, WayKind, parse_asked
 from app.viewer.component import (
+    Blend,
     LinkedViewer,
     Overlay,
     Part,
@@ -16,12 +17,15 @@ from app.viewer.masks import parse_mask
 
 __all__ = [
     "Asked",
+    "Blend",
+    "Detail",
     "LinkedViewer",
     "Overlay",
     "Part",
     "Picture",
     "Scene",
     "Walk",
+    "WayKind",
     "parse_asked",
     "parse_mask",
     "parse_picture_id",
