@@ -23,7 +23,7 @@ _NUM_EXTREMES = 6
 MAX_FAMILY = 24
 """Members of a family that are shown; the nearest ones come first."""
 
-_FAMILIES_HOW = "← and → walk through them, ↓ shows the family of one, Enter keeps one, Escape leaves."
+_FAMILIES_HOW = "← and → walk through them, ↓ shows a family, Enter keeps one, Escape leaves."
 _WALK_HOW = Words("", "").how
 
 
@@ -55,10 +55,10 @@ class Pool:
             return wishes, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
         families = self._families(kind)
         wishes = [self._wish(family.number, f"Stands for {len(family.members)} of {self.size}") for family in families]
-        what = "differ most" if kind == "different" else "are typical"
+        what = "differ most" if kind == "different" else "are most typical"
         num_odd = len(self.comparison.left_out)
         odd = f", {num_odd} odd one{'s' * (num_odd > 1)} left out" if num_odd else ""
-        end = f"{len(wishes)} of {self.size} {self.name} that {what}{odd}"
+        end = f"{len(wishes)} of {self.size} {self.name} {what}{odd}"
         return wishes, Words("Drawing those that were chosen", end, _FAMILIES_HOW)
 
     def family(self, kind: str, recipe: Recipe) -> tuple[list[Wish], Words]:
