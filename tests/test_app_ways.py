@@ -166,7 +166,7 @@ def test_rolls_are_ticked_in_their_strip(visit, engine):
     visit.paint(1, (0.3, 0.4), (0.5, 0.5))
     rolls = visit.walk(lambda: visit.press("r"))
     visit.page.get_by_role("button", name="Tick Roll 2").click()
-    visit.press("ArrowRight", "ArrowRight", "ArrowRight", "k")
+    visit.press("ArrowRight", "ArrowRight", "ArrowRight", "j")
     assert visit.viewer(f"{PARENTS}.ids") == [rolls[1], rolls[3]]
     assert visit.page.get_by_role("button", name="Tick Roll 4").get_attribute("aria-pressed") == "true"
     slide(visit, "End")

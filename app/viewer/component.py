@@ -42,7 +42,7 @@ __all__ = [
     "parse_subject",
 ]
 
-VIEWER_KEYS = "acdfhklnopruvwxz"
+VIEWER_KEYS = "acdfhjlnopruvwxz"
 """Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type

@@ -18,7 +18,7 @@ const ACTIONS = {
   d: "difference",
   f: "fullscreen",
   h: "help",
-  k: "tick",
+  j: "tick",
   l: "loupe",
   n: "next",
   o: "overlay",
@@ -56,7 +56,7 @@ export const HELP = [
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
   ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
   ["↓, ↑", "while walking through five: the family of one, and back to the five"],
-  ["Shift + click, K", "tick pictures to be mixed: children of them, or a slider between two"],
+  ["Shift + click, J", "tick pictures to be mixed: children of them, or a slider between two"],
   ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];

@@ -184,7 +184,7 @@ export class Walk {
       else if (id !== undefined) this.show(id);
     };
     const button = make("button", { type: "button", class: "lv-walk-thumb", onclick }, canvas, caption);
-    const tick = makeButton("✓", "Tick two or more to mix them (Shift + click)", () => parents.toggle(this.ids()[index]));
+    const tick = makeButton("✓", "Tick two or more to mix them (Shift + click, J)", () => parents.toggle(this.ids()[index]));
     tick.className = "lv-walk-tick";
     const cell = make("div", { class: "lv-walk-cell" }, button, tick);
     this.row.append(cell);
