@@ -85,7 +85,6 @@ export class WaysMenu {
     const hasBase = exploring.bar.base() !== undefined;
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
-    if (!this.isOpen) return;
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
     const isDifferent = this.choice === "different";
