@@ -20,7 +20,6 @@ export class Parents {
       ...{ type: "range", class: "lv-range lv-mix-slider", min: "0", max: "100", step: "1", value: "0" },
       ...{ "aria-label": "From the first picture to the second, in percent", title: "From one picture to the other" },
       oninput: () => this.onSlide(),
-      onchange: () => this.latest.rest(this.percent),
     });
     this.between = makeGroup("Between two", this.names[0], this.slider, this.names[1]);
     this.between.classList.add("lv-mix-between");

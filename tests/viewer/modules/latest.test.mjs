@@ -5,7 +5,8 @@ import { Latest } from "../../../app/viewer/src/latest.js";
 
 const watch = () => {
   const sent = [];
-  return { sent, latest: new Latest((value) => sent.push(value)) };
+  const clock = { now: 0 };
+  return { sent, clock, latest: new Latest((value) => sent.push(value), () => clock.now) };
 };
 
 test("while one picture is drawn, only the newest position waits", () => {
@@ -31,13 +32,16 @@ test("what comes late, or was not asked for, is no answer", () => {
   assert.deepEqual(sent, [10, 20]);
 });
 
-test("the position where it rests is asked for once, answered or not", () => {
-  const { sent, latest } = watch();
+test("an answer that never comes is not waited for without end", () => {
+  const { sent, latest, clock } = watch();
   latest.move(10);
+  clock.now += 9_000;
   latest.move(20);
-  latest.rest(30);
-  latest.rest(30);
+  assert.deepEqual(sent, [10]);
+  clock.now += 2_000;
+  latest.move(30);
   assert.deepEqual(sent, [10, 30]);
+  latest.answer(10);
   latest.answer(30);
   assert.deepEqual(sent, [10, 30], "nothing older comes after it");
 });
