@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from app.settings import Settings
-from app.viewer import Overlay, Part
+from app.viewer import Blend, Detail, Overlay, Part, WayKind
 from srflow.contract import ChallengeScores, Recipe, TruthScores
 from srflow.operations import Mask
 
@@ -221,17 +221,20 @@ class Explored:
     """A picture that somebody explores, and ways to go on from it, while these are looked at.
 
     state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
-    looked at. kind: "roll", new noise at a place; or "more", neighbours. mask: the place; None: the whole picture.
-    seed: of the ways' noise. dial: how far neighbours are, in percent.
+    looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
+    ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
+    ways lies between two pictures, if any does.
     """
 
     state: PictureRecord
     ways: tuple[PictureRecord, ...] = ()
     count: int = 0
-    kind: Literal["roll", "more"] = "roll"
+    kind: WayKind = "roll"
     mask: Mask | None = None
     seed: int = 0
     dial: int = 0
+    detail: Detail = "all"
+    blend: Blend | None = None
 
     @property
     def has_changes(self) -> bool:

@@ -76,7 +76,8 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
     if not explored.count:
         return None
     ids = tuple(way.id for way in explored.ways)
-    return Walk(explored.state.id, ids, explored.count, place_of(explored, picture), explored.kind, explored.dial)
+    box = place_of(explored, picture)
+    return Walk(explored.state.id, ids, explored.count, box, explored.kind, explored.dial, explored.blend)
 
 
 def _indices(settings: Settings) -> range:

@@ -1,21 +1,25 @@
-"""Exploring: rolls of a place, neighbours of a picture, and the one that is kept. All of it is seen in the viewer."""
+"""Exploring: ways to go on from a picture or from several, and the one that is kept. It is all seen in the viewer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import gradio as gr
 
-from app.exploring import accept, draw_ways, find_base
+from app.exploring import accept, find_base
+from app.mixing import child_wishes, draw_between, mixing_place
 from app.page import Event, Page
 from app.panels.controls import new_seed
 from app.panels.results import ResultsPanel
-from app.records import Explored, PictureRecord, View
-from app.session import Job
+from app.pools import Pool, Pools, draw_pool
+from app.records import Explored, OpenedPicture, PictureRecord, View
+from app.session import Job, Session
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, parse_asked, parse_subject
+from app.viewer import Asked, WayKind, parse_asked, parse_subject
+from app.ways import draw_ways, plain_wishes
 from srflow.contract import InputError
 
 __all__ = ["ExplorePanel"]
@@ -26,6 +30,7 @@ class ExplorePanel:
 
     def __init__(self, page: Page, results: ResultsPanel) -> None:
         self.page, self.results = page, results
+        self._pools = Pools()
         self.outputs: list[Any] = []
         self.streamed = self.outputs
 
@@ -66,26 +71,98 @@ class ExplorePanel:
                 yield Update(text="Left as it was.", changed=frozenset({Part.EXPLORED}), changes=changes, is_step=False)
                 return
             base, _ = find_base(session, asked.id)
-            explored = session.view.explored
-            is_way = explored is not None and base in explored.ways
             if asked.action == "accept":
-                if not is_way:
+                if not _is_way(session, base):
                     raise InputError("This is what was there before: there is nothing to keep.")
                 yield from accept(session, job, base)
-                return
-            seed = _seed(explored, asked, base)
-            if is_way:  # going on from a way takes it
-                yield from accept(session, job, base)
-                base, _ = find_base(session, asked.id)
-            wanted = Explored(state=base, kind=asked.action, mask=asked.mask, seed=seed, dial=asked.dial)
-            yield from draw_ways(self.page.engine, session, job, picture, wanted)
+            elif asked.action == "family":
+                yield from self._draw_family(session, job, picture, base)
+            elif asked.action in ("children", "between"):
+                yield from self._mix(session, job, picture, base, asked)
+            else:
+                yield from self._draw(session, job, picture, base, asked)
 
         return work
 
+    def _draw(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """Ways to go on from one picture."""
+        seed = _seed(session.view.explored, asked, base)
+        if _is_way(session, base):  # going on from a way takes it
+            yield from accept(session, job, base)
+            base, _ = find_base(session, asked.id)
+        kind = cast(WayKind, asked.action)
+        wanted = Explored(state=base, kind=kind, mask=asked.mask, seed=seed, dial=asked.dial, detail=asked.detail)
+        if kind in ("roll", "more"):
+            wishes, words = plain_wishes(wanted)
+        else:
+            pool = yield from self._pool(session, job, picture, wanted)
+            wishes, words = pool.wishes(kind)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+
+    def _pool(
+        self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored
+    ) -> Generator[Update, None, Pool]:
+        """Those that were compared last, if they are of this picture and place; else new ones."""
+        assert wanted.state.recipe is not None
+        pool = self._pools.find(session, wanted.state.recipe, wanted.mask)
+        if pool is None:
+            pool = yield from draw_pool(self.page.engine, job, picture, wanted)
+            self._pools.keep(session, pool)
+        return pool
+
+    def _draw_family(self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord) -> Iterator[Update]:
+        """All that a way stands for."""
+        explored = session.view.explored
+        pool = None
+        if explored is not None and explored.state.recipe is not None and explored.kind in ("different", "typical"):
+            pool = self._pools.find(session, explored.state.recipe, explored.mask)
+        if explored is None or pool is None or base.recipe is None:
+            raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+        wishes, words = pool.family(explored.kind, base.recipe)
+        wanted = replace(explored, kind="family", blend=None)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+
+    def _mix(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """Children of several pictures, or one between two."""
+        others = [find_base(session, name)[0] for name in asked.others]
+        parents = [base, *others]
+        if len({parent.id for parent in parents}) < max(2, len(parents)):
+            raise InputError("A mix needs two pictures or more, each of them once. Tick another one.")
+        explored = session.view.explored
+        mask = mixing_place(explored, parents, asked.mask)
+        if asked.action == "between":
+            if len(parents) != 2:
+                raise InputError(f"The slider goes from one picture to another; {len(parents)} are ticked.")
+            if explored is None or not explored.count:
+                explored = Explored(state=_state(explored, base), kind="between", mask=mask)
+            ends = base, others[0]
+            yield from draw_between(self.page.engine, session, job, picture, explored, ends, asked.dial, mask)
+            return
+        recipes = [find_base(session, parent.id)[1] for parent in parents]
+        wishes, words = child_wishes(recipes, mask, new_seed())
+        wanted = Explored(state=_state(explored, base), kind="children", mask=mask)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words, recipes[0])
+
+
+def _is_way(session: Session, record: PictureRecord) -> bool:
+    explored = session.view.explored
+    return explored is not None and record in explored.ways
+
+
+def _state(explored: Explored | None, first: PictureRecord) -> PictureRecord:
+    """What is there before a mix: what has been explored so far; else the first parent."""
+    is_there = explored is not None and (explored.has_changes or explored.count)
+    return explored.state if explored is not None and is_there else first
+
 
 def _seed(explored: Explored | None, asked: Asked, base: PictureRecord) -> int:
-    """Another dial looks at the same neighbours, nearer or farther; anything else takes new noise."""
+    """Another dial looks at the same neighbours, nearer, farther or of other latents; all else takes new noise."""
     if explored is None or asked.action != "more" or explored.kind != "more" or not explored.count:
         return new_seed()
-    is_same = explored.state.id == base.id and explored.mask == asked.mask and explored.dial != asked.dial
+    is_moved = (explored.dial, explored.detail) != (asked.dial, asked.detail)
+    is_same = explored.state.id == base.id and explored.mask == asked.mask and is_moved
     return explored.seed if is_same else new_seed()

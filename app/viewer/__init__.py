@@ -1,7 +1,8 @@
 """The linked viewer: pictures side by side that are moved and enlarged as one."""
 
-from app.viewer.asking import Asked, parse_asked
+from app.viewer.asking import Asked, Detail, WayKind, parse_asked
 from app.viewer.component import (
+    Blend,
     LinkedViewer,
     Overlay,
     Part,
@@ -18,6 +19,8 @@ from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [
     "Asked",
+    "Blend",
+    "Detail",
     "LinkedViewer",
     "Mark",
     "Overlay",
@@ -26,6 +29,7 @@ __all__ = [
     "Scene",
     "StripStep",
     "Walk",
+    "WayKind",
     "parse_asked",
     "parse_mark",
     "parse_mask",

@@ -10,9 +10,15 @@ from srflow.contract import InputError
 from srflow.errors import brief
 from srflow.operations import Mask
 
-__all__ = ["Action", "Asked", "parse_asked"]
+__all__ = ["MAX_PARENTS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-Action = Literal["roll", "more", "accept", "leave"]
+WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between"]
+Action = Literal[WayKind, "accept", "leave"]
+Detail = Literal["all", "coarse", "fine"]
+
+MAX_PARENTS = 8
+"""Pictures that can be mixed at once."""
+
 _MAX_ID = 100
 
 
@@ -20,21 +26,28 @@ _MAX_ID = 100
 class Asked:
     """One "explore" event.
 
-    action: "roll": new noise at the place. "more": neighbours. "accept": a way becomes the state. "leave": none does.
-    id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, in percent.
+    action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
+    many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
+    pictures. "between": one on the way between two. "accept": a way becomes the state. "leave": none does.
+    id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
+    of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
+    of neighbours differ.
     """
 
     action: Action
     id: str
     mask: Mask | None
     dial: int
+    others: tuple[str, ...] = ()
+    detail: Detail = "all"
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
     """Read an "explore" event, trusting nothing.
 
     Args:
-        value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}.
+        value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others" and "detail" may be
+            left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -45,8 +58,17 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     action, name, dial = (value.get(key) for key in ("action", "id", "dial"))
     if not isinstance(action, str) or action not in get_args(Action):
         raise InputError(f"What is asked for is one of {', '.join(get_args(Action))}; got {brief(action)}.")
-    if not isinstance(name, str) or len(name) > _MAX_ID:
+    if not _is_id(name):
         raise InputError(f"The picture's id is a short text; got {brief(name)}.")
     if type(dial) is not int or not 0 <= dial <= 100:
         raise InputError(f"The dial is a whole number from 0 to 100; got {brief(dial)}.")
-    return Asked(cast(Action, action), name, mask, dial)
+    others, detail = value.get("others", []), value.get("detail", "all")
+    if not isinstance(others, list) or len(others) >= MAX_PARENTS or not all(map(_is_id, others)):
+        raise InputError(f"At most {MAX_PARENTS} pictures are mixed, each given by its id; got {brief(others)}.")
+    if not isinstance(detail, str) or detail not in get_args(Detail):
+        raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
+    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail))
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_ID

@@ -23,11 +23,13 @@ from gradio.data_classes import GradioModel
 from gradio.events import EventListener
 from gradio.route_utils import API_PREFIX
 
+from app.viewer.asking import WayKind
 from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 from srflow.errors import brief
 
 __all__ = [
+    "Blend",
     "LinkedViewer",
     "Overlay",
     "Part",
@@ -41,7 +43,7 @@ __all__ = [
     "parse_subject",
 ]
 
-VIEWER_KEYS = "acdfhlnopruvwxz"
+VIEWER_KEYS = "acdfhjlnopruvwxz"
 """Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
@@ -131,19 +133,33 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class Blend:
+    """A way between two pictures, which the visitor moves from one to the other.
+
+    id: its own. ends: ids of the two. percent: how far it is on the way.
+    """
+
+    id: str
+    ends: tuple[str, str]
+    percent: int
+
+
+@dataclass(frozen=True)
 class Walk:
     """Ways to go on from a picture, which the visitor walks through in place.
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
-    bottom of the place that differs, in SR pixels. kind: "roll" or "more". dial: how far the ways are, in percent.
+    bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
+    blend: the one of them, if any, that lies between two pictures.
     """
 
     start: str
     ids: tuple[str, ...]
     count: int
     box: tuple[int, int, int, int]
-    kind: Literal["roll", "more"]
+    kind: WayKind
     dial: int = 0
+    blend: Blend | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,6 +291,12 @@ class _OverlayData(GradioModel):
     colors: list[str]
 
 
+class _BlendData(GradioModel):
+    id: str
+    ends: list[str]
+    percent: int
+
+
 class _WalkData(GradioModel):
     start: str
     ids: list[str]
@@ -282,6 +304,7 @@ class _WalkData(GradioModel):
     box: list[int]
     kind: str
     dial: int
+    blend: _BlendData | None
 
 
 class _StepData(GradioModel):

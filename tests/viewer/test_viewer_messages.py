@@ -283,13 +283,17 @@ def test_masks_that_are_none_are_refused():
         assert len(str(error.value)) < 200
 
 
-ASKED = {"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30, "subject": "one"}
+ASKED = {
+    **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
+    **{"others": ["s2"], "detail": "fine", "subject": "one"},
+}
 
 
 def test_what_is_asked_for_is_read():
     assert list(validator("ExploreEvent").iter_errors(ASKED)) == []
     asked = parse_asked(ASKED, 5, 4)
     assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
+    assert (asked.others, asked.detail) == (("s2",), "fine")
     assert parse_asked(ASKED | {"mask": None}, 5, 4).mask is None
 
 
@@ -308,6 +312,13 @@ def test_what_is_asked_for_is_read():
         {"dial": 10**5000},
         {"mask": []},
         {"mask": GOOD_MASK | {"width": 6}},
+        {"others": "s2"},
+        {"others": [1]},
+        {"others": ["x" * 10_000]},
+        {"others": ["s2"] * 8},
+        {"detail": "rough"},
+        {"detail": ["fine"]},
+        {"detail": None},
     ],
     ids=lambda changes: repr(list(changes)),
 )

@@ -1,9 +1,11 @@
 // The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
+import { WaysMenu } from "./waysmenu.js";
 
 const FIRST_DIAL = 35; // percent
-const INVITATION = "Anything that looks odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
+const DETAILS = { all: "all", coarse: "coarse", fine: "fine" };
+const INVITATION = "Anything odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
 const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
 
 export class ExploreBar {
@@ -22,12 +24,23 @@ export class ExploreBar {
       onchange: () => this.onDial(),
     });
     this.dialText = make("output", { class: "lv-dial-text" });
+    this.detail = make(
+      "select",
+      {
+        ...{ class: "lv-select lv-detail", "aria-label": "What of neighbours differs" },
+        ...{ title: "What of neighbours differs: all, only coarse shapes, or only fine texture" },
+        onchange: () => this.onDial(),
+      },
+      ...Object.entries(DETAILS).map(([value, text]) => make("option", { value }, text)),
+    );
+    this.menu = new WaysMenu(viewer);
     this.hint = make("p", { class: "lv-explore-hint" });
     this.node = make(
       "div",
       { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
       makeGroup("Place", this.choose, this.roll),
-      makeGroup("Neighbours", this.more, this.dial, this.dialText),
+      makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail),
+      this.menu.node,
       this.hint,
     );
     this.showDial();
@@ -61,7 +74,7 @@ export class ExploreBar {
     this.ask("more", this.base());
   }
 
-  /** @param {"roll" | "more"} action @param {string | undefined} id */
+  /** @param {import("./messages.js").WayKind} action @param {string | undefined} id */
   ask(action, id) {
     if (id === undefined) return;
     this.hasExplored = true;
@@ -71,8 +84,9 @@ export class ExploreBar {
     this.refresh();
   }
 
-  percent() {
-    return Number(this.dial.value);
+  /** Of neighbours. @returns {{dial: number, detail: import("./messages.js").Detail}} */
+  settings() {
+    return { dial: Number(this.dial.value), detail: /** @type {any} */ (this.detail.value) };
   }
 
   showDial() {
@@ -93,6 +107,7 @@ export class ExploreBar {
     const hasBase = this.base() !== undefined;
     this.roll.disabled = this.more.disabled = !hasBase;
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
+    this.menu.refresh();
     setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
     this.hint.hidden = !this.hint.textContent || viewer.exploring.walk.isOpen;
   }

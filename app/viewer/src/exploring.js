@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 import { ExploreBar } from "./explorebar.js";
 import { MaskEditor } from "./maskeditor.js";
 import { exploreEvent } from "./messages.js";
+import { Parents } from "./parents.js";
 import { Walk } from "./walk.js";
 
 export class Exploring {
@@ -12,6 +13,7 @@ export class Exploring {
     this.viewer = viewer;
     this.mask = new MaskEditor(viewer);
     this.walk = new Walk(viewer);
+    this.parents = new Parents(viewer);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node);
     viewer.stage.append(this.mask.ring);
@@ -20,6 +22,7 @@ export class Exploring {
   /** After a new scene. */
   takeScene() {
     this.mask.takeScene();
+    this.parents.takeScene();
     this.walk.takeScene();
   }
 
@@ -27,6 +30,7 @@ export class Exploring {
   refresh() {
     this.mask.row.refresh();
     this.walk.refresh();
+    this.parents.refresh();
     this.bar.refresh();
   }
 
@@ -41,9 +45,15 @@ export class Exploring {
     return this.mask.onKey(event) || this.walk.onKey(event);
   }
 
-  /** Ask Python for ways to go on, or take one. @param {import("./messages.js").ExploreEvent["action"]} action @param {string} id */
-  ask(action, id) {
+  /**
+   * Ask Python for ways to go on, or take one.
+   * @param {import("./messages.js").ExploreEvent["action"]} action
+   * @param {string} id
+   * @param {{others?: string[], dial?: number}} [settings]
+   */
+  ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;
-    this.viewer.trigger("explore", exploreEvent(this.viewer.scene, action, id, mask, this.bar.percent()));
+    const { dial, detail } = this.bar.settings();
+    this.viewer.trigger("explore", exploreEvent(this.viewer.scene, action, id, mask, { dial, detail, ...settings }));
   }
 }

@@ -21,6 +21,7 @@ export class Keyboard {
       previous: () => viewer.step(-1),
       flipBack: () => viewer.flipBack(),
       roll: () => viewer.exploring.bar.askRoll(),
+      tick: () => viewer.exploring.parents.toggle(viewer.mode === "single" ? viewer.current : null),
       choosePlace: () => viewer.exploring.mask.toggle(),
       chooseCentre: () => viewer.cropPanel.chooseCentre(),
       loupe: () => viewer.toggleLoupe(),

@@ -18,6 +18,7 @@ const ACTIONS = {
   d: "difference",
   f: "fullscreen",
   h: "help",
+  j: "tick",
   l: "loupe",
   n: "next",
   o: "overlay",
@@ -55,6 +56,8 @@ export const HELP = [
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
   ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
   ["in the history", "click or Enter goes to a step; Shift compares it with what is shown (K); F2 names it; ← → move along"],
+  ["↓, ↑", "while walking through five: the family of one, and back to the five"],
+  ["Shift + click, J", "tick pictures to be mixed: children of them, or a slider between two"],
   ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];

@@ -25,14 +25,17 @@
  * @property {string} unit
  * @property {string[]} colors
  */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between"} WayKind */
+/** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /**
  * @typedef {object} WalkMessage
  * @property {string} start
  * @property {string[]} ids
  * @property {number} count
  * @property {number[]} box
- * @property {"roll" | "more"} kind
+ * @property {WayKind} kind
  * @property {number} dial
+ * @property {BlendMessage | null} blend
  */
 /**
  * @typedef {object} StepMessage
@@ -90,10 +93,12 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {"roll" | "more" | "accept" | "leave"} action
+ * @property {WayKind | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
+ * @property {string[]} others
+ * @property {Detail} detail
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -104,6 +109,7 @@
  * @property {string} name
  * @property {boolean} is_pinned
  */
+/** @typedef {"all" | "coarse" | "fine"} Detail */
 /**
  * @typedef {object} MaskEvent
  * @property {MaskMessage | null} mask
@@ -153,11 +159,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {number} dial
+ * @param {{dial: number, detail: Detail, others?: string[]}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, dial) {
-  return { action, id, mask, dial, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [] }) {
+  return { action, id, mask, dial, others, detail, subject: scene.subject };
 }
 
 /**

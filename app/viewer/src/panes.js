@@ -79,6 +79,9 @@ export function refreshPane(pane, viewer) {
   const spoken = words.map(({ label, badge, state }) => [label, badge, state].filter(Boolean).join(", "));
   pane.canvas.setAttribute("aria-label", spoken.join(" and "));
   const pictures = pane.ids.map((id) => viewer.pictures.get(id));
+  const { parents } = viewer.exploring;
+  pane.node.classList.toggle("lv-tickable", pane.kind === "picture" && parents.canBe(pane.ids[0]));
+  pane.node.classList.toggle("lv-ticked", pane.kind === "picture" && parents.has(pane.ids[0]));
   pane.node.classList.toggle("lv-waiting", pictures.some((picture) => picture.state !== "ready"));
 }
 

@@ -45,7 +45,7 @@ export class MoveTool {
 
   /** @param {Spot} spot @param {PointerEvent} event @param {boolean} isMoved */
   up(spot, event, isMoved) {
-    if (isMoved) return;
+    if (isMoved || this.viewer.exploring.parents.takeClick(spot, event)) return;
     const { time, x, y } = this.lastClick;
     const isNear = Math.hypot(event.clientX - x, event.clientY - y) < 4 * CLICK_DISTANCE;
     const isDouble = event.timeStamp - time < DOUBLE_CLICK_MS && isNear;

@@ -61,6 +61,7 @@ export class LinkedViewer extends VisitorActions {
       this.chooser.node,
       this.exploring.node,
       make("div", { class: "lv-body" }, this.stage, this.help.node),
+      this.exploring.parents.node,
       this.exploring.walk.node,
       this.history.node,
       this.readout.node,
@@ -180,6 +181,7 @@ export class LinkedViewer extends VisitorActions {
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
     else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
+    else if (this.exploring.parents.isOpen) this.exploring.parents.close();
     else super.escape();
   }
 

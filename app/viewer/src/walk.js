@@ -2,13 +2,19 @@
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
 import { drawSoFar, withClip } from "./draw.js";
-import { fitBox, stepAlong, walkKey } from "./walking.js";
+import { fitBox, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js";
 
 /** @typedef {import("./messages.js").WalkMessage} WalkMessage */
-/** @typedef {{button: HTMLButtonElement, canvas: HTMLCanvasElement, caption: HTMLElement}} Thumb */
+/**
+ * @typedef {object} Thumb
+ * @property {HTMLElement} cell
+ * @property {HTMLButtonElement} button
+ * @property {HTMLCanvasElement} canvas
+ * @property {HTMLElement} caption
+ * @property {HTMLButtonElement} tick
+ */
 
 const SIDE = 84; // of a thumbnail, in CSS pixels
-const NAMES = { roll: "Roll", more: "Neighbour" };
 
 export class Walk {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -21,7 +27,10 @@ export class Walk {
     /** @type {string | null} id of what has been explored so far */
     this.explored = null;
     this.isExploredShown = false;
-    this.isArriving = false; // the first way is shown as soon as it can be drawn
+    /** @type {string | null} id of the way that is shown as soon as it can be drawn */
+    this.arriving = null;
+    /** @type {"different" | "typical"} what a family was looked up from */
+    this.five = "different";
     this.isStale = true;
     this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
     /** @type {Thumb[]} */
@@ -29,11 +38,13 @@ export class Walk {
     this.title = make("output", { class: "lv-walk-title" });
     this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Ways to go on" });
     this.keep = makeButton("Keep this one", "It becomes the picture that you go on from (Enter)", () => this.accept());
+    this.family = makeButton("Its family", "All that this one stands for (↓)", () => this.showFamily());
+    this.back = makeButton("Back", "To the five that were shown before (↑)", () => this.goBack());
     const leave = makeButton("Leave", "Back to how it was before (Esc)", () => this.leave());
     this.node = make(
       "div",
       { class: "lv-walk", role: "group", "aria-label": "Rolls and neighbours", hidden: true },
-      make("div", { class: "lv-walk-head" }, this.title, this.keep, leave),
+      make("div", { class: "lv-walk-head" }, this.title, this.family, this.back, this.keep, leave),
       this.row,
     );
   }
@@ -53,7 +64,10 @@ export class Walk {
     this.message = this.viewer.scene?.walk ?? null;
     const isNew = this.message && (!former || former.ids[0] !== this.message.ids[0]);
     if (isNew && !former) this.before = { ...this.viewer.choices };
-    if (isNew && this.message.ids.length) this.isArriving = true;
+    if (isNew && this.message.ids.length) this.arriving = this.message.ids[0];
+    const blend = this.message?.blend;
+    if (blend && blend.id !== former?.blend?.id) this.arriving = blend.id;
+    if (this.message?.kind === "different" || this.message?.kind === "typical") this.five = this.message.kind;
     if (former && !this.message) this.close();
     this.followExplored();
     this.rebuild();
@@ -73,18 +87,24 @@ export class Walk {
   /** What was kept stays on the screen; else all is as it was before. */
   close() {
     const { viewer, before } = this;
-    this.isArriving = false;
+    this.arriving = null;
     this.before = null;
     if (viewer.scene?.explored !== viewer.current && before) viewer.choose(before);
   }
 
   onPictures() {
     this.isStale = true;
-    const first = this.message?.ids[0];
-    if (!this.isArriving || !this.viewer.pictures.get(first)?.levels.length) return;
-    this.isArriving = false;
-    this.show(first);
-    this.viewer.stage.focus({ preventScroll: true });
+    const id = this.arriving;
+    if (id === null || !this.viewer.pictures.get(id)?.levels.length) return;
+    this.arriving = null;
+    this.show(id);
+    if (id !== this.message?.blend?.id) this.viewer.stage.focus({ preventScroll: true }); // else the slider keeps it
+  }
+
+  /** The picture between two changes in place. */
+  showBlend() {
+    const id = this.message?.blend?.id;
+    if (id !== undefined && id !== this.viewer.current) this.show(id);
   }
 
   /** @param {string} id */
@@ -102,6 +122,8 @@ export class Walk {
     else if (action === "previous") this.step(-1);
     else if (action === "accept") this.accept();
     else if (action === "leave") this.leave();
+    else if (action === "family") return this.showFamily();
+    else if (action === "back") return this.goBack();
     return action !== null;
   }
 
@@ -118,6 +140,23 @@ export class Walk {
     this.viewer.exploring.ask("accept", current);
   }
 
+  get hasFamily() {
+    return (this.message?.kind === "different" || this.message?.kind === "typical") && this.message.ids.includes(this.viewer.current);
+  }
+
+  /** @returns {boolean} whether what is shown has one */
+  showFamily() {
+    if (this.hasFamily) this.viewer.exploring.ask("family", this.viewer.current);
+    return this.hasFamily;
+  }
+
+  /** From a family. @returns {boolean} whether one is shown */
+  goBack() {
+    if (this.message?.kind !== "family") return false;
+    this.viewer.exploring.ask(this.five, this.message.start);
+    return true;
+  }
+
   leave() {
     if (this.message) this.viewer.exploring.ask("leave", this.message.start);
   }
@@ -129,7 +168,7 @@ export class Walk {
     this.node.hidden = !this.isOpen;
     if (!this.isOpen) return;
     const wanted = this.message.count + 1;
-    while (this.thumbs.length > wanted) this.thumbs.pop().button.remove();
+    while (this.thumbs.length > wanted) this.thumbs.pop().cell.remove();
     while (this.thumbs.length < wanted) this.thumbs.push(this.buildThumb(this.thumbs.length));
     this.refresh();
   }
@@ -138,14 +177,18 @@ export class Walk {
   buildThumb(index) {
     const canvas = make("canvas", { "aria-hidden": "true" });
     const caption = make("span", { class: "lv-walk-label" });
-    const button = makeButton("", "", () => {
+    const { parents } = this.viewer.exploring;
+    const onclick = (/** @type {MouseEvent} */ { shiftKey }) => {
       const id = this.ids()[index];
-      if (id !== undefined) this.show(id);
-    });
-    button.className = "lv-walk-thumb";
-    button.append(canvas, caption);
-    this.row.append(button);
-    return { button, canvas, caption };
+      if (id !== undefined && shiftKey) parents.toggle(id);
+      else if (id !== undefined) this.show(id);
+    };
+    const button = make("button", { type: "button", class: "lv-walk-thumb", onclick }, canvas, caption);
+    const tick = makeButton("✓", "Tick two or more to mix them (Shift + click, J)", () => parents.toggle(this.ids()[index]));
+    tick.className = "lv-walk-tick";
+    const cell = make("div", { class: "lv-walk-cell" }, button, tick);
+    this.row.append(cell);
+    return { cell, button, canvas, caption, tick };
   }
 
   /** After anything but the view has changed. */
@@ -155,16 +198,24 @@ export class Walk {
     const ids = this.ids();
     const { kind, count } = this.message;
     const at = ids.indexOf(this.viewer.current);
-    this.thumbs.forEach(({ button, caption }, index) => {
-      setText(caption, index ? String(index) : "Before");
-      button.title = index ? `Show ${NAMES[kind]} ${index} in place` : "Show how it was before";
-      button.setAttribute("aria-label", index ? `${NAMES[kind]} ${index}` : "Before");
+    const { parents } = this.viewer.exploring;
+    const labels = ids.map((id) => this.viewer.pictures.get(id)?.label ?? "");
+    this.thumbs.forEach(({ button, caption, tick }, index) => {
+      const name = index ? (labels[index] ?? String(index)) : "Before";
+      setText(caption, wayCaption(kind, name, index));
+      button.title = index ? `Show ${name} in place` : "Show how it was before";
+      button.setAttribute("aria-label", name);
       button.disabled = index >= ids.length;
       setPressed(button, index === at);
+      tick.setAttribute("aria-label", `Tick ${name}`);
+      tick.hidden = !parents.canBe(ids[index]);
+      setPressed(tick, parents.has(ids[index]));
     });
-    const what = at > 0 ? `${NAMES[kind]} ${at} of ${count}` : at === 0 ? "As it was before" : `${ids.length - 1} of ${count}`;
-    setText(this.title, what);
+    setText(this.title, walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
     this.keep.disabled = at < 1;
+    this.family.hidden = kind !== "different" && kind !== "typical";
+    this.family.disabled = !this.hasFamily;
+    this.back.hidden = kind !== "family";
   }
 
   draw() {

@@ -6,10 +6,51 @@ const MARGIN = 0.2; // of the place's longer side, shown about it on each side
 const LEAST = 24; // SR pixels that a thumbnail shows at least
 
 /** @type {Record<string, string>} */
-const KEYS = { ArrowRight: "next", ArrowLeft: "previous", Enter: "accept", Escape: "leave" };
+const KEYS = {
+  ...{ ArrowRight: "next", ArrowLeft: "previous", Enter: "accept", Escape: "leave" },
+  ...{ ArrowDown: "family", ArrowUp: "back" },
+};
+
+/** What ways are called that have no words of their own but a number. @type {Record<string, string>} */
+const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "Member" };
 
 /**
- * "next", "previous", "accept", "leave", or null: then the key means what it always does.
+ * What a thumbnail says below: a number where all are of one kind, else the picture's own words.
+ * @param {string} kind
+ * @param {string} label of the picture
+ * @param {number} index among the ways; 0 is the picture before
+ */
+export function wayCaption(kind, label, index) {
+  if (index === 0) return "Before";
+  return label === `${NUMBERED[kind]} ${index}` ? String(index) : label;
+}
+
+/**
+ * What is shown, in words.
+ * @param {string} kind
+ * @param {string} label of the picture
+ * @param {number} index among the ways; 0 is the picture before, -1 is elsewhere
+ * @param {number} there how many are there
+ * @param {number} count how many there will be
+ */
+export function walkTitle(kind, label, index, there, count) {
+  if (index === 0) return "As it was before";
+  if (index < 0) return `${there} of ${count}`;
+  return label === `${NUMBERED[kind]} ${index}` ? `${label} of ${count}` : label;
+}
+
+/**
+ * What to do next with pictures that are ticked.
+ * @param {string[]} labels
+ */
+export function mixWords(labels) {
+  if (!labels.length) return "Choose two or more pictures to mix them.";
+  if (labels.length === 1) return `${labels[0]} is ticked. Choose another one.`;
+  return `${labels.slice(0, -1).join(", ")} and ${labels.at(-1)}`;
+}
+
+/**
+ * "next", "previous", "accept", "leave", "family", "back", or null: then the key means what it always does.
  * @param {{key: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean, altKey: boolean}} press
  */
 export function walkKey({ key, shiftKey, ctrlKey, metaKey, altKey }) {

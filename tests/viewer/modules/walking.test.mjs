@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fitBox, stepAlong, walkKey } from "../../../app/viewer/src/walking.js";
+import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
     walkKey({ key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...held });
   assert.deepEqual(["ArrowRight", "ArrowLeft", "Enter", "Escape"].map((key) => press(key)), ["next", "previous", "accept", "leave"]);
-  for (const key of ["ArrowUp", "r", "constructor"]) assert.equal(press(key), null, key);
+  for (const key of ["Home", "r", "constructor"]) assert.equal(press(key), null, key);
+  assert.deepEqual(["ArrowDown", "ArrowUp"].map((key) => press(key)), ["family", "back"]);
   for (const held of ["shiftKey", "ctrlKey", "metaKey", "altKey"]) assert.equal(press("ArrowRight", { [held]: true }), null);
 });
 
@@ -25,4 +26,25 @@ test("a thumbnail shows the place with a margin, inside the picture", () => {
   assert.deepEqual(fitBox([0, 160, 100, 200], frame, 70), { zoom: 0.5, origin: { x: -0, y: -30 } });
   assert.equal(fitBox([10, 10, 12, 12], frame, 48).zoom, 2, "never less than 24 pixels");
   assert.deepEqual(fitBox([0, 0, 400, 200], frame, 100), { zoom: 0.25, origin: { x: -0, y: 25 } });
+});
+
+test("ways of one kind have numbers, others their own words", () => {
+  assert.equal(wayCaption("roll", "Roll 3", 3), "3");
+  assert.equal(wayCaption("roll", "40 % of the way", 9), "40 % of the way");
+  assert.equal(wayCaption("different", "Stands for 21 of 64", 2), "Stands for 21 of 64");
+  assert.equal(wayCaption("extremes", "Smoothest, darkest", 1), "Smoothest, darkest");
+  assert.equal(wayCaption("children", "Before", 0), "Before");
+});
+
+test("a title says which of how many it is, where that is not in the words", () => {
+  assert.equal(walkTitle("roll", "Roll 3", 3, 8, 8), "Roll 3 of 8");
+  assert.equal(walkTitle("typical", "Stands for 6 of 2", 2, 5, 5), "Stands for 6 of 2");
+  assert.equal(walkTitle("roll", "Sample 1", 0, 8, 8), "As it was before");
+  assert.equal(walkTitle("roll", "", -1, 3, 8), "3 of 8");
+});
+
+test("what is ticked is told in words", () => {
+  assert.match(mixWords([]), /Choose two or more/);
+  assert.match(mixWords(["Roll 1"]), /^Roll 1 is ticked/);
+  assert.equal(mixWords(["Roll 1", "Roll 4", "Sample 2"]), "Roll 1, Roll 4 and Sample 2");
 });

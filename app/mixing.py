@@ -1,0 +1,102 @@
+"""Mixes of several pictures: children with a random share of each, and one on the way between two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from app.records import Explored, OpenedPicture, PictureRecord
+from app.session import Job, Session
+from app.tasks import Update
+from app.viewer import Blend
+from app.ways import NUM_WAYS, RIGHT_ANGLE, Wish, Words, draw_each, show_explored
+from srflow.contract import Engine, Recipe
+from srflow.operations import Mask, Mix, Operation, Reroll, Sample
+
+__all__ = ["child_wishes", "draw_between", "mixing_place"]
+
+_EVENNESS = 2.0  # of shares: above 1, few children are nearly one parent
+
+
+def mixing_place(explored: Explored | None, parents: Sequence[PictureRecord], chosen: Mask | None) -> Mask | None:
+    """Where a mix changes something.
+
+    Rolls of one place are equal elsewhere, so that the place's box is enough; with all of its pixels, since what
+    differs at its soft edge shall be reached as well. Anything else is mixed at the place chosen now, or everywhere.
+    """
+    if explored is None or explored.mask is None or not explored.count:
+        return chosen
+    if not all(parent in (explored.state, *explored.ways) for parent in parents):
+        return chosen
+    left, top, right, bottom = explored.mask.support
+    area = (right - left) * (bottom - top)
+    return Mask(explored.mask.width, explored.mask.height, (left, top, right, bottom), (255, area))
+
+
+def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tuple[list[Wish], Words]:
+    """Eight mixes, to be drawn from the first parent on. Coarse and fine latents get shares of their own."""
+    wishes = []
+    for number in range(NUM_WAYS):
+        rng = np.random.default_rng((seed, number))
+        fine, coarse = (rng.dirichlet(np.full(len(parents), _EVENNESS)) for _ in range(2))
+        # Towards one parent after the other, so that each ends up with its share.
+        mixes = tuple(
+            Mix(
+                _other(parents[0], parent),
+                RIGHT_ANGLE * _part(fine, place),
+                coarse_angle=RIGHT_ANGLE * _part(coarse, place),
+                mask=mask,
+            )
+            for place, parent in enumerate(parents[1:], 1)
+        )
+        wishes.append(Wish(mixes, f"Child {number + 1}"))
+    return wishes, Words("Mixing", f"{NUM_WAYS} children of {len(parents)} pictures")
+
+
+def draw_between(
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    explored: Explored,
+    ends: tuple[PictureRecord, PictureRecord],
+    percent: int,
+    mask: Mask | None,
+) -> Iterator[Update]:
+    """Draw the picture that lies so far on the way from one to the other. It is a way beside those that are shown.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    first, second = ends
+    assert first.recipe is not None
+    assert second.recipe is not None
+    mix = Mix(_other(first.recipe, second.recipe), percent / 100 * RIGHT_ANGLE, mask=mask)
+    wish = Wish((mix,), f"{percent} % of the way")
+    for event in draw_each(engine, session, job, picture, first.recipe, [wish]):
+        if isinstance(event, PictureRecord):
+            # One id throughout: the browser then keeps the picture before until this one can be shown.
+            name = event.id if explored.blend is None else explored.blend.id
+            others = tuple(way for way in explored.ways if way.id != name)
+            ways = (*others, replace(event, id=name))
+            blend = Blend(name, (first.id, second.id), percent)
+            now = replace(explored, ways=ways, count=len(ways), blend=blend)
+            text = f"{percent} % of the way from {first.label} to {second.label}. Enter keeps it, Escape leaves."
+            yield replace(show_explored(now, text), kind="done")
+
+
+def _part(shares: np.ndarray, place: int) -> float:
+    """How far to turn towards a parent, of the way from those before it, for its share."""
+    return float(shares[place] / shares[: place + 1].sum())
+
+
+def _other(base: Recipe, other: Recipe) -> Sample | tuple[Operation, ...]:
+    """What to mix with: noise alone, where that is all in which the two differ; else the list.
+
+    Lists may lie in one another only a few deep, so that what needs none shall have none.
+    """
+    is_plain = all(isinstance(one, Reroll) or (isinstance(one, Mix) and one.inner is None) for one in base.operations)
+    if is_plain and not other.operations and other.temperature == base.temperature:
+        return Sample(other.seed, other.index)
+    return other.whole_list

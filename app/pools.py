@@ -1,0 +1,133 @@
+"""Many versions of a place or of a picture, of which a few are shown: those that differ, typical ones, extremes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from app.records import Explored, OpenedPicture
+from app.session import Job, Session
+from app.tasks import Update
+from app.ways import RIGHT_ANGLE, Wish, Words, show_explored
+from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Progress, Recipe
+from srflow.operations import Mask, Mix, Operation, Reroll, Sample
+
+__all__ = ["MAX_FAMILY", "Pool", "Pools", "draw_pool"]
+
+_NUM_ROLLS = 64
+_NUM_WHOLE = 24  # whole pictures take much longer
+_NUM_SHOWN = 5
+_NUM_EXTREMES = 6
+
+MAX_FAMILY = 24
+"""Members of a family that are shown; the nearest ones come first."""
+
+_FAMILIES_HOW = "← and → walk through them, ↓ shows a family, Enter keeps one, Escape leaves."
+_WALK_HOW = Words("", "").how
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """Versions that have been compared. Their pictures are not kept: the engine draws those that are wanted again.
+
+    recipe: of the picture that they go on from. mask: the place; None: they are whole pictures.
+    """
+
+    recipe: Recipe
+    mask: Mask | None
+    seed: int
+    size: int
+    comparison: Comparison
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        return "pictures" if self.mask is None else "rolls"
+
+    def wishes(self, kind: str) -> tuple[list[Wish], Words]:
+        """Those that differ most ("different"), stand for the others best ("typical"), or are "extremes"."""
+        if kind == "extremes":
+            names: dict[int, list[str]] = {}
+            for name, number in self.comparison.extremes.items():
+                names.setdefault(number, []).append(name)
+            wishes = [self._wish(number, ", ".join(own).capitalize()) for number, own in names.items()]
+            return wishes, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
+        families = self._families(kind)
+        wishes = [self._wish(family.number, f"Stands for {len(family.members)} of {self.size}") for family in families]
+        what = "differ most" if kind == "different" else "are most typical"
+        num_odd = len(self.comparison.left_out)
+        odd = f", {num_odd} odd one{'s' * (num_odd > 1)} left out" if num_odd else ""
+        end = f"{len(wishes)} of {self.size} {self.name} {what}{odd}"
+        return wishes, Words("Drawing those that were chosen", end, _FAMILIES_HOW)
+
+    def family(self, kind: str, recipe: Recipe) -> tuple[list[Wish], Words]:
+        """All that one of the shown ways stands for, itself first, then the others by nearness.
+
+        Args: kind: "different" or "typical". recipe: of that way.
+        Raises: InputError: it is none of them.
+        """
+        chosen = next((one for one in self._families(kind) if self.leads_to(one.number, recipe)), None)
+        if chosen is None:
+            raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+        nearness = self.comparison.distances[chosen.number]
+        others = sorted((each for each in chosen.members if each != chosen.number), key=lambda each: nearness[each])
+        shown = [chosen.number, *others][:MAX_FAMILY]
+        wishes = [self._wish(number, f"Member {place}") for place, number in enumerate(shown, 1)]
+        count = len(chosen.members)
+        end = f"The family of {count}" if count == len(shown) else f"The nearest {len(shown)} of a family of {count}"
+        return wishes, Words("Drawing the family", end, _WALK_HOW)
+
+    def leads_to(self, number: int, recipe: Recipe) -> bool:
+        """Whether that recipe is the one of that version."""
+        return recipe.operations == (*self.recipe.operations, _operation(self.mask, self.seed, number))
+
+    def _families(self, kind: str) -> tuple[Family, ...]:
+        return self.comparison.typical if kind == "typical" else self.comparison.different
+
+    def _wish(self, number: int, label: str) -> Wish:
+        return Wish((_operation(self.mask, self.seed, number),), label)
+
+
+class Pools:
+    """The pool that each visitor looked at last: another choice from it needs no new drawing."""
+
+    def __init__(self) -> None:
+        self._last: WeakKeyDictionary[Session, Pool] = WeakKeyDictionary()
+
+    def keep(self, session: Session, pool: Pool) -> None:
+        """Instead of the one before."""
+        self._last[session] = pool
+
+    def find(self, session: Session, recipe: Recipe, mask: Mask | None) -> Pool | None:
+        """The last one, if it goes on from that recipe at that place."""
+        pool = self._last.get(session)
+        return pool if pool is not None and (pool.recipe, pool.mask) == (recipe, mask) else None
+
+
+def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explored) -> Generator[Update, None, Pool]:
+    """Draw many versions and compare them. It tells of its progress, and returns the pool.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    recipe, mask = explored.state.recipe, explored.mask
+    assert recipe is not None
+    size = _NUM_WHOLE if mask is None else _NUM_ROLLS
+    variants = tuple((_operation(mask, explored.seed, number),) for number in range(size))
+    request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants, choose=_NUM_SHOWN)
+    comparison = None
+    count = _NUM_EXTREMES if explored.kind == "extremes" else _NUM_SHOWN  # places are kept for them
+    yield show_explored(replace(explored, ways=(), count=count), f"Drawing {size} versions", 0.0)
+    for event in engine.explore(request, job.cancel):
+        job.check()
+        if isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        elif isinstance(event, Comparison):
+            comparison = event
+    assert comparison is not None, "it was asked for"
+    return Pool(recipe=recipe, mask=mask, seed=explored.seed, size=size, comparison=comparison)
+
+
+def _operation(mask: Mask | None, seed: int, number: int) -> Operation:
+    """What leads to a version: new noise, at the place or everywhere."""
+    return Mix(Sample(seed, number), RIGHT_ANGLE) if mask is None else Reroll(mask, seed, number)

@@ -1,0 +1,96 @@
+// "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
+
+import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
+
+/** @typedef {"different" | "typical"} Choice */
+
+export class WaysMenu {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+    /** @type {Choice} */
+    this.choice = recall("five") === "typical" ? "typical" : "different";
+    this.opener = makeButton("More ways", "Five that differ, extremes, mixes", () => this.toggle(), {
+      "aria-expanded": "false",
+      "aria-haspopup": "true",
+    });
+    this.five = makeButton("", "", () => this.ask(this.choice));
+    /** @type {Record<Choice, HTMLButtonElement>} */
+    this.choices = {
+      different: makeButton("different", "As unlike each other as can be", () => this.choose("different")),
+      typical: makeButton("typical", "Each in the middle of many that are alike", () => this.choose("typical")),
+    };
+    this.extremes = makeButton("Extremes", "", () => this.ask("extremes"));
+    this.mix = makeButton("Mix pictures", "", () => {
+      this.toggle(false);
+      viewer.exploring.parents.toggleChoosing();
+    });
+    this.fiveText = make("p");
+    this.extremesText = make("p");
+    const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
+    segments.append(...Object.values(this.choices));
+    const mixText = make("p", {}, "Tick two or more pictures: their eight children, or a slider from one to the other.");
+    this.panel = make(
+      "div",
+      { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
+      make("div", { class: "lv-ways-row" }, this.five, segments),
+      ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
+    );
+    this.node = make("div", { class: "lv-ways-menu" }, this.opener, this.panel);
+    this.node.addEventListener("keydown", (event) => this.onKey(event));
+    this.node.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !this.node.contains(/** @type {Node} */ (relatedTarget))) this.toggle(false);
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (!this.node.contains(/** @type {Node} */ (target))) this.toggle(false);
+    });
+  }
+
+  get isOpen() {
+    return !this.panel.hidden;
+  }
+
+  toggle(isOpen = !this.isOpen) {
+    if (isOpen === this.isOpen) return;
+    this.panel.hidden = !isOpen;
+    this.opener.setAttribute("aria-expanded", String(isOpen));
+    this.refresh();
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    if (event.key !== "Escape" || !this.isOpen) return;
+    event.stopPropagation(); // it would leave the ways, too
+    this.toggle(false);
+    this.opener.focus();
+  }
+
+  /** @param {Choice} choice */
+  choose(choice) {
+    this.choice = choice;
+    remember("five", choice);
+    this.refresh();
+  }
+
+  /** @param {Choice | "extremes"} action */
+  ask(action) {
+    const { exploring } = this.viewer;
+    this.toggle(false);
+    exploring.bar.ask(action, exploring.walk.message?.start ?? exploring.bar.base());
+    this.viewer.stage.focus({ preventScroll: true });
+  }
+
+  refresh() {
+    const { exploring } = this.viewer;
+    const hasBase = exploring.bar.base() !== undefined;
+    this.opener.disabled = !hasBase;
+    setPressed(this.mix, exploring.parents.isOpen);
+    for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
+    const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
+    const isDifferent = this.choice === "different";
+    setText(this.five, isDifferent ? "Five that differ" : "Five typical ones");
+    const kind = isDifferent ? "that differ most" : "that are most typical";
+    setText(this.fiveText, `Of ${many}, the five ${kind}, and how many each of them stands for.`);
+    setText(this.extremesText, `Of ${many}: the smoothest, sharpest, darkest, brightest, and so on.`);
+  }
+}

@@ -1,0 +1,141 @@
+"""Ways to go on from a picture: what the engine draws of them becomes files, and an `Explored` that grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from app.records import Explored, OpenedPicture, PictureRecord
+from app.runs import sample_text
+from app.session import Job, Session
+from app.tasks import Part, Update
+from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, Recipe, Variant
+from srflow.operations import Mix, Operation, Reroll, Sample
+
+__all__ = ["NUM_WAYS", "RIGHT_ANGLE", "Wish", "Words", "draw_each", "draw_ways", "plain_wishes", "show_explored"]
+
+NUM_WAYS = 8
+RIGHT_ANGLE = math.pi / 2
+"""The angle of a mix that reaches other noise."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A way to be drawn: what is done to the picture that one begins with, and what it is called."""
+
+    operations: tuple[Operation, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of ways. begin: at first. end: once all are there. how: how to go on from there."""
+
+    begin: str
+    end: str
+    how: str = "← and → walk through them, Enter keeps one, Escape leaves."
+
+
+def plain_wishes(explored: Explored) -> tuple[list[Wish], Words]:
+    """Eight rolls of a place, or eight neighbours.
+
+    Raises: InputError: rolls are asked for, but of no place.
+    """
+    if explored.kind == "more":
+        wishes = [Wish((_neighbour(explored, number),), f"Neighbour {number + 1}") for number in range(NUM_WAYS)]
+        return wishes, Words("Looking for neighbours", f"{NUM_WAYS} neighbours")
+    if explored.mask is None:
+        raise InputError("No place is chosen. Paint over one first, then roll.")
+    rolls = [Reroll(explored.mask, explored.seed, number) for number in range(NUM_WAYS)]
+    wishes = [Wish((roll,), f"Roll {number}") for number, roll in enumerate(rolls, 1)]
+    return wishes, Words("Rolling the place", f"{NUM_WAYS} rolls")
+
+
+def _neighbour(explored: Explored, number: int) -> Mix:
+    """One of those at the dial, in the latents that shall differ."""
+    angle = explored.dial / 100 * RIGHT_ANGLE
+    fine = 0.0 if explored.detail == "coarse" else angle
+    coarse = {"all": None, "coarse": angle, "fine": 0.0}[explored.detail]
+    return Mix(Sample(explored.seed, number), fine, coarse_angle=coarse, mask=explored.mask)
+
+
+def draw_ways(
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    explored: Explored,
+    wishes: Sequence[Wish],
+    words: Words,
+    recipe: Recipe | None = None,
+) -> Iterator[Update]:
+    """Draw ways to go on from `explored.state`, or from the picture of another recipe.
+
+    None of it is a step of the history: that comes when one is kept.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    count = len(wishes)
+    explored = replace(explored, ways=(), count=count)
+    yield show_explored(explored, words.begin, 0.0)
+    base = recipe or explored.state.recipe
+    assert base is not None
+    notices: list[str] = []
+    for event in draw_each(engine, session, job, picture, base, wishes):
+        if isinstance(event, Notice):
+            notices.append(event.text)
+        elif isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        else:
+            explored = replace(explored, ways=(*explored.ways, event))
+            number = len(explored.ways)
+            yield show_explored(explored, f"{words.begin}: {number} of {count}", number / (count + 1))
+    end = " ".join([f"{words.end}: {words.how}", *notices])
+    yield replace(show_explored(explored, end), kind="done", spoken=True)
+
+
+def draw_each(
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    recipe: Recipe,
+    wishes: Sequence[Wish],
+) -> Iterator[Progress | Notice | PictureRecord]:
+    """Draw ways to go on from a recipe's picture, each with a file in a folder of its own.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    # The picture itself comes first, from the engine too: it is what the ways are laid into, to the last bit.
+    variants = ((), *(wish.operations for wish in wishes))
+    whole = None
+    text_of, alpha = sample_text(picture), picture.alpha()
+    for event in engine.explore(ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants), job.cancel):
+        job.check()
+        if isinstance(event, Progress | Notice):
+            yield event
+        elif isinstance(event, Variant) and event.number == 0:
+            whole = event.patch
+        elif isinstance(event, Variant):
+            assert whole is not None, "variants come in any order, but the state is none that waits for another"
+            # A folder each, so that those that are not chosen can go.
+            path = session.new_folder(job, "way") / "explored.png"
+            engine.save_png(path, _laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)
+            label = wishes[event.number - 1].label
+            yield PictureRecord(id=path.parent.name, label=label, kind="sample", path=path, recipe=event.recipe)
+
+
+def show_explored(explored: Explored, text: str, fraction: float | None = None) -> Update:
+    """Ways that are there so far: nothing that one would undo."""
+    changed, changes = frozenset({Part.EXPLORED}), {"explored": explored}
+    return Update(text=text, fraction=fraction, changed=changed, changes=changes, is_step=False)
+
+
+def _laid_in(whole: np.ndarray, variant: Variant) -> np.ndarray:
+    picture = whole.copy()
+    height, width = variant.patch.shape[:2]
+    picture[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
+    return picture
