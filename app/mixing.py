@@ -11,9 +11,9 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
 from app.viewer import Blend
-from app.ways import NUM_WAYS, RIGHT_ANGLE, Wish, Words, draw_each, show_explored
+from app.ways import NUM_WAYS, Wish, Words, draw_each, show_explored
 from srflow.contract import Engine, Recipe
-from srflow.operations import Mask, Mix, Operation, Reroll, Sample
+from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
 __all__ = ["child_wishes", "draw_between", "mixing_place"]
 

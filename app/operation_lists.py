@@ -15,6 +15,7 @@ from app.runs import make_request, sample_pixels, sample_text
 from app.session import Job
 from app.settings import Settings
 from app.tasks import Update
+from app.ways import laid_in
 from srflow.contract import (
     Comparison,
     Engine,
@@ -154,11 +155,8 @@ def reroll(
     for number in chosen:
         job.check()
         variant = variants[number]
-        height, width = variant.patch.shape[:2]
-        whole = state.copy()
-        whole[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
         files.append(folder / f"variant-{number:02d}.png")
-        engine.save_png(files[-1], whole, text_of(variant.recipe, variant.flags), alpha=alpha)
+        engine.save_png(files[-1], laid_in(state, variant), text_of(variant.recipe, variant.flags), alpha=alpha)
     numbers: dict[str, Any] = {
         "files": chosen,
         "variants": [

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 from app.records import Explored, OpenedPicture
 from app.session import Job, Session
 from app.tasks import Update
-from app.ways import RIGHT_ANGLE, Wish, Words, show_explored
+from app.ways import Wish, Words, show_explored
 from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Progress, Recipe
-from srflow.operations import Mask, Mix, Operation, Reroll, Sample
+from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
 __all__ = ["MAX_FAMILY", "Pool", "Pools", "draw_pool"]
 

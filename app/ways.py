@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,13 +12,11 @@ from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
 from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, Recipe, Variant
-from srflow.operations import Mix, Operation, Reroll, Sample
+from srflow.operations import RIGHT_ANGLE, Mix, Operation, Reroll, Sample
 
-__all__ = ["NUM_WAYS", "RIGHT_ANGLE", "Wish", "Words", "draw_each", "draw_ways", "plain_wishes", "show_explored"]
+__all__ = ["NUM_WAYS", "Wish", "Words", "draw_each", "draw_ways", "laid_in", "plain_wishes", "show_explored"]
 
 NUM_WAYS = 8
-RIGHT_ANGLE = math.pi / 2
-"""The angle of a mix that reaches other noise."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ def draw_each(
             assert whole is not None, "variants come in any order, but the state is none that waits for another"
             # A folder each, so that those that are not chosen can go.
             path = session.new_folder(job, "way") / "explored.png"
-            engine.save_png(path, _laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)
+            engine.save_png(path, laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)
             label = wishes[event.number - 1].label
             yield PictureRecord(id=path.parent.name, label=label, kind="sample", path=path, recipe=event.recipe)
 
@@ -134,7 +131,8 @@ def show_explored(explored: Explored, text: str, fraction: float | None = None) 
     return Update(text=text, fraction=fraction, changed=changed, changes=changes, is_step=False)
 
 
-def _laid_in(whole: np.ndarray, variant: Variant) -> np.ndarray:
+def laid_in(whole: np.ndarray, variant: Variant) -> np.ndarray:
+    """The picture of a variant: the state's, with the variant's patch in it."""
     picture = whole.copy()
     height, width = variant.patch.shape[:2]
     picture[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch

@@ -47,14 +47,20 @@ def url(engine, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture
 def visit(browser, url) -> Iterator[Explorer]:
     visit = Explorer(browser, url)
-    visit.open()
-    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    visit.open_in_full()
     yield visit
     visit.close()
 
 
 class Explorer(Visit):
     """A visitor with a brush."""
+
+    def open_in_full(self) -> None:
+        """Go to the page, and wait for all pictures that it opens with."""
+        self.open()
+        self.wait_for_viewer(
+            "viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')"
+        )
 
     def paint(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Stroke over a pane, from and to fractions of it."""
@@ -273,8 +279,7 @@ class Historian(Explorer):
 @pytest.fixture
 def historian(browser, url) -> Iterator[Historian]:
     visit = Historian(browser, url)
-    visit.open()
-    visit.wait_for_viewer("viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')")
+    visit.open_in_full()
     yield visit
     visit.close()
 

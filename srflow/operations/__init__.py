@@ -10,7 +10,7 @@ After every one of them the latents are standard normal before temperature. What
 `field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
 """
 
-from srflow.operations.base import Operation
+from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
 from srflow.operations.heat import Heat
 from srflow.operations.lists import (
@@ -30,6 +30,7 @@ from srflow.operations.slide import Slide
 from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
 
 __all__ = [
+    "RIGHT_ANGLE",
     "Box",
     "Draw",
     "Heat",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -13,11 +14,13 @@ from srflow.operations.masks import Mask
 if TYPE_CHECKING:
     from srflow.operations.field import Field
 
-__all__ = ["MAX_INDEX", "MAX_SEED", "MAX_TEMPERATURE", "Operation", "ReadList"]
+__all__ = ["MAX_INDEX", "MAX_SEED", "MAX_TEMPERATURE", "RIGHT_ANGLE", "Operation", "ReadList"]
 
 MAX_SEED = 2**64 - 1
 MAX_INDEX = 2**32
 MAX_TEMPERATURE = 2.0
+RIGHT_ANGLE = math.pi / 2
+"""The angle of a mix that reaches other noise."""
 
 ReadList = Callable[[object], "tuple[Operation, ...]"]
 """Reads a list that lies inside an operation; what it may hold is bounded together with the outer one."""

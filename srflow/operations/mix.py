@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from srflow.errors import OperationError
-from srflow.operations.base import MAX_INDEX, MAX_SEED, Operation, ReadList, check_names
+from srflow.operations.base import MAX_INDEX, MAX_SEED, RIGHT_ANGLE, Operation, ReadList, check_names
 from srflow.operations.masks import Mask
 
 if TYPE_CHECKING:
     from srflow.operations.field import Field
 
 __all__ = ["Mix", "Sample"]
-
-_RIGHT_ANGLE = math.pi / 2
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,9 @@ class Mix(Operation):
         if not isinstance(self.other, (Sample, tuple)):
             raise OperationError(f"A mix is with a Sample or a tuple of operations; got {type(self.other).__name__}.")
         self._mask()
-        self._number("angle", _RIGHT_ANGLE)
+        self._number("angle", RIGHT_ANGLE)
         if self.coarse_angle is not None:
-            self._number("coarse_angle", _RIGHT_ANGLE)
+            self._number("coarse_angle", RIGHT_ANGLE)
 
     @property
     def inner(self) -> tuple[Operation, ...] | None:
@@ -77,9 +74,9 @@ class Mix(Operation):
         coarse = self.angle if self.coarse_angle is None else self.coarse_angle
         shares = field.shares_of(self.mask)
         angles = [self.angle] * (len(shares) - 1) + [coarse]
-        fractions = [share * (angle / _RIGHT_ANGLE) for share, angle in zip(shares, angles, strict=True)]
+        fractions = [share * (angle / RIGHT_ANGLE) for share, angle in zip(shares, angles, strict=True)]
         field.turn(other, fractions)
-        field.approach(other, self.mask, self.angle / _RIGHT_ANGLE)
+        field.approach(other, self.mask, self.angle / RIGHT_ANGLE)
 
     def to_values(self) -> dict[str, Any]:
         """As of any operation; the other one is called `with`: a seed and an index, or a list."""

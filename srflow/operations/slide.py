@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from srflow.operations.base import MAX_SEED, Operation, ReadList
+from srflow.operations.base import MAX_SEED, RIGHT_ANGLE, Operation, ReadList
 from srflow.operations.masks import Mask
 from srflow.operations.reroll import roll_stream
 
@@ -20,8 +20,6 @@ MAX_WEIGHTS = 256
 """How many rolls may be mixed."""
 
 MAX_WEIGHT = 32767
-
-_RIGHT_ANGLE = math.pi / 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Slide(Operation):
             raise self._error(
                 "weights", weights, f"1 to {MAX_WEIGHTS} whole numbers from {-MAX_WEIGHT} to {MAX_WEIGHT}, not all 0"
             )
-        self._number("angle", _RIGHT_ANGLE, low=-_RIGHT_ANGLE)
+        self._number("angle", RIGHT_ANGLE, low=-RIGHT_ANGLE)
 
     @property
     def num_noises(self) -> int:
@@ -72,7 +70,7 @@ class Slide(Operation):
         other.begin_mixture(
             {roll_stream(self.seed, roll): weight / norm for roll, weight in enumerate(self.weights) if weight}
         )
-        share = abs(self.angle) / _RIGHT_ANGLE
+        share = abs(self.angle) / RIGHT_ANGLE
         field.turn(other, [part * share for part in field.shares_of(self.mask)])
 
     @classmethod

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from srflow.operations.base import Operation
+from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
 from srflow.operations.heat import Heat
 from srflow.operations.masks import Mask
@@ -16,7 +15,6 @@ from srflow.operations.slide import Slide
 
 __all__ = ["brief_words", "describe_difference", "describe_list", "place_words"]
 
-_RIGHT_ANGLE = math.pi / 2
 _ROWS = ("upper", "", "lower")
 _COLUMNS = ("left", "", "right")
 _ALONE = {"upper": "top", "lower": "bottom"}
@@ -117,7 +115,7 @@ def _warmth(operation: Heat, temperature: float) -> str:
 
 
 def _percent(angle: float) -> str:
-    return f"{round(100 * angle / _RIGHT_ANGLE)} %"
+    return f"{round(100 * angle / RIGHT_ANGLE)} %"
 
 
 def _ordinal(number: int) -> str:
