@@ -32,6 +32,7 @@ from srflow.errors import (
     TrainingDivergedError,
 )
 from srflow.operations import Draw, Operation, check_operations, from_values, to_values
+from srflow.steering.wishes import Aim, Wish
 
 __all__ = [
     "FLAGS_KEY",
@@ -40,6 +41,7 @@ __all__ = [
     "MAX_LR_TEXT",
     "NOT_AS_ASKED",
     "RECIPE_KEY",
+    "Aim",
     "Cancelled",
     "ChallengeScores",
     "CheckpointError",
@@ -78,6 +80,7 @@ __all__ = [
     "TrainingDivergedError",
     "TruthScores",
     "Variant",
+    "Wish",
     "carried_lr",
     "picture_sha256",
 ]
@@ -479,6 +482,9 @@ class ExploreRequest:
     that are about the same place are decoded together. choose: how many of them to choose for a `Comparison` at the
     end; all variants must then be about one place, or all about the whole picture. 0: there is none. directions: how
     many to look for at the most; the variants must then be rolls 0, 1, 2 … of one place and seed, 8 or more. 0: none.
+    wish: what to measure of every variant, at the place that the last operation of each is about; all must be about the
+    same place. aim: whether to look for the way to more of it among the variants, which must then be such rolls, 16 or
+    more.
     """
 
     lr: np.ndarray
@@ -486,6 +492,8 @@ class ExploreRequest:
     variants: tuple[tuple[Operation, ...], ...]
     choose: int = 0
     directions: int = 0
+    wish: Wish | None = None
+    aim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -497,6 +505,7 @@ class Variant:
     and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: how
     likely the model finds what was decoded last, inside the mask's box or everywhere, in nats, before the consistency
     step. It compares with that of other variants of the same place at the same temperature, and with nothing else.
+    measured: of the request's wish.
     """
 
     number: int
@@ -508,6 +517,7 @@ class Variant:
     recipe: Recipe
     seconds: float
     log_prob: float | None = None
+    measured: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -555,7 +565,7 @@ class Directions:
     found: tuple[Direction, ...]
 
 
-ExploreEvent = Progress | Notice | Variant | Comparison | Directions
+ExploreEvent = Progress | Notice | Variant | Comparison | Directions | Aim
 """What `Engine.explore` yields: the variants as they are finished, and at the end what was asked for of them all."""
 
 

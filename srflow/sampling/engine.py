@@ -52,6 +52,7 @@ from srflow.sampling.states import StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
 from srflow.sampling.worker import Work, Worker
+from srflow.steering.wishes import MIN_ROLLS
 
 __all__ = ["SamplingEngine"]
 
@@ -155,6 +156,8 @@ class SamplingEngine:
             self._check_choice(request, task)
         if request.directions:
             _check_directions(request)
+        if request.wish is not None or request.aim:
+            _check_wish(request)
         if task.plan.on_disk:
             raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
@@ -385,14 +388,28 @@ def _check_directions(request: ExploreRequest) -> None:
     """Raises: InputError: the variants are not the rolls of one place that a `Slide` can mix."""
     if not 1 <= request.directions <= _MAX_DIRECTIONS:
         raise InputError(f"directions is {request.directions}; it must be from 0 to {_MAX_DIRECTIONS}.")
+    _check_rolls(request, _MIN_ROLLS, "Directions are looked for")
+
+
+def _check_wish(request: ExploreRequest) -> None:
+    """Raises: InputError: there is no place to measure at, or the variants are no rolls to look for an aim among."""
+    if request.wish is None:
+        raise InputError("There is no wish to look for the way to. Give one, or leave aim out.")
+    places = {variant[-1].place if variant else None for variant in request.variants}
+    if len(places) != 1 or None in places:
+        raise InputError("A wish is about one place: every variant must end with an operation on the same one.")
+    if request.aim:
+        _check_rolls(request, MIN_ROLLS, "The way to a wish is looked for")
+
+
+def _check_rolls(request: ExploreRequest, least: int, what: str) -> None:
+    """Raises: InputError: the variants are not rolls 0, 1, 2 … of one place, such as a `Slide` mixes."""
     rolls = [variant[0] for variant in request.variants if len(variant) == 1]
     first = rolls[0] if rolls else None
-    if not isinstance(first, Reroll) or len(rolls) < _MIN_ROLLS or len(rolls) < len(request.variants):
-        raise InputError(
-            f"Directions are looked for among the rolls of a place, {_MIN_ROLLS} or more, and nothing else."
-        )
+    if not isinstance(first, Reroll) or len(rolls) < least or len(rolls) < len(request.variants):
+        raise InputError(f"{what} among the rolls of a place, {least} or more, and nothing else.")
     if rolls != [Reroll(first.mask, first.seed, roll) for roll in range(len(rolls))]:
-        raise InputError("Directions are looked for among rolls 0, 1, 2 … of one place and one seed.")
+        raise InputError(f"{what} among rolls 0, 1, 2 … of one place and one seed.")
 
 
 def _describe(device: torch.device) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from srflow.contract import Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.contract import Aim, Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
 from srflow.evaluation.choosing import extremes, farthest, plausible, typical
 from srflow.evaluation.directions import find_directions, place_features
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
@@ -22,6 +22,7 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import Patch, State, StateCache
 from srflow.sampling.task import Task
 from srflow.sampling.worker import OutOfMemory
+from srflow.steering.wishes import find_aim
 
 __all__ = ["Exploration"]
 
@@ -58,13 +59,17 @@ class Exploration:
         count = len(self._request.variants)
         base = self._request.recipe.operations
         states: dict[int, State] = {}
+        rolls: dict[int, Variant] = {}
         for numbers in self._groups():
             lists = [(*base, *self._request.variants[number]) for number in numbers]
             started = time.perf_counter()
             for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
-                self._channel.send(self._variant(number, operations, state, time.perf_counter() - started))
+                variant = self._variant(number, operations, state, time.perf_counter() - started)
+                self._channel.send(variant)
                 if self._request.choose or self._request.directions:
                     states[number] = state
+                if self._request.aim:
+                    rolls[number] = replace(variant, patch=variant.patch[:0])
                 self._finished += 1
                 started = time.perf_counter()
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
@@ -75,6 +80,8 @@ class Exploration:
         if self._request.directions:
             self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
             self._channel.send(self._directions([states[number] for number in range(count)]))
+        if self._request.aim:
+            self._channel.send(self._aim([rolls[number] for number in range(count)]))
 
     def _comparison(self, states: list[State]) -> Comparison:
         """What the variants say together, at their place or everywhere."""
@@ -108,6 +115,29 @@ class Exploration:
         features = place_features([state.crop(*scaled(box, scale)) for state in states], weight)
         self._stop()
         return Directions(found=find_directions(features, self._request.directions))
+
+    def _measure(self, state: State) -> float | None:
+        """Of the wish, at the place that the variants are about."""
+        if self._request.wish is None:
+            return None
+        mask = self._request.variants[0][-1].place
+        assert mask is not None
+        box, scale = mask.support, self._task.scale
+        weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255
+        return self._request.wish.measure(state.crop(*scaled(box, scale)), weight)
+
+    def _aim(self, rolls: list[Variant]) -> Aim:
+        """The way to more of what is wished for."""
+        assert self._request.wish is not None
+        present = self._measure(self._state(self._request.recipe.operations))
+        values, log_probs = [roll.measured for roll in rolls], [roll.log_prob for roll in rolls]
+        assert present is not None
+        return find_aim(
+            self._request.wish,
+            [value for value in values if value is not None],
+            present,
+            [value for value in log_probs if value is not None],
+        )
 
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
         if min(pictures[0].shape[:2]) >= MIN_SIDE:
@@ -209,6 +239,7 @@ class Exploration:
             recipe=self._key(operations),
             seconds=seconds,
             log_prob=state.log_prob,
+            measured=self._measure(state),
         )
 
 
