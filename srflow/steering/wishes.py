@@ -181,7 +181,7 @@ class Like(Wish):
     reference: np.ndarray
 
     def __post_init__(self) -> None:
-        shape = getattr(self.reference, "shape", ())
+        shape: tuple[int, ...] = getattr(self.reference, "shape", ())
         if (
             not isinstance(self.reference, np.ndarray)
             or self.reference.dtype != np.uint8
