@@ -31,7 +31,7 @@ from srflow.errors import (
     SRFlowError,
     TrainingDivergedError,
 )
-from srflow.operations import Draw, Operation, check_operations, from_values, to_values
+from srflow.operations import Draw, Mask, Operation, check_operations, from_values, to_values
 from srflow.steering.wishes import Aim, Wish
 
 __all__ = [
@@ -49,6 +49,8 @@ __all__ = [
     "DatasetError",
     "Direction",
     "Directions",
+    "EditEvent",
+    "EditRequest",
     "Engine",
     "EngineInfo",
     "Estimate",
@@ -80,6 +82,7 @@ __all__ = [
     "TrainingDivergedError",
     "TruthScores",
     "Variant",
+    "Verdict",
     "Wish",
     "carried_lr",
     "picture_sha256",
@@ -570,6 +573,45 @@ ExploreEvent = Progress | Notice | Variant | Comparison | Directions | Aim
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class EditRequest:
+    """A picture that somebody has edited, to be brought back into what may lie behind the LR picture.
+
+    lr: uint8, (h, w, 3). recipe: of the picture before the edit. picture: uint8, (s h, s w, 3), after it. mask: the
+    place that was edited; None: found by comparing the two pictures.
+    """
+
+    lr: np.ndarray
+    recipe: Recipe
+    picture: np.ndarray
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What is left of an edit, and how usual it is. Pairs are of the two variants: made consistent, made natural.
+
+    mask: the place. drawn_lr_psnr: of the picture as it was drawn, see `SampleResult`. kept: which part of the change
+    is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
+    same steps, in standard deviations of theirs; very negative is implausible, and so is very positive: too flat.
+    plausibility: which share of these samples is as unusual as it, or more so, on either side. num_samples: how many
+    they are. unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger the drawn picture's latents
+    are than usual around every LR pixel, in standard deviations of the samples'.
+    """
+
+    mask: Mask
+    drawn_lr_psnr: float
+    kept: tuple[float, float]
+    deviations: tuple[float, float]
+    plausibility: tuple[float, float]
+    num_samples: int
+    unusual: np.ndarray
+
+
+EditEvent = Progress | Notice | Variant | Verdict
+"""What `Engine.edit` yields: variant 0, made consistent; variant 1, made natural; then the verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
@@ -644,6 +686,14 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
             MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Bring an edited picture back into what may lie behind the LR picture, and say what is left of the edit.
+
+        Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
+            memory. CheckpointError. Cancelled.
         """
         ...
 

@@ -85,7 +85,7 @@ class Place:
 class Field:
     """Latents and temperature at a place, on the way through a list.
 
-    `evaluate`, `apply`, `copy` and `latents` are for everyone; the rest is what operations are made of.
+    `evaluate`, `apply`, `copy`, `latents` and `temperatures` are for everyone; the rest is what operations are made of.
     """
 
     def __init__(self, place: Place) -> None:
@@ -115,11 +115,14 @@ class Field:
 
     def latents(self) -> list[Tensor]:
         """Times temperature, (C, h, w) of every level, float32."""
+        return [level * temperature for level, temperature in zip(self.levels, self.temperatures(), strict=True)]
+
+    def temperatures(self) -> list[float | Tensor]:
+        """At every level: a number, or a map (h, w), float32."""
+        assert self._temperature is not None
         if not isinstance(self._temperature, Tensor):
-            return [level * self._temperature for level in self.levels]
-        return [
-            level * self.place.at_level(self._temperature, number).float() for number, level in enumerate(self.levels)
-        ]
+            return [self._temperature] * len(self.levels)
+        return [self.place.at_level(self._temperature, number).float() for number in range(len(self.levels))]
 
     # -- what operations are made of -----------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from srflow import __version__
 from srflow.compiling import check_compiler
 from srflow.contract import (
     Cancelled,
+    EditEvent,
+    EditRequest,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -41,6 +43,7 @@ from srflow.operations import Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
+from srflow.sampling.editing import Editing
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
@@ -51,6 +54,7 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
+from srflow.sampling.weighing import Scales
 from srflow.sampling.worker import Work, Worker
 from srflow.steering.wishes import MIN_ROLLS
 
@@ -158,23 +162,60 @@ class SamplingEngine:
             _check_directions(request)
         if request.wish is not None or request.aim:
             _check_wish(request)
-        if task.plan.on_disk:
-            raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
+        _check_in_memory(task)
 
         def work(channel: Channel) -> None:
-            stop = _stopper(cancel, channel)
-            model = self._models.rearranged(task.loaded, task.precision)
-            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
-            retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
-
-            def drawing(whole: Task) -> Drawing:
-                return self._drawing(whole, channel, cancel)
-
-            Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop).run()
+            self._exploration(request, task, channel, cancel).run()
 
         events = in_background(work, name="explore")
         with closing(events):
             yield from (event for event in events if isinstance(event, ExploreEvent))
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Bring an edited picture back into what may lie behind the LR picture. See `srflow.contract.Engine`."""
+        task = self._task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
+        expected = tuple(side * task.scale for side in request.lr.shape[:2])
+        picture, mask = request.picture, request.mask
+        if picture.dtype != np.uint8 or picture.shape != (*expected, 3):
+            raise InputError(
+                f"The edited picture must be of 8 bits and {expected[1]}x{expected[0]} pixels, as it was before the "
+                f"edit; got {picture.dtype} {picture.shape}."
+            )
+        if mask is not None and (mask.height, mask.width) != request.lr.shape[:2]:
+            raise InputError(
+                f"The edit's mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
+                f"{request.lr.shape[1]}x{request.lr.shape[0]}."
+            )
+        _check_in_memory(task)
+
+        def work(channel: Channel) -> None:
+            stop = _stopper(cancel, channel)
+            explored = ExploreRequest(lr=request.lr, recipe=request.recipe, variants=((),))
+            exploration = self._exploration(explored, task, channel, cancel)
+            model = self._models.exact(task.loaded)
+            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+
+            def scales(region: Region) -> Scales:
+                return Scales(self._worker, model, padded, region, stop)
+
+            Editing(request, task, exploration, scales, padded, channel, stop).run()
+
+        events = in_background(work, name="edit")
+        with closing(events):
+            yield from (event for event in events if isinstance(event, EditEvent))
+
+    def _exploration(
+        self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
+    ) -> Exploration:
+        stop = _stopper(cancel, channel)
+        model = self._models.rearranged(task.loaded, task.precision)
+        padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+        retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
+
+        def drawing(whole: Task) -> Drawing:
+            return self._drawing(whole, channel, cancel)
+
+        return Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop)
 
     def _check_choice(self, request: ExploreRequest, task: Task) -> None:
         if not 1 <= request.choose <= _MAX_VARIANTS:
@@ -382,6 +423,11 @@ def _stopper(cancel: threading.Event | None, channel: Channel) -> Callable[[], N
             raise Cancelled("Stopped.")
 
     return stop
+
+
+def _check_in_memory(task: Task) -> None:
+    if task.plan.on_disk:
+        raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
 
 def _check_directions(request: ExploreRequest) -> None:

@@ -63,8 +63,8 @@ class Exploration:
         for numbers in self._groups():
             lists = [(*base, *self._request.variants[number]) for number in numbers]
             started = time.perf_counter()
-            for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
-                variant = self._variant(number, operations, state, time.perf_counter() - started)
+            for number, operations, state in zip(numbers, lists, self.states(lists), strict=True):
+                variant = self.variant(number, operations, state, time.perf_counter() - started)
                 self._channel.send(variant)
                 if self._request.choose or self._request.directions:
                     states[number] = state
@@ -129,7 +129,7 @@ class Exploration:
     def _aim(self, rolls: list[Variant]) -> Aim:
         """The way to more of what is wished for."""
         assert self._request.wish is not None
-        present = self._measure(self._state(self._request.recipe.operations))
+        present = self._measure(self.state(self._request.recipe.operations))
         values, log_probs = [roll.measured for roll in rolls], [roll.log_prob for roll in rolls]
         assert present is not None
         return find_aim(
@@ -160,13 +160,13 @@ class Exploration:
             groups.setdefault(key, []).append(number)
         return list(groups.values())
 
-    def _states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
+    def states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
         """The states of several lists that are equal but for their last operation."""
         first = lists[0]
         if count_whole(first) == len(first):
-            yield from (self._state(operations) for operations in lists)
+            yield from (self.state(operations) for operations in lists)
             return
-        before = self._state(first[:-1])
+        before = self.state(first[:-1])
         found = {operations: self._cache.get(self._key(operations)) for operations in lists}
         missing = [operations for operations, patch in found.items() if patch is None]
         done = (*self._draw, *first[:-1])
@@ -179,7 +179,7 @@ class Exploration:
             assert isinstance(patch, Patch)
             yield before.with_patch(patch)
 
-    def _state(self, operations: tuple[Operation, ...]) -> State:
+    def state(self, operations: tuple[Operation, ...]) -> State:
         """A list's picture: what is kept of it, and the rest."""
         begin = count_whole(operations)
         state = self._whole(operations[:begin])
@@ -218,7 +218,8 @@ class Exploration:
     def _key(self, operations: tuple[Operation, ...]) -> Recipe:
         return replace(self._request.recipe, operations=operations)
 
-    def _variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
+    def variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
+        """What is told of a picture. operations: of the recipe, and those of the variant; state: their picture."""
         kept = len(self._request.recipe.operations)
         begin = count_whole(operations)
         if begin > kept or len(operations) == kept:  # decoded as a whole, or the state itself

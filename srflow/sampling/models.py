@@ -21,7 +21,7 @@ __all__ = ["LoadedModel", "Models"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A checkpoint. model: float32, on the CPU, not to be run; rearranged copies are made of it."""
+    """A checkpoint. model: float32, on the CPU; what runs elsewhere, or in another precision, is a copy of it."""
 
     info: ModelInfo
     model: SRFlow
@@ -43,6 +43,7 @@ class Models:
         self._compiled = compiled
         self._loaded = {Path(name).name: _load(name) for name in names}
         self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
+        self._exact: dict[str, SRFlow] = {}
         self._lock = threading.Lock()
         self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
 
@@ -67,6 +68,17 @@ class Models:
                 on_device = copy.to(self._device)
                 self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
             return self._rearranged[key]
+
+    def exact(self, loaded: LoadedModel) -> SRFlow:
+        """The model as it weighs pictures, in float32, on the device."""
+        if self._device.type == "cpu":
+            return loaded.model
+        with self._lock:
+            if loaded.info.key not in self._exact:
+                copy = SRFlow(loaded.model.config, loaded.model.metadata)
+                copy.load_state_dict(loaded.model.state_dict())
+                self._exact[loaded.info.key] = copy.to(self._device).eval().requires_grad_(False)
+            return self._exact[loaded.info.key]
 
     def footprint(self, loaded: LoadedModel, precision: Precision) -> Footprint:
         """What it takes of memory."""
