@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Protocol, get_args
 import numpy as np
 
 from srflow.errors import (
+    CalibrationError,
     Cancelled,
     CheckpointError,
     DatasetError,
@@ -25,12 +26,14 @@ from srflow.errors import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
+    NotCalibratedError,
     OperationError,
     OutputError,
     RecipeError,
     SRFlowError,
     TrainingDivergedError,
 )
+from srflow.evaluation.calibration_file import Bar, Calibration, Value
 from srflow.operations import Draw, Operation, check_operations, from_values, to_values
 
 __all__ = [
@@ -40,6 +43,9 @@ __all__ = [
     "MAX_LR_TEXT",
     "NOT_AS_ASKED",
     "RECIPE_KEY",
+    "Bar",
+    "Calibration",
+    "CalibrationError",
     "Cancelled",
     "ChallengeScores",
     "CheckpointError",
@@ -59,6 +65,7 @@ __all__ = [
     "MemoryBudgetError",
     "Metadata",
     "ModelInfo",
+    "NotCalibratedError",
     "Notice",
     "OperationError",
     "OutputError",
@@ -77,6 +84,7 @@ __all__ = [
     "SetSummary",
     "TrainingDivergedError",
     "TruthScores",
+    "Value",
     "Variant",
     "carried_lr",
     "picture_sha256",
@@ -634,6 +642,13 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
             MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """How wide bars about the mean of a set must be to hold the truth as often as promised: see `Calibration.bar`.
+
+        Raises: NotCalibratedError: nothing was measured for the model. InputError: there is no such model.
         """
         ...
 
