@@ -7,7 +7,7 @@ import pytest
 
 from srflow.contract import Bar, InputError
 from srflow.evaluation.calibration import nominal_lambda
-from srflow.evaluation.measuring import check_truth
+from srflow.evaluation.measuring import check_truth, line_pixels, measure_line, measure_place
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -56,3 +56,40 @@ def test_what_does_not_fit_is_refused():
         check_truth(truth, [truth, truth[:4]], {})
     with pytest.raises(InputError, match="1 sample"):
         check_truth(truth, [truth], {})
+
+
+def test_a_place_s_mean_has_the_spread_of_means_not_of_pixels():
+    random = np.random.default_rng(0)
+    own = random.standard_normal(400)  # what all pixels of a sample have in common
+    samples = [100 + 3 * own[i] + 5 * random.standard_normal((8, 8, 3)) for i in range(400)]
+    found = measure_place(samples)
+    assert found.area == 64
+    assert found.side == 8
+    assert found.mean == pytest.approx([100] * 4, abs=0.5)
+    assert found.sigma[0] == pytest.approx(np.sqrt(9 + 25 / 64), rel=0.1)
+
+
+def test_weights_say_which_pixels_belong_to_the_place():
+    sample = np.zeros((4, 4, 3), np.uint8)
+    sample[:2] = 200
+    weights = np.zeros((4, 4))
+    weights[1, 0], weights[2, 0] = 0.75, 0.25
+    found = measure_place([sample, sample], weights)
+    assert found.mean == pytest.approx([150] * 4)
+    assert found.area == 1.0
+    with pytest.raises(InputError, match="empty"):
+        measure_place([sample, sample], np.zeros((4, 4)))
+    with pytest.raises(InputError, match="1 sample"):
+        measure_place([sample])
+
+
+def test_a_line_takes_one_pixel_a_step_from_end_to_end():
+    pixels, distances = line_pixels((1, 5), (4, 3))
+    assert pixels.tolist() == [[1, 5], [2, 4], [3, 4], [4, 3]]
+    assert distances == pytest.approx(np.hypot([0, 1, 2, 3], [0, 1, 1, 2]))
+    assert line_pixels((2, 2), (2, 2))[0].tolist() == [[2, 2]]
+    back, _ = line_pixels((4, 3), (1, 5))
+    assert (back[0], back[-1]) == (pytest.approx([4, 3]), pytest.approx([1, 5]))
+    picture = np.zeros((6, 6, 3), np.uint8)
+    picture[4, 2] = (255, 0, 0)
+    assert measure_line([picture], pixels)[0] == pytest.approx([0, 0.299 * 255, 0, 0], abs=1e-3)

@@ -5,7 +5,7 @@ Pictures are (H, W, 3), 0 to 255: uint8, or float where a program has it so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,18 @@ from srflow.errors import InputError
 from srflow.evaluation.calibration import rank_histogram
 from srflow.evaluation.calibration_file import Bar, Value
 
-__all__ = ["LUMA", "TruthCheck", "check_truth", "with_luma"]
+__all__ = [
+    "LUMA",
+    "PlaceMeans",
+    "TruthCheck",
+    "check_truth",
+    "line_pixels",
+    "measure_line",
+    "measure_place",
+    "with_luma",
+]
+
+Point = tuple[int, int]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601."""
@@ -71,3 +82,62 @@ def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[
     }
     ranks = rank_histogram(values[..., 3].ravel()[places], np.stack(at_places), np.random.default_rng(0))
     return TruthCheck(inside, tuple(map(float, ranks / ranks.sum())))
+
+
+@dataclass(frozen=True)
+class PlaceMeans:
+    """Means over a place, of each sample.
+
+    values: (K, 4) of R, G, B and brightness, K samples. area: in pixels; of a soft place, what its weights add up to.
+    """
+
+    values: np.ndarray
+    area: float
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Over the samples, (4,)."""
+        return self.values.mean(axis=0)
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """Standard deviation of the samples' means, over K - 1, (4,)."""
+        return self.values.std(axis=0, ddof=1)
+
+    @property
+    def side(self) -> int:
+        """Of the square of the same area, in pixels: for bars of box means."""
+        return max(1, round(self.area**0.5))
+
+
+def measure_place(samples: Sequence[np.ndarray], weights: np.ndarray | None = None) -> PlaceMeans:
+    """Weighted means of samples, (h, w, 3) each; weights: (h, w), 0 to 1, None: 1 everywhere.
+
+    Raises: InputError: the weights are 0 everywhere, or there are fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise InputError(f"There is {len(samples)} sample; it takes two or more to say how far they differ.")
+    weights = np.ones(samples[0].shape[:2]) if weights is None else weights.astype(np.float64)
+    area = float(weights.sum())
+    if area <= 0:
+        raise InputError("The place is empty. Choose one that holds a pixel at least.")
+    colours = np.stack([np.tensordot(weights, sample.astype(np.float64), axes=2) / area for sample in samples])
+    return PlaceMeans(np.concatenate([colours, (colours @ LUMA)[:, None]], axis=1), area)
+
+
+def line_pixels(start: Point, end: Point) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a line, one a step, and how far each is from the first.
+
+    Args: start, end: (x, y) of pixels; both belong to the line.
+    Returns: (N, 2) of whole (x, y), and (N,) distances in pixels.
+    """
+    steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
+    shares = np.linspace(0, 1, steps + 1)[:, None]
+    exact = np.array(start) + shares * (np.array(end) - np.array(start))
+    pixels = np.floor(exact + 0.5).astype(np.int64)
+    return pixels, np.hypot(*(pixels - pixels[0]).T)
+
+
+def measure_line(samples: Sequence[np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    """Brightness of the samples along a line, (K, N). pixels: (N, 2), see `line_pixels`."""
+    return np.stack([sample[pixels[:, 1], pixels[:, 0]].astype(np.float32) @ LUMA for sample in samples])
