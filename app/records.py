@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Overlay, Part, WayKind
 from srflow.contract import ChallengeScores, Recipe, TruthScores
@@ -149,6 +150,7 @@ class Run:
     overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
     is_drawing: whether more is still to come.
     place: (x, y) in SR pixels, where it is worth looking; None: not known.
+    bars: what may be promised of it; None: not known yet, or a single sample.
     """
 
     folder: Path
@@ -168,6 +170,7 @@ class Run:
     atlas: tuple[tuple[float, float], ...] = ()
     overlays: dict[str, Overlay] = field(default_factory=dict)
     place: tuple[int, int] | None = None
+    bars: SetBars | None = None
     is_drawing: bool = True
     notices: tuple[str, ...] = ()
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Protocol, get_args
 import numpy as np
 
 from srflow.errors import (
+    CalibrationError,
     Cancelled,
     CheckpointError,
     DatasetError,
@@ -25,12 +26,14 @@ from srflow.errors import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
+    NotCalibratedError,
     OperationError,
     OutputError,
     RecipeError,
     SRFlowError,
     TrainingDivergedError,
 )
+from srflow.evaluation.calibration_file import Bar, Calibration, Value
 from srflow.operations import Draw, Mask, Operation, check_operations, from_values, to_values
 from srflow.steering.wishes import Aim, Wish
 
@@ -42,6 +45,9 @@ __all__ = [
     "NOT_AS_ASKED",
     "RECIPE_KEY",
     "Aim",
+    "Bar",
+    "Calibration",
+    "CalibrationError",
     "Cancelled",
     "ChallengeScores",
     "CheckpointError",
@@ -63,6 +69,7 @@ __all__ = [
     "MemoryBudgetError",
     "Metadata",
     "ModelInfo",
+    "NotCalibratedError",
     "Notice",
     "OperationError",
     "OutputError",
@@ -81,6 +88,7 @@ __all__ = [
     "SetSummary",
     "TrainingDivergedError",
     "TruthScores",
+    "Value",
     "Variant",
     "Verdict",
     "Wish",
@@ -694,6 +702,13 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
             memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """How wide bars about the mean of a set must be to hold the truth as often as promised: see `Calibration.bar`.
+
+        Raises: NotCalibratedError: nothing was measured for the model. InputError: there is no such model.
         """
         ...
 

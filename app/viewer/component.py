@@ -114,7 +114,11 @@ class Overlay:
     title: for the switch and the legend, for example "Diversity".
     minimum, maximum: values at the two ends of the scale, in `unit`.
     colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
-    values_path: PNG in grey (8 bits), 0 for `minimum` and 255 for `maximum`, from which the viewer reads single values.
+    values_path: PNG in grey (8 bits), from which the viewer reads single values: 0 for `minimum`, 255 for `values_top`.
+    values_top: None: `maximum`; with another one, values beyond the scale's end can be read, too.
+    bars: what share of the truth lies within "mean ± value", promised; None: the values are standard deviations.
+    of_luma: whether the values are of the brightness; else of all three channels.
+    remark: few words beside the legend, on which a visitor opens `details`.
     """
 
     path: str | Path
@@ -124,6 +128,11 @@ class Overlay:
     colors: Sequence[str]
     unit: str = ""
     values_path: str | Path | None = None
+    values_top: float | None = None
+    bars: float | None = None
+    of_luma: bool = True
+    remark: str = ""
+    details: str = ""
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.maximum:
@@ -289,6 +298,11 @@ class _OverlayData(GradioModel):
     maximum: float
     unit: str
     colors: list[str]
+    values_top: float
+    bars: float | None
+    of_luma: bool
+    remark: str
+    details: str
 
 
 class _BlendData(GradioModel):
@@ -545,6 +559,11 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
         maximum=float(overlay.maximum),
         unit=overlay.unit,
         colors=list(overlay.colors),
+        values_top=float(overlay.maximum if overlay.values_top is None else overlay.values_top),
+        bars=overlay.bars,
+        of_luma=overlay.of_luma,
+        remark=overlay.remark,
+        details=overlay.details,
     )
 
 

@@ -11,7 +11,7 @@ SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys", "walking"),  # the same
-    *("steps", "latest"),
+    *("steps", "latest", "spread"),
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskrow", "maskeditor", "walk", "parents", "waysmenu", "explorebar", "exploring"),
     *("namefield", "history"),

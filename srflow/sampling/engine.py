@@ -17,6 +17,7 @@ import torch
 from srflow import __version__
 from srflow.compiling import check_compiler
 from srflow.contract import (
+    Calibration,
     Cancelled,
     EditEvent,
     EditRequest,
@@ -231,6 +232,10 @@ class SamplingEngine:
                 f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
                 "Choose a place, or fewer variants."
             )
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """What was measured for a model. Raises: NotCalibratedError: nothing was, or its file cannot be used."""
+        return self._models.calibration(model)
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).

@@ -24,6 +24,11 @@
  * @property {number} maximum
  * @property {string} unit
  * @property {string[]} colors
+ * @property {number} values_top
+ * @property {number | null} bars
+ * @property {boolean} of_luma
+ * @property {string} remark
+ * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between"} WayKind */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
