@@ -25,7 +25,10 @@
  * @property {string} unit
  * @property {string[]} colors
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "heat"} WayKind */
+/** @typedef {"flat" | "uncertain"} FoundName */
+/** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
+/** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /**
  * @typedef {object} WalkMessage
@@ -36,6 +39,7 @@
  * @property {WayKind} kind
  * @property {number} dial
  * @property {BlendMessage | null} blend
+ * @property {FoundMessage | null} found
  */
 /**
  * @typedef {object} StepMessage
@@ -69,6 +73,7 @@
  * @property {WalkMessage | null} walk
  * @property {string | null} explored
  * @property {StepMessage[]} steps
+ * @property {number | null} temperature
  * @property {string} serial
  */
 /**
@@ -93,12 +98,13 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
+ * @property {HeatMessage[]} heat
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -159,11 +165,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[]}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [] }) {
-  return { action, id, mask, dial, others, detail, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [] }) {
+  return { action, id, mask, dial, others, detail, heat, subject: scene.subject };
 }
 
 /**
