@@ -80,7 +80,7 @@ def test_a_place_is_found_to_be_painted_and_then_painted(harness):
     walk = harness.scene.walk
     assert (walk.ids, walk.count, walk.found.name) == ((), 1, "flat")
     assert walk.found.mask.array().shape == lr.shape[:2]
-    assert "Flat areas found" in harness.status
+    assert "Flat areas: found" in harness.status
     found = {"temperature": 0, "mask": walk.found.mask.to_values()}
     ask(harness, "heat", "s1", heat=[found])
     assert harness.scene.walk.found is None

@@ -66,7 +66,7 @@ def test_painting_calm_and_wild_follows_each_stroke_and_is_kept(visit, engine):
 
     slider = visit.page.get_by_label("Temperature to paint with")
     slider.press("End")
-    expect(visit.page.locator(".lv-heat-text")).to_have_text("1.20 wild")
+    expect(visit.page.locator(".lv-heat-text")).to_have_text("1.20")
     stroke(visit, 0, (0.3, 0.7), (0.5, 0.7))
     visit.page.wait_for_function(
         "former => document.querySelector('#viewer .lv').parentElement.linkedViewer.pictures.get(former[0])?.loadedUrl"

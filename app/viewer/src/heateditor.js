@@ -103,6 +103,7 @@ export class HeatEditor extends MaskEditor {
   paintChosen() {
     const { painted } = this.viewer.exploring.mask;
     if (painted && this.prepared().stamp(painted.open)) this.onStroke();
+    this.focusStage();
   }
 
   /** Have a place found; it is painted calm as soon as it is there. @param {FoundName} name */
@@ -111,6 +112,12 @@ export class HeatEditor extends MaskEditor {
     if (id === undefined) return;
     this.awaited = name;
     this.viewer.exploring.ask(name, id);
+    this.focusStage();
+  }
+
+  /** So that Enter keeps the picture, and does not press the button again. */
+  focusStage() {
+    this.viewer.stage.focus({ preventScroll: true });
   }
 
   /** @param {import("./messages.js").FoundMessage} found */

@@ -87,9 +87,7 @@ export function wildness(temperature, drawn) {
  * @param {number} drawn
  */
 export function heatWords(temperature, drawn) {
-  if (temperature === 0) return "calm: no noise at all";
-  const at = wildness(temperature, drawn);
-  if (Math.abs(at) < 0.04) return "as it was drawn";
-  if (at > 0) return at > 0.6 ? "wild" : "a little wilder";
-  return at < -0.6 ? "calm" : "calmer";
+  const number = temperature.toFixed(2);
+  if (temperature === 0) return `${number}, no noise`;
+  return Math.abs(wildness(temperature, drawn)) < 0.04 ? `${number}, as drawn` : number;
 }

@@ -30,17 +30,17 @@ export class HeatRow extends MaskRow {
     this.tint = makeButton("Tint", "Show in colours what is painted; its outline stays", () => editor.toggleTint());
     this.node.setAttribute("aria-label", "Paint calm and wild");
     this.node.prepend(strength);
-    this.hint.before(makeGroup("Places to calm", this.flat, this.uncertain, this.chosen), this.tint);
+    this.box.after(makeGroup("Places to calm", this.flat, this.uncertain, this.chosen), this.tint);
   }
 
   refresh() {
     super.refresh();
     if (this.node.hidden) return;
     const { heat } = this;
-    const words = heatWords(heat.temperature, heat.drawn);
     this.strength.value = String(heat.temperature);
-    this.strength.setAttribute("aria-valuetext", `${heat.temperature}, ${words}`);
-    setText(this.strengthText, `${heat.temperature.toFixed(2)} ${words}`);
+    const words = heatWords(heat.temperature, heat.drawn);
+    this.strength.setAttribute("aria-valuetext", words);
+    setText(this.strengthText, words);
     this.flat.disabled = this.uncertain.disabled = heat.base() === undefined;
     this.chosen.disabled = heat.viewer.exploring.mask.isEmpty;
     setPressed(this.tint, heat.hasTint);

@@ -112,7 +112,7 @@ test("calm and wild lie on both sides of the temperature that a picture was draw
   assert.deepEqual([wildness(0, 0.9), wildness(0.9, 0.9), wildness(1.2, 0.9), wildness(0.45, 0.9)], [-1, 0, 1, -0.5]);
   assert.deepEqual([wildness(0, 0), wildness(1.2, 0)], [0, 1]);
   assert.deepEqual(
-    [0, 0.2, 0.6, 0.9, 1, 1.2].map((value) => heatWords(value, 0.9)),
-    ["calm: no noise at all", "calm", "calmer", "as it was drawn", "a little wilder", "wild"],
+    [0, 0.2, 0.9, 1.2].map((value) => heatWords(value, 0.9)),
+    ["0.00, no noise", "0.20", "0.90, as drawn", "1.20"],
   );
 });
