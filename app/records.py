@@ -11,7 +11,7 @@ import numpy as np
 
 from app.bars import SetBars
 from app.settings import Settings
-from app.viewer import Blend, Detail, Overlay, Part, WayKind
+from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
 from srflow.contract import ChallengeScores, Recipe, TruthScores
 from srflow.operations import Mask
 
@@ -226,7 +226,7 @@ class Explored:
     state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
-    ways lies between two pictures, if any does.
+    ways lies between two pictures, if any does. found: a place that was asked for, to be painted.
     """
 
     state: PictureRecord
@@ -238,6 +238,7 @@ class Explored:
     dial: int = 0
     detail: Detail = "all"
     blend: Blend | None = None
+    found: Found | None = None
 
     @property
     def has_changes(self) -> bool:

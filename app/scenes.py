@@ -57,8 +57,17 @@ def main_scene(view: View) -> Scene | None:
         walk=None if explored is None else _walk(explored, picture),
         explored=explored.state.id if explored is not None and explored.has_changes else None,
         steps=strip_steps(view),
+        temperature=_temperature(view),
         note=START_NOTE if run is None and explored is None else "",
     )
+
+
+def _temperature(view: View) -> float | None:
+    """That pictures were drawn with: what is explored, else the samples."""
+    if view.explored is not None and view.explored.state.recipe is not None:
+        return view.explored.state.recipe.temperature
+    settings = view.settings if view.run is None else view.run.settings
+    return None if settings is None else settings.temperature
 
 
 def _explored(explored: Explored) -> Iterator[Picture]:
@@ -77,7 +86,12 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         return None
     ids = tuple(way.id for way in explored.ways)
     box = place_of(explored, picture)
-    return Walk(explored.state.id, ids, explored.count, box, explored.kind, explored.dial, explored.blend)
+    return Walk(
+        *(explored.state.id, ids, explored.count, box, explored.kind),
+        dial=explored.dial,
+        blend=explored.blend,
+        found=explored.found,
+    )
 
 
 def _indices(settings: Settings) -> range:

@@ -14,6 +14,7 @@ from app.viewer.component import (
     parse_place,
     parse_subject,
 )
+from app.viewer.heat import Found, FoundName
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
@@ -21,6 +22,8 @@ __all__ = [
     "Asked",
     "Blend",
     "Detail",
+    "Found",
+    "FoundName",
     "LinkedViewer",
     "Mark",
     "Overlay",

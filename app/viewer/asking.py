@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
 from srflow.contract import InputError
 from srflow.errors import brief
-from srflow.operations import Mask
+from srflow.operations import Heat, Mask
 
 __all__ = ["MAX_PARENTS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between"]
-Action = Literal[WayKind, "accept", "leave"]
+WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between", "heat"]
+Action = Literal[WayKind, FoundName, "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
 MAX_PARENTS = 8
@@ -28,10 +29,12 @@ class Asked:
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
     many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "accept": a way becomes the state. "leave": none does.
+    pictures. "between": one on the way between two. "heat": the picture with
+    temperatures painted into it; "flat", "uncertain": a place to paint with. "accept": a way becomes the state.
+    "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ.
+    of neighbours differ. heat: what is painted.
     """
 
     action: Action
@@ -40,14 +43,15 @@ class Asked:
     dial: int
     others: tuple[str, ...] = ()
     detail: Detail = "all"
+    heat: tuple[Heat, ...] = ()
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
     """Read an "explore" event, trusting nothing.
 
     Args:
-        value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others" and "detail" may be
-            left out.
+        value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
+            "heat" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -67,7 +71,8 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         raise InputError(f"At most {MAX_PARENTS} pictures are mixed, each given by its id; got {brief(others)}.")
     if not isinstance(detail, str) or detail not in get_args(Detail):
         raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
-    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail))
+    heat = parse_heat(value.get("heat", []), width, height)
+    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail), heat)
 
 
 def _is_id(value: Any) -> bool:

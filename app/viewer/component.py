@@ -24,6 +24,7 @@ from gradio.events import EventListener
 from gradio.route_utils import API_PREFIX
 
 from app.viewer.asking import WayKind
+from app.viewer.heat import Found
 from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 from srflow.errors import brief
@@ -159,7 +160,7 @@ class Walk:
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
-    blend: the one of them, if any, that lies between two pictures.
+    blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
     """
 
     start: str
@@ -169,6 +170,7 @@ class Walk:
     kind: WayKind
     dial: int = 0
     blend: Blend | None = None
+    found: Found | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +219,7 @@ class Scene:
     steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
         is shown is a reference of the scene, with the id "step-NUMBER".
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
+    temperature: of the samples, or of what is explored; None: not known.
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
     """
@@ -238,6 +241,7 @@ class Scene:
     walk: Walk | None = None
     explored: str | None = None
     steps: Sequence[StripStep] = ()
+    temperature: float | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
@@ -311,6 +315,18 @@ class _BlendData(GradioModel):
     percent: int
 
 
+class _MaskData(GradioModel):
+    width: int
+    height: int
+    box: list[int]
+    runs: list[int]
+
+
+class _FoundData(GradioModel):
+    name: str
+    mask: _MaskData
+
+
 class _WalkData(GradioModel):
     start: str
     ids: list[str]
@@ -319,6 +335,7 @@ class _WalkData(GradioModel):
     kind: str
     dial: int
     blend: _BlendData | None
+    found: _FoundData | None
 
 
 class _StepData(GradioModel):
@@ -354,6 +371,7 @@ class _SceneData(GradioModel):
     walk: _WalkData | None
     explored: str | None
     steps: list[_StepData]
+    temperature: float | None
     serial: str
 
 
@@ -439,6 +457,7 @@ class LinkedViewer(gr.HTML):
             walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
             explored=value.explored,
             steps=[_step_data(step) for step in value.steps],
+            temperature=value.temperature,
             serial=value.serial,
         )
 

@@ -27,6 +27,7 @@ from srflow.operations.lists import (
 )
 from srflow.operations.masks import Box, Mask
 from srflow.operations.mix import Mix, Sample
+from srflow.operations.places import flat_areas, uncertain_areas
 from srflow.operations.reroll import Reroll
 from srflow.operations.slide import Slide
 from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
@@ -48,6 +49,7 @@ __all__ = [
     "count_whole",
     "describe_difference",
     "describe_list",
+    "flat_areas",
     "from_address",
     "from_json",
     "from_values",
@@ -55,4 +57,5 @@ __all__ = [
     "to_address",
     "to_json",
     "to_values",
+    "uncertain_areas",
 ]

@@ -157,7 +157,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Step"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Found", "Step"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
@@ -167,7 +167,7 @@ def test_the_scene_has_the_fields_of_the_description():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Step"),
+        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Step", "Heat"),
         *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
     ],
 )
@@ -285,7 +285,7 @@ def test_masks_that_are_none_are_refused():
 
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
-    **{"others": ["s2"], "detail": "fine", "subject": "one"},
+    **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}], "subject": "one"},
 }
 
 
@@ -294,6 +294,9 @@ def test_what_is_asked_for_is_read():
     asked = parse_asked(ASKED, 5, 4)
     assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
     assert (asked.others, asked.detail) == (("s2",), "fine")
+    [heat] = asked.heat
+    assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
+    assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
     assert parse_asked(ASKED | {"mask": None}, 5, 4).mask is None
 
 
@@ -319,6 +322,19 @@ def test_what_is_asked_for_is_read():
         {"detail": "rough"},
         {"detail": ["fine"]},
         {"detail": None},
+        {"heat": None},
+        {"heat": {"temperature": 1, "mask": GOOD_MASK}},
+        {"heat": [None]},
+        {"heat": [{"temperature": 0.5}]},
+        {"heat": [{"temperature": 0.5, "mask": None}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK | {"width": 6}}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK, "more": 1}]},
+        {"heat": [{"temperature": -0.1, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": 2.1, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": float("nan"), "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": True, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": "x" * 10_000, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK}] * 33},
     ],
     ids=lambda changes: repr(list(changes)),
 )

@@ -30,7 +30,10 @@
  * @property {string} remark
  * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "heat"} WayKind */
+/** @typedef {"flat" | "uncertain"} FoundName */
+/** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
+/** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /**
  * @typedef {object} WalkMessage
@@ -41,6 +44,7 @@
  * @property {WayKind} kind
  * @property {number} dial
  * @property {BlendMessage | null} blend
+ * @property {FoundMessage | null} found
  */
 /**
  * @typedef {object} StepMessage
@@ -74,6 +78,7 @@
  * @property {WalkMessage | null} walk
  * @property {string | null} explored
  * @property {StepMessage[]} steps
+ * @property {number | null} temperature
  * @property {string} serial
  */
 /**
@@ -98,12 +103,13 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
+ * @property {HeatMessage[]} heat
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -164,11 +170,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[]}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [] }) {
-  return { action, id, mask, dial, others, detail, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [] }) {
+  return { action, id, mask, dial, others, detail, heat, subject: scene.subject };
 }
 
 /**
