@@ -20,6 +20,7 @@ _CELL = 8  # pixels, in which a line is looked for
 _SEEN = 4.0  # grey levels that one part of the place must differ by
 _SEEN_LINE = 12.0  # grey levels a pixel, likewise of a line's steepness
 _SEEN_RATIO = 1.25  # of roughness
+_NEW_EDGE = 2.0  # so many times as steep as at the other end: there, one would not speak of an edge
 _ROWS, _COLUMNS = ("upper", "", "lower"), ("left", "", "right")
 _ALONE = {"upper": "top", "lower": "bottom"}
 
@@ -98,14 +99,24 @@ def _roughness(low: _End, high: _End, _weight: np.ndarray) -> _Change:
 
 
 def _line(low: _End, high: _End, _weight: np.ndarray) -> _Change:
-    """A line that is at one end only, or elsewhere at the other."""
+    """An edge that is at one end only, or elsewhere at the other, or sharper there."""
     gain = high.lines - low.lines
-    at = [np.unravel_index(found, gain.shape) for found in (gain.argmin(), gain.argmax())]
-    lost, won = (abs(float(gain[place])) / _SEEN_LINE for place in at)
-    words = [f"edge {_where(place, gain.shape)}" for place in at]
-    if min(lost, won) >= 1 and words[0] != words[1]:
-        return _Change(max(lost, won), (words[0], words[1]))
-    return _Change(max(lost, won), ("none", words[1]) if won >= lost else (words[0], "none"))
+    lost, won = (np.unravel_index(found, gain.shape) for found in (gain.argmin(), gain.argmax()))
+    at_low = _edge_words(low.lines, high.lines, lost)
+    at_high = _edge_words(high.lines, low.lines, won)
+    strengths = -float(gain[lost]) / _SEEN_LINE, float(gain[won]) / _SEEN_LINE
+    strength = max(strengths)
+    if min(strengths) >= 1 and at_low != at_high:
+        return _Change(strength, (at_low, at_high))
+    more = strengths[1] >= strengths[0]
+    less = "none" if (at_high if more else at_low).startswith("edge") else "softer"
+    return _Change(strength, (less, at_high) if more else (at_low, less))
+
+
+def _edge_words(there: np.ndarray, elsewhere: np.ndarray, place: tuple[np.intp, ...]) -> str:
+    """Of the end that has more of an edge at a place; the other one may have some of it."""
+    kind = "edge" if there[place] >= _NEW_EDGE * elsewhere[place] else "sharper"
+    return f"{kind} {_where(place, there.shape)}"
 
 
 def _where(place: tuple[np.intp, ...], shape: tuple[int, ...]) -> str:
