@@ -13,14 +13,25 @@ MODULES = (
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys", "walking"),  # the same
     *("steps", "latest"),
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
-    *("masklayer", "masktools", "maskrow", "maskeditor", "walk", "parents", "waysmenu", "explorebar", "exploring"),
+    *(
+        "masklayer",
+        "masktools",
+        "maskrow",
+        "maskeditor",
+        "walk",
+        "parents",
+        "sliders",
+        "waysmenu",
+        "explorebar",
+        "exploring",
+    ),
     *("namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
 
-STYLES = ("viewer.css", "mask.css", "explore.css", "ways.css", "history.css")
+STYLES = ("viewer.css", "mask.css", "explore.css", "ways.css", "sliders.css", "history.css")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) )", flags=re.MULTILINE)

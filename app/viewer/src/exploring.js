@@ -5,6 +5,7 @@ import { ExploreBar } from "./explorebar.js";
 import { MaskEditor } from "./maskeditor.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
+import { Sliders } from "./sliders.js";
 import { Walk } from "./walk.js";
 
 export class Exploring {
@@ -14,6 +15,8 @@ export class Exploring {
     this.mask = new MaskEditor(viewer);
     this.walk = new Walk(viewer);
     this.parents = new Parents(viewer);
+    this.sliders = new Sliders(viewer);
+    this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node);
     viewer.stage.append(this.mask.ring);
@@ -24,12 +27,14 @@ export class Exploring {
     this.mask.takeScene();
     this.parents.takeScene();
     this.walk.takeScene();
+    this.sliders.takeScene();
   }
 
   /** After anything but the view has changed. */
   refresh() {
     this.mask.row.refresh();
     this.walk.refresh();
+    this.sliders.refresh();
     this.parents.refresh();
     this.bar.refresh();
   }
@@ -49,7 +54,7 @@ export class Exploring {
    * Ask Python for ways to go on, or take one.
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
-   * @param {{others?: string[], dial?: number}} [settings]
+   * @param {{others?: string[], dial?: number, angles?: number[]}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

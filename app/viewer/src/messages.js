@@ -25,8 +25,10 @@
  * @property {string} unit
  * @property {string[]} colors
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "sliders"} WayKind */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
+/** @typedef {{image: FileData | null, low: string, high: string, share: number}} SliderMessage */
+/** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
 /**
  * @typedef {object} WalkMessage
  * @property {string} start
@@ -36,6 +38,7 @@
  * @property {WayKind} kind
  * @property {number} dial
  * @property {BlendMessage | null} blend
+ * @property {SlidersMessage | null} sliders
  */
 /**
  * @typedef {object} StepMessage
@@ -93,12 +96,13 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | "accept" | "leave"} action
+ * @property {WayKind | "slide" | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
+ * @property {number[]} angles
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -159,11 +163,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], angles?: number[]}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [] }) {
-  return { action, id, mask, dial, others, detail, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], angles = [] }) {
+  return { action, id, mask, dial, others, detail, angles, subject: scene.subject };
 }
 
 /**
