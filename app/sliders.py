@@ -27,7 +27,7 @@ ANGLES = (-90, -60, -30, 0, 30, 60, 90)
 
 _SMALLEST, _LARGEST = 12, 48  # LR pixels: in a smaller place too little happens, in a larger one too much at once
 _MOVED = "Moved by sliders"
-_HOW = "Move one or several: each keeps what the others did. Enter keeps the picture, Escape leaves."
+_HOW = "Move any of them. Enter keeps the picture, Escape leaves."
 _NONE = "Only texture differs here: no single change explains 3 % or more. Escape leaves."
 
 
@@ -107,7 +107,7 @@ def move_sliders(
             # One id throughout: the browser then keeps the picture before until this one can be shown.
             name = explored.ways[0].id if explored.ways else event.id
             now = replace(explored, ways=(replace(event, id=name),), angles=angles)
-            text = _told(sliders) if is_first else f"{_words(sliders, angles)}. Enter keeps it, Escape leaves."
+            text = _told(sliders) if is_first else f"{_positions(angles)}. Enter keeps it, Escape leaves."
             yield replace(show_explored(now, text), kind="done", spoken=is_first)
 
 
@@ -172,17 +172,10 @@ def _told(sliders: Sequence[Slider]) -> str:
     if not sliders:
         return _NONE
     share = sum(slider.direction.share for slider in sliders)
-    count = "One slider" if len(sliders) == 1 else f"{len(sliders)} sliders"
-    explain = "explains" if len(sliders) == 1 else "together explain"
-    return f"{count}, which {explain} {share:.0%} of what differs here. {_HOW}".replace("%", " %")
+    count = "One slider explains" if len(sliders) == 1 else f"{len(sliders)} sliders explain"
+    return f"{count} {share * 100:.0f} % of what differs here. {_HOW}"
 
 
-def _words(sliders: Sequence[Slider], angles: Sequence[int]) -> str:
-    """Where the sliders are."""
-    moved = [
-        f"slider {number} at {angle}° ({slider.ends[angle > 0]})"
-        for number, (slider, angle) in enumerate(zip(sliders, angles, strict=True), 1)
-        if angle
-    ]
-    words = ", ".join(moved) if moved else "all sliders in the middle"
-    return words[0].upper() + words[1:]
+def _positions(angles: Sequence[int]) -> str:
+    moved = [f"slider {number} at {angle}°" for number, angle in enumerate(angles, 1) if angle]
+    return ", ".join(moved).replace("-", "\N{MINUS SIGN}").capitalize() if moved else "All sliders in the middle"

@@ -52,7 +52,7 @@ def test_a_place_has_sliders_with_pictures_along_them(harness, engine):
         assert all(part.shape == place.shape for part in parts)
         assert [np.array_equal(part, place) for part in parts] == [angle == 0 for angle in ANGLES]
         assert all(strip.ends)
-    assert "3 sliders, which together explain 55 % of what differs here" in harness.status
+    assert "3 sliders explain 55 % of what differs here" in harness.status
     assert not harness.session.can_undo, "looking at them is no step"
 
 

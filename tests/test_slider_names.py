@@ -42,10 +42,10 @@ def names(low: np.ndarray, high: np.ndarray, weight: np.ndarray = ALL) -> tuple[
         (with_ramp(across=-20), with_ramp(across=20), ("lighter left", "lighter right")),
         (with_ramp(down=-20), with_ramp(down=20), ("lighter above", "lighter below")),
         (with_grain(2), with_grain(12), ("smoother", "rougher")),
-        (flat(), with_line(2, 2), ("none", "edge at the upper left")),
-        (flat(), with_line(18, 50), ("none", "edge at the right")),
-        (with_line(34, 4), with_line(2, 48), ("edge at the lower left", "edge at the upper right")),
-        (with_line(18, 50, 190), with_line(18, 50, 240), ("softer", "sharper at the right")),
+        (flat(), with_line(2, 2), ("none", "edge upper left")),
+        (flat(), with_line(18, 50), ("none", "edge right")),
+        (with_line(34, 4), with_line(2, 48), ("edge lower left", "edge upper right")),
+        (with_line(18, 50, 190), with_line(18, 50, 240), ("softer", "sharper right")),
     ],
 )
 def test_what_changes_most_gives_the_name(low: np.ndarray, high: np.ndarray, words: tuple[str, str]) -> None:

@@ -41,7 +41,7 @@ class _End(NamedTuple):
 
 
 def name_ends(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> tuple[str, str]:
-    """What is at the two ends, e.g. ("darker", "lighter"), ("edge at the left", "none") or `UNNAMED`.
+    """What is at the two ends, e.g. ("darker", "lighter"), ("edge left", "none") or `UNNAMED`.
 
     Args:
         low: uint8, (h, w, 3), the place at one end.
@@ -102,11 +102,11 @@ def _line(low: _End, high: _End, _weight: np.ndarray) -> _Change:
     """An edge that is at one end only, or elsewhere at the other, or sharper there."""
     gain = high.lines - low.lines
     lost, won = (np.unravel_index(found, gain.shape) for found in (gain.argmin(), gain.argmax()))
-    at_low = _edge_words(low.lines, high.lines, lost)
-    at_high = _edge_words(high.lines, low.lines, won)
+    at_low, at_high = _edge_words(low.lines, high.lines, lost), _edge_words(high.lines, low.lines, won)
+    is_elsewhere = _where(lost, gain.shape) != _where(won, gain.shape)
     strengths = -float(gain[lost]) / _SEEN_LINE, float(gain[won]) / _SEEN_LINE
     strength = max(strengths)
-    if min(strengths) >= 1 and at_low != at_high:
+    if min(strengths) >= 1 and is_elsewhere:
         return _Change(strength, (at_low, at_high))
     more = strengths[1] >= strengths[0]
     less = "none" if (at_high if more else at_low).startswith("edge") else "softer"
@@ -124,8 +124,7 @@ def _where(place: tuple[np.intp, ...], shape: tuple[int, ...]) -> str:
         names[min(int(3 * (at + 0.5) / count), 2)]
         for names, at, count in zip((_ROWS, _COLUMNS), place, shape, strict=True)
     )
-    where = f"{row} {column}" if row and column else column or _ALONE.get(row, "centre")
-    return f"at the {where}"
+    return f"{row} {column}" if row and column else column or _ALONE.get(row, "centre")
 
 
 def _in_order(change: float, less: str, more: str) -> tuple[str, str]:

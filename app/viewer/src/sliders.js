@@ -77,17 +77,17 @@ export class Sliders {
 
   /** @param {SliderMessage} strip @param {number} index @returns {Row} */
   buildRow(strip, index) {
-    const name = `${strip.low} ↔ ${strip.high}`;
     const input = make("input", {
       ...{ type: "range", class: "lv-slider-handle", min: `-${SLIDER_END}`, max: SLIDER_END, step: SLIDER_STEP, value: "0" },
       ...{ "aria-label": `Slider ${index + 1}: ${strip.low} to ${strip.high}`, oninput: () => this.onSlide() },
     });
     const resetTitle = `Slider ${index + 1} back to the middle`;
-    const reset = makeButton("Reset", resetTitle, () => this.move(input, "0"), { "aria-label": resetTitle });
+    const reset = makeButton("↺", resetTitle, () => this.move(input, "0"), { "aria-label": resetTitle });
     const picture = strip.image ? make("img", { src: addressOf(strip.image), alt: "", draggable: "false" }) : "";
-    const share = make("span", { class: "lv-slider-share" }, `explains ${Math.round(100 * strip.share)} %`);
-    const head = make("div", { class: "lv-slider-head" }, make("span", { class: "lv-slider-name" }, name), share, reset);
-    const node = make("div", { class: "lv-slider" }, head, make("div", { class: "lv-slider-strip" }, picture, input));
+    const share = make("span", { class: "lv-slider-share" }, `${index + 1}: explains ${Math.round(100 * strip.share)} %`);
+    const head = make("div", { class: "lv-slider-head" }, share, reset);
+    const ends = make("div", { class: "lv-slider-ends" }, make("span", {}, strip.low), make("span", {}, strip.high));
+    const node = make("div", { class: "lv-slider" }, head, ends, make("div", { class: "lv-slider-strip" }, picture, input));
     return { node, input, reset, strip };
   }
 

@@ -46,7 +46,8 @@ export function slidersTitle(sliders) {
   const count = sliders?.strips.length ?? 0;
   if (!count) return "Sliders of this place";
   const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
-  return count === 1 ? `One slider, ${share} % of what differs here` : `${count} sliders, ${share} % of what differs here`;
+  const sum = `${share} % of what differs here`;
+  return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
 }
 
 /** What is said where the sliders would be. @param {SlidersMessage | null} sliders */

@@ -51,14 +51,14 @@ test("what is ticked is told in words", () => {
 });
 
 test("sliders say what they explain, or that there are none", () => {
-  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge at the left", share }));
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share }));
   const two = { strips, angles: [0, 0] };
   const one = { strips: strips.slice(0, 1), angles: [0] };
   const none = { strips: [], angles: [] };
   assert.equal(slidersTitle(null), "Sliders of this place");
   assert.equal(slidersTitle(none), "Sliders of this place");
-  assert.equal(slidersTitle(one), "One slider, 30 % of what differs here");
-  assert.equal(slidersTitle(two), "2 sliders, 42 % of what differs here");
+  assert.equal(slidersTitle(one), "One slider explains 30 % of what differs here");
+  assert.equal(slidersTitle(two), "2 sliders explain 42 % of what differs here");
   assert.match(slidersWords(null), /Looking/);
   assert.match(slidersWords(none), /Only texture differs here/);
   assert.equal(slidersWords(two), "");
