@@ -12,7 +12,7 @@ import numpy as np
 from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
-from srflow.contract import ChallengeScores, Recipe, TruthScores
+from srflow.contract import ChallengeScores, Direction, Recipe, TruthScores
 from srflow.operations import Mask
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "PictureRecord",
     "Region",
     "Run",
+    "Slider",
     "Source",
     "Sweep",
     "View",
@@ -220,13 +221,23 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slider:
+    """A way in which a place can differ. strip: pictures of the place along it. ends: what is there, in words."""
+
+    direction: Direction
+    strip: Path
+    ends: tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explored:
     """A picture that somebody explores, and ways to go on from it, while these are looked at.
 
     state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
-    ways lies between two pictures, if any does. found: a place that was asked for, to be painted.
+    ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
+    place, once they are found; () if there are none. angles: where each is, in degrees.
     """
 
     state: PictureRecord
@@ -239,6 +250,8 @@ class Explored:
     detail: Detail = "all"
     blend: Blend | None = None
     found: Found | None = None
+    sliders: tuple[Slider, ...] | None = None
+    angles: tuple[int, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -257,6 +270,8 @@ class Explored:
         """Where its files lie."""
         for picture in (self.state, *self.ways):
             yield picture.path.parent
+        for slider in self.sliders or ():
+            yield slider.strip.parent
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from app.records import Explored, OpenedPicture, PictureRecord, Run, View
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
-from app.viewer import Picture, Scene, Walk
+from app.viewer import Picture, Scene, SliderBank, SliderStrip, Walk
 from app.wording import REFERENCES, START_NOTE
 
 __all__ = ["main_scene", "sweep_scene"]
@@ -86,11 +86,16 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         return None
     ids = tuple(way.id for way in explored.ways)
     box = place_of(explored, picture)
+    bank = None
+    if explored.sliders is not None:
+        strips = (SliderStrip(one.strip, one.ends, one.direction.share) for one in explored.sliders)
+        bank = SliderBank(tuple(strips), explored.angles)
     return Walk(
         *(explored.state.id, ids, explored.count, box, explored.kind),
         dial=explored.dial,
         blend=explored.blend,
         found=explored.found,
+        sliders=bank,
     )
 
 

@@ -22,6 +22,8 @@ from srflow.contract import (
     Calibration,
     Cancelled,
     Comparison,
+    Direction,
+    Directions,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -109,6 +111,7 @@ class FakeEngine:
         self.requests: list[SampleRequest] = []
         self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
+        self.num_directions = 3
 
     def info(self) -> EngineInfo:
         models = tuple(
@@ -265,6 +268,8 @@ class FakeEngine:
             )
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
+        if request.directions:
+            yield self._directions(len(request.variants), min(request.directions, self.num_directions))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
         """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
@@ -280,6 +285,12 @@ class FakeEngine:
             extremes={"smoothest": 0, "sharpest": numbers[-1]},
             distances=distances,
         )
+
+    def _directions(self, count: int, wanted: int) -> Directions:
+        """Towards each of the first rolls alone."""
+        weights = [tuple(32767 * (roll == number) for roll in range(count)) for number in range(wanted)]
+        found = [Direction(weights=own, share=0.3 / (number + 1)) for number, own in enumerate(weights)]
+        return Directions(found=tuple(found))
 
     def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
         """Each operation draws other pixels at its place, by its own content."""

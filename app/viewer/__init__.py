@@ -1,6 +1,6 @@
 """The linked viewer: pictures side by side that are moved and enlarged as one."""
 
-from app.viewer.asking import Asked, Detail, WayKind, parse_asked
+from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
 from app.viewer.component import (
     Blend,
     LinkedViewer,
@@ -8,6 +8,8 @@ from app.viewer.component import (
     Part,
     Picture,
     Scene,
+    SliderBank,
+    SliderStrip,
     StripStep,
     Walk,
     parse_picture_id,
@@ -19,6 +21,7 @@ from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [
+    "MAX_SLIDERS",
     "Asked",
     "Blend",
     "Detail",
@@ -30,6 +33,8 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "SliderBank",
+    "SliderStrip",
     "StripStep",
     "Walk",
     "WayKind",

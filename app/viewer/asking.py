@@ -11,14 +11,19 @@ from srflow.contract import InputError
 from srflow.errors import brief
 from srflow.operations import Heat, Mask
 
-__all__ = ["MAX_PARENTS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
+__all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between", "heat"]
-Action = Literal[WayKind, FoundName, "accept", "leave"]
+WayKind = Literal[
+    "roll", "more", "different", "typical", "extremes", "family", "children", "between", "heat", "sliders"
+]
+Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
 MAX_PARENTS = 8
 """Pictures that can be mixed at once."""
+
+MAX_SLIDERS = 5
+"""Sliders that a place has at most."""
 
 _MAX_ID = 100
 
@@ -29,12 +34,12 @@ class Asked:
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
     many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "heat": the picture with
-    temperatures painted into it; "flat", "uncertain": a place to paint with. "accept": a way becomes the state.
-    "leave": none does.
+    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
+    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
+    "accept": a way becomes the state. "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ. heat: what is painted.
+    of neighbours differ. heat: what is painted. angles: where each slider is, in degrees.
     """
 
     action: Action
@@ -44,6 +49,7 @@ class Asked:
     others: tuple[str, ...] = ()
     detail: Detail = "all"
     heat: tuple[Heat, ...] = ()
+    angles: tuple[int, ...] = ()
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -51,7 +57,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat" may be left out.
+            "heat" and "angles" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -72,8 +78,17 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     if not isinstance(detail, str) or detail not in get_args(Detail):
         raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
     heat = parse_heat(value.get("heat", []), width, height)
-    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail), heat)
+    angles = value.get("angles", [])
+    if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
+        raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
+    return Asked(
+        *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)), heat=heat, angles=tuple(angles)
+    )
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_ID
+
+
+def _is_angle(value: Any) -> bool:
+    return type(value) is int and abs(value) <= 90

@@ -36,6 +36,8 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "SliderBank",
+    "SliderStrip",
     "StripStep",
     "Walk",
     "brief",
@@ -155,12 +157,34 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class SliderStrip:
+    """One slider of a place.
+
+    path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
+    words. share: of all that differs at the place, 0 to 1.
+    """
+
+    path: str | Path
+    ends: tuple[str, str]
+    share: float
+
+
+@dataclass(frozen=True)
+class SliderBank:
+    """The sliders of a place; none: only texture differs there. angles: where they are, in degrees, -90 to 90."""
+
+    strips: tuple[SliderStrip, ...]
+    angles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Walk:
     """Ways to go on from a picture, which the visitor walks through in place.
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
     blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
+    sliders: by which the one way was found, as soon as they are there.
     """
 
     start: str
@@ -171,6 +195,7 @@ class Walk:
     dial: int = 0
     blend: Blend | None = None
     found: Found | None = None
+    sliders: SliderBank | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,6 +352,18 @@ class _FoundData(GradioModel):
     mask: _MaskData
 
 
+class _SliderData(GradioModel):
+    image: _FileData | None
+    low: str
+    high: str
+    share: float
+
+
+class _SlidersData(GradioModel):
+    strips: list[_SliderData]
+    angles: list[int]
+
+
 class _WalkData(GradioModel):
     start: str
     ids: list[str]
@@ -336,6 +373,7 @@ class _WalkData(GradioModel):
     dial: int
     blend: _BlendData | None
     found: _FoundData | None
+    sliders: _SlidersData | None
 
 
 class _StepData(GradioModel):
@@ -454,7 +492,7 @@ class LinkedViewer(gr.HTML):
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
             grid=None if value.grid is None else list(value.grid),
-            walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
+            walk=None if value.walk is None else _walk_data(value.walk),
             explored=value.explored,
             steps=[_step_data(step) for step in value.steps],
             temperature=value.temperature,
@@ -559,6 +597,18 @@ def _picture_data(picture: Picture) -> _PictureData:
         problem=_GONE if image is None and picture.path is not None else "",
         parts=[_PartData(top=part.top, rows=part.rows, image=rows) for part, rows in parts if rows is not None],
     )
+
+
+def _walk_data(walk: Walk) -> _WalkData:
+    bank = walk.sliders
+    sliders = bank and _SlidersData(
+        strips=[
+            _SliderData(image=_png_file(strip.path), low=strip.ends[0], high=strip.ends[1], share=strip.share)
+            for strip in bank.strips
+        ],
+        angles=list(bank.angles),
+    )
+    return _WalkData(**asdict(walk) | {"sliders": sliders})
 
 
 def _step_data(step: StripStep) -> _StepData:

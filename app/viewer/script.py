@@ -14,14 +14,14 @@ MODULES = (
     *("heatgrid", "heatstate", "walking", "steps", "latest", "spread"),  # the same
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
-    *("walk", "parents", "waysmenu", "explorebar", "exploring"),
+    *("walk", "parents", "sliders", "waysmenu", "explorebar", "exploring"),
     *("namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
 
-STYLES = ("viewer.css", "mask.css", "heat.css", "explore.css", "ways.css", "history.css")
+STYLES = ("viewer.css", "mask.css", "heat.css", "explore.css", "ways.css", "sliders.css", "history.css")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) )", flags=re.MULTILINE)

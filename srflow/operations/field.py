@@ -22,6 +22,7 @@ from srflow.errors import OperationError
 from srflow.latents import draw_region
 from srflow.operations.base import Operation
 from srflow.operations.masks import Box, Mask, common_box
+from srflow.operations.noises import Noises
 
 __all__ = ["Field", "Place", "Stream"]
 
@@ -29,6 +30,8 @@ Stream = tuple[int, int]
 """Seed and sample number: by which independent noises are told apart (see `srflow.latents.draw`)."""
 
 _NEARLY_EQUAL = 1e-6  # the sine of the angle between latents; closer together, the circle is as good as straight
+
+_NOISES = Noises()
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,14 @@ class Place:
     box: Box
 
     def noise(self, stream: Stream) -> list[Tensor]:
-        """A stream's values here, (C, h, w) of every level."""
+        """A stream's values here, (C, h, w) of every level; not to be changed."""
         seed, sample = stream
-        return [draw_region(shape, level, sample, seed, *self.slices(shape)) for level, shape in enumerate(self.shapes)]
+        return _NOISES.get(
+            (self, stream),
+            lambda: [
+                draw_region(shape, level, sample, seed, *self.slices(shape)) for level, shape in enumerate(self.shapes)
+            ],
+        )
 
     def meets(self, mask: Mask | None) -> bool:
         """Whether the mask chooses anything here; None chooses everything."""

@@ -30,11 +30,14 @@
  * @property {string} remark
  * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "heat"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
+/** @typedef {{image: FileData | null, low: string, high: string, share: number}} SliderMessage */
+/** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
 /**
  * @typedef {object} WalkMessage
  * @property {string} start
@@ -45,6 +48,7 @@
  * @property {number} dial
  * @property {BlendMessage | null} blend
  * @property {FoundMessage | null} found
+ * @property {SlidersMessage | null} sliders
  */
 /**
  * @typedef {object} StepMessage
@@ -103,13 +107,14 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | FoundName | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "slide" | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
  * @property {HeatMessage[]} heat
+ * @property {number[]} angles
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -170,11 +175,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[]}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [] }) {
-  return { action, id, mask, dial, others, detail, heat, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [], angles = [] }) {
+  return { action, id, mask, dial, others, detail, heat, angles, subject: scene.subject };
 }
 
 /**

@@ -39,6 +39,29 @@ export function walkTitle(kind, label, index, there, count) {
   return label === `${NUMBERED[kind]} ${index}` ? `${label} of ${count}` : label;
 }
 
+/** @typedef {import("./messages.js").SlidersMessage} SlidersMessage */
+
+/** What a walk along sliders is called. @param {SlidersMessage | null} sliders null: they are being looked for */
+export function slidersTitle(sliders) {
+  const count = sliders?.strips.length ?? 0;
+  if (!count) return "Sliders of this place";
+  const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
+  const sum = `${share} % of what differs here`;
+  return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
+}
+
+/** What is said where the sliders would be. @param {SlidersMessage | null} sliders */
+export function slidersWords(sliders) {
+  if (!sliders) return "Looking for what differs most among 48 versions of this place …";
+  const none = "Only texture differs here: no single change explains 3 % or more of what differs. Roll the place instead.";
+  return sliders.strips.length ? "" : none;
+}
+
+/** Where a slider is, for those who do not see it. @param {number} angle in degrees @param {{low: string, high: string}} ends */
+export function sliderValue(angle, { low, high }) {
+  return angle === 0 ? "as it was" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
+}
+
 /**
  * What to do next with pictures that are ticked.
  * @param {string[]} labels

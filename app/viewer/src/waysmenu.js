@@ -4,13 +4,16 @@ import { make, makeButton, recall, remember, setPressed, setText } from "./dom.j
 
 /** @typedef {"different" | "typical"} Choice */
 
+const SLIDERS_TEXT =
+  "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
+
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, five that differ, extremes, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -25,6 +28,7 @@ export class WaysMenu {
       this.toggle(false);
       viewer.exploring.parents.toggleChoosing();
     });
+    this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
     this.fiveText = make("p");
     this.extremesText = make("p");
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
@@ -33,6 +37,7 @@ export class WaysMenu {
     this.panel = make(
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
+      ...[this.sliders, make("p", {}, SLIDERS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
     );
@@ -72,7 +77,16 @@ export class WaysMenu {
     this.refresh();
   }
 
-  /** @param {Choice | "extremes"} action */
+  /** Of the chosen place; without one, that comes first. */
+  askSliders() {
+    const { viewer } = this;
+    if (!viewer.exploring.mask.isEmpty) return this.ask("sliders");
+    this.toggle(false);
+    viewer.exploring.mask.toggle(true);
+    viewer.announce("Choose a place first");
+  }
+
+  /** @param {Choice | "extremes" | "sliders"} action */
   ask(action) {
     const { exploring } = this.viewer;
     this.toggle(false);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
+import { slidersTitle, slidersWords, sliderValue } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -47,4 +48,25 @@ test("what is ticked is told in words", () => {
   assert.match(mixWords([]), /Choose two or more/);
   assert.match(mixWords(["Roll 1"]), /^Roll 1 is ticked/);
   assert.equal(mixWords(["Roll 1", "Roll 4", "Sample 2"]), "Roll 1, Roll 4 and Sample 2");
+});
+
+test("sliders say what they explain, or that there are none", () => {
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share }));
+  const two = { strips, angles: [0, 0] };
+  const one = { strips: strips.slice(0, 1), angles: [0] };
+  const none = { strips: [], angles: [] };
+  assert.equal(slidersTitle(null), "Sliders of this place");
+  assert.equal(slidersTitle(none), "Sliders of this place");
+  assert.equal(slidersTitle(one), "One slider explains 30 % of what differs here");
+  assert.equal(slidersTitle(two), "2 sliders explain 42 % of what differs here");
+  assert.match(slidersWords(null), /Looking/);
+  assert.match(slidersWords(none), /Only texture differs here/);
+  assert.equal(slidersWords(two), "");
+});
+
+test("a slider's position is said as what it goes towards", () => {
+  const ends = { low: "softer", high: "sharper" };
+  assert.equal(sliderValue(0, ends), "as it was");
+  assert.equal(sliderValue(-35, ends), "35 degrees towards softer");
+  assert.equal(sliderValue(90, ends), "90 degrees towards sharper");
 });
