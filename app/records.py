@@ -12,7 +12,7 @@ import numpy as np
 from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
-from srflow.contract import ChallengeScores, Direction, Recipe, TruthScores
+from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "Sweep",
     "View",
+    "WishScale",
 ]
 
 
@@ -221,12 +222,27 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WishScale:
+    """A wish on a slider. deviations: of the pictures along it, from the mean of the place's rolls, in theirs."""
+
+    wish: Wish
+    aim: Aim
+    deviations: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slider:
-    """A way in which a place can differ. strip: pictures of the place along it. ends: what is there, in words."""
+    """A way in which a place can differ.
+
+    strip: pictures of the place along it. ends: what is there, in words. scale: if it leads to what was wished for.
+    remark: what there is to say of it, or "".
+    """
 
     direction: Direction
     strip: Path
     ends: tuple[str, str]
+    scale: WishScale | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

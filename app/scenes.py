@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from app.exploring import place_of
-from app.records import Explored, OpenedPicture, PictureRecord, Run, View
+from app.records import Explored, OpenedPicture, PictureRecord, Run, Slider, View
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
@@ -88,8 +88,7 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
     box = place_of(explored, picture)
     bank = None
     if explored.sliders is not None:
-        strips = (SliderStrip(one.strip, one.ends, one.direction.share) for one in explored.sliders)
-        bank = SliderBank(tuple(strips), explored.angles)
+        bank = SliderBank(tuple(map(_strip, explored.sliders)), explored.angles)
     return Walk(
         *(explored.state.id, ids, explored.count, box, explored.kind),
         dial=explored.dial,
@@ -97,6 +96,11 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         found=explored.found,
         sliders=bank,
     )
+
+
+def _strip(slider: Slider) -> SliderStrip:
+    deviations = None if slider.scale is None else slider.scale.deviations
+    return SliderStrip(slider.strip, slider.ends, slider.direction.share, deviations, slider.remark)
 
 
 def _indices(settings: Settings) -> range:

@@ -494,8 +494,8 @@ class ExploreRequest:
     end; all variants must then be about one place, or all about the whole picture. 0: there is none. directions: how
     many to look for at the most; the variants must then be rolls 0, 1, 2 … of one place and seed, 8 or more. 0: none.
     wish: what to measure of every variant, at the place that the last operation of each is about; all must be about the
-    same place. aim: whether to look for the way to more of it among the variants, which must then be such rolls, 16 or
-    more.
+    same place, but for the state itself. aim: whether to look for the way to more of it among the variants, which must
+    then be such rolls, 16 or more.
     """
 
     lr: np.ndarray

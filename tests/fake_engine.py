@@ -52,6 +52,7 @@ from srflow.contract import (
 )
 from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
 from srflow.operations import Operation, check_operations
+from srflow.steering.wishes import find_aim
 
 LUMA = np.float32([0.299, 0.587, 0.114])
 
@@ -265,11 +266,23 @@ class FakeEngine:
                 recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
                 log_prob=float(-number),
+                measured=self._measure(request, after),
             )
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
         if request.directions:
             yield self._directions(len(request.variants), min(request.directions, self.num_directions))
+        if request.aim:
+            values = [float(number) for number in range(len(request.variants))]
+            yield find_aim(request.wish, values, values[1], values)
+
+    def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
+        if request.wish is None:
+            return None
+        mask = next(variant[-1].place for variant in request.variants if variant)
+        left, top, right, bottom = (edge * request.recipe.scale_factor for edge in mask.support)
+        place = picture[top:bottom, left:right]
+        return request.wish.measure(place, np.ones(place.shape[:2]))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
         """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""

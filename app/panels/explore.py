@@ -22,6 +22,7 @@ from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
 from app.viewer import Asked, FoundName, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_wishes
+from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError
 
 __all__ = ["ExplorePanel"]
@@ -98,6 +99,8 @@ class ExplorePanel:
         seed = _seed(session.view.explored, asked, base)
         if asked.action == "sliders":
             check_place(asked.mask)  # before anything is taken
+        if asked.wish is not None:
+            check_wish_place(asked.mask)
         if _is_unmoved(session, base):
             base, _ = find_base(session, session.view.explored.state.id)  # type: ignore[union-attr]
         elif _is_way(session, base):  # going on from a way takes it
@@ -107,6 +110,9 @@ class ExplorePanel:
         wanted = Explored(state=base, kind=kind, mask=asked.mask, seed=seed, dial=asked.dial, detail=asked.detail)
         if kind == "sliders":
             yield from find_sliders(self.page.engine, session, job, picture, wanted)
+            return
+        if asked.wish is not None:
+            yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)
             return
         if kind in ("roll", "more"):
             wishes, words = plain_wishes(wanted)

@@ -161,12 +161,15 @@ class SliderStrip:
     """One slider of a place.
 
     path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
-    words. share: of all that differs at the place, 0 to 1.
+    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
+    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
     """
 
     path: str | Path
     ends: tuple[str, str]
     share: float
+    deviations: tuple[float, ...] | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -357,6 +360,8 @@ class _SliderData(GradioModel):
     low: str
     high: str
     share: float
+    deviations: list[float] | None
+    remark: str
 
 
 class _SlidersData(GradioModel):
@@ -603,7 +608,14 @@ def _walk_data(walk: Walk) -> _WalkData:
     bank = walk.sliders
     sliders = bank and _SlidersData(
         strips=[
-            _SliderData(image=_png_file(strip.path), low=strip.ends[0], high=strip.ends[1], share=strip.share)
+            _SliderData(
+                image=_png_file(strip.path),
+                low=strip.ends[0],
+                high=strip.ends[1],
+                share=strip.share,
+                deviations=None if strip.deviations is None else list(strip.deviations),
+                remark=strip.remark,
+            )
             for strip in bank.strips
         ],
         angles=list(bank.angles),

@@ -446,7 +446,7 @@ def _check_wish(request: ExploreRequest) -> None:
     """Raises: InputError: there is no place to measure at, or the variants are no rolls to look for an aim among."""
     if request.wish is None:
         raise InputError("There is no wish to look for the way to. Give one, or leave aim out.")
-    places = {variant[-1].place if variant else None for variant in request.variants}
+    places = {variant[-1].place for variant in request.variants if variant}
     if len(places) != 1 or None in places:
         raise InputError("A wish is about one place: every variant must end with an operation on the same one.")
     if request.aim:

@@ -120,7 +120,7 @@ class Exploration:
         """Of the wish, at the place that the variants are about."""
         if self._request.wish is None:
             return None
-        mask = self._request.variants[0][-1].place
+        mask = next(variant[-1].place for variant in self._request.variants if variant)
         assert mask is not None
         box, scale = mask.support, self._task.scale
         weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255

@@ -32,6 +32,7 @@ __all__ = [
     "Wish",
     "angle_for",
     "find_aim",
+    "remark",
     "wish_from_values",
 ]
 
@@ -43,6 +44,7 @@ _MIN_PERIOD, _MAX_PERIOD = 2.0, 64.0
 _PATCH = 6  # pixels a side, as in Bahat and Michaeli's explorable super-resolution (2020)
 _MAX_PATCHES = 400
 _MAX_REFERENCE = 256  # pixels a side
+_OPEN = 1.5  # 8-bit units; below, nobody sees what a wish does
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,16 @@ def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Seq
         deviation=deviation,
         present=present,
         log_probs=tuple(sorted(map(float, log_probs))),
+    )
+
+
+def remark(wish: Wish, aim: Aim) -> str | None:
+    """What the input leaves of a wish that is about levels: it fixes the mean of any place but the smallest."""
+    if not isinstance(wish, Brightness | Colour) or aim.deviation >= _OPEN:
+        return None
+    return (
+        f"The input fixes this nearly: what may lie behind it differs by ±{aim.deviation:.1f} grey levels only. More "
+        "would contradict it."
     )
 
 

@@ -32,6 +32,7 @@ from app.viewer import (
 )
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import ImageError, InputError
+from srflow.steering.wishes import Stripes
 from viewer.viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 
@@ -289,7 +290,7 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "subject": "one"},
 }
 
 
@@ -298,6 +299,8 @@ def test_what_is_asked_for_is_read():
     asked = parse_asked(ASKED, 5, 4)
     assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
     assert (asked.others, asked.detail, asked.angles) == (("s2",), "fine", (-90, 0, 15))
+    wish = {"type": "stripes", "period": 6.5, "direction": 90}
+    assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -345,6 +348,10 @@ def test_what_is_asked_for_is_read():
         {"angles": [10**5000]},
         {"angles": [0] * 6},
         {"angles": "0"},
+        {"wish": {"type": "roughness"}},
+        {"action": "wish"},
+        {"action": "wish", "wish": {"type": "stripes"}},
+        {"action": "wish", "wish": "rougher"},
     ],
     ids=lambda changes: repr(list(changes)),
 )

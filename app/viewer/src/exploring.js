@@ -73,7 +73,8 @@ export class Exploring {
    * Ask Python for ways to go on, or take one.
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
-   * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[]}} [settings]
+   * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
+   *   wish?: import("./messages.js").WishMessage}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

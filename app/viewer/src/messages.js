@@ -31,12 +31,13 @@
  * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders"} WayKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
+/** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
-/** @typedef {{image: FileData | null, low: string, high: string, share: number}} SliderMessage */
+/** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
 /**
  * @typedef {object} WalkMessage
@@ -115,6 +116,7 @@
  * @property {Detail} detail
  * @property {HeatMessage[]} heat
  * @property {number[]} angles
+ * @property {WishMessage | null} wish
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -175,11 +177,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [], angles = [] }) {
-  return { action, id, mask, dial, others, detail, heat, angles, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [], angles = [], wish = null }) {
+  return { action, id, mask, dial, others, detail, heat, angles, wish, subject: scene.subject };
 }
 
 /**
