@@ -115,7 +115,7 @@ def move_sliders(
             # One id throughout: the browser then keeps the picture before until this one can be shown.
             name = explored.ways[0].id if explored.ways else event.id
             now = replace(explored, ways=(replace(event, id=name),), angles=angles)
-            text = _told(sliders) if is_first else f"{told or _positions(angles)} Enter keeps it, Escape leaves."
+            text = _told(sliders) if is_first else f"{told or _positions(angles)} Enter keeps it."
             yield replace(show_explored(now, text), kind="done", spoken=is_first)
 
 

@@ -16,16 +16,16 @@ def wish_verdict(scale: WishScale, variant: Variant) -> str:
     parts = []
     if variant.measured is not None:
         reached = scale.aim.deviations(variant.measured)
-        beyond = ", beyond what the model thinks likely" if abs(reached) > _FAR else ""
-        parts.append(f"{abs(reached):.1f} standard deviations {more if reached > 0 else less} than usual here{beyond}")
-    parts.append(f"matches the input with {variant.lr_psnr:.0f} dB")
+        beyond = ", beyond what is likely" if abs(reached) > _FAR else ""
+        parts.append(f"{abs(reached):.1f} sd {more if reached > 0 else less} than usual here{beyond}")
+    parts.append(f"fits the input ({variant.lr_psnr:.0f} dB)")
     if variant.log_prob is not None:
         share = scale.aim.plausibility(variant.log_prob)
         count = len(scale.aim.log_probs)
         parts.append(
-            f"{share * 100:.0f} % of {count} versions are as unusual, or more so"
+            f"{share * 100:.0f} % of {count} versions are as unusual"
             if share
-            else f"more unusual than any of {count} versions"
+            else f"more unusual than all of {count} versions"
         )
     text = "; ".join(parts)
     return text[0].upper() + text[1:]

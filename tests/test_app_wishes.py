@@ -45,8 +45,8 @@ def test_each_move_gets_a_verdict_and_can_be_kept(harness, engine):
     wish(harness, type="brightness")
     slide(harness, 60)
     assert engine.explored[-1].wish == Brightness()
-    assert "standard deviations" in harness.status
-    assert "atches the input with 61 dB" in harness.status
+    assert " sd " in harness.status
+    assert "fits the input (61 dB)" in harness.status
     assert "Enter keeps it" in harness.status
     [way] = harness.scene.walk.ids
     ask(harness, "accept", way)
@@ -76,11 +76,11 @@ def scale(wish: Brightness | Roughness) -> WishScale:
 @pytest.mark.parametrize(
     ("measured", "log_prob", "words"),
     [
-        (12.0, -10.0, ["1.0 standard deviations rougher", "76 dB", "100 % of 20 versions"]),
+        (12.0, -10.0, ["1.0 sd rougher", "76 dB", "100 % of 20 versions"]),
         (
             5.0,
             -60.0,
-            ["2.5 standard deviations smoother", "beyond what the model thinks likely", "more unusual than any"],
+            ["2.5 sd smoother", "beyond what is likely", "more unusual than all"],
         ),
     ],
 )

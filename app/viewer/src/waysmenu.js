@@ -64,6 +64,14 @@ export class WaysMenu {
     this.panel.hidden = !isOpen;
     this.opener.setAttribute("aria-expanded", String(isOpen));
     this.refresh();
+    this.keepInside();
+  }
+
+  /** The panel begins below its button, unless it would then reach beyond the viewer. */
+  keepInside() {
+    this.panel.style.left = "";
+    const over = this.panel.getBoundingClientRect().right - this.viewer.root.getBoundingClientRect().right;
+    if (over > 0) this.panel.style.left = `${-over}px`;
   }
 
   /** @param {KeyboardEvent} event */
