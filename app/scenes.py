@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from app.exploring import place_of
-from app.records import Explored, OpenedPicture, PictureRecord, Run, View
+from app.records import Explored, OpenedPicture, PictureRecord, Run, Slider, View
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
@@ -57,8 +57,17 @@ def main_scene(view: View) -> Scene | None:
         walk=None if explored is None else _walk(explored, picture),
         explored=explored.state.id if explored is not None and explored.has_changes else None,
         steps=strip_steps(view),
+        temperature=_temperature(view),
         note=START_NOTE if run is None and explored is None else "",
     )
+
+
+def _temperature(view: View) -> float | None:
+    """That pictures were drawn with: what is explored, else the samples."""
+    if view.explored is not None and view.explored.state.recipe is not None:
+        return view.explored.state.recipe.temperature
+    settings = view.settings if view.run is None else view.run.settings
+    return None if settings is None else settings.temperature
 
 
 def _explored(explored: Explored) -> Iterator[Picture]:
@@ -79,9 +88,19 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
     box = place_of(explored, picture)
     bank = None
     if explored.sliders is not None:
-        strips = (SliderStrip(one.strip, one.ends, one.direction.share) for one in explored.sliders)
-        bank = SliderBank(tuple(strips), explored.angles)
-    return Walk(explored.state.id, ids, explored.count, box, explored.kind, explored.dial, explored.blend, bank)
+        bank = SliderBank(tuple(map(_strip, explored.sliders)), explored.angles)
+    return Walk(
+        *(explored.state.id, ids, explored.count, box, explored.kind),
+        dial=explored.dial,
+        blend=explored.blend,
+        found=explored.found,
+        sliders=bank,
+    )
+
+
+def _strip(slider: Slider) -> SliderStrip:
+    deviations = None if slider.scale is None else slider.scale.deviations
+    return SliderStrip(slider.strip, slider.ends, slider.direction.share, deviations, slider.remark)
 
 
 def _indices(settings: Settings) -> range:

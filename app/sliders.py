@@ -11,9 +11,11 @@ import numpy as np
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
+from app.verdicts import wish_verdict
 from app.viewer import MAX_SLIDERS
 from app.ways import Wish, draw_each, laid_in, show_explored
 from srflow.contract import Direction, Directions, Engine, ExploreRequest, InputError, Progress, Recipe, Variant
+from srflow.contract import Wish as MeasuredWish
 from srflow.evaluation.slider_names import name_ends
 from srflow.operations import Mask, Operation, Reroll, Slide
 
@@ -33,11 +35,12 @@ _NONE = "Only texture differs here: no single change explains 3 % or more. Escap
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A slider without a file. strip: (h, 7 w, 3), the place at `ANGLES`."""
+    """A slider without a file. strip: (h, 7 w, 3), the place at `ANGLES`. measured: of a wish there."""
 
     direction: Direction
     strip: np.ndarray
     ends: tuple[str, str]
+    measured: tuple[float, ...] = ()
 
 
 def check_place(mask: Mask | None) -> Mask:
@@ -102,12 +105,17 @@ def move_sliders(
     moves = [(slider.direction.weights, math.radians(angle)) for slider, angle in zip(sliders, angles, strict=True)]
     slide = Slide.combined(mask, explored.seed, moves)
     wish = Wish(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
-    for event in draw_each(engine, session, job, picture, recipe, [wish]):
-        if isinstance(event, PictureRecord):
+    scale = sliders[0].scale if len(sliders) == 1 else None
+    measured = None if scale is None or slide is None else scale.wish
+    told = ""
+    for event in draw_each(engine, session, job, picture, recipe, [wish], measured):
+        if isinstance(event, Variant):
+            told = "" if scale is None or measured is None else f"{wish_verdict(scale, event)}."
+        elif isinstance(event, PictureRecord):
             # One id throughout: the browser then keeps the picture before until this one can be shown.
             name = explored.ways[0].id if explored.ways else event.id
             now = replace(explored, ways=(replace(event, id=name),), angles=angles)
-            text = _told(sliders) if is_first else f"{_positions(angles)}. Enter keeps it, Escape leaves."
+            text = _told(sliders) if is_first else f"{told or _positions(angles)} Enter keeps it."
             yield replace(show_explored(now, text), kind="done", spoken=is_first)
 
 
@@ -136,8 +144,12 @@ def draw_strips(
     mask: Mask,
     seed: int,
     directions: Sequence[Direction],
+    wish: MeasuredWish | None = None,
 ) -> Generator[Update, None, list[Found]]:
-    """Pictures of the place along each direction, and what these show in words. Raises: as `find_sliders`."""
+    """Pictures of the place along each direction, and what these show in words. Raises: as `find_sliders`.
+
+    Args: wish: what to measure of the pictures.
+    """
     if not directions:
         return []
     moves = [
@@ -151,26 +163,35 @@ def draw_strips(
     scale = recipe.scale_factor
     left, top, right, bottom = (edge * scale for edge in mask.support)
     variants: tuple[tuple[Operation, ...], ...] = ((), *moves)
-    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=variants), job.cancel):
+    measured: list[float] = []
+    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=variants, wish=wish), job.cancel):
         job.check()
         if isinstance(event, Progress):
             yield Update(text="Drawing along each slider", fraction=event.fraction)
         elif isinstance(event, Variant):
             whole = event.patch if whole is None else whole
             crops.append(laid_in(whole, event)[top:bottom, left:right])
+            measured += [] if event.measured is None else [event.measured]
     weight = np.kron(mask.array(mask.support), np.ones((scale, scale))) / 255
+    if measured:  # the picture itself came first
+        measured.insert(ANGLES.index(0), measured.pop(0))
     before, *others = crops
     found, each = [], len(ANGLES) - 1
     for number, direction in enumerate(directions):
         along = others[number * each : (number + 1) * each]
         along.insert(ANGLES.index(0), before)
-        found.append(Found(direction, np.concatenate(along, 1), name_ends(along[0], along[-1], weight)))
+        found.append(
+            Found(direction, np.concatenate(along, 1), name_ends(along[0], along[-1], weight), tuple(measured))
+        )
     return found
 
 
 def _told(sliders: Sequence[Slider]) -> str:
     if not sliders:
         return _NONE
+    if sliders[0].scale is not None:
+        less, more = sliders[0].ends
+        return f"A slider from {less} to {more}. {sliders[0].remark or _HOW}"
     share = sum(slider.direction.share for slider in sliders)
     count = "One slider explains" if len(sliders) == 1 else f"{len(sliders)} sliders explain"
     return f"{count} {share * 100:.0f} % of what differs here. {_HOW}"
@@ -178,4 +199,6 @@ def _told(sliders: Sequence[Slider]) -> str:
 
 def _positions(angles: Sequence[int]) -> str:
     moved = [f"slider {number} at {angle}°" for number, angle in enumerate(angles, 1) if angle]
-    return ", ".join(moved).replace("-", "\N{MINUS SIGN}").capitalize() if moved else "All sliders in the middle"
+    if not moved:
+        return "All sliders in the middle."
+    return ", ".join(moved).replace("-", "\N{MINUS SIGN}").capitalize() + "."

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from srflow.contract import (
+    Calibration,
     Cancelled,
     Comparison,
     Direction,
@@ -34,6 +35,7 @@ from srflow.contract import (
     MemoryBudgetError,
     Metadata,
     ModelInfo,
+    NotCalibratedError,
     Notice,
     PartialSample,
     Picture,
@@ -48,9 +50,48 @@ from srflow.contract import (
     Variant,
     picture_sha256,
 )
+from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
 from srflow.operations import Operation, check_operations
+from srflow.steering.wishes import find_aim
 
 LUMA = np.float32([0.299, 0.587, 0.114])
+
+
+def _setting(temperature: float, num_samples: int, rounds: int) -> MeasuredSetting:
+    measured = {"error_ratio": 1.0, "coverage_before": 0.9, "coverage": 0.9, "coverage_tenth": 0.8}
+    bars = tuple(
+        MeasuredBar(value=value, box=box, sigma_floor=0.5 / box, lam=lam, coverage_checked=0.91, **measured)
+        for value, lam in (("luma", 2.0), ("rgb", 3.0))
+        for box in (1, 8)
+    )
+    flat = (1 / (num_samples + 1),) * (num_samples + 1)
+    return MeasuredSetting(
+        temperature=temperature,
+        num_samples=num_samples,
+        consistency_rounds=rounds,
+        ranks_before=flat,
+        ranks_after=flat,
+        bars=bars,
+    )
+
+
+CALIBRATION = Calibration(
+    weights_sha256="4" * 64,
+    model="fake-x4",
+    scale_factor=4,
+    coverage=0.9,
+    confidence=None,
+    hr="val",
+    num_pictures=20,
+    pictures_sha256="0" * 64,
+    crop=None,
+    folds=5,
+    seed=0,
+    conv_dtype="float32",
+    srflow_version="0",
+    check=Check(hr="Others", num_pictures=50, pictures_sha256="1" * 64),
+    settings=tuple(_setting(temperature, 4, rounds) for temperature in (0.7, 1.0) for rounds in (0, 5)),
+)
 
 
 class FakeEngine:
@@ -225,11 +266,23 @@ class FakeEngine:
                 recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
                 log_prob=float(-number),
+                measured=self._measure(request, after),
             )
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
         if request.directions:
             yield self._directions(len(request.variants), min(request.directions, self.num_directions))
+        if request.aim:
+            values = [float(number) for number in range(len(request.variants))]
+            yield find_aim(request.wish, values, values[1], values)
+
+    def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
+        if request.wish is None:
+            return None
+        mask = next(variant[-1].place for variant in request.variants if variant)
+        left, top, right, bottom = (edge * request.recipe.scale_factor for edge in mask.support)
+        place = picture[top:bottom, left:right]
+        return request.wish.measure(place, np.ones(place.shape[:2]))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
         """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
@@ -287,6 +340,12 @@ class FakeEngine:
         while self.is_held:
             self._check(cancel)
             time.sleep(0.01)
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """Of the x4 model: bars of single pixels and of boxes, without and with five rounds, from 4 samples on."""
+        if model == "fake-x8":
+            raise NotCalibratedError("No calibration was measured for fake-x8.")
+        return CALIBRATION
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         scale = self.model(request).scale_factor

@@ -12,6 +12,7 @@ import gradio as gr
 from app.exploring import accept, find_base
 from app.mixing import child_wishes, draw_between, mixing_place
 from app.page import Event, Page
+from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
 from app.panels.results import ResultsPanel
 from app.pools import Pool, Pools, draw_pool
@@ -19,8 +20,9 @@ from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, WayKind, parse_asked, parse_subject
+from app.viewer import Asked, FoundName, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_wishes
+from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError
 
 __all__ = ["ExplorePanel"]
@@ -83,6 +85,8 @@ class ExplorePanel:
                 yield from move_sliders(self.page.engine, session, job, picture, explored, asked.angles)
             elif asked.action in ("children", "between"):
                 yield from self._mix(session, job, picture, base, asked)
+            elif asked.action in ("heat", "flat", "uncertain"):
+                yield from self._paint(session, job, picture, base, asked)
             else:
                 yield from self._draw(session, job, picture, base, asked)
 
@@ -95,6 +99,8 @@ class ExplorePanel:
         seed = _seed(session.view.explored, asked, base)
         if asked.action == "sliders":
             check_place(asked.mask)  # before anything is taken
+        if asked.wish is not None:
+            check_wish_place(asked.mask)
         if _is_unmoved(session, base):
             base, _ = find_base(session, session.view.explored.state.id)  # type: ignore[union-attr]
         elif _is_way(session, base):  # going on from a way takes it
@@ -105,12 +111,28 @@ class ExplorePanel:
         if kind == "sliders":
             yield from find_sliders(self.page.engine, session, job, picture, wanted)
             return
+        if asked.wish is not None:
+            yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)
+            return
         if kind in ("roll", "more"):
             wishes, words = plain_wishes(wanted)
         else:
             pool = yield from self._pool(session, job, picture, wanted)
             wishes, words = pool.wishes(kind)
         yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+
+    def _paint(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """Temperatures painted into a picture, or a place to paint with."""
+        if _is_way(session, base):  # painting on a way takes it
+            yield from accept(session, job, base)
+            base, _ = find_base(session, asked.id)
+        painting = painting_on(session.view, base)
+        if asked.action == "heat":
+            yield from draw_painted(self.page.engine, session, job, picture, painting, asked.heat)
+        else:
+            yield find_place(session.view, painting, picture, cast(FoundName, asked.action))
 
     def _pool(
         self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored

@@ -16,6 +16,7 @@ from app.viewer.component import (
     parse_place,
     parse_subject,
 )
+from app.viewer.heat import Found, FoundName
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
@@ -24,6 +25,8 @@ __all__ = [
     "Asked",
     "Blend",
     "Detail",
+    "Found",
+    "FoundName",
     "LinkedViewer",
     "Mark",
     "Overlay",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
-from srflow.contract import InputError
+from srflow.contract import InputError, Wish
 from srflow.errors import brief
-from srflow.operations import Mask
+from srflow.operations import Heat, Mask
+from srflow.steering.wishes import wish_from_values
 
 __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between", "sliders"]
-Action = Literal[WayKind, "slide", "accept", "leave"]
+WayKind = Literal[
+    "roll", "more", "different", "typical", "extremes", "family", "children", "between", "heat", "sliders", "wish"
+]
+Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
 MAX_PARENTS = 8
@@ -31,11 +35,12 @@ class Asked:
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
     many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "sliders": the ways in which the place differs most; "slide": they
-    are moved. "accept": a way becomes the state. "leave": none does.
+    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
+    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
+    "wish": a slider towards what is wished for at the place. "accept": a way becomes the state. "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ. angles: where each slider is, in degrees.
+    of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
     """
 
     action: Action
@@ -44,7 +49,9 @@ class Asked:
     dial: int
     others: tuple[str, ...] = ()
     detail: Detail = "all"
+    heat: tuple[Heat, ...] = ()
     angles: tuple[int, ...] = ()
+    wish: Wish | None = None
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -52,7 +59,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "angles" may be left out.
+            "heat", "angles" and "wish" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -72,10 +79,19 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         raise InputError(f"At most {MAX_PARENTS} pictures are mixed, each given by its id; got {brief(others)}.")
     if not isinstance(detail, str) or detail not in get_args(Detail):
         raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
+    heat = parse_heat(value.get("heat", []), width, height)
     angles = value.get("angles", [])
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
         raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
-    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail), tuple(angles))
+    wish = value.get("wish")
+    if (wish is not None) != (action == "wish"):
+        raise InputError("There is a wish where none is asked for, or none where one is. Please reload the page.")
+    return Asked(
+        *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
+        heat=heat,
+        angles=tuple(angles),
+        wish=None if wish is None else wish_from_values(wish),
+    )
 
 
 def _is_id(value: Any) -> bool:

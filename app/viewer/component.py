@@ -24,6 +24,7 @@ from gradio.events import EventListener
 from gradio.route_utils import API_PREFIX
 
 from app.viewer.asking import WayKind
+from app.viewer.heat import Found
 from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 from srflow.errors import brief
@@ -116,7 +117,11 @@ class Overlay:
     title: for the switch and the legend, for example "Diversity".
     minimum, maximum: values at the two ends of the scale, in `unit`.
     colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
-    values_path: PNG in grey (8 bits), 0 for `minimum` and 255 for `maximum`, from which the viewer reads single values.
+    values_path: PNG in grey (8 bits), from which the viewer reads single values: 0 for `minimum`, 255 for `values_top`.
+    values_top: None: `maximum`; with another one, values beyond the scale's end can be read, too.
+    bars: what share of the truth lies within "mean ± value", promised; None: the values are standard deviations.
+    of_luma: whether the values are of the brightness; else of all three channels.
+    remark: few words beside the legend, on which a visitor opens `details`.
     """
 
     path: str | Path
@@ -126,6 +131,11 @@ class Overlay:
     colors: Sequence[str]
     unit: str = ""
     values_path: str | Path | None = None
+    values_top: float | None = None
+    bars: float | None = None
+    of_luma: bool = True
+    remark: str = ""
+    details: str = ""
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.maximum:
@@ -151,12 +161,15 @@ class SliderStrip:
     """One slider of a place.
 
     path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
-    words. share: of all that differs at the place, 0 to 1.
+    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
+    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
     """
 
     path: str | Path
     ends: tuple[str, str]
     share: float
+    deviations: tuple[float, ...] | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,8 +186,8 @@ class Walk:
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
-    blend: the one of them, if any, that lies between two pictures. sliders: by which the one way was found, as soon as
-    they are there.
+    blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
+    sliders: by which the one way was found, as soon as they are there.
     """
 
     start: str
@@ -184,6 +197,7 @@ class Walk:
     kind: WayKind
     dial: int = 0
     blend: Blend | None = None
+    found: Found | None = None
     sliders: SliderBank | None = None
 
 
@@ -233,6 +247,7 @@ class Scene:
     steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
         is shown is a reference of the scene, with the id "step-NUMBER".
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
+    temperature: of the samples, or of what is explored; None: not known.
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
     """
@@ -254,6 +269,7 @@ class Scene:
     walk: Walk | None = None
     explored: str | None = None
     steps: Sequence[StripStep] = ()
+    temperature: float | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
@@ -314,6 +330,11 @@ class _OverlayData(GradioModel):
     maximum: float
     unit: str
     colors: list[str]
+    values_top: float
+    bars: float | None
+    of_luma: bool
+    remark: str
+    details: str
 
 
 class _BlendData(GradioModel):
@@ -322,11 +343,25 @@ class _BlendData(GradioModel):
     percent: int
 
 
+class _MaskData(GradioModel):
+    width: int
+    height: int
+    box: list[int]
+    runs: list[int]
+
+
+class _FoundData(GradioModel):
+    name: str
+    mask: _MaskData
+
+
 class _SliderData(GradioModel):
     image: _FileData | None
     low: str
     high: str
     share: float
+    deviations: list[float] | None
+    remark: str
 
 
 class _SlidersData(GradioModel):
@@ -342,6 +377,7 @@ class _WalkData(GradioModel):
     kind: str
     dial: int
     blend: _BlendData | None
+    found: _FoundData | None
     sliders: _SlidersData | None
 
 
@@ -378,6 +414,7 @@ class _SceneData(GradioModel):
     walk: _WalkData | None
     explored: str | None
     steps: list[_StepData]
+    temperature: float | None
     serial: str
 
 
@@ -463,6 +500,7 @@ class LinkedViewer(gr.HTML):
             walk=None if value.walk is None else _walk_data(value.walk),
             explored=value.explored,
             steps=[_step_data(step) for step in value.steps],
+            temperature=value.temperature,
             serial=value.serial,
         )
 
@@ -570,7 +608,14 @@ def _walk_data(walk: Walk) -> _WalkData:
     bank = walk.sliders
     sliders = bank and _SlidersData(
         strips=[
-            _SliderData(image=_png_file(strip.path), low=strip.ends[0], high=strip.ends[1], share=strip.share)
+            _SliderData(
+                image=_png_file(strip.path),
+                low=strip.ends[0],
+                high=strip.ends[1],
+                share=strip.share,
+                deviations=None if strip.deviations is None else list(strip.deviations),
+                remark=strip.remark,
+            )
             for strip in bank.strips
         ],
         angles=list(bank.angles),
@@ -595,6 +640,11 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
         maximum=float(overlay.maximum),
         unit=overlay.unit,
         colors=list(overlay.colors),
+        values_top=float(overlay.maximum if overlay.values_top is None else overlay.values_top),
+        bars=overlay.bars,
+        of_luma=overlay.of_luma,
+        remark=overlay.remark,
+        details=overlay.details,
     )
 
 

@@ -32,6 +32,7 @@ from app.viewer import (
 )
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import ImageError, InputError
+from srflow.steering.wishes import Stripes
 from viewer.viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 
@@ -159,7 +160,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Slider", "Sliders", "Step"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Found", "Slider", "Sliders", "Step"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
@@ -169,7 +170,7 @@ def test_the_scene_has_the_fields_of_the_description():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Slider", "Sliders", "Step"),
+        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Slider", "Sliders", "Step", "Heat"),
         *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
     ],
 )
@@ -288,7 +289,8 @@ def test_masks_that_are_none_are_refused():
 
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
-    **{"others": ["s2"], "detail": "fine", "angles": [-90, 0, 15], "subject": "one"},
+    **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
+    **{"angles": [-90, 0, 15], "wish": None, "subject": "one"},
 }
 
 
@@ -297,6 +299,11 @@ def test_what_is_asked_for_is_read():
     asked = parse_asked(ASKED, 5, 4)
     assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
     assert (asked.others, asked.detail, asked.angles) == (("s2",), "fine", (-90, 0, 15))
+    wish = {"type": "stripes", "period": 6.5, "direction": 90}
+    assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
+    [heat] = asked.heat
+    assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
+    assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
     assert parse_asked(ASKED | {"mask": None}, 5, 4).mask is None
 
 
@@ -322,12 +329,29 @@ def test_what_is_asked_for_is_read():
         {"detail": "rough"},
         {"detail": ["fine"]},
         {"detail": None},
+        {"heat": None},
+        {"heat": {"temperature": 1, "mask": GOOD_MASK}},
+        {"heat": [None]},
+        {"heat": [{"temperature": 0.5}]},
+        {"heat": [{"temperature": 0.5, "mask": None}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK | {"width": 6}}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK, "more": 1}]},
+        {"heat": [{"temperature": -0.1, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": 2.1, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": float("nan"), "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": True, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": "x" * 10_000, "mask": GOOD_MASK}]},
+        {"heat": [{"temperature": 0.5, "mask": GOOD_MASK}] * 33},
         {"angles": [91]},
         {"angles": [1.5]},
         {"angles": [True]},
         {"angles": [10**5000]},
         {"angles": [0] * 6},
         {"angles": "0"},
+        {"wish": {"type": "roughness"}},
+        {"action": "wish"},
+        {"action": "wish", "wish": {"type": "stripes"}},
+        {"action": "wish", "wish": "rougher"},
     ],
     ids=lambda changes: repr(list(changes)),
 )

@@ -24,10 +24,20 @@
  * @property {number} maximum
  * @property {string} unit
  * @property {string[]} colors
+ * @property {number} values_top
+ * @property {number | null} bars
+ * @property {boolean} of_luma
+ * @property {string} remark
+ * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "sliders"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish"} WayKind */
+/** @typedef {"flat" | "uncertain"} FoundName */
+/** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
+/** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
+/** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
-/** @typedef {{image: FileData | null, low: string, high: string, share: number}} SliderMessage */
+/** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
 /**
  * @typedef {object} WalkMessage
@@ -38,6 +48,7 @@
  * @property {WayKind} kind
  * @property {number} dial
  * @property {BlendMessage | null} blend
+ * @property {FoundMessage | null} found
  * @property {SlidersMessage | null} sliders
  */
 /**
@@ -72,6 +83,7 @@
  * @property {WalkMessage | null} walk
  * @property {string | null} explored
  * @property {StepMessage[]} steps
+ * @property {number | null} temperature
  * @property {string} serial
  */
 /**
@@ -96,13 +108,15 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | "slide" | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "slide" | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
+ * @property {HeatMessage[]} heat
  * @property {number[]} angles
+ * @property {WishMessage | null} wish
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -163,11 +177,11 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[], angles?: number[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], angles = [] }) {
-  return { action, id, mask, dial, others, detail, angles, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [], angles = [], wish = null }) {
+  return { action, id, mask, dial, others, detail, heat, angles, wish, subject: scene.subject };
 }
 
 /**

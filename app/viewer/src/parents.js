@@ -68,7 +68,7 @@ export class Parents {
   /** Begin to choose, or end it. */
   toggleChoosing() {
     if (this.isOpen) return this.close();
-    this.viewer.exploring.mask.toggle(false);
+    this.viewer.exploring.editor.toggle(false);
     this.isChoosing = true;
     if (this.viewer.mode !== "single" && !this.viewer.exploring.walk.isOpen) this.viewer.choose({ mode: "grid" });
     this.viewer.announce("Choose two or more pictures to mix");

@@ -3,7 +3,7 @@
 import { make, makeButton, setText } from "./dom.js";
 import { Latest } from "./latest.js";
 import { addressOf } from "./messages.js";
-import { slidersTitle, slidersWords, sliderValue } from "./walking.js";
+import { deviationAt, deviationWords, isLikely, slidersTitle, slidersWords, sliderValue } from "./walking.js";
 
 /** @typedef {import("./messages.js").SliderMessage} SliderMessage */
 /**
@@ -11,6 +11,7 @@ import { slidersTitle, slidersWords, sliderValue } from "./walking.js";
  * @property {HTMLElement} node
  * @property {HTMLInputElement} input
  * @property {HTMLButtonElement} reset
+ * @property {HTMLElement} words above it
  * @property {SliderMessage} strip
  */
 
@@ -35,7 +36,8 @@ export class Sliders {
 
   /** Whether there are sliders, or will be. */
   get isOpen() {
-    return this.viewer.scene?.walk?.kind === "sliders";
+    const kind = this.viewer.scene?.walk?.kind;
+    return kind === "sliders" || kind === "wish";
   }
 
   get isUnmoved() {
@@ -48,7 +50,7 @@ export class Sliders {
 
   /** What the walk is called; null: it is none along sliders. */
   title() {
-    return this.isOpen ? slidersTitle(this.message) : null;
+    return this.isOpen ? slidersTitle(this.message, this.viewer.scene.walk.kind) : null;
   }
 
   /** After a new scene. */
@@ -84,11 +86,19 @@ export class Sliders {
     const resetTitle = `Slider ${index + 1} back to the middle`;
     const reset = makeButton("↺", resetTitle, () => this.move(input, "0"), { "aria-label": resetTitle });
     const picture = strip.image ? make("img", { src: addressOf(strip.image), alt: "", draggable: "false" }) : "";
-    const share = make("span", { class: "lv-slider-share" }, `${index + 1}: explains ${Math.round(100 * strip.share)} %`);
-    const head = make("div", { class: "lv-slider-head" }, share, reset);
+    const share = `${index + 1}: explains ${Math.round(100 * strip.share)} %`;
+    const words = make("span", { class: "lv-slider-share" }, strip.deviations ? "" : share);
+    const head = make("div", { class: "lv-slider-head" }, words, reset);
     const ends = make("div", { class: "lv-slider-ends" }, make("span", {}, strip.low), make("span", {}, strip.high));
     const node = make("div", { class: "lv-slider" }, head, ends, make("div", { class: "lv-slider-strip" }, picture, input));
-    return { node, input, reset, strip };
+    if (strip.deviations) node.append(this.buildZones(strip.deviations));
+    return { node, input, reset, words, strip };
+  }
+
+  /** Which positions are likely, below the pictures. @param {number[]} deviations */
+  buildZones(deviations) {
+    const zones = deviations.map((deviation) => make("i", { class: isLikely(deviation) ? "lv-likely" : "lv-unlikely" }));
+    return make("div", { class: "lv-slider-zones", "aria-hidden": "true" }, ...zones);
   }
 
   /** @param {HTMLInputElement} input @param {string} value */
@@ -122,13 +132,17 @@ export class Sliders {
   refresh() {
     this.node.hidden = !this.isOpen;
     if (!this.isOpen) return;
-    setText(this.words, slidersWords(this.message));
+    setText(this.words, slidersWords(this.message, this.viewer.scene.walk.kind));
     this.words.hidden = !this.words.textContent;
     this.node.classList.toggle("lv-waiting", !this.message);
-    for (const { input, reset, strip } of this.rows) {
+    for (const { input, reset, words, strip } of this.rows) {
       const angle = Number(input.value);
       input.setAttribute("aria-valuetext", sliderValue(angle, strip));
       reset.disabled = angle === 0;
+      if (!strip.deviations) continue;
+      const deviation = deviationAt(angle, strip.deviations);
+      setText(words, deviationWords(deviation));
+      words.classList.toggle("lv-unlikely", !isLikely(deviation));
     }
   }
 }

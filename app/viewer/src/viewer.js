@@ -80,11 +80,11 @@ export class LinkedViewer extends VisitorActions {
   }
 
   get tool() {
-    return this.exploring.mask.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
+    return this.exploring.editor.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
   }
 
   isFingerBusy() {
-    return this.loupe || Boolean(this.exploring.mask.tool);
+    return this.loupe || Boolean(this.exploring.editor.tool);
   }
 
   hasFocus() {
@@ -180,14 +180,14 @@ export class LinkedViewer extends VisitorActions {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
-    else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
+    else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
     else super.escape();
   }
 
   toggleLoupe() {
     super.toggleLoupe();
-    if (this.loupe) this.exploring.mask.toggle(false);
+    if (this.loupe) this.exploring.editor.toggle(false);
   }
 
   /** @param {import("./tools.js").Spot | null} hover */
@@ -195,7 +195,7 @@ export class LinkedViewer extends VisitorActions {
     if (!hover && !this.hover) return;
     this.hover = hover;
     if (this.loupe) return this.invalidate();
-    this.exploring.mask.placeRing();
+    this.exploring.placeRings();
     this.readout.refresh(); // moving the pointer alone changes no picture
   }
 

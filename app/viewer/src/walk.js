@@ -98,7 +98,7 @@ export class Walk {
     if (id === null || !this.viewer.pictures.get(id)?.levels.length) return;
     this.arriving = null;
     this.show(id);
-    const hasSlider = id === this.message?.blend?.id || this.message?.kind === "sliders"; // which keeps the focus
+    const hasSlider = id === this.message?.blend?.id || this.viewer.exploring.sliders.isOpen; // which keeps the focus
     if (!hasSlider) this.viewer.stage.focus({ preventScroll: true });
   }
 
@@ -216,7 +216,7 @@ export class Walk {
       setPressed(tick, parents.has(ids[index]));
     });
     const { sliders } = this.viewer.exploring;
-    this.row.hidden = kind === "sliders";
+    this.row.hidden = sliders.isOpen;
     setText(this.title, sliders.title() ?? walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
     this.keep.disabled = at < 1 || sliders.isUnmoved;
     this.family.hidden = kind !== "different" && kind !== "typical";

@@ -1,11 +1,14 @@
 // "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
+import { WishMenu } from "./wishmenu.js";
 
 /** @typedef {"different" | "typical"} Choice */
 
 const SLIDERS_TEXT =
   "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
+
+const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
 
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -13,7 +16,7 @@ export class WaysMenu {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -29,6 +32,7 @@ export class WaysMenu {
       viewer.exploring.parents.toggleChoosing();
     });
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
+    this.wishes = new WishMenu(viewer, () => this.askWish());
     this.fiveText = make("p");
     this.extremesText = make("p");
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
@@ -37,7 +41,7 @@ export class WaysMenu {
     this.panel = make(
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
-      ...[this.sliders, make("p", {}, SLIDERS_TEXT)],
+      ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
     );
@@ -60,6 +64,14 @@ export class WaysMenu {
     this.panel.hidden = !isOpen;
     this.opener.setAttribute("aria-expanded", String(isOpen));
     this.refresh();
+    this.keepInside();
+  }
+
+  /** The panel begins below its button, unless it would then reach beyond the viewer. */
+  keepInside() {
+    this.panel.style.left = "";
+    const over = this.panel.getBoundingClientRect().right - this.viewer.root.getBoundingClientRect().right;
+    if (over > 0) this.panel.style.left = `${-over}px`;
   }
 
   /** @param {KeyboardEvent} event */
@@ -79,18 +91,30 @@ export class WaysMenu {
 
   /** Of the chosen place; without one, that comes first. */
   askSliders() {
+    if (this.hasPlace()) this.ask("sliders");
+  }
+
+  askWish() {
+    if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+  }
+
+  hasPlace() {
     const { viewer } = this;
-    if (!viewer.exploring.mask.isEmpty) return this.ask("sliders");
+    if (!viewer.exploring.mask.isEmpty) return true;
     this.toggle(false);
     viewer.exploring.mask.toggle(true);
     viewer.announce("Choose a place first");
+    return false;
   }
 
-  /** @param {Choice | "extremes" | "sliders"} action */
-  ask(action) {
+  /**
+   * @param {Choice | "extremes" | "sliders" | "wish"} action
+   * @param {{wish?: import("./messages.js").WishMessage}} [settings]
+   */
+  ask(action, settings) {
     const { exploring } = this.viewer;
     this.toggle(false);
-    exploring.bar.ask(action, exploring.walk.message?.start ?? exploring.bar.base());
+    exploring.bar.ask(action, exploring.walk.message?.start ?? exploring.bar.base(), settings);
     this.viewer.stage.focus({ preventScroll: true });
   }
 

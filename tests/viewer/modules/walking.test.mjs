@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
-import { slidersTitle, slidersWords, sliderValue } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -51,7 +51,7 @@ test("what is ticked is told in words", () => {
 });
 
 test("sliders say what they explain, or that there are none", () => {
-  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share }));
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share, deviations: null, remark: "" }));
   const two = { strips, angles: [0, 0] };
   const one = { strips: strips.slice(0, 1), angles: [0] };
   const none = { strips: [], angles: [] };
@@ -69,4 +69,28 @@ test("a slider's position is said as what it goes towards", () => {
   assert.equal(sliderValue(0, ends), "as it was");
   assert.equal(sliderValue(-35, ends), "35 degrees towards softer");
   assert.equal(sliderValue(90, ends), "90 degrees towards sharper");
+});
+
+test("a wish is told in standard deviations, between the pictures that were measured", () => {
+  const deviations = [-4, -3, -1.5, 0.5, 1.5, 3, 5];
+  assert.equal(deviationAt(0, deviations), 0.5);
+  assert.equal(deviationAt(-90, deviations), -4);
+  assert.equal(deviationAt(90, deviations), 5);
+  assert.equal(deviationAt(45, deviations), 2.25);
+  assert.equal(deviationWords(1.25), "+1.3 sd");
+  assert.equal(deviationWords(-2.5), "\u22122.5 sd, beyond what is likely");
+  const strip = { image: null, low: "smoother", high: "rougher", share: 0, deviations, remark: "Nearly fixed." };
+  assert.equal(sliderValue(45, strip), "+2.3 sd, beyond what is likely, from smoother to rougher");
+  const bank = { strips: [strip], angles: [0] };
+  assert.equal(slidersTitle(bank, "wish"), "From smoother to rougher");
+  assert.equal(slidersWords(bank, "wish"), "Nearly fixed.");
+  assert.match(slidersWords(null, "wish"), /48 versions/);
+});
+
+test("a wish is sent as Python reads it", () => {
+  const fields = { period: "6.5", direction: "45", colour: "#ff8001" };
+  assert.deepEqual(wishMessage("roughness", fields), { type: "roughness" });
+  assert.deepEqual(wishMessage("stripes", fields), { type: "stripes", period: 6.5, direction: 45 });
+  assert.deepEqual(wishMessage("stripes", { ...fields, period: "", direction: "400" }), { type: "stripes", period: 8, direction: 180 });
+  assert.deepEqual(wishMessage("colour", fields), { type: "colour", red: 255, green: 128, blue: 1 });
 });
