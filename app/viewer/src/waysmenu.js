@@ -10,13 +10,15 @@ const SLIDERS_TEXT =
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
 
+const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
+
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, families, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -35,6 +37,8 @@ export class WaysMenu {
     this.wishes = new WishMenu(viewer, () => this.askWish());
     this.fiveText = make("p");
     this.extremesText = make("p");
+    this.families = makeButton("Families", "", () => this.askFamilies());
+    const familiesText = make("p", {}, FAMILIES_TEXT);
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
     segments.append(...Object.values(this.choices));
     const mixText = make("p", {}, "Tick two or more pictures: their eight children, or a slider from one to the other.");
@@ -43,7 +47,7 @@ export class WaysMenu {
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
-      ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
+      ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
     this.node = make("div", { class: "lv-ways-menu" }, this.opener, this.panel);
     this.node.addEventListener("keydown", (event) => this.onKey(event));
@@ -94,6 +98,10 @@ export class WaysMenu {
     if (this.hasPlace()) this.ask("sliders");
   }
 
+  askFamilies() {
+    if (this.hasPlace()) this.ask("families");
+  }
+
   askWish() {
     if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
@@ -108,7 +116,7 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "sliders" | "wish"} action
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish"} action
    * @param {{wish?: import("./messages.js").WishMessage}} [settings]
    */
   ask(action, settings) {
