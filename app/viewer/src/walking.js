@@ -27,6 +27,7 @@ export function haveFamilies(kind) {
  */
 export function wayCaption(kind, label, index) {
   if (index === 0) return "Before";
+  if (kind === "families") return label.replace("Family ", ""); // "1: 38 %": there is little room
   return label === `${NUMBERED[kind]} ${index}` ? String(index) : label;
 }
 

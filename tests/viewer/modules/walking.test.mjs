@@ -96,6 +96,8 @@ test("a wish is sent as Python reads it", () => {
 });
 
 test("those that stand for others have families", () => {
+  assert.equal(wayCaption("families", "Family 1: 38 %", 1), "1: 38 %");
+  assert.equal(wayCaption("families", "1.2: 14 %", 3), "1.2: 14 %");
   assert.deepEqual(["different", "typical", "families"].map(haveFamilies), [true, true, true]);
   assert.deepEqual(["extremes", "family", "roll", undefined].map(haveFamilies), [false, false, false, false]);
 });
