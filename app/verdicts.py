@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.records import WishScale
-from srflow.contract import Variant
+from srflow.contract import Variant, Verdict
 
-__all__ = ["wish_verdict"]
+__all__ = ["edit_verdict", "wish_verdict"]
 
 _FAR = 2.0  # standard deviations
 
@@ -29,3 +29,20 @@ def wish_verdict(scale: WishScale, variant: Variant) -> str:
         )
     text = "; ".join(parts)
     return text[0].upper() + text[1:]
+
+
+def edit_verdict(verdict: Verdict) -> str:
+    """Of an edit: what fits the input, and what of it is as likely as samples are."""
+    consistent, natural = (f"{max(0.0, kept) * 100:.0f} %" for kept in verdict.kept)
+    deviations = verdict.deviations
+    parts = [f"{consistent} of the edit fits the input, {_likelihood(deviations[0])}"]
+    parts.append(f"made natural, {natural} is left, {_likelihood(deviations[1])}")
+    return f"{'; '.join(parts)}. ← and → compare, Enter keeps one."
+
+
+def _likelihood(deviation: float) -> str:
+    if abs(deviation) <= _FAR:
+        return "as likely as samples"
+    if deviation > 0:
+        return f"flatter than samples (+{deviation:.0f} sd)"
+    return f"far less likely than samples (\N{MINUS SIGN}{-deviation:.0f} sd)"

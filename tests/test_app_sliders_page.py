@@ -18,14 +18,6 @@ READY = "[...viewer.pictures.values()].every(p => p.state === 'ready')"
 HANDLES = ".lv-slider-handle"
 
 
-def choose_box(visit: Explorer, *box: int) -> None:
-    visit.page.get_by_role("button", name="Choose a place").click()
-    visit.page.get_by_role("button", name="Box", exact=True).click()
-    for name, value in zip(("Left", "Top", "Width", "Height"), box, strict=True):
-        visit.page.get_by_label(f"{name} of the box").fill(str(value))
-    visit.page.get_by_label("Height of the box").press("Tab")
-
-
 def ask_for_sliders(visit: Explorer) -> None:
     visit.page.get_by_role("button", name="More ways").click()
     visit.page.get_by_role("button", name="Sliders of this place").click()
@@ -37,7 +29,7 @@ def wait_for_angles(visit: Explorer, *angles: int) -> None:
 
 
 def test_a_box_its_sliders_two_moved_one_kept_and_undone(visit, engine):
-    choose_box(visit, 3, 4, 16, 14)
+    visit.choose_box(3, 4, 16, 14)
     ask_for_sliders(visit)
     handles = visit.page.locator(HANDLES)
     assert handles.count() == 3
@@ -83,7 +75,7 @@ def test_a_box_its_sliders_two_moved_one_kept_and_undone(visit, engine):
 
 
 def test_of_many_positions_the_last_one_is_kept_even_if_it_is_still_drawn(visit, engine):
-    choose_box(visit, 3, 4, 16, 14)
+    visit.choose_box(3, 4, 16, 14)
     ask_for_sliders(visit)
     before = len(engine.explored)
     engine.delay = 0.3  # so that positions come faster than pictures
@@ -99,7 +91,7 @@ def test_of_many_positions_the_last_one_is_kept_even_if_it_is_still_drawn(visit,
 
 
 def test_escape_leaves_the_sliders(visit):
-    choose_box(visit, 3, 4, 16, 14)
+    visit.choose_box(3, 4, 16, 14)
     ask_for_sliders(visit)
     visit.press("ArrowRight")
     wait_for_angles(visit, 5, 0, 0)
@@ -112,7 +104,7 @@ def test_escape_leaves_the_sliders(visit):
 def test_where_only_texture_differs_that_is_said_in_their_place(visit, engine):
     engine.num_directions = 0
     try:
-        choose_box(visit, 3, 4, 16, 14)
+        visit.choose_box(3, 4, 16, 14)
         ask_for_sliders(visit)
     finally:
         engine.num_directions = 3
@@ -127,10 +119,7 @@ def test_a_place_of_another_size_is_answered_in_words_and_none_is_asked_for(visi
     visit.page.get_by_role("button", name="More ways").click()
     visit.page.get_by_role("button", name="Sliders of this place").click()
     assert visit.viewer("viewer.exploring.mask.isChoosing")
-    visit.page.get_by_role("button", name="Box", exact=True).click()
-    for name, value in zip(("Left", "Top", "Width", "Height"), (3, 4, 8, 14), strict=True):
-        visit.page.get_by_label(f"{name} of the box").fill(str(value))
-    visit.page.get_by_label("Height of the box").press("Tab")
+    visit.choose_box(3, 4, 8, 14)
     visit.page.get_by_role("button", name="More ways").click()
     visit.page.get_by_role("button", name="Sliders of this place").click()
     expect(visit.page.locator("#status .error")).to_contain_text("this one has 8×14. Choose a larger one")

@@ -84,7 +84,7 @@ def test_five_that_differ_a_family_and_the_extremes_of_the_same_rolls(visit, eng
 
 
 def test_families_are_a_tree_whose_nodes_lead_to_their_members(visit, engine):
-    visit.paint(1, (0.3, 0.4), (0.34, 0.42))
+    visit.choose_box(3, 4, 8, 6)
     engine.explored.clear()
     ask_menu(visit, "Families")
     tree = wait_for_ways(visit, "families")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.mixing import child_wishes, draw_between, mixing_place
 from app.page import Event, Page
@@ -20,7 +21,7 @@ from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, FoundName, WayKind, parse_asked, parse_subject
+from app.viewer import Asked, FoundName, Paste, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_wishes
 from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError
@@ -87,6 +88,8 @@ class ExplorePanel:
                 yield from move_sliders(self.page.engine, session, job, picture, explored, asked.angles)
             elif asked.action in ("children", "between"):
                 yield from self._mix(session, job, picture, base, asked)
+            elif asked.edit is not None:
+                yield from self._edit(session, job, picture, base, asked)
             elif asked.action in ("heat", "flat", "uncertain"):
                 yield from self._paint(session, job, picture, base, asked)
             else:
@@ -141,6 +144,20 @@ class ExplorePanel:
             yield from draw_painted(self.page.engine, session, job, picture, painting, asked.heat)
         else:
             yield find_place(session.view, painting, picture, cast(FoundName, asked.action))
+
+    def _edit(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """A place is changed by hand, and brought back."""
+        if asked.mask is None or asked.edit is None:
+            raise InputError("No place is chosen. Paint over one first, then edit it.")
+        pasted = find_base(session, asked.edit.id)[0] if isinstance(asked.edit, Paste) else None
+        if _is_way(session, base):  # going on from a way takes it
+            yield from accept(session, job, base)
+            base, _ = find_base(session, asked.id)
+        engine = self.page.engine
+        edited = edit_place(engine, base, asked.edit, asked.mask, picture.scale_factor, pasted)
+        yield from draw_edit(engine, session, job, picture, edited)
 
     def _pool(
         self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored

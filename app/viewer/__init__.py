@@ -16,6 +16,7 @@ from app.viewer.component import (
     parse_place,
     parse_subject,
 )
+from app.viewer.edit import Contrast, Edit, Paint, Paste
 from app.viewer.heat import Found, FoundName
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
@@ -24,13 +25,17 @@ __all__ = [
     "MAX_SLIDERS",
     "Asked",
     "Blend",
+    "Contrast",
     "Detail",
+    "Edit",
     "Found",
     "FoundName",
     "LinkedViewer",
     "Mark",
     "Overlay",
+    "Paint",
     "Part",
+    "Paste",
     "Picture",
     "Scene",
     "SliderBank",

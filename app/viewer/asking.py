@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from app.viewer.edit import Edit, parse_edit
 from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
 from srflow.contract import InputError, Wish
@@ -15,7 +16,7 @@ from srflow.steering.wishes import wish_from_values
 __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
 PoolKind = Literal["different", "typical", "extremes", "families"]
-WayKind = Literal[PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish"]
+WayKind = Literal[PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit"]
 Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
@@ -34,13 +35,14 @@ class Asked:
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
     many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
-    a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
-    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
-    "wish": a slider towards what is wished for at the place. "accept": a way becomes the state. "leave": none does.
+    a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
+    with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
+    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "edit": the
+    place is changed by hand. "accept": a way becomes the state. "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
+    edit: what is done.
     """
 
     action: Action
@@ -52,6 +54,7 @@ class Asked:
     heat: tuple[Heat, ...] = ()
     angles: tuple[int, ...] = ()
     wish: Wish | None = None
+    edit: Edit | None = None
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -59,7 +62,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat", "angles" and "wish" may be left out.
+            "heat", "angles", "wish" and "edit" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -83,14 +86,16 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     angles = value.get("angles", [])
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
         raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
-    wish = value.get("wish")
-    if (wish is not None) != (action == "wish"):
-        raise InputError("There is a wish where none is asked for, or none where one is. Please reload the page.")
+    wish, edit = value.get("wish"), value.get("edit")
+    for needed, given in (("wish", wish), ("edit", edit)):
+        if (given is not None) != (action == needed):
+            raise InputError(f"The {needed} is missing, or nothing is to be done with it. Please reload the page.")
     return Asked(
         *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
         heat=heat,
         angles=tuple(angles),
         wish=None if wish is None else wish_from_values(wish),
+        edit=None if edit is None else parse_edit(edit),
     )
 
 

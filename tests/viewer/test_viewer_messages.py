@@ -14,6 +14,7 @@ from PIL import Image
 from app.viewer import (
     LinkedViewer,
     Overlay,
+    Paint,
     Part,
     Picture,
     Scene,
@@ -290,7 +291,7 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "wish": None, "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "subject": "one"},
 }
 
 
@@ -301,6 +302,8 @@ def test_what_is_asked_for_is_read():
     assert (asked.others, asked.detail, asked.angles) == (("s2",), "fine", (-90, 0, 15))
     wish = {"type": "stripes", "period": 6.5, "direction": 90}
     assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
+    edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
+    assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -352,6 +355,16 @@ def test_what_is_asked_for_is_read():
         {"action": "wish"},
         {"action": "wish", "wish": {"type": "stripes"}},
         {"action": "wish", "wish": "rougher"},
+        {"action": "edit"},
+        {"edit": {"type": "contrast", "factor": 2}},
+        {"action": "edit", "edit": {"type": "contrast", "factor": 5}},
+        {"action": "edit", "edit": {"type": "contrast", "factor": True}},
+        {"action": "edit", "edit": {"type": "paint", "red": 256, "green": 0, "blue": 0}},
+        {"action": "edit", "edit": {"type": "paint", "red": 1}},
+        {"action": "edit", "edit": {"type": "paste", "id": ["s1"]}},
+        {"action": "edit", "edit": {"type": "paste", "id": "s" * 1000}},
+        {"action": "edit", "edit": {"type": ["paint"]}},
+        {"action": "edit", "edit": "white"},
     ],
     ids=lambda changes: repr(list(changes)),
 )

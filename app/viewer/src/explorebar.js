@@ -80,7 +80,7 @@ export class ExploreBar {
   /**
    * @param {import("./messages.js").WayKind} action
    * @param {string | undefined} id
-   * @param {{wish?: import("./messages.js").WishMessage}} [settings]
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;

@@ -74,7 +74,7 @@ export class Exploring {
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
-   *   wish?: import("./messages.js").WishMessage}} [settings]
+   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

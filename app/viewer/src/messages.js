@@ -31,11 +31,12 @@
  * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish"} WayKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
+/** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the chosen place */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
@@ -118,6 +119,7 @@
  * @property {HeatMessage[]} heat
  * @property {number[]} angles
  * @property {WishMessage | null} wish
+ * @property {EditMessage | null} edit
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -178,11 +180,13 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
+ *   edit?: EditMessage | null}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [], angles = [], wish = null }) {
-  return { action, id, mask, dial, others, detail, heat, angles, wish, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, settings) {
+  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null } = settings;
+  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, subject: scene.subject };
 }
 
 /**

@@ -108,9 +108,25 @@ export function deviationWords(deviation) {
  */
 export function wishMessage(type, { period, direction, colour }) {
   if (type === "stripes") return { type, period: clamp(Number(period) || 8, 2, 64), direction: clamp(Number(direction), 0, 180) };
-  if (type !== "colour") return { type };
+  return type === "colour" ? { type, ...colourParts(colour) } : { type };
+}
+
+/**
+ * An edit as Python reads it.
+ * @param {string} kind
+ * @param {{colour: string, from: string}} fields a colour is "#rrggbb"; from: id of a picture
+ * @returns {import("./messages.js").EditMessage}
+ */
+export function editMessage(kind, { colour, from }) {
+  if (kind === "paste") return { type: "paste", id: from };
+  if (kind !== "paint") return { type: "contrast", factor: kind === "more" ? 2 : 0.5 };
+  return { type: "paint", ...colourParts(colour) };
+}
+
+/** @param {string} colour "#rrggbb" */
+function colourParts(colour) {
   const [red, green, blue] = [1, 3, 5].map((start) => Number.parseInt(colour.slice(start, start + 2), 16));
-  return { type, red, green, blue };
+  return { red, green, blue };
 }
 
 /**

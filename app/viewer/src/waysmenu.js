@@ -1,6 +1,7 @@
 // "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
+import { EditMenu } from "./editmenu.js";
 import { WishMenu } from "./wishmenu.js";
 
 /** @typedef {"different" | "typical"} Choice */
@@ -9,6 +10,7 @@ const SLIDERS_TEXT =
   "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
+const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
 const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
 
@@ -18,7 +20,7 @@ export class WaysMenu {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, families, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, edits, five that differ, families, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -35,6 +37,7 @@ export class WaysMenu {
     });
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
     this.wishes = new WishMenu(viewer, () => this.askWish());
+    this.edits = new EditMenu(viewer, () => this.askEdit());
     this.fiveText = make("p");
     this.extremesText = make("p");
     this.families = makeButton("Families", "", () => this.askFamilies());
@@ -46,6 +49,7 @@ export class WaysMenu {
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
+      ...[this.edits.node, make("p", {}, EDITS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
@@ -106,6 +110,10 @@ export class WaysMenu {
     if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
 
+  askEdit() {
+    if (this.hasPlace()) this.ask("edit", { edit: this.edits.message() });
+  }
+
   hasPlace() {
     const { viewer } = this;
     if (!viewer.exploring.mask.isEmpty) return true;
@@ -116,8 +124,8 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "families" | "sliders" | "wish"} action
-   * @param {{wish?: import("./messages.js").WishMessage}} [settings]
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit"} action
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;
@@ -131,6 +139,7 @@ export class WaysMenu {
     const hasBase = exploring.bar.base() !== undefined;
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
+    this.edits.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
     const isDifferent = this.choice === "different";
