@@ -14,6 +14,7 @@ from app.viewer.component import (
     parse_place,
     parse_subject,
 )
+from app.viewer.lines import Line, parse_line
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
@@ -21,6 +22,7 @@ __all__ = [
     "Asked",
     "Blend",
     "Detail",
+    "Line",
     "LinkedViewer",
     "Mark",
     "Overlay",
@@ -31,6 +33,7 @@ __all__ = [
     "Walk",
     "WayKind",
     "parse_asked",
+    "parse_line",
     "parse_mark",
     "parse_mask",
     "parse_picture_id",

@@ -12,7 +12,20 @@ MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys", "walking"),  # the same
     *("steps", "latest", "spread"),
-    *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
+    *(
+        "dom",
+        "images",
+        "loader",
+        "pictures",
+        "draw",
+        "differences",
+        "panes",
+        "tools",
+        "measure",
+        "lens",
+        "crops",
+        "wipe",
+    ),
     *("masklayer", "masktools", "maskrow", "maskeditor", "walk", "parents", "waysmenu", "explorebar", "exploring"),
     *("namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
