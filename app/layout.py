@@ -20,6 +20,7 @@ from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
 from app.panels.explore import ExplorePanel
+from app.panels.exports import ExportPanel
 from app.panels.history import HistoryPanel
 from app.panels.measure import MeasurePanel
 from app.panels.numbers import NumbersPanel
@@ -77,7 +78,9 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 measure = MeasurePanel(page, results)
                 explore = ExplorePanel(page, results)
                 history = HistoryPanel(page, results, controls)
-                download = DownloadPanel(page, results)
+                with gr.Row(elem_id="take-away"):
+                    download = DownloadPanel(page, results)
+                    exports = ExportPanel(page, measure)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
@@ -98,7 +101,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 about_tab: None,
             }
         )
-        page.add(results, controls, picture, numbers, diversity, sweep, download, explore, history, measure)
+        page.add(results, controls, picture, numbers, diversity, sweep, download, explore, history, measure, exports)
         Visit(page, controls)
         Endpoints(page)
     # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.
