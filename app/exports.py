@@ -6,29 +6,16 @@ import json
 import secrets
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from app.downloads import run_facts
-from app.measuring import (
-    CHANNELS,
-    LineReport,
-    PlaceReport,
-    Samples,
-    agreement_of,
-    chosen_of,
-    measure_chosen_line,
-    measure_chosen_place,
-)
+from app.measuring import Samples, chosen_of, measure_chosen_line, measure_chosen_place
 from app.records import Run, View
 from srflow.contract import Engine, InputError
-from srflow.evaluation.agreement import Agreement
-from srflow.evaluation.exporting import EXPORTS, ExportFormat, SetData, as_csv, write_set
+from srflow.evaluation.exporting import EXPORTS, ExportFormat, SetData, as_csv, profile_table, write_set
+from srflow.evaluation.reports import place_facts, report_agreement
 
-__all__ = ["FORMATS", "agreement_facts", "export", "line_facts", "place_facts"]
+__all__ = ["FORMATS", "export"]
 
 FORMATS: dict[str, str] = {
     "npz": "NPZ: samples, mean, σ, bars, recipes",
@@ -85,8 +72,8 @@ def _tables(samples: Samples, view: View, run: Run) -> Iterator[tuple[str, str]]
         rows = [[name, *values.values()] for name, values in place_facts(place)["channels"].items()]
         yield "place.csv", as_csv(heads, rows)
     if chosen is not None and chosen.line is not None:
-        yield "line.csv", _line_table(measure_chosen_line(pixels, run, chosen.line), run)
-    found = agreement_of(pixels, place)
+        yield "line.csv", profile_table(measure_chosen_line(pixels, run, chosen.line), [s.label for s in run.samples])
+    found = report_agreement(pixels, place)
     if found is not None:
         rows = [[f, 1 / f, c] for f, c in zip(found.frequencies, found.correlation, strict=True)]
         yield "agreement.csv", as_csv(["cycles_per_pixel", "size_in_pixels", "ring_correlation"], rows)
@@ -124,60 +111,3 @@ def _samples_table(run: Run) -> str:
             ]
         )
     return as_csv(heads, rows)
-
-
-def _line_table(report: LineReport, run: Run) -> str:
-    names = [sample.label for sample in run.samples]
-    width = "sigma" if report.coverage is None else f"half_width_of_{100 * report.coverage:g}_percent_bar"
-    columns = [report.distances, report.pixels[:, 0], report.pixels[:, 1], report.mean, report.half_width]
-    heads = ["distance", "x", "y", "mean", width]
-    if report.truth is not None:
-        heads.append("ground_truth")
-        columns.append(report.truth)
-    return as_csv([*heads, *names], zip(*columns, *report.samples, strict=True))
-
-
-def place_facts(report: PlaceReport) -> dict[str, Any]:
-    """As JSON values."""
-    columns = {
-        "mean": report.means,
-        "half_width": report.half_width,
-        "sigma": report.sigma,
-        "lowest": report.lowest,
-        "highest": report.highest,
-        "ground_truth": report.truth,
-    }
-    return {
-        "box": list(report.box),
-        "area": report.area,
-        "num_samples": report.num_samples,
-        "coverage": report.coverage,
-        "why_no_bar": report.why_not or None,
-        "channels": {
-            name.lower(): {what: _number(values, i) for what, values in columns.items()}
-            for i, name in enumerate(CHANNELS)
-        },
-    }
-
-
-def line_facts(report: LineReport) -> dict[str, Any]:
-    """As JSON values; half_width is σ where the coverage is None."""
-    values = asdict(report) | {"why_no_bar": report.why_not or None}
-    del values["why_not"]
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
-
-
-def agreement_facts(found: Agreement | None) -> dict[str, Any] | None:
-    """As JSON values."""
-    if found is None:
-        return None
-    return {
-        "size_in_pixels": found.size,
-        "reaches_end": found.reaches_end,
-        "frequencies": found.frequencies.tolist(),
-        "correlation": found.correlation.tolist(),
-    }
-
-
-def _number(values: np.ndarray | None, index: int) -> float | None:
-    return None if values is None else float(values[index])

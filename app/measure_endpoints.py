@@ -9,8 +9,8 @@ import gradio as gr
 
 from app.checks import read_choice
 from app.downloads import bar_facts
-from app.exports import FORMATS, agreement_facts, export, line_facts, place_facts
-from app.measuring import Samples, agreement_of, measure_chosen_line, measure_chosen_place
+from app.exports import FORMATS, export
+from app.measuring import Samples, measure_chosen_line, measure_chosen_place
 from app.operation_lists import read_place
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.tasks import Update
 from app.viewer import Line, parse_line
 from srflow.contract import Engine, InputError
+from srflow.evaluation.reports import agreement_facts, line_facts, place_facts, report_agreement
 
 __all__ = ["MeasureEndpoints"]
 
@@ -99,7 +100,7 @@ class MeasureEndpoints:
         yield {
             "place": None if place is None else place_facts(place),
             "line": None if profile is None else line_facts(profile),
-            "agreement": agreement_facts(agreement_of(pixels, place)),
+            "agreement": agreement_facts(report_agreement(pixels, place)),
             "bars": bar_facts(run),
         }
 

@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sequential
 
-from app.measuring import LineReport
 from app.records import PictureRecord, Run
 from app.wording import COLUMNS, format_percent
+from srflow.evaluation.reports import LineReport
 
 __all__ = [
     "COLORS",

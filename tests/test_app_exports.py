@@ -77,7 +77,7 @@ def test_tables_hold_what_was_measured(harness):
     assert [row["sample"] for row in rows["samples.csv"]] == ["1", "2", "3", "4"]
     assert [row["channel"] for row in rows["place.csv"]] == ["red", "green", "blue", "brightness"]
     assert len(rows["line.csv"]) == 10
-    assert {"half_width_of_90_percent_bar", "ground_truth", "Sample 4"} <= set(rows["line.csv"][0])
+    assert {"half_width_of_90_percent_bar", "truth", "Sample 4"} <= set(rows["line.csv"][0])
     assert float(rows["agreement.csv"][-1]["size_in_pixels"]) == pytest.approx(2, rel=0.02)
     assert json.loads(tables["run.json"])["program"] == "SRFlow-DA Explorer"
 

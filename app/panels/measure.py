@@ -11,16 +11,7 @@ import gradio as gr
 import numpy as np
 
 from app.checks import read_int
-from app.measuring import (
-    CHANNELS,
-    LineReport,
-    PlaceReport,
-    Samples,
-    agreement_of,
-    chosen_of,
-    measure_chosen_line,
-    measure_chosen_place,
-)
+from app.measuring import Samples, chosen_of, measure_chosen_line, measure_chosen_place
 from app.page import Event, Page
 from app.panels.results import ResultsPanel
 from app.records import Chosen, OpenedPicture, View
@@ -31,6 +22,7 @@ from app.views import profile_figure
 from app.wording import format_percent
 from srflow.contract import InputError
 from srflow.evaluation.agreement import MIN_SIDE, Agreement
+from srflow.evaluation.reports import CHANNELS, LineReport, PlaceReport, report_agreement
 
 __all__ = ["MeasurePanel"]
 
@@ -76,7 +68,11 @@ class MeasurePanel:
             place = measure_chosen_place(samples, run, chosen.place)
         if chosen is not None and chosen.line is not None:
             line = measure_chosen_line(samples, run, chosen.line)
-        parts = [_place_html(place), _agreement_html(agreement_of(samples, place), place, samples), _line_words(line)]
+        parts = [
+            _place_html(place),
+            _agreement_html(report_agreement(samples, place), place, samples),
+            _line_words(line),
+        ]
         shown = "".join(parts) + f'<p class="quiet">{_MORE}</p>'
         return {self.table: gr.update(value=shown, visible=True), self.profile: _plot(line)}
 
@@ -205,7 +201,7 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
             f'<p class="quiet">How far the samples agree can be told of {MIN_SIDE}×{MIN_SIDE} pixels and more; the '
             f"picture has {width}×{height}.</p>"
         )
-    is_place = place is not None and min(_sides(place)) >= MIN_SIDE
+    is_place = place is not None and place.has_agreement
     where = "in the box about the place" if is_place else "in the whole picture"
     if place is not None and not is_place:
         where += f" (the place is smaller than {MIN_SIDE}×{MIN_SIDE})"
@@ -215,11 +211,6 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
         '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7. With the truth they '
         "agree somewhat less.</span></p>"
     )
-
-
-def _sides(place: PlaceReport) -> tuple[int, int]:
-    left, top, right, bottom = place.box
-    return right - left, bottom - top
 
 
 def _line_words(report: LineReport | None) -> str:

@@ -6,11 +6,9 @@ from typing import Any
 
 from srflow.contract import InputError
 from srflow.errors import brief
+from srflow.evaluation.reports import Line
 
 __all__ = ["Line", "parse_line"]
-
-Line = tuple[int, int, int, int]
-"""x and y of the first pixel, x and y of the last."""
 
 
 def parse_line(value: Any, width: int, height: int) -> Line | None:

@@ -18,9 +18,10 @@ import numpy as np
 from srflow.errors import InputError
 from srflow.evaluation.calibration_file import Bar, Value
 from srflow.evaluation.measuring import with_luma
+from srflow.evaluation.reports import LineReport
 from srflow.files import atomic_write
 
-__all__ = ["EXPORTS", "ExportFormat", "SetData", "as_csv", "write_set"]
+__all__ = ["EXPORTS", "ExportFormat", "SetData", "as_csv", "profile_table", "write_set"]
 
 ExportFormat = Literal["npz", "tiff", "ome-tiff"]
 EXPORTS: dict[ExportFormat, str] = {"npz": ".npz", "tiff": ".tif", "ome-tiff": ".ome.tif"}
@@ -78,6 +79,17 @@ def as_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(heads)
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def profile_table(report: LineReport, names: Sequence[str]) -> str:
+    """A line as CSV: a row a pixel. names: of the samples."""
+    width = "sigma" if report.coverage is None else f"half_width_of_{100 * report.coverage:g}_percent_bar"
+    columns = [report.distances, report.pixels[:, 0], report.pixels[:, 1], report.mean, report.half_width]
+    heads = ["distance", "x", "y", "mean", width]
+    if report.truth is not None:
+        heads.append("truth")
+        columns.append(report.truth)
+    return as_csv([*heads, *names], zip(*columns, *report.samples, strict=True))
 
 
 def _cell(value: Any) -> Any:
