@@ -18,10 +18,10 @@ from srflow.evaluation.reports import place_facts, report_agreement
 __all__ = ["FORMATS", "export"]
 
 FORMATS: dict[str, str] = {
-    "npz": "NPZ: samples, mean, σ, bars, recipes",
-    "tiff": "TIFF stack, float32 (ImageJ)",
-    "ome-tiff": "OME-TIFF, float32",
-    "csv": "Tables (CSV, in a zip)",
+    "npz": "NPZ (NumPy)",
+    "tiff": "TIFF stack (float32)",
+    "ome-tiff": "OME-TIFF (float32)",
+    "csv": "Tables (CSV in a zip)",
 }
 
 
