@@ -19,6 +19,7 @@ from app.panels import about
 from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
+from app.panels.edit import EditPanel
 from app.panels.explore import ExplorePanel
 from app.panels.exports import ExportPanel
 from app.panels.history import HistoryPanel
@@ -81,6 +82,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 with gr.Row(elem_id="take-away"):
                     download = DownloadPanel(page, results)
                     exports = ExportPanel(page, measure)
+                edit = EditPanel(page)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
@@ -101,7 +103,9 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 about_tab: None,
             }
         )
-        page.add(results, controls, picture, numbers, diversity, sweep, download, explore, history, measure, exports)
+        page.add(
+            *(results, controls, picture, numbers, diversity, sweep, download, edit, explore, history, measure, exports)
+        )
         Visit(page, controls)
         Endpoints(page)
     # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.

@@ -11,8 +11,8 @@ import numpy as np
 
 from app.bars import SetBars
 from app.settings import Settings
-from app.viewer import Blend, Detail, Line, Overlay, Part, WayKind
-from srflow.contract import ChallengeScores, Recipe, TruthScores
+from app.viewer import Blend, Detail, Found, Line, Overlay, Part, WayKind
+from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
@@ -25,9 +25,11 @@ __all__ = [
     "PictureRecord",
     "Region",
     "Run",
+    "Slider",
     "Source",
     "Sweep",
     "View",
+    "WishScale",
 ]
 
 
@@ -221,13 +223,38 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WishScale:
+    """A wish on a slider. deviations: of the pictures along it, from the mean of the place's rolls, in theirs."""
+
+    wish: Wish
+    aim: Aim
+    deviations: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slider:
+    """A way in which a place can differ.
+
+    strip: pictures of the place along it. ends: what is there, in words. scale: if it leads to what was wished for.
+    remark: what there is to say of it, or "".
+    """
+
+    direction: Direction
+    strip: Path
+    ends: tuple[str, str]
+    scale: WishScale | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explored:
     """A picture that somebody explores, and ways to go on from it, while these are looked at.
 
     state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
-    ways lies between two pictures, if any does.
+    ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
+    place, once they are found; () if there are none. angles: where each is, in degrees.
     """
 
     state: PictureRecord
@@ -239,6 +266,9 @@ class Explored:
     dial: int = 0
     detail: Detail = "all"
     blend: Blend | None = None
+    found: Found | None = None
+    sliders: tuple[Slider, ...] | None = None
+    angles: tuple[int, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -257,6 +287,8 @@ class Explored:
         """Where its files lie."""
         for picture in (self.state, *self.ways):
             yield picture.path.parent
+        for slider in self.sliders or ():
+            yield slider.strip.parent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from app.exploring import place_of
-from app.records import Explored, OpenedPicture, PictureRecord, Run, View
+from app.records import Explored, OpenedPicture, PictureRecord, Run, Slider, View
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
-from app.viewer import Picture, Scene, Walk
+from app.viewer import Picture, Scene, SliderBank, SliderStrip, Walk
 from app.wording import REFERENCES, START_NOTE
 
 __all__ = ["main_scene", "sweep_scene"]
@@ -57,8 +57,17 @@ def main_scene(view: View) -> Scene | None:
         walk=None if explored is None else _walk(explored, picture),
         explored=explored.state.id if explored is not None and explored.has_changes else None,
         steps=strip_steps(view),
+        temperature=_temperature(view),
         note=START_NOTE if run is None and explored is None else "",
     )
+
+
+def _temperature(view: View) -> float | None:
+    """That pictures were drawn with: what is explored, else the samples."""
+    if view.explored is not None and view.explored.state.recipe is not None:
+        return view.explored.state.recipe.temperature
+    settings = view.settings if view.run is None else view.run.settings
+    return None if settings is None else settings.temperature
 
 
 def _explored(explored: Explored) -> Iterator[Picture]:
@@ -77,7 +86,21 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         return None
     ids = tuple(way.id for way in explored.ways)
     box = place_of(explored, picture)
-    return Walk(explored.state.id, ids, explored.count, box, explored.kind, explored.dial, explored.blend)
+    bank = None
+    if explored.sliders is not None:
+        bank = SliderBank(tuple(map(_strip, explored.sliders)), explored.angles)
+    return Walk(
+        *(explored.state.id, ids, explored.count, box, explored.kind),
+        dial=explored.dial,
+        blend=explored.blend,
+        found=explored.found,
+        sliders=bank,
+    )
+
+
+def _strip(slider: Slider) -> SliderStrip:
+    deviations = None if slider.scale is None else slider.scale.deviations
+    return SliderStrip(slider.strip, slider.ends, slider.direction.share, deviations, slider.remark)
 
 
 def _indices(settings: Settings) -> range:

@@ -22,6 +22,10 @@ from srflow.contract import (
     Calibration,
     Cancelled,
     Comparison,
+    Direction,
+    Directions,
+    EditEvent,
+    EditRequest,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -46,10 +50,12 @@ from srflow.contract import (
     SetSummary,
     TruthScores,
     Variant,
+    Verdict,
     picture_sha256,
 )
 from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
-from srflow.operations import Operation, check_operations
+from srflow.operations import Given, Operation, check_operations
+from srflow.steering.wishes import find_aim
 
 LUMA = np.float32([0.299, 0.587, 0.114])
 
@@ -109,6 +115,8 @@ class FakeEngine:
         self.requests: list[SampleRequest] = []
         self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
+        self.edited: list[EditRequest] = []
+        self.num_directions = 3
 
     def info(self) -> EngineInfo:
         models = tuple(
@@ -262,9 +270,56 @@ class FakeEngine:
                 recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
                 log_prob=float(-number),
+                measured=self._measure(request, after),
             )
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
+        if request.directions:
+            yield self._directions(len(request.variants), min(request.directions, self.num_directions))
+        if request.aim:
+            values = [float(number) for number in range(len(request.variants))]
+            yield find_aim(request.wish, values, values[1], values)
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        self.edited.append(request)
+        yield Progress(stage="sampling", fraction=0.5, text="Comparing")
+        self._check(cancel)
+        scale, mask = request.recipe.scale_factor, request.mask
+        assert mask is not None
+        for number, origin in enumerate(("edit", "natural edit")):
+            latents = np.full((3, mask.box[3] - mask.box[1], mask.box[2] - mask.box[0]), number, np.float32)
+            left, top, right, bottom = (edge * scale for edge in mask.box)
+            yield Variant(
+                number=number,
+                left=left,
+                top=top,
+                patch=request.picture[top:bottom, left:right] // (number + 1),
+                lr_psnr=70.0,
+                flags=(),
+                recipe=replace(
+                    request.recipe,
+                    operations=(*request.recipe.operations, Given.of(mask, mask.box, [latents], origin)),
+                ),
+                seconds=0.0,
+            )
+        height, width = mask.support[3] - mask.support[1], mask.support[2] - mask.support[0]
+        yield Verdict(
+            mask=mask,
+            drawn_lr_psnr=30.0,
+            kept=(0.42, 0.11),
+            deviations=(-35.0, -0.5),
+            plausibility=(0.0, 0.6),
+            num_samples=16,
+            unusual=np.full((height, width), 5, np.float32),
+        )
+
+    def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
+        if request.wish is None:
+            return None
+        mask = next(variant[-1].place for variant in request.variants if variant)
+        left, top, right, bottom = (edge * request.recipe.scale_factor for edge in mask.support)
+        place = picture[top:bottom, left:right]
+        return request.wish.measure(place, np.ones(place.shape[:2]))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
         """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
@@ -280,6 +335,12 @@ class FakeEngine:
             extremes={"smoothest": 0, "sharpest": numbers[-1]},
             distances=distances,
         )
+
+    def _directions(self, count: int, wanted: int) -> Directions:
+        """Towards each of the first rolls alone."""
+        weights = [tuple(32767 * (roll == number) for roll in range(count)) for number in range(wanted)]
+        found = [Direction(weights=own, share=0.3 / (number + 1)) for number, own in enumerate(weights)]
+        return Directions(found=tuple(found))
 
     def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
         """Each operation draws other pixels at its place, by its own content."""

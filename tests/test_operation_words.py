@@ -57,6 +57,9 @@ def test_places_are_named_by_where_they_lie(box, words):
 def test_a_faint_half_is_a_place_and_no_mask_is_the_whole():
     assert place_words(mask(0, 0, 30, 40, value=100)) == "place at the left"
     assert place_words(None) == "whole picture"
+    scattered = np.zeros((40, 60), np.uint8)
+    scattered[::3, ::3] = 255
+    assert place_words(Mask.from_array(scattered)) == "parts of the picture"
 
 
 def test_a_list_is_told_step_by_step():
@@ -77,16 +80,19 @@ def test_a_slider_goes_both_ways():
     assert brief_words((DRAW, slide)) == "Slide -25 %"
 
 
-def test_warmer_and_cooler_go_by_the_temperature_before():
+def test_calm_and_wild_go_by_the_temperature_before():
     place = mask(0, 0, 30, 40)
     cool, warm = Heat(0.5), Heat(0.7, place)
     assert describe_list((DRAW, cool, warm)) == (
-        "sample 2 of seed 5; then whole picture cooler, temperature 0.5; left half warmer, temperature 0.7"
+        "sample 2 of seed 5; then whole picture calmer, temperature 0.5; left half wilder, temperature 0.7"
     )
     assert describe_list((DRAW, warm, cool)).endswith(
-        "left half cooler, temperature 0.7; whole picture cooler, temperature 0.5"
+        "left half calmer, temperature 0.7; whole picture calmer, temperature 0.5"
     )
-    assert (brief_words((DRAW, warm)), brief_words((DRAW, cool, warm))) == ("Cooler", "Warmer")
+    sky = Heat(0.0, mask(0, 0, 60, 20))
+    assert describe_list((DRAW, sky)).endswith("then upper half calm, temperature 0")
+    assert brief_words((DRAW, sky)) == "Calm"
+    assert (brief_words((DRAW, warm)), brief_words((DRAW, cool, warm))) == ("Calmer", "Wilder")
 
 
 def test_the_difference_is_what_was_undone_and_what_was_done():

@@ -102,6 +102,6 @@ def test_a_recipe_is_told_in_words_without_a_model(
 ) -> None:
     *_, png = made
     assert replay(png, "--describe") == 0
-    words = "sample 3 of seed 0; then place at the centre re-rolled, 2nd variant; place at the centre cooler"
+    words = "sample 3 of seed 0; then place at the centre re-rolled, 2nd variant; place at the centre calmer"
     assert words in capsys.readouterr().out
     assert not png.with_name("explored-replayed.png").exists()

@@ -24,6 +24,7 @@ from gradio.events import EventListener
 from gradio.route_utils import API_PREFIX
 
 from app.viewer.asking import WayKind
+from app.viewer.heat import Found
 from app.viewer.script import join_modules, join_styles
 from srflow.contract import ImageError, InputError
 from srflow.errors import brief
@@ -35,6 +36,8 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "SliderBank",
+    "SliderStrip",
     "StripStep",
     "Walk",
     "brief",
@@ -154,12 +157,37 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class SliderStrip:
+    """One slider of a place.
+
+    path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
+    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
+    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
+    """
+
+    path: str | Path
+    ends: tuple[str, str]
+    share: float
+    deviations: tuple[float, ...] | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class SliderBank:
+    """The sliders of a place; none: only texture differs there. angles: where they are, in degrees, -90 to 90."""
+
+    strips: tuple[SliderStrip, ...]
+    angles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Walk:
     """Ways to go on from a picture, which the visitor walks through in place.
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
-    blend: the one of them, if any, that lies between two pictures.
+    blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
+    sliders: by which the one way was found, as soon as they are there.
     """
 
     start: str
@@ -169,6 +197,8 @@ class Walk:
     kind: WayKind
     dial: int = 0
     blend: Blend | None = None
+    found: Found | None = None
+    sliders: SliderBank | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +247,7 @@ class Scene:
     steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
         is shown is a reference of the scene, with the id "step-NUMBER".
     note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
+    temperature: of the samples, or of what is explored; None: not known.
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
     """
@@ -238,6 +269,7 @@ class Scene:
     walk: Walk | None = None
     explored: str | None = None
     steps: Sequence[StripStep] = ()
+    temperature: float | None = None
     serial: str = ""
 
     def __post_init__(self) -> None:
@@ -311,6 +343,32 @@ class _BlendData(GradioModel):
     percent: int
 
 
+class _MaskData(GradioModel):
+    width: int
+    height: int
+    box: list[int]
+    runs: list[int]
+
+
+class _FoundData(GradioModel):
+    name: str
+    mask: _MaskData
+
+
+class _SliderData(GradioModel):
+    image: _FileData | None
+    low: str
+    high: str
+    share: float
+    deviations: list[float] | None
+    remark: str
+
+
+class _SlidersData(GradioModel):
+    strips: list[_SliderData]
+    angles: list[int]
+
+
 class _WalkData(GradioModel):
     start: str
     ids: list[str]
@@ -319,6 +377,8 @@ class _WalkData(GradioModel):
     kind: str
     dial: int
     blend: _BlendData | None
+    found: _FoundData | None
+    sliders: _SlidersData | None
 
 
 class _StepData(GradioModel):
@@ -354,6 +414,7 @@ class _SceneData(GradioModel):
     walk: _WalkData | None
     explored: str | None
     steps: list[_StepData]
+    temperature: float | None
     serial: str
 
 
@@ -438,9 +499,10 @@ class LinkedViewer(gr.HTML):
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
             grid=None if value.grid is None else list(value.grid),
-            walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
+            walk=None if value.walk is None else _walk_data(value.walk),
             explored=value.explored,
             steps=[_step_data(step) for step in value.steps],
+            temperature=value.temperature,
             serial=value.serial,
         )
 
@@ -542,6 +604,25 @@ def _picture_data(picture: Picture) -> _PictureData:
         problem=_GONE if image is None and picture.path is not None else "",
         parts=[_PartData(top=part.top, rows=part.rows, image=rows) for part, rows in parts if rows is not None],
     )
+
+
+def _walk_data(walk: Walk) -> _WalkData:
+    bank = walk.sliders
+    sliders = bank and _SlidersData(
+        strips=[
+            _SliderData(
+                image=_png_file(strip.path),
+                low=strip.ends[0],
+                high=strip.ends[1],
+                share=strip.share,
+                deviations=None if strip.deviations is None else list(strip.deviations),
+                remark=strip.remark,
+            )
+            for strip in bank.strips
+        ],
+        angles=list(bank.angles),
+    )
+    return _WalkData(**asdict(walk) | {"sliders": sliders})
 
 
 def _step_data(step: StripStep) -> _StepData:

@@ -5,13 +5,15 @@
     mix       on the way to another sample or list, everywhere or at a place
     heat      another temperature, everywhere or at a place
     slide     towards a mixture of rolls of a place
+    given     latents as numbers, e.g. those of an edited place
 
-After every one of them the latents are standard normal before temperature. What a list means to the latents is in
+After every one but the last the latents are standard normal before temperature. What a list means to the latents is in
 `field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
 """
 
 from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
+from srflow.operations.given import Given
 from srflow.operations.heat import Heat
 from srflow.operations.lists import (
     check_operations,
@@ -25,6 +27,7 @@ from srflow.operations.lists import (
 )
 from srflow.operations.masks import Box, Mask
 from srflow.operations.mix import Mix, Sample
+from srflow.operations.places import flat_areas, uncertain_areas
 from srflow.operations.reroll import Reroll
 from srflow.operations.slide import Slide
 from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
@@ -33,6 +36,7 @@ __all__ = [
     "RIGHT_ANGLE",
     "Box",
     "Draw",
+    "Given",
     "Heat",
     "Mask",
     "Mix",
@@ -45,6 +49,7 @@ __all__ = [
     "count_whole",
     "describe_difference",
     "describe_list",
+    "flat_areas",
     "from_address",
     "from_json",
     "from_values",
@@ -52,4 +57,5 @@ __all__ = [
     "to_address",
     "to_json",
     "to_values",
+    "uncertain_areas",
 ]

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
+from srflow.operations.given import Given
 from srflow.operations.heat import Heat
 from srflow.operations.masks import Mask
 from srflow.operations.mix import Mix
@@ -20,11 +21,13 @@ _COLUMNS = ("left", "", "right")
 _ALONE = {"upper": "top", "lower": "bottom"}
 _NEARLY = 0.9
 """A place that fills so much of the picture, or of one half, is called that."""
+_CALM = 0.3
+"""At so much of the temperature before, or less, a place is calm, and not only calmer."""
 
 
 @lru_cache(maxsize=64)  # the history asks for the same places again and again, and large masks take time
 def place_words(mask: Mask | None) -> str:
-    """Where a place is, e.g. "whole picture", "left half", "place at the upper right"."""
+    """Where a place is, e.g. "whole picture", "left half", "parts of the picture", "place at the upper right"."""
     if mask is None:
         return "whole picture"
     left, top, right, bottom = mask.support
@@ -37,6 +40,8 @@ def place_words(mask: Mask | None) -> str:
             return f"{'left' if x < 0.5 else 'right'} half"
         if width >= _NEARLY and abs(height - 0.5) <= 0.1 and abs(y - 0.5) >= 0.2:
             return f"{'upper' if y < 0.5 else 'lower'} half"
+    if min(width, height) >= _NEARLY:
+        return "parts of the picture"
     row, column = (names[min(int(3 * at), 2)] for names, at in ((_ROWS, y), (_COLUMNS, x)))
     where = f"{row} {column}" if row and column else column or _ALONE.get(row, "centre")
     return f"place at the {where}"
@@ -55,6 +60,8 @@ def brief_words(operations: Sequence[Operation]) -> str:
         return f"Slide {_percent(last.angle)}"
     if isinstance(last, Heat):
         return _warmth(last, temperature).capitalize()
+    if isinstance(last, Given):
+        return last.origin.capitalize()
     return last.name.capitalize()
 
 
@@ -98,11 +105,14 @@ def _describe(operation: Operation, temperature: float) -> str:
         return f"{place} moved by a slider, {_percent(operation.angle)}"
     if isinstance(operation, Heat):
         return f"{place} {_warmth(operation, temperature)}, temperature {operation.temperature:.2g}"
+    if isinstance(operation, Given):
+        natural = " and made natural" if operation.origin == "natural edit" else ""
+        return f"{place} edited by hand{natural}"
     return f"{place}: {operation.name}"
 
 
 def _temperature(operations: Sequence[Operation]) -> float:
-    """Of a list in most of the picture: places that are warmer or cooler do not count."""
+    """Of a list in most of the picture: places that are calmer or wilder do not count."""
     temperature = 0.0
     for operation in operations:
         if isinstance(operation, (Draw, Heat)) and operation.place is None:
@@ -111,7 +121,9 @@ def _temperature(operations: Sequence[Operation]) -> float:
 
 
 def _warmth(operation: Heat, temperature: float) -> str:
-    return "warmer" if operation.temperature > temperature else "cooler"
+    if operation.temperature > temperature:
+        return "wilder"
+    return "calm" if operation.temperature <= _CALM * temperature else "calmer"
 
 
 def _percent(angle: float) -> str:

@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 class LoadedModel:
     """A checkpoint.
 
-    model: float32, on the CPU, not to be run; rearranged copies are made of it. folder: where it lies; None: it came
-    from the Hub.
+    model: float32, on the CPU; what runs elsewhere, or in another precision, is a copy of it. folder: where it lies;
+    None: it came from the Hub.
     """
 
     info: ModelInfo
@@ -60,6 +60,7 @@ class Models:
         self._compiled = compiled
         self._loaded = {Path(name).name: _load(name) for name in names}
         self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
+        self._exact: dict[str, SRFlow] = {}
         self._calibrations: dict[str, Calibration | None] = {}
         self._lock = threading.Lock()
         self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
@@ -85,6 +86,17 @@ class Models:
                 on_device = copy.to(self._device)
                 self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
             return self._rearranged[key]
+
+    def exact(self, loaded: LoadedModel) -> SRFlow:
+        """The model as it weighs pictures, in float32, on the device."""
+        if self._device.type == "cpu":
+            return loaded.model
+        with self._lock:
+            if loaded.info.key not in self._exact:
+                copy = SRFlow(loaded.model.config, loaded.model.metadata)
+                copy.load_state_dict(loaded.model.state_dict())
+                self._exact[loaded.info.key] = copy.to(self._device).eval().requires_grad_(False)
+            return self._exact[loaded.info.key]
 
     def calibration(self, key: str | None) -> Calibration:
         """What was measured for a model; the file is read once. Raises: NotCalibratedError: nothing was."""

@@ -221,6 +221,7 @@ function drawOverlay(viewer, pane, origin, whole) {
 /** @type {Layer} */
 function drawMask(viewer, pane, origin, whole) {
   viewer.exploring.mask.draw(pane, origin, whole);
+  viewer.exploring.heat.draw(pane, origin, whole);
 }
 
 /** Outline what the close-ups show. @type {Layer} */

@@ -33,6 +33,8 @@ export class ExploreBar {
       },
       ...Object.entries(DETAILS).map(([value, text]) => make("option", { value }, text)),
     );
+    const heatTitle = "Paint where the picture shall be calm or wild: the same noise, weaker or stronger";
+    this.heat = makeButton("Calm / wild", heatTitle, () => viewer.exploring.heat.toggle());
     this.menu = new WaysMenu(viewer);
     this.hint = make("p", { class: "lv-explore-hint" });
     this.node = make(
@@ -40,6 +42,7 @@ export class ExploreBar {
       { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
       makeGroup("Place", this.choose, this.roll),
       makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail),
+      makeGroup("Temperature", this.heat),
       this.menu.node,
       this.hint,
     );
@@ -50,13 +53,13 @@ export class ExploreBar {
   base() {
     const { viewer } = this;
     const { mode, current, scene } = viewer;
-    const { walk, mask } = viewer.exploring;
+    const { walk, editor } = viewer.exploring;
     const isDrawn = (/** @type {string | null} */ id) => {
       const picture = viewer.pictures.get(id ?? "");
       return Boolean(picture && picture.kind !== "reference" && picture.state !== "waiting");
     };
     const shown = mode === "single" ? current : mode === "wipe" ? viewer.compare[1] : null;
-    return [shown, walk.message?.start, mask.paintedOn, scene?.explored, ...viewer.samples().map(({ id }) => id)].find(isDrawn);
+    return [shown, walk.message?.start, editor.paintedOn, scene?.explored, ...viewer.samples().map(({ id }) => id)].find(isDrawn);
   }
 
   askRoll() {
@@ -74,13 +77,17 @@ export class ExploreBar {
     this.ask("more", this.base());
   }
 
-  /** @param {import("./messages.js").WayKind} action @param {string | undefined} id */
-  ask(action, id) {
+  /**
+   * @param {import("./messages.js").WayKind} action
+   * @param {string | undefined} id
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   */
+  ask(action, id, settings) {
     if (id === undefined) return;
     this.hasExplored = true;
     remember("explored", true);
-    this.viewer.exploring.mask.toggle(false);
-    this.viewer.exploring.ask(action, id);
+    this.viewer.exploring.editor.toggle(false);
+    this.viewer.exploring.ask(action, id, settings);
     this.refresh();
   }
 
@@ -104,11 +111,12 @@ export class ExploreBar {
     this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its room is kept before there is a picture
     this.choose.disabled = !viewer.exploring.mask.isAvailable;
     setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
+    setPressed(this.heat, Boolean(viewer.exploring.heat.tool));
     const hasBase = this.base() !== undefined;
-    this.roll.disabled = this.more.disabled = !hasBase;
+    this.roll.disabled = this.more.disabled = this.heat.disabled = !hasBase;
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
-    this.hint.hidden = !this.hint.textContent || viewer.exploring.walk.isOpen;
+    this.hint.hidden = !this.hint.textContent || viewer.exploring.walk.isOpen || viewer.exploring.heat.isChoosing;
   }
 }

@@ -2,9 +2,11 @@
 
 import { make } from "./dom.js";
 import { ExploreBar } from "./explorebar.js";
+import { HeatEditor } from "./heateditor.js";
 import { MaskEditor } from "./maskeditor.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
+import { Sliders } from "./sliders.js";
 import { Walk } from "./walk.js";
 
 export class Exploring {
@@ -12,44 +14,67 @@ export class Exploring {
   constructor(viewer) {
     this.viewer = viewer;
     this.mask = new MaskEditor(viewer);
+    this.heat = new HeatEditor(viewer);
     this.walk = new Walk(viewer);
     this.parents = new Parents(viewer);
+    this.sliders = new Sliders(viewer);
+    this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
-    this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node);
-    viewer.stage.append(this.mask.ring);
+    this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node, this.heat.row.node);
+    viewer.stage.append(this.mask.ring.node, this.heat.ring.node);
+  }
+
+  /** What has the pointer, if anything here has. */
+  get editor() {
+    return this.heat.isChoosing ? this.heat : this.mask;
+  }
+
+  /** One paints at a time. @param {MaskEditor} editor */
+  endOthers(editor) {
+    for (const other of [this.mask, this.heat]) if (other !== editor) other.toggle(false);
   }
 
   /** After a new scene. */
   takeScene() {
     this.mask.takeScene();
+    this.heat.takeScene();
     this.parents.takeScene();
     this.walk.takeScene();
+    this.sliders.takeScene();
   }
 
   /** After anything but the view has changed. */
   refresh() {
     this.mask.row.refresh();
+    this.heat.row.refresh();
     this.walk.refresh();
+    this.sliders.refresh();
     this.parents.refresh();
     this.bar.refresh();
   }
 
   /** What lies beside the panes. */
   draw() {
-    this.mask.placeRing();
+    this.placeRings();
     this.walk.draw();
+  }
+
+  placeRings() {
+    this.mask.ring.place();
+    this.heat.ring.place();
   }
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   onKey(event) {
-    return this.mask.onKey(event) || this.walk.onKey(event);
+    return this.editor.onKey(event) || this.walk.onKey(event);
   }
 
   /**
    * Ask Python for ways to go on, or take one.
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
-   * @param {{others?: string[], dial?: number}} [settings]
+   * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
+   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

@@ -7,9 +7,9 @@ import { MaskRow } from "./maskrow.js";
 import { MaskState } from "./maskstate.js";
 import { MASK_TOOLS } from "./masktools.js";
 import { maskKey } from "./maskkeys.js";
+import { BrushRing } from "./maskring.js";
 import { maskEvent } from "./messages.js";
 import { clamp } from "./geometry.js";
-import { deviceRatio, make } from "./dom.js";
 
 /** @typedef {import("./geometry.js").Box} Box */
 /** @typedef {"brush" | "box" | "lasso" | "eraser"} MaskToolName */
@@ -35,8 +35,22 @@ export class MaskEditor {
     /** @type {string | null} id of the picture that was painted on last */
     this.paintedOn = null;
     this.tools = Object.fromEntries(Object.entries(MASK_TOOLS).map(([name, build]) => [name, build(this)]));
-    this.ring = make("div", { class: "lv-brush", hidden: true });
-    this.row = new MaskRow(this);
+    this.ring = new BrushRing(this);
+    this.row = this.buildRow();
+  }
+
+  // What painting temperatures does in its own way.
+
+  buildState() {
+    return new MaskState(this.size);
+  }
+
+  buildLayer() {
+    return new MaskLayer(this.painted);
+  }
+
+  buildRow() {
+    return new MaskRow(this);
   }
 
   /** Whether a place can be chosen in this scene. */
@@ -59,8 +73,8 @@ export class MaskEditor {
 
   get state() {
     if (!this.painted) {
-      this.painted = new MaskState(this.size);
-      this.layer = new MaskLayer(this.painted);
+      this.painted = this.buildState();
+      this.layer = this.buildLayer();
     }
     return this.painted;
   }
@@ -103,9 +117,15 @@ export class MaskEditor {
     this.tool?.cancel?.();
     this.isChoosing = isChoosing;
     if (isChoosing) this.viewer.loupe = false;
+    if (isChoosing) this.viewer.exploring.endOthers(this);
     this.painted?.settle();
-    this.viewer.announce(isChoosing ? `Choose a place: ${this.toolName}` : "Finished choosing");
+    this.viewer.announce(this.toggleWords(isChoosing));
     this.viewer.refresh();
+  }
+
+  /** @param {boolean} isChoosing */
+  toggleWords(isChoosing) {
+    return isChoosing ? `Choose a place: ${this.toolName}` : "Finished choosing";
   }
 
   /** @param {MaskToolName} name */
@@ -127,7 +147,7 @@ export class MaskEditor {
   setDiameter(diameter) {
     this.diameter = clamp(diameter, DIAMETERS[0], DIAMETERS[1]);
     this.row.refresh();
-    this.placeRing();
+    this.ring.place();
   }
 
   /** @param {number} direction */
@@ -248,18 +268,6 @@ export class MaskEditor {
     const { frame, view } = this.viewer;
     // The outline alone while nobody paints: nothing lies over what is judged.
     this.layer?.draw(context, frame, view.zoom, origin, whole, Boolean(this.tool));
-  }
-
-  /** A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it. */
-  placeRing() {
-    const { hover, caption } = this.viewer;
-    this.ring.hidden = !(this.tool && this.hasBrush && hover);
-    if (this.ring.hidden) return;
-    const ratio = deviceRatio();
-    const side = Math.max(4, (this.diameter * this.step()) / ratio);
-    const [x, y] = [(hover.pane.left + hover.px) / ratio, (hover.pane.top + caption + hover.py) / ratio];
-    this.ring.style.width = this.ring.style.height = `${side}px`;
-    this.ring.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px)`;
   }
 
   /** In plain values, for tests. */

@@ -49,15 +49,15 @@ export class MaskRow {
     this.numbers = ["Left", "Top", "Width", "Height"].map((name) => this.buildNumber(name));
     this.box = makeGroup("Box in pixels of the small picture", ...this.numbers.map(({ label }) => label));
     this.box.classList.add("lv-numbers");
-    this.words = make("span");
+    this.said = make("span");
+    this.targetGroup = makeGroup("What is painted", make("div", { class: "lv-segments" }, ...Object.values(this.targets)));
     const ways = [make("span", { class: "lv-for-keys" }, KEYS_HINT), make("span", { class: "lv-for-touch" }, TOUCH_HINT)];
-    this.hint = make("p", { class: "lv-mask-hint" }, this.words, " ", ...ways);
+    this.hint = make("p", { class: "lv-mask-hint" }, this.said, " ", ...ways);
     this.node = make(
       "div",
       { class: "lv-mask", role: "group", "aria-label": "Choose a place", hidden: true },
       makeGroup("Tool", make("div", { class: "lv-segments" }, ...Object.values(this.tools))),
-      makeGroup("What is painted", make("div", { class: "lv-segments" }, ...Object.values(this.targets))),
-      ...[this.brush, this.box],
+      ...[this.targetGroup, this.brush, this.box],
       makeGroup("Strokes", this.undo, this.redo, this.clear, this.invert),
       makeButton("Done", "Go back to moving the pictures; the place stays chosen (Esc)", () => editor.toggle(false)),
       this.hint,
@@ -97,9 +97,14 @@ export class MaskRow {
     this.redo.disabled = !painted?.canRedo;
     this.clear.disabled = !painted;
     this.fillNumbers(painted?.floating ?? null);
-    const isUsed = painted?.isUsed && !editor.isEmpty;
-    const words = editor.target === "locked" ? LOCK_HINT : isUsed ? USED_HINT : HINTS[editor.toolName];
-    setText(this.words, words);
+    setText(this.said, this.words());
+  }
+
+  /** What to do now. */
+  words() {
+    const { editor } = this;
+    if (editor.target === "locked") return LOCK_HINT;
+    return editor.painted?.isUsed && !editor.isEmpty ? USED_HINT : HINTS[editor.toolName];
   }
 
   /** @param {import("./geometry.js").Box | null} box */

@@ -9,6 +9,7 @@ import { encodeMask } from "./maskruns.js";
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {"chosen" | "locked"} Target what is painted in */
 /** @typedef {{target: Target, box: Box, kept: Uint8Array}} Change */
+/** @typedef {{target: Target, before: Uint8Array, touched: Box | null}} Stroke */
 
 const MAX_CHANGES = 100;
 const MAX_BYTES = 48 * 2 ** 20; // of what is kept to undo strokes
@@ -24,7 +25,7 @@ export class MaskState {
     this.past = [];
     /** @type {Change[]} */
     this.future = [];
-    /** @type {{target: Target, before: Uint8Array, touched: Box | null} | null} */
+    /** @type {Stroke | null} */
     this.stroke = null;
     /** @type {Box | null} the last box, as long as it can still be moved */
     this.floating = null;
@@ -86,15 +87,24 @@ export class MaskState {
   /** @returns {boolean} whether the stroke has changed anything */
   end() {
     if (!this.stroke) return false;
-    const { target, before, touched } = this.stroke;
+    const { stroke } = this;
     this.stroke = null;
-    if (!touched) return false;
-    if (target === "chosen") this.isUsed = false;
+    if (!stroke.touched) return false;
+    if (stroke.target === "chosen") this.isUsed = false;
+    const change = this.changeOf(stroke);
+    if (change) this.push(change);
+    return Boolean(change);
+  }
+
+  /**
+   * What undoes a stroke; null if it has changed nothing.
+   * @param {Stroke} stroke
+   * @returns {Change | null}
+   */
+  changeOf({ target, before, touched }) {
     const kept = copyPart(this.size, before, touched);
     const now = copyPart(this.size, this[target].data, touched);
-    if (kept.every((value, at) => value === now[at])) return false;
-    this.push({ target, box: touched, kept });
-    return true;
+    return kept.every((value, at) => value === now[at]) ? null : { target, box: touched, kept };
   }
 
   /** Take back the stroke under way. */
@@ -118,9 +128,14 @@ export class MaskState {
     if (this.floating && this.floatingIn.target === target) this.takeOutFloating();
     const inside = boxInside(box, this.size);
     this.begin(target, value > 0);
-    this.touch(target, fillBox(this[target], inside, value));
+    this.fill(target, inside, value);
     this.floatingIn = { target, isStep: this.end() };
     this.floating = value ? inside : null; // erased, there is nothing left to be moved
+  }
+
+  /** In the stroke under way. @param {Target} target @param {Box} box @param {number} value */
+  fill(target, box, value) {
+    this.touch(target, fillBox(this[target], box, value));
   }
 
   /** The box stays as it is; the next one is another. */

@@ -32,7 +32,7 @@ export class LineTool {
     const { viewer } = this;
     if (isOn) {
       viewer.loupe = false;
-      viewer.exploring.mask.toggle(false);
+      viewer.exploring.endOthers(null);
     }
     viewer.announce(isOn ? "Draw a line to measure along it" : "The line is put away");
     viewer.refresh();

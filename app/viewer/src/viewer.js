@@ -82,12 +82,12 @@ export class LinkedViewer extends VisitorActions {
   }
 
   get tool() {
-    if (this.exploring.mask.tool) return this.exploring.mask.tool;
+    if (this.exploring.editor.tool) return this.exploring.editor.tool;
     return this.line.isOn ? this.line : this.loupe ? this.tools.loupe : this.tools.move;
   }
 
   isFingerBusy() {
-    return this.loupe || this.line.isOn || Boolean(this.exploring.mask.tool);
+    return this.loupe || this.line.isOn || Boolean(this.exploring.editor.tool);
   }
 
   hasFocus() {
@@ -124,7 +124,7 @@ export class LinkedViewer extends VisitorActions {
 
   /** After anything but the view has changed. */
   refresh() {
-    if (this.exploring.mask.tool) this.line.isOn = false; // one tool has the pointer
+    if (this.exploring.editor.tool) this.line.isOn = false; // one tool has the pointer
     const contents = this.contents();
     const hadFocus = this.root.contains(document.activeElement);
     this.setContents(contents, (pane) => this.onCaption(pane));
@@ -185,7 +185,7 @@ export class LinkedViewer extends VisitorActions {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
-    else if (this.exploring.mask.tool) this.exploring.mask.toggle(false);
+    else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
     else if (this.line.isOn) this.line.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
     else super.escape();
@@ -194,7 +194,7 @@ export class LinkedViewer extends VisitorActions {
   toggleLoupe() {
     super.toggleLoupe();
     if (!this.loupe) return;
-    this.exploring.mask.toggle(false);
+    this.exploring.editor.toggle(false);
     this.line.toggle(false);
   }
 
@@ -203,7 +203,7 @@ export class LinkedViewer extends VisitorActions {
     if (!hover && !this.hover) return;
     this.hover = hover;
     if (this.loupe) return this.invalidate();
-    this.exploring.mask.placeRing();
+    this.exploring.placeRings();
     this.readout.refresh(); // moving the pointer alone changes no picture
   }
 

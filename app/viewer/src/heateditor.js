@@ -1,0 +1,188 @@
+// Painting calm and wild: the tools that choose a place paint a temperature instead, and the picture follows each stroke.
+
+import { HeatLayer } from "./heatlayer.js";
+import { HeatRow } from "./heatrow.js";
+import { HeatState } from "./heatstate.js";
+import { MaskEditor } from "./maskeditor.js";
+import { decodeMask } from "./maskruns.js";
+
+/** @typedef {import("./messages.js").FoundName} FoundName */
+
+const FIRST_TEMPERATURE = 0.3;
+const USUAL_TEMPERATURE = 0.9; // of pictures, where the scene says nothing of it
+const REST_MS = 250; // a box that is moved by keys is drawn when it comes to rest
+
+export class HeatEditor extends MaskEditor {
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    super(viewer);
+    this.temperature = FIRST_TEMPERATURE;
+    this.hasTint = true;
+    this.hasSent = false; // since nothing was painted
+    this.wasOpen = false;
+    /** @type {FoundName | null} the place that was asked for */
+    this.awaited = null;
+    this.timer = 0;
+  }
+
+  buildState() {
+    return new HeatState(this.size);
+  }
+
+  buildLayer() {
+    return new HeatLayer(this.map);
+  }
+
+  buildRow() {
+    return new HeatRow(this);
+  }
+
+  /** @returns {HeatState | null} what is painted */
+  get map() {
+    return /** @type {HeatState | null} */ (this.painted);
+  }
+
+  /** Temperature of the pictures. */
+  get drawn() {
+    return this.viewer.scene?.temperature ?? USUAL_TEMPERATURE;
+  }
+
+  /** Whether a picture is shown into which is painted. */
+  get isOpen() {
+    return this.viewer.exploring.walk.message?.kind === "heat";
+  }
+
+  /** The picture that is painted into. */
+  base() {
+    const { walk, bar } = this.viewer.exploring;
+    return this.isOpen ? walk.message.start : bar.base();
+  }
+
+  /** After a new scene. */
+  takeScene() {
+    super.takeScene();
+    const walk = this.viewer.scene?.walk;
+    const isOpen = walk?.kind === "heat";
+    if (this.wasOpen && !isOpen) this.close();
+    this.wasOpen = isOpen;
+    if (isOpen && walk.found && walk.found.name === this.awaited) {
+      this.awaited = null;
+      queueMicrotask(() => this.takeFound(walk.found)); // once the whole viewer has taken the scene
+    }
+  }
+
+  /** Kept or left: what is painted belongs to the picture now, or to nothing. */
+  close() {
+    this.hasSent = false;
+    this.awaited = null;
+    if (!this.isEmpty) this.map.reset(); // emptied by undo, strokes can still be done again
+  }
+
+  forget() {
+    super.forget();
+    this.hasSent = false;
+    this.awaited = null;
+  }
+
+  // ------------------------------------------------------------ what the visitor can do
+
+  /** Of the strokes that follow. @param {number} temperature */
+  setTemperature(temperature) {
+    this.temperature = temperature;
+    this.map?.setTemperature(temperature);
+    this.painted?.settle();
+    this.viewer.refresh();
+  }
+
+  toggleTint() {
+    this.hasTint = !this.hasTint;
+    this.viewer.refresh();
+  }
+
+  /** What was chosen for rolls, as a stroke. */
+  paintChosen() {
+    const { painted } = this.viewer.exploring.mask;
+    if (painted && this.prepared().stamp(painted.open)) this.onStroke();
+    this.focusStage();
+  }
+
+  /** Have a place found; it is painted calm as soon as it is there. @param {FoundName} name */
+  askPlace(name) {
+    const id = this.base();
+    if (id === undefined) return;
+    this.awaited = name;
+    this.viewer.exploring.ask(name, id);
+    this.focusStage();
+  }
+
+  /** So that Enter keeps the picture, and does not press the button again. */
+  focusStage() {
+    this.viewer.stage.focus({ preventScroll: true });
+  }
+
+  /** @param {import("./messages.js").FoundMessage} found */
+  takeFound({ mask }) {
+    const map = this.prepared();
+    map.setTemperature(0);
+    if (map.stamp(decodeMask(mask))) this.onStroke();
+    map.setTemperature(this.temperature);
+  }
+
+  prepared() {
+    this.state.setTemperature(this.temperature);
+    return this.map;
+  }
+
+  get state() {
+    return /** @type {HeatState} */ (super.state);
+  }
+
+  /** @param {boolean} isAdding */
+  begin(isAdding) {
+    this.prepared();
+    super.begin(isAdding);
+  }
+
+  /** @param {import("./geometry.js").Box} box @param {{isNew?: boolean, isErasing?: boolean}} [options] */
+  putBox(box, options) {
+    this.prepared();
+    super.putBox(box, options);
+  }
+
+  // ------------------------------------------------------------ what follows
+
+  /** @param {string} [word] */
+  onStroke(word = "") {
+    const temperatures = this.map.heat().map(({ temperature }) => temperature.toFixed(2));
+    const words = temperatures.length ? `Painted: temperature ${temperatures.join(", ")}` : "Nothing is painted";
+    this.viewer.announce([word, words].filter(Boolean).join(". "));
+    this.awaited = null;
+    this.viewer.refresh();
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.send(), this.map.floating ? REST_MS : 0);
+  }
+
+  /** Have the picture drawn with what is painted; with nothing painted, it is as it was before. */
+  send() {
+    const { walk } = this.viewer.exploring;
+    const id = this.base();
+    const heat = this.map?.heat() ?? [];
+    if (id === undefined || (!heat.length && !this.hasSent)) return;
+    this.hasSent = heat.length > 0;
+    if (this.isOpen && walk.message.ids.length) walk.show(walk.message.ids[0]);
+    this.viewer.exploring.ask(heat.length ? "heat" : "leave", id, { heat });
+  }
+
+  /** @param {import("./panes.js").Pane} pane @param {import("./geometry.js").Point} origin @param {import("./geometry.js").Box} whole */
+  draw({ context }, origin, whole) {
+    const { frame, view } = this.viewer;
+    const layer = /** @type {HeatLayer | null} */ (this.layer);
+    layer?.setDrawn(this.drawn);
+    layer?.draw(context, frame, view.zoom, origin, whole, Boolean(this.tool) && this.hasTint);
+  }
+
+  /** @param {boolean} isChoosing */
+  toggleWords(isChoosing) {
+    return isChoosing ? `Paint calm and wild: ${this.toolName}` : "Finished painting";
+  }
+}

@@ -1,0 +1,23 @@
+// A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it.
+
+import { deviceRatio, make } from "./dom.js";
+
+export class BrushRing {
+  /** @param {import("./maskeditor.js").MaskEditor} editor */
+  constructor(editor) {
+    this.editor = editor;
+    this.node = make("div", { class: "lv-brush", hidden: true });
+  }
+
+  place() {
+    const { editor, node } = this;
+    const { hover, caption } = editor.viewer;
+    node.hidden = !(editor.tool && editor.hasBrush && hover);
+    if (node.hidden) return;
+    const ratio = deviceRatio();
+    const side = Math.max(4, (editor.diameter * editor.step()) / ratio);
+    const [x, y] = [(hover.pane.left + hover.px) / ratio, (hover.pane.top + caption + hover.py) / ratio];
+    node.style.width = node.style.height = `${side}px`;
+    node.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px)`;
+  }
+}

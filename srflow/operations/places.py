@@ -1,0 +1,82 @@
+"""Places found by a rule instead of by hand, as masks of how strongly they are meant: for calming them with `Heat`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from srflow.errors import OperationError
+from srflow.operations.masks import Mask
+
+__all__ = ["flat_areas", "uncertain_areas"]
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_FLAT, _DETAILED = 3.0, 9.0  # grey levels of contrast in 5x5 pixels: what is fully flat, and what is not at all
+_WINDOW = 2  # pixels on each side
+_LEAST = 0.5  # of the 7x7 pixels about one that must be flat, too: a flat speck between two leaves is none
+_LEAST_HEAT = 0.2  # of the temperature is left where samples differ most
+_STEPS = 8  # of strength: finer ones nobody sees, and they cost runs
+
+
+def flat_areas(lr: np.ndarray) -> Mask:
+    """Where a picture has no detail, e.g. sky or wall: 255 where it is flat, less towards what is not.
+
+    By the standard deviation of luma (BT.601) in 5x5 pixels. Noise and grain count as detail if they are strong.
+
+    Args: lr: uint8, (h, w, 3).
+    Raises: OperationError: nothing in it is flat.
+    """
+    luma = np.asarray(lr, float) @ _LUMA
+    mean = _box(luma, _WINDOW)
+    contrast = np.sqrt(np.maximum(_box(luma * luma, _WINDOW) - mean * mean, 0.0))
+    flat = _ramp((_DETAILED - contrast) / (_DETAILED - _FLAT))
+    around = _box(flat, _WINDOW + 1)
+    return _mask(
+        _box(flat * (around >= _LEAST), 1),
+        "Nothing in this picture is flat enough: there is detail everywhere. Paint the place by hand.",
+    )
+
+
+def uncertain_areas(deviation: np.ndarray, width: int, height: int) -> Mask:
+    """Where samples differ much: the more they do, the stronger, so that in the end all places differ about as much.
+
+    With it as the mask of a `Heat` to 0, the temperature T becomes T min(1, median of σ / σ), but not below a fifth.
+
+    Args:
+        deviation: σ over the samples, (H, W), whole multiples of the LR picture's height and width.
+        width, height: of the LR picture.
+    Raises: OperationError: sizes do not fit, or the samples differ equally everywhere.
+    """
+    rows, columns = deviation.shape
+    if rows % height or columns % width:
+        raise OperationError(f"A map of {columns}x{rows} pixels does not lie on an LR picture of {width}x{height}.")
+    blocks = deviation.reshape(height, rows // height, width, columns // width).mean((1, 3), dtype=float)
+    smooth = _box(blocks, _WINDOW)
+    usual = np.median(smooth)
+    heat = np.clip(usual / np.maximum(smooth, 1e-9), _LEAST_HEAT, 1.0) if usual > 0 else 1.0 - (smooth > 0)
+    return _mask(1.0 - heat, "The samples differ about equally everywhere: no place is more uncertain than others.")
+
+
+def _mask(share: np.ndarray, words: str) -> Mask:
+    """In a few steps of strength. words: of the error if it is 0 everywhere."""
+    steps = np.rint(share * (_STEPS - 1)) * (255 / (_STEPS - 1))
+    array = np.rint(steps).astype(np.uint8)
+    if not array.any():
+        raise OperationError(words)
+    return Mask.from_array(array)
+
+
+def _ramp(values: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth in between."""
+    t = np.clip(values, 0.0, 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def _box(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean over a square about each pixel, the border continued."""
+    result = values
+    for axis in (0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (reach, reach)
+        padded = np.pad(result, padding, mode="edge")
+        result = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis).mean(-1)
+    return result
