@@ -90,6 +90,8 @@ def main() -> None:
         "",
         table(heading, rows),
         "",
+        "2.00 px is all that pixels can show: strong edges correlate at every frequency, with the truth, too.",
+        "",
         f"Times, of {count} samples of {truth.shape[1]}×{truth.shape[0]} pixels:",
         "",
         table(("", "median"), [(name, f"{1e3 * value:.0f} ms") for name, value in seconds.items()]),

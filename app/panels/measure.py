@@ -205,12 +205,15 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
     where = "in the box about the place" if is_place else "in the whole picture"
     if place is not None and not is_place:
         where += f" (the place is smaller than {MIN_SIDE}×{MIN_SIDE})"
-    size = f"all that pixels can show ({found.size:g} px)" if found.reaches_end else f"<b>{found.size:.1f} px</b>"
-    return (
-        f"<p>Samples agree down to {size} {where}: smaller details differ from sample to sample. "
-        '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7. With the truth they '
-        "agree somewhat less.</span></p>"
-    )
+    method = '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7.</span>'
+    if found.reaches_end:
+        words = (
+            f"Samples agree, at least in part, in all that pixels can show (2 px) {where}. Strong edges are enough for "
+            "that: choose a place without any to see what is between them."
+        )
+        return f"<p>{words} {method}</p>"
+    words = f"<b>Samples agree down to {found.size:.1f} px</b> {where}: smaller details differ from sample to sample."
+    return f"<p>{words} With the truth they agree somewhat less. {method}</p>"
 
 
 def _line_words(report: LineReport | None) -> str:

@@ -109,8 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
         if agreement is None:
             raise InputError(f"The result has {size[0]}x{size[1]} pixels; FRC takes 64 a side.")
         where = "in the region" if found is not None and found.has_agreement else "in the whole picture"
-        size_text = "all that pixels can show" if agreement.reaches_end else f"{agreement.size:.1f} px"
-        print(f"Samples agree down to {size_text} {where} (FRC of all pairs, Hann window, 1/7).")
+        size_text = f"down to {agreement.size:.1f} px"
+        if agreement.reaches_end:  # strong edges are enough for that
+            size_text = "at least in part in all that pixels can show, 2 px,"
+        print(f"Samples agree {size_text} {where} (FRC of all pairs, Hann window, 1/7).")
         facts["agreement"] = agreement_facts(agreement)
     if arguments.json:
         with atomic_write(arguments.json, "w") as file:
