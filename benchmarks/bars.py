@@ -94,7 +94,7 @@ def main() -> None:
         "",
         f"Times, of {count} samples of {truth.shape[1]}×{truth.shape[0]} pixels:",
         "",
-        table(("", "median"), [(name, f"{1e3 * value:.0f} ms") for name, value in seconds.items()]),
+        table(("", "median"), [(name, f"{1e3 * value:.1f} ms") for name, value in seconds.items()]),
     ]
     save("bars.md", "\n".join(lines))
 
