@@ -1,6 +1,10 @@
+<<<<<<< HEAD
 """Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /draw_list, /reroll, /sliders,
 /models.
 """
+=======
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models here, others beside this."""
+>>>>>>> bars
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ import gradio as gr
 from app.checks import read_bool
 from app.downloads import run_facts, save_std
 from app.list_endpoints import ListEndpoints
+from app.measure_endpoints import MeasureEndpoints
 from app.page import Page
 from app.panels.picture import PictureInput
 from app.pictures import open_source
@@ -252,5 +257,9 @@ class Endpoints:
         without_temperature = [image, model, seed, few_samples, consistency, is_hr]
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
+<<<<<<< HEAD
         self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
+=======
+        self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
+>>>>>>> bars
         gr.api(self.models, api_name="models", queue=False)

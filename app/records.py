@@ -11,11 +11,12 @@ import numpy as np
 
 from app.bars import SetBars
 from app.settings import Settings
-from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
+from app.viewer import Blend, Detail, Found, Line, Overlay, Part, WayKind
 from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
+    "Chosen",
     "Explored",
     "Look",
     "Numbers",
@@ -292,13 +293,25 @@ class Explored:
             yield slider.strip.parent
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What a visitor wants measured: a place of the LR picture, and a line from (x, y) to (x, y) in SR pixels.
+
+    subject: of the picture that they belong to.
+    """
+
+    subject: str
+    place: Mask | None = None
+    line: Line | None = None
+
+
 @dataclass(frozen=True)
 class View:
     """Everything that a visitor's page shows; the entries of its history.
 
     explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
     with last. measure: which map is shown. steps: the history that the view is a part of, for whoever shows it; a view
-    that lies in the history has none.
+    that lies in the history has none. chosen: to be measured; None: nothing.
     """
 
     picture: OpenedPicture | None = None
@@ -308,6 +321,7 @@ class View:
     settings: Settings | None = None
     measure: str = "luma"
     steps: tuple[PastStep, ...] = field(default=(), compare=False, repr=False)
+    chosen: Chosen | None = field(default=None, compare=False)
 
     @property
     def is_walking(self) -> bool:

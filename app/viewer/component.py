@@ -432,6 +432,7 @@ class LinkedViewer(gr.HTML):
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
         mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
         explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
+        line: the visitor has drawn a line to measure along; `parse_line(event._data, width, height)`.
         travel: the visitor wants to go to a step of the history; `parse_step(event._data)`.
         mark: the visitor names or pins a step, or compares with it; `parse_mark(event._data)`.
     All but the last two also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of
@@ -445,6 +446,7 @@ class LinkedViewer(gr.HTML):
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
         EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
         EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
+        EventListener("line", doc="Triggered when the visitor has drawn a line to measure along."),
         EventListener("travel", doc="Triggered when the visitor wants to go to a step of the history."),
         EventListener("mark", doc="Triggered when the visitor names or pins a step, or compares with it."),
     ]

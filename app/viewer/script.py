@@ -15,7 +15,7 @@ MODULES = (
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
     *("walk", "parents", "sliders", "wishmenu", "editmenu", "waysmenu", "explorebar", "exploring"),
-    *("namefield", "history"),
+    *("measure", "namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )

@@ -172,7 +172,7 @@ def test_the_scene_has_the_fields_of_the_description():
     "name",
     [
         *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Slider", "Sliders", "Step", "Heat"),
-        *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
+        *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "LineEvent", "TravelEvent", "MarkEvent"),
     ],
 )
 def test_the_types_of_the_script_have_the_fields_of_the_description(name):

@@ -130,6 +130,7 @@
  * @property {string} name
  * @property {boolean} is_pinned
  */
+/** @typedef {{line: number[] | null, subject: string}} LineEvent */
 /** @typedef {"all" | "coarse" | "fine"} Detail */
 /**
  * @typedef {object} MaskEvent
@@ -155,6 +156,16 @@ export function placeEvent(scene, pixel, id) {
  */
 export function pickEvent(scene, id) {
   return { id, subject: scene.subject };
+}
+
+/**
+ * @param {SceneMessage} scene
+ * @param {import("./geometry.js").Point} start
+ * @param {import("./geometry.js").Point} end
+ * @returns {LineEvent}
+ */
+export function lineEvent(scene, start, end) {
+  return { line: [start.x, start.y, end.x, end.y], subject: scene.subject };
 }
 
 /**
