@@ -62,7 +62,9 @@ def find_place(view: View, explored: Explored, picture: OpenedPicture, name: Fou
         region = picture.region
         mask = uncertain_areas(load_map(view.run, "luma"), region.width, region.height)
     place = explored.mask if explored.ways else mask
-    return show_explored(replace(explored, count=1, mask=place, found=Found(name, mask)), f"{_FOUND[name]}: found, to be painted calm.")
+    return show_explored(
+        replace(explored, count=1, mask=place, found=Found(name, mask)), f"{_FOUND[name]}: found, to be painted calm."
+    )
 
 
 def _around(heat: Sequence[Heat]) -> Mask:

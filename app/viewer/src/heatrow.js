@@ -29,7 +29,9 @@ export class HeatRow extends MaskRow {
     this.chosen = makeButton("Chosen place", chosenTitle, () => editor.paintChosen());
     this.tint = makeButton("Tint", "Show in colours what is painted; its outline stays", () => editor.toggleTint());
     this.node.setAttribute("aria-label", "Paint calm and wild");
-    this.node.prepend(strength);
+    this.node.classList.replace("lv-mask", "lv-heat");
+    this.hint.classList.replace("lv-mask-hint", "lv-heat-hint");
+    this.bar.prepend(strength);
     this.box.after(makeGroup("Places to calm", this.flat, this.uncertain, this.chosen), this.tint);
   }
 
