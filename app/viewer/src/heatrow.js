@@ -4,8 +4,8 @@ import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { heatWords, MOST_HEAT } from "./heatgrid.js";
 import { MaskRow } from "./maskrow.js";
 
-const HEAT_HINT = "Paint where the picture shall be calm or wild: its noise stays the same, only the strength of it changes.";
-const LETTERING_HINT = "Lettering is not found by itself: go around it with the box, at 0.";
+const HEAT_HINT = "Paint places calm or wild: their noise stays the same, only its strength changes.";
+const LETTERING_HINT = "Lettering is not found by itself: box it, at 0.";
 
 export class HeatRow extends MaskRow {
   /** @param {import("./heateditor.js").HeatEditor} editor */
