@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import zipfile
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from app.records import PictureRecord, Run
 from app.runs import load_map
 from srflow.contract import Engine, EngineInfo, InputError
 
-__all__ = ["STD_SCALE", "run_facts", "save_std", "write_zip"]
+__all__ = ["STD_SCALE", "bar_facts", "run_facts", "save_std", "write_zip"]
 
 STD_SCALE = 256
 """Grey values of a 16-bit PNG to an 8-bit unit of standard deviation."""
@@ -57,6 +58,36 @@ def save_std(engine: Engine, run: Run, path: Path) -> None:
     engine.save_png(path, np.rint(np.clip(values * STD_SCALE, 0, 65535)).astype(np.uint16))
 
 
+def bar_facts(run: Run) -> dict[str, Any] | None:
+    """What is promised of a run's bars, or why nothing is, as JSON values; None: there is no map."""
+    bars = run.bars
+    if bars is None:
+        return None
+    if bars.coverage is None:
+        return {"calibrated": False, "why": bars.why_not}
+    count = bars.num_samples
+    facts: dict[str, Any] = {
+        "calibrated": True,
+        "coverage": bars.coverage,
+        "num_samples": count,
+        # The map's files have σ divided by the number of samples, not by one less.
+        "half_width": {
+            measure: {
+                "factor_of_std": float(bar.half_width(1e6, count)) / 1e6 * math.sqrt(count / (count - 1)),
+                "at_least": float(bar.half_width(0, count)),
+                "held_on_other_pictures": bar.coverage_checked,
+            }
+            for measure, bar in bars.pixels.items()
+        },
+        "is_reduction_known": bars.is_reduction_known,
+        "holds_for": bars.details("luma"),
+    }
+    if bars.check is not None:
+        facts["truth_inside"] = dict(bars.check.inside)
+        facts["truth_ranks"] = list(bars.check.ranks)
+    return facts
+
+
 def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
     """Settings, recipes and numbers of a run, as JSON values."""
     model = next(model for model in info.models if model.key == run.settings.model)
@@ -91,6 +122,7 @@ def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
             "medoid": run.medoid,
             "mean_pairwise_lpips": run.mean_pairwise_lpips,
             "pairwise_lpips": run.pairwise,
+            "bars": bar_facts(run),
             "challenge": None if run.challenge is None else asdict(run.challenge),
         },
         "std_png_units": f"1/{STD_SCALE} of an 8-bit unit",

@@ -108,7 +108,8 @@ class Endpoints:
             high_resolution_input: scale the picture down first.
 
         Returns:
-            The map in colour and in 16 bits (luma, 256 grey values to an 8-bit unit), both PNG, and a JSON of numbers.
+            The map in colour (bars in grey levels where they are calibrated, else σ: see colour_scale_is and bars in
+            the numbers), σ in 16 bits (luma, 256 grey values to an 8-bit unit), both PNG, and a JSON of numbers.
         """
         if not num_samples > 1:
             raise gr.Error("A diversity map needs at least 2 samples.", print_exception=False)
@@ -126,7 +127,8 @@ class Endpoints:
         path = session.download_folder() / "std-luma-16bit.png"
         save_std(self.page.engine, run, path)
         overlay = run.overlays["luma"]
-        numbers = run_facts(self.page.engine.info(), run)["set"] | {"colour_scale_top": overlay.maximum}
+        scale = {"colour_scale_top": overlay.maximum, "colour_scale_is": f"{overlay.title} ({overlay.unit})"}
+        numbers = run_facts(self.page.engine.info(), run)["set"] | scale
         yield str(overlay.path), str(path), numbers
 
     def sweep(

@@ -25,6 +25,8 @@ def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
     found = None if view.explored is None else view.explored.find(name)
     if found is None and view.run is not None:
         found = view.run.find(name)
+    if found is not None and found.kind == "reference" and view.explored is not None and found in view.explored.ways:
+        raise InputError(f"“{found.label}” is only to be looked at: nothing goes on from it. Choose another one.")
     if found is None or found.recipe is None:
         raise InputError("Only samples can be explored. Show a sample, and try again.")
     return found, found.recipe

@@ -19,6 +19,7 @@ from app.panels import about
 from app.panels.controls import ControlsPanel
 from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
+from app.panels.edit import EditPanel
 from app.panels.explore import ExplorePanel
 from app.panels.history import HistoryPanel
 from app.panels.numbers import NumbersPanel
@@ -76,6 +77,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 explore = ExplorePanel(page, results)
                 history = HistoryPanel(page, results, controls)
                 download = DownloadPanel(page, results)
+                edit = EditPanel(page)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
@@ -86,7 +88,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                     with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
         page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
-        page.add(results, controls, picture, numbers, diversity, sweep, download, explore, history)
+        page.add(results, controls, picture, numbers, diversity, sweep, download, edit, explore, history)
         Visit(page, controls)
         Endpoints(page)
     # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
-from srflow.contract import ChallengeScores, Recipe, TruthScores
+from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "PictureRecord",
     "Region",
     "Run",
+    "Slider",
     "Source",
     "Sweep",
     "View",
+    "WishScale",
 ]
 
 
@@ -149,6 +152,7 @@ class Run:
     overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
     is_drawing: whether more is still to come.
     place: (x, y) in SR pixels, where it is worth looking; None: not known.
+    bars: what may be promised of it; None: not known yet, or a single sample.
     """
 
     folder: Path
@@ -168,6 +172,7 @@ class Run:
     atlas: tuple[tuple[float, float], ...] = ()
     overlays: dict[str, Overlay] = field(default_factory=dict)
     place: tuple[int, int] | None = None
+    bars: SetBars | None = None
     is_drawing: bool = True
     notices: tuple[str, ...] = ()
 
@@ -217,13 +222,38 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WishScale:
+    """A wish on a slider. deviations: of the pictures along it, from the mean of the place's rolls, in theirs."""
+
+    wish: Wish
+    aim: Aim
+    deviations: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slider:
+    """A way in which a place can differ.
+
+    strip: pictures of the place along it. ends: what is there, in words. scale: if it leads to what was wished for.
+    remark: what there is to say of it, or "".
+    """
+
+    direction: Direction
+    strip: Path
+    ends: tuple[str, str]
+    scale: WishScale | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explored:
     """A picture that somebody explores, and ways to go on from it, while these are looked at.
 
     state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
-    ways lies between two pictures, if any does. found: a place that was asked for, to be painted.
+    ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
+    place, once they are found; () if there are none. angles: where each is, in degrees.
     """
 
     state: PictureRecord
@@ -236,6 +266,8 @@ class Explored:
     detail: Detail = "all"
     blend: Blend | None = None
     found: Found | None = None
+    sliders: tuple[Slider, ...] | None = None
+    angles: tuple[int, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -254,6 +286,8 @@ class Explored:
         """Where its files lie."""
         for picture in (self.state, *self.ways):
             yield picture.path.parent
+        for slider in self.sliders or ():
+            yield slider.strip.parent
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from app.bars import check_set, find_bars
+from app.overlays import bar_overlay
 from app.records import Numbers, OpenedPicture, PictureRecord, Run
 from app.session import Job, Session
 from app.settings import Settings
 from app.tasks import Part, Update
 from app.viewer import Overlay
 from app.viewer import Part as Rows
-from app.views import COLORS, atlas_positions, colorize, grey, scale_top
+from app.views import atlas_positions
 from app.wording import MEASURES, REFERENCES, count, describe_tiles, format_seconds
 from srflow.contract import (
     FLAGS_KEY,
@@ -37,6 +39,7 @@ from srflow.contract import (
     SampleRequest,
     SampleResult,
     SetSummary,
+    Value,
 )
 
 __all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
@@ -156,7 +159,7 @@ class _Writer:
         )
         if former is not None and self.earlier:
             # What the set said so far holds until there is more.
-            names = ("diversity", "split_half_change", "summary_indices", "overlays")
+            names = ("diversity", "split_half_change", "summary_indices", "overlays", "bars")
             self.run = replace(self.run, **{name: getattr(former, name) for name in names})
             if not self.missing:
                 self.run = replace(former, is_drawing=False)
@@ -319,15 +322,16 @@ class _Writer:
         unfinished.replace(_map_file(self.run))
         if len(event.indices) < 2:
             return
-        overlays = {}
-        for measure, values in (("luma", event.std_luma), ("rgb", rgb)):
-            top = scale_top(values)
-            # A new name each time: the viewer and caches on the way know files by their address.
-            stem = f"map-{self.num_maps}-{measure}"
-            colour = self.save(f"{stem}.png", colorize(values, top))
-            numbers = self.save(f"{stem}-grey.png", grey(values, top))
-            overlays[measure] = Overlay(colour, "Diversity", 0.0, top, COLORS, "8-bit σ", numbers)
-        self.run = replace(self.run, overlays=overlays)
+        bars = find_bars(self.engine, self.picture, self.settings, len(event.indices))
+        if event.final:
+            bars = check_set(self.engine, self.picture, [sample.path for sample in self.run.samples], bars)
+        # A new name each time: the viewer and caches on the way know files by their address.
+        stem = f"map-{self.num_maps}"
+        maps: tuple[tuple[Value, np.ndarray], ...] = (("luma", event.std_luma), ("rgb", event.std_rgb))
+        overlays: dict[str, Overlay] = {
+            measure: bar_overlay(self.save, f"{stem}-{measure}", measure, std, bars) for measure, std in maps
+        }
+        self.run = replace(self.run, overlays=overlays, bars=bars)
 
 
 def _earlier(former: Run | None, settings: Settings, wanted: range) -> dict[int, PictureRecord]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from app.exploring import place_of
-from app.records import Explored, OpenedPicture, PictureRecord, Run, View
+from app.records import Explored, OpenedPicture, PictureRecord, Run, Slider, View
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
-from app.viewer import Picture, Scene, Walk
+from app.viewer import Picture, Scene, SliderBank, SliderStrip, Walk
 from app.wording import REFERENCES, START_NOTE
 
 __all__ = ["main_scene", "sweep_scene"]
@@ -86,12 +86,21 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         return None
     ids = tuple(way.id for way in explored.ways)
     box = place_of(explored, picture)
+    bank = None
+    if explored.sliders is not None:
+        bank = SliderBank(tuple(map(_strip, explored.sliders)), explored.angles)
     return Walk(
         *(explored.state.id, ids, explored.count, box, explored.kind),
         dial=explored.dial,
         blend=explored.blend,
         found=explored.found,
+        sliders=bank,
     )
+
+
+def _strip(slider: Slider) -> SliderStrip:
+    deviations = None if slider.scale is None else slider.scale.deviations
+    return SliderStrip(slider.strip, slider.ends, slider.direction.share, deviations, slider.remark)
 
 
 def _indices(settings: Settings) -> range:

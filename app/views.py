@@ -22,6 +22,7 @@ __all__ = [
     "histogram",
     "matrix_figure",
     "numbers_html",
+    "rank_figure",
     "scale_top",
     "spread_apart",
     "status_html",
@@ -101,6 +102,35 @@ def histogram(values: np.ndarray) -> go.Figure:
         layout=_LAYOUT,
     )
     figure.update_xaxes(title="σ, 8-bit units", **_GRID)
+    figure.update_yaxes(title="% of pixels", **_GRID)
+    return figure
+
+
+def rank_figure(shares: Sequence[float]) -> go.Figure:
+    """How often the truth is above so many of the samples; the line is where it would be if it were one of them."""
+    count = len(shares)
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=list(range(count)),
+                y=[100 * share for share in shares],
+                marker={"color": _ACCENTS[0], "line": {"width": 0}},
+                name="this set",
+                hovertemplate="above %{x} samples: %{y:.1f} % of pixels<extra></extra>",
+            ),
+            go.Scatter(
+                x=[-0.5, count - 0.5],
+                y=[100 / count] * 2,
+                mode="lines",
+                line={"color": _ACCENTS[1], "dash": "dash"},
+                name="if the truth were one of the samples",
+                hoverinfo="skip",
+            ),
+        ],
+        layout=_LAYOUT,
+    )
+    figure.update_layout(margin={"l": 48, "r": 16, "t": 44, "b": 40})
+    figure.update_xaxes(title="samples that are darker than the truth", dtick=1 if count <= 17 else None, **_GRID)
     figure.update_yaxes(title="% of pixels", **_GRID)
     return figure
 

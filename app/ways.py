@@ -12,6 +12,7 @@ from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
 from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, Recipe, Variant
+from srflow.contract import Wish as MeasuredWish
 from srflow.operations import RIGHT_ANGLE, Mix, Operation, Reroll, Sample
 
 __all__ = ["NUM_WAYS", "Wish", "Words", "draw_each", "draw_ways", "laid_in", "plain_wishes", "show_explored"]
@@ -86,7 +87,7 @@ def draw_ways(
             notices.append(event.text)
         elif isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
-        else:
+        elif isinstance(event, PictureRecord):
             explored = replace(explored, ways=(*explored.ways, event))
             number = len(explored.ways)
             yield show_explored(explored, f"{words.begin}: {number} of {count}", number / (count + 1))
@@ -101,16 +102,19 @@ def draw_each(
     picture: OpenedPicture,
     recipe: Recipe,
     wishes: Sequence[Wish],
-) -> Iterator[Progress | Notice | PictureRecord]:
+    measured: MeasuredWish | None = None,
+) -> Iterator[Progress | Notice | Variant | PictureRecord]:
     """Draw ways to go on from a recipe's picture, each with a file in a folder of its own.
 
+    Args: measured: what to measure of each way; then its `Variant` is told as well, before its picture.
     Raises: whatever the engine raises; Cancelled: when the job is.
     """
     # The picture itself comes first, from the engine too: it is what the ways are laid into, to the last bit.
     variants = ((), *(wish.operations for wish in wishes))
     whole = None
     text_of, alpha = sample_text(picture), picture.alpha()
-    for event in engine.explore(ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants), job.cancel):
+    request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants, wish=measured)
+    for event in engine.explore(request, job.cancel):
         job.check()
         if isinstance(event, Progress | Notice):
             yield event
@@ -118,6 +122,8 @@ def draw_each(
             whole = event.patch
         elif isinstance(event, Variant):
             assert whole is not None, "variants come in any order, but the state is none that waits for another"
+            if measured is not None:
+                yield event
             # A folder each, so that those that are not chosen can go.
             path = session.new_folder(job, "way") / "explored.png"
             engine.save_png(path, laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)

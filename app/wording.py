@@ -27,6 +27,7 @@ __all__ = [
     "describe_stop",
     "describe_tiles",
     "format_bytes",
+    "format_percent",
     "format_seconds",
     "preset_choices",
 ]
@@ -160,6 +161,15 @@ def format_seconds(seconds: float) -> str:
     if seconds < 9.5:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def format_percent(share: float, digits: int = 0) -> str:
+    """A share, e.g. "88 %"; never 100 % of what is less, nor 0 % of what is more than nothing."""
+    step = 10.0**-digits
+    percent = 100 * share
+    if 0 < share < 1:
+        percent = min(max(percent, step), 100 - step)
+    return f"{percent:.{digits}f} %"
 
 
 def format_bytes(num_bytes: float) -> str:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Protocol, get_args
 import numpy as np
 
 from srflow.errors import (
+    CalibrationError,
     Cancelled,
     CheckpointError,
     DatasetError,
@@ -25,13 +26,16 @@ from srflow.errors import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
+    NotCalibratedError,
     OperationError,
     OutputError,
     RecipeError,
     SRFlowError,
     TrainingDivergedError,
 )
-from srflow.operations import Draw, Operation, check_operations, from_values, to_values
+from srflow.evaluation.calibration_file import Bar, Calibration, Value
+from srflow.operations import Draw, Mask, Operation, check_operations, from_values, to_values
+from srflow.steering.wishes import Aim, Wish
 
 __all__ = [
     "FLAGS_KEY",
@@ -40,6 +44,10 @@ __all__ = [
     "MAX_LR_TEXT",
     "NOT_AS_ASKED",
     "RECIPE_KEY",
+    "Aim",
+    "Bar",
+    "Calibration",
+    "CalibrationError",
     "Cancelled",
     "ChallengeScores",
     "CheckpointError",
@@ -47,6 +55,8 @@ __all__ = [
     "DatasetError",
     "Direction",
     "Directions",
+    "EditEvent",
+    "EditRequest",
     "Engine",
     "EngineInfo",
     "Estimate",
@@ -59,6 +69,7 @@ __all__ = [
     "MemoryBudgetError",
     "Metadata",
     "ModelInfo",
+    "NotCalibratedError",
     "Notice",
     "OperationError",
     "OutputError",
@@ -77,7 +88,10 @@ __all__ = [
     "SetSummary",
     "TrainingDivergedError",
     "TruthScores",
+    "Value",
     "Variant",
+    "Verdict",
+    "Wish",
     "carried_lr",
     "picture_sha256",
 ]
@@ -479,6 +493,9 @@ class ExploreRequest:
     that are about the same place are decoded together. choose: how many of them to choose for a `Comparison` at the
     end; all variants must then be about one place, or all about the whole picture. 0: there is none. directions: how
     many to look for at the most; the variants must then be rolls 0, 1, 2 … of one place and seed, 8 or more. 0: none.
+    wish: what to measure of every variant, at the place that the last operation of each is about; all must be about the
+    same place, but for the state itself. aim: whether to look for the way to more of it among the variants, which must
+    then be such rolls, 16 or more.
     """
 
     lr: np.ndarray
@@ -486,6 +503,8 @@ class ExploreRequest:
     variants: tuple[tuple[Operation, ...], ...]
     choose: int = 0
     directions: int = 0
+    wish: Wish | None = None
+    aim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -497,6 +516,7 @@ class Variant:
     and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: how
     likely the model finds what was decoded last, inside the mask's box or everywhere, in nats, before the consistency
     step. It compares with that of other variants of the same place at the same temperature, and with nothing else.
+    measured: of the request's wish.
     """
 
     number: int
@@ -508,6 +528,7 @@ class Variant:
     recipe: Recipe
     seconds: float
     log_prob: float | None = None
+    measured: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -555,8 +576,47 @@ class Directions:
     found: tuple[Direction, ...]
 
 
-ExploreEvent = Progress | Notice | Variant | Comparison | Directions
+ExploreEvent = Progress | Notice | Variant | Comparison | Directions | Aim
 """What `Engine.explore` yields: the variants as they are finished, and at the end what was asked for of them all."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditRequest:
+    """A picture that somebody has edited, to be brought back into what may lie behind the LR picture.
+
+    lr: uint8, (h, w, 3). recipe: of the picture before the edit. picture: uint8, (s h, s w, 3), after it. mask: the
+    place that was edited; None: found by comparing the two pictures.
+    """
+
+    lr: np.ndarray
+    recipe: Recipe
+    picture: np.ndarray
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What is left of an edit, and how usual it is. Pairs are of the two variants: made consistent, made natural.
+
+    mask: the place. drawn_lr_psnr: of the picture as it was drawn, see `SampleResult`. kept: which part of the change
+    is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
+    same steps, in standard deviations of theirs; very negative is implausible, and so is very positive: too flat.
+    plausibility: which share of these samples is as unusual as it, or more so, on either side. num_samples: how many
+    they are. unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger the drawn picture's latents
+    are than usual around every LR pixel, in standard deviations of the samples'.
+    """
+
+    mask: Mask
+    drawn_lr_psnr: float
+    kept: tuple[float, float]
+    deviations: tuple[float, float]
+    plausibility: tuple[float, float]
+    num_samples: int
+    unusual: np.ndarray
+
+
+EditEvent = Progress | Notice | Variant | Verdict
+"""What `Engine.edit` yields: variant 0, made consistent; variant 1, made natural; then the verdict."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -634,6 +694,21 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
             MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Bring an edited picture back into what may lie behind the LR picture, and say what is left of the edit.
+
+        Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
+            memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """How wide bars about the mean of a set must be to hold the truth as often as promised: see `Calibration.bar`.
+
+        Raises: NotCalibratedError: nothing was measured for the model. InputError: there is no such model.
         """
         ...
 

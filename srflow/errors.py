@@ -6,6 +6,7 @@ And how their messages quote what was wrong.
 from __future__ import annotations
 
 __all__ = [
+    "CalibrationError",
     "Cancelled",
     "CheckpointError",
     "DatasetError",
@@ -13,6 +14,7 @@ __all__ = [
     "ImageTooLargeError",
     "InputError",
     "MemoryBudgetError",
+    "NotCalibratedError",
     "OperationError",
     "OutputError",
     "RecipeError",
@@ -48,6 +50,14 @@ class OutputError(SRFlowError, OSError):
 
 class CheckpointError(SRFlowError):
     """A checkpoint is missing, truncated, holds code, or does not fit the model that it is loaded into."""
+
+
+class CalibrationError(SRFlowError):
+    """A calibration file is damaged, or belongs to other weights."""
+
+
+class NotCalibratedError(CalibrationError):
+    """There is no calibration, or none of what was asked for: bars cannot be promised there."""
 
 
 class DatasetError(SRFlowError):

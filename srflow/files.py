@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from srflow.contract import InputError, OutputError
+from srflow.errors import InputError, OutputError
 
 __all__ = ["atomic_directory", "atomic_write", "check_writable", "explain"]
 

@@ -225,8 +225,12 @@ class SRFlow(nn.Module, ModelHubMixin):
 
     def log_prob_map(self, hr: Tensor, conditioning: Conditioning) -> Tensor:
         """log p(hr | lr) by place, (B, s h, s w), in nats per pixel: `encode`'s log_prob is its sum."""
+        return self.encode_by_place(hr, conditioning)[1]
+
+    def encode_by_place(self, hr: Tensor, conditioning: Conditioning) -> tuple[Latents, Tensor]:
+        """As `encode`, with the log-likelihood by place, as `log_prob_map` gives it."""
         latents, log_dets = self._checked_encode(hr, conditioning)
-        return log_likelihood_map(latents, log_dets, *hr.shape[-2:])
+        return Latents(latents), log_likelihood_map(latents, log_dets, *hr.shape[-2:])
 
     @torch.no_grad()
     def sample(

@@ -19,8 +19,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from srflow.contract import (
+    Calibration,
     Cancelled,
     Comparison,
+    Direction,
+    Directions,
+    EditEvent,
+    EditRequest,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -32,6 +37,7 @@ from srflow.contract import (
     MemoryBudgetError,
     Metadata,
     ModelInfo,
+    NotCalibratedError,
     Notice,
     PartialSample,
     Picture,
@@ -44,11 +50,51 @@ from srflow.contract import (
     SetSummary,
     TruthScores,
     Variant,
+    Verdict,
     picture_sha256,
 )
-from srflow.operations import Operation, check_operations
+from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
+from srflow.operations import Given, Operation, check_operations
+from srflow.steering.wishes import find_aim
 
 LUMA = np.float32([0.299, 0.587, 0.114])
+
+
+def _setting(temperature: float, num_samples: int, rounds: int) -> MeasuredSetting:
+    measured = {"error_ratio": 1.0, "coverage_before": 0.9, "coverage": 0.9, "coverage_tenth": 0.8}
+    bars = tuple(
+        MeasuredBar(value=value, box=box, sigma_floor=0.5 / box, lam=lam, coverage_checked=0.91, **measured)
+        for value, lam in (("luma", 2.0), ("rgb", 3.0))
+        for box in (1, 8)
+    )
+    flat = (1 / (num_samples + 1),) * (num_samples + 1)
+    return MeasuredSetting(
+        temperature=temperature,
+        num_samples=num_samples,
+        consistency_rounds=rounds,
+        ranks_before=flat,
+        ranks_after=flat,
+        bars=bars,
+    )
+
+
+CALIBRATION = Calibration(
+    weights_sha256="4" * 64,
+    model="fake-x4",
+    scale_factor=4,
+    coverage=0.9,
+    confidence=None,
+    hr="val",
+    num_pictures=20,
+    pictures_sha256="0" * 64,
+    crop=None,
+    folds=5,
+    seed=0,
+    conv_dtype="float32",
+    srflow_version="0",
+    check=Check(hr="Others", num_pictures=50, pictures_sha256="1" * 64),
+    settings=tuple(_setting(temperature, 4, rounds) for temperature in (0.7, 1.0) for rounds in (0, 5)),
+)
 
 
 class FakeEngine:
@@ -69,6 +115,8 @@ class FakeEngine:
         self.requests: list[SampleRequest] = []
         self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
+        self.edited: list[EditRequest] = []
+        self.num_directions = 3
 
     def info(self) -> EngineInfo:
         models = tuple(
@@ -222,9 +270,56 @@ class FakeEngine:
                 recipe=replace(request.recipe, operations=(*request.recipe.operations, *variant)),
                 seconds=self.delay,
                 log_prob=float(-number),
+                measured=self._measure(request, after),
             )
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
+        if request.directions:
+            yield self._directions(len(request.variants), min(request.directions, self.num_directions))
+        if request.aim:
+            values = [float(number) for number in range(len(request.variants))]
+            yield find_aim(request.wish, values, values[1], values)
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        self.edited.append(request)
+        yield Progress(stage="sampling", fraction=0.5, text="Comparing")
+        self._check(cancel)
+        scale, mask = request.recipe.scale_factor, request.mask
+        assert mask is not None
+        for number, origin in enumerate(("edit", "natural edit")):
+            latents = np.full((3, mask.box[3] - mask.box[1], mask.box[2] - mask.box[0]), number, np.float32)
+            left, top, right, bottom = (edge * scale for edge in mask.box)
+            yield Variant(
+                number=number,
+                left=left,
+                top=top,
+                patch=request.picture[top:bottom, left:right] // (number + 1),
+                lr_psnr=70.0,
+                flags=(),
+                recipe=replace(
+                    request.recipe,
+                    operations=(*request.recipe.operations, Given.of(mask, mask.box, [latents], origin)),
+                ),
+                seconds=0.0,
+            )
+        height, width = mask.support[3] - mask.support[1], mask.support[2] - mask.support[0]
+        yield Verdict(
+            mask=mask,
+            drawn_lr_psnr=30.0,
+            kept=(0.42, 0.11),
+            deviations=(-35.0, -0.5),
+            plausibility=(0.0, 0.6),
+            num_samples=16,
+            unusual=np.full((height, width), 5, np.float32),
+        )
+
+    def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
+        if request.wish is None:
+            return None
+        mask = next(variant[-1].place for variant in request.variants if variant)
+        left, top, right, bottom = (edge * request.recipe.scale_factor for edge in mask.support)
+        place = picture[top:bottom, left:right]
+        return request.wish.measure(place, np.ones(place.shape[:2]))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
         """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
@@ -240,6 +335,12 @@ class FakeEngine:
             extremes={"smoothest": 0, "sharpest": numbers[-1]},
             distances=distances,
         )
+
+    def _directions(self, count: int, wanted: int) -> Directions:
+        """Towards each of the first rolls alone."""
+        weights = [tuple(32767 * (roll == number) for roll in range(count)) for number in range(wanted)]
+        found = [Direction(weights=own, share=0.3 / (number + 1)) for number, own in enumerate(weights)]
+        return Directions(found=tuple(found))
 
     def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
         """Each operation draws other pixels at its place, by its own content."""
@@ -276,6 +377,12 @@ class FakeEngine:
         while self.is_held:
             self._check(cancel)
             time.sleep(0.01)
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """Of the x4 model: bars of single pixels and of boxes, without and with five rounds, from 4 samples on."""
+        if model == "fake-x8":
+            raise NotCalibratedError("No calibration was measured for fake-x8.")
+        return CALIBRATION
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         scale = self.model(request).scale_factor

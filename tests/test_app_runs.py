@@ -230,9 +230,14 @@ def test_a_run_writes_samples_with_their_recipes_references_map_and_numbers(engi
     np.testing.assert_allclose(load_map(result, "luma"), expected, atol=1e-3)
     np.testing.assert_allclose(load_map(result, "rgb"), np.sqrt((pictures.std(0) ** 2).mean(-1)), atol=1e-3)
     for measure, overlay in result.overlays.items():
-        values = np.array(Image.open(overlay.values_path)) / 255 * overlay.maximum
-        expected_map = np.minimum(load_map(result, measure), overlay.maximum)
-        np.testing.assert_allclose(values, expected_map, atol=overlay.maximum / 250)
+        # Half widths of the bars, by the engine's calibration: λ √(1 + 1/4) σ, σ over the samples less one.
+        sigma = np.sqrt(4 / 3) * (expected if measure == "luma" else pictures.std(0))
+        half = np.sqrt(1 + 1 / 4) * {"luma": 2.0, "rgb": 3.0}[measure] * np.maximum(sigma, 0.5)
+        half = half if measure == "luma" else np.sqrt((half**2).mean(-1))
+        values = np.array(Image.open(overlay.values_path)) / 255 * overlay.values_top
+        np.testing.assert_allclose(values, half, atol=overlay.values_top / 250)
+        assert overlay.values_top > overlay.maximum, "what lies beyond the scale's end can be read, too"
+        assert (overlay.bars, overlay.unit) == (0.9, "grey levels")
     assert result.diversity == pytest.approx(expected.mean(), rel=1e-4)
     assert len(result.atlas) == 4
     parts = {part for step in steps for part in step.changed}

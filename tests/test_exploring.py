@@ -14,6 +14,7 @@ import torch
 from conftest import make_toy
 
 from srflow.contract import (
+    Aim,
     Cancelled,
     Comparison,
     Direction,
@@ -28,6 +29,7 @@ from srflow.contract import (
     SampleResult,
     SetSummary,
     Variant,
+    Wish,
 )
 from srflow.evaluation.choosing import farthest, plausible, typical
 from srflow.evaluation.directions import place_features
@@ -40,6 +42,7 @@ from srflow.sampling import retouching
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.regions import FEATHER, Region, feather
+from srflow.steering.wishes import Brightness, Roughness
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
@@ -586,3 +589,57 @@ def test_directions_of_anything_but_rolls_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         directions(engine, lr, variants, count)
+
+
+# -- wishes ------------------------------------------------------------------------------------------------------------
+
+
+def wished(
+    engine: SamplingEngine,
+    lr: np.ndarray,
+    variants: Sequence[tuple[Operation, ...]],
+    wish: Wish | None,
+    aim: bool = True,
+    **changes: object,
+) -> tuple[list[Variant], list[Aim]]:
+    recipe = sample(engine, lr, **changes).recipe
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), wish=wish, aim=aim)
+    events = list(engine.explore(request))
+    return [event for event in events if isinstance(event, Variant)], [e for e in events if isinstance(e, Aim)]
+
+
+@pytest.mark.parametrize("wish", [Roughness(), Brightness()])
+def test_a_wish_goes_further_than_any_roll_and_fits_the_input(shipped: SamplingEngine, wish: Wish) -> None:
+    lr = downscale_uint8(load_image(CAT)[80:208, 60:188], 4)
+    array = np.zeros(lr.shape[:2], np.uint8)
+    array[8:20, 10:22] = 255
+    mask, inside = Mask.from_array(array), (slice(32, 80), slice(40, 88))
+    before = sample(shipped, lr, temperature=0.9)
+    rolls, [aim] = wished(shipped, lr, [(Reroll(mask, 5, roll),) for roll in range(24)], wish, temperature=0.9)
+    values = [wish.measure(laid_in(before.picture, roll)[inside], np.ones((48, 48))) for roll in rolls]
+    assert [roll.measured for roll in rolls] == pytest.approx(values)
+    assert aim.mean == pytest.approx(np.mean(values))
+    assert aim.present == pytest.approx(wish.measure(before.picture[inside], np.ones((48, 48))))
+    assert aim.log_probs == tuple(sorted(roll.log_prob for roll in rolls if roll.log_prob is not None))
+    slides = [(Slide(mask, 5, aim.weights, angle),) for angle in (-math.pi / 2, math.pi / 2)]
+    (less, more), _ = wished(shipped, lr, slides, wish, aim=False, temperature=0.9)
+    assert less.measured < min(values) < max(values) < more.measured
+    assert min(less.lr_psnr, more.lr_psnr) > 60
+
+
+@pytest.mark.parametrize(
+    ("variants", "wish", "aim", "message"),
+    [
+        ([(Reroll(MASK, 5, roll),) for roll in range(15)], Roughness(), True, "16 or more"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(16)], None, True, "no wish"),
+        ([(Heat(0.1 * roll, MASK),) for roll in range(16)], Roughness(), True, "nothing else"),
+        ([(Heat(0.1),)], Roughness(), False, "one place"),
+        ([()], Roughness(), False, "one place"),
+        ([(Reroll(MASK, 5, 0),), (Reroll(brush(middle=(9, 9)), 5, 0),)], Roughness(), False, "one place"),
+    ],
+)
+def test_wishes_that_cannot_be_measured_are_refused(
+    engine: SamplingEngine, lr: np.ndarray, variants: list, wish: Wish | None, aim: bool, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        wished(engine, lr, variants, wish, aim)

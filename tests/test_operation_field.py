@@ -12,6 +12,7 @@ import torch
 from srflow.latents import Latents, draw, mix, replace
 from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.operations.field import Field, Place
+from srflow.operations.noises import Noises
 from srflow.operations.reroll import _FIRST_SAMPLE
 
 SIZE = 24, 32  # LR
@@ -173,6 +174,63 @@ def test_from_one_end_to_the_other_there_is_no_shortest_way() -> None:
     far = evaluate(*ends[0], Slide(box_mask(), 5, (3, -4), -0.9)).levels
     assert close(near, there)
     assert close(far, back)
+
+
+AXES = ((3, -4, 0), (8, 6, 0), (0, 0, 7))  # at right angles
+
+
+def combined(*moves: tuple[int, float]) -> list[torch.Tensor]:
+    slide = Slide.combined(box_mask(), 5, [(AXES[number], angle) for number, angle in moves])
+    return [level[..., level.shape[-2] // 2, level.shape[-1] // 2] for level in evaluate(BASE, slide).levels]
+
+
+def along(axis: int) -> list[torch.Tensor]:
+    parts = [weight / np.linalg.norm(AXES[axis]) for weight in AXES[axis]]
+    rolls = [noise(5, _FIRST_SAMPLE + roll) for roll in range(3)]
+    levels = [sum(part * level for part, level in zip(parts, own, strict=True)) for own in zip(*rolls, strict=True)]
+    return [level[..., level.shape[-2] // 2, level.shape[-1] // 2] for level in levels]
+
+
+def test_moving_one_slider_keeps_the_others_whatever_the_order() -> None:
+    before = [level[..., level.shape[-2] // 2, level.shape[-1] // 2] for level in noise(1, 0)]
+    for second in (-0.9, 0.0, 0.3, 0.9):
+        both = combined((0, 0.5), (1, second))
+        left = math.sqrt(1 - math.sin(0.5) ** 2 - math.sin(second) ** 2)
+        parts = zip(before, along(0), along(1), strict=True)
+        expected = [left * z + math.sin(0.5) * first + math.sin(second) * other for z, first, other in parts]
+        assert all(torch.allclose(found, wanted, atol=2e-4) for found, wanted in zip(both, expected, strict=True))
+        assert close(both, combined((1, second), (0, 0.5)))
+    three = combined((0, math.pi / 2), (1, -math.pi / 2), (2, math.pi / 2))
+    parts = zip(along(0), along(1), along(2), strict=True)
+    ends = [(first - second + third) / math.sqrt(3) for first, second, third in parts]
+    assert all(torch.allclose(found, wanted, atol=2e-4) for found, wanted in zip(three, ends, strict=True))
+
+
+def test_one_slider_is_a_slide_and_none_is_nothing() -> None:
+    weights = (32767, -4, 12345, 0)
+    for angle in (-math.pi / 2, -0.3, 1.1):
+        slide = Slide.combined(box_mask(), 5, [((1, 2, 3, 4), 0.0), (weights, angle)])
+        assert (slide.weights, slide.angle) == (weights, pytest.approx(angle))
+    assert Slide.combined(box_mask(), 5, [(weights, 0.0)]) is None
+
+
+def test_noise_is_kept_within_bounds() -> None:
+    drawn = []
+
+    def draw_noise(number: int) -> list[torch.Tensor]:
+        drawn.append(number)
+        return [torch.full((4,), float(number))]
+
+    noises = Noises(max_bytes=64 * 16)
+    for number in [*range(64), *range(64)]:
+        assert noises.get(number, lambda number=number: draw_noise(number))[0][0] == number
+    assert drawn == list(range(64)), "the second time, all were there"
+    noises.get(64, lambda: draw_noise(64))
+    noises.get(1, lambda: draw_noise(1))
+    noises.get(0, lambda: draw_noise(0))
+    assert drawn[64:] == [64, 0], "the longest unused one had gone"
+    noises.get("large", lambda: [torch.zeros(5)])
+    assert noises.num_bytes() == 64 * 16, "one that is too large is not kept"
 
 
 # -- statistics --------------------------------------------------------------------------------------------------------

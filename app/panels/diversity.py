@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Collection
 
 import gradio as gr
@@ -14,7 +15,7 @@ from app.runs import load_map
 from app.scenes import main_scene
 from app.tasks import Part, Values
 from app.thumbnails import recall
-from app.views import histogram
+from app.views import histogram, rank_figure
 from app.wording import MEASURES
 
 __all__ = ["DiversityPanel"]
@@ -29,16 +30,28 @@ class DiversityPanel:
             self.measure = gr.Radio(
                 [(label, key) for key, label in MEASURES.items()],
                 value="luma",
-                label="Standard deviation of",
+                label="Map of",
                 elem_id="measure",
             )
             self.readout = gr.HTML(_readout_html(None), elem_id="readout")
-        self.histogram = gr.Plot(
-            label="How much the samples differ", visible=False, elem_classes="plot-low", elem_id="histogram"
-        )
+        with gr.Row():
+            self.histogram = gr.Plot(
+                label="How much the samples differ",
+                visible=False,
+                elem_classes="plot-low",
+                elem_id="histogram",
+                min_width=280,
+            )
+            self.ranks = gr.Plot(
+                label="Where the truth lies among the samples",
+                visible=False,
+                elem_classes="plot-low",
+                elem_id="ranks",
+                min_width=280,
+            )
         self.outputs = [self.measure, self.readout]
         self.streamed = [self.readout]
-        self.figures = [self.histogram]
+        self.figures = [self.histogram, self.ranks]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """Numbers with each map; which map it is at the end."""
@@ -51,10 +64,15 @@ class DiversityPanel:
         return values
 
     def draw_figures(self, view: View) -> Values:
-        """The histogram."""
+        """The histogram, and the truth's ranks where it is known."""
         run = view.run
         figure = None if run is None or not run.overlays else histogram(load_map(run, view.measure))
-        return {self.histogram: gr.update(value=figure, visible=figure is not None)}
+        check = None if run is None or run.bars is None else run.bars.check
+        ranks = None if check is None else rank_figure(check.ranks)
+        return {
+            self.histogram: gr.update(value=figure, visible=figure is not None),
+            self.ranks: gr.update(value=ranks, visible=ranks is not None),
+        }
 
     def wire(self, page: Page) -> None:
         """Luma or RGB: both maps are there already."""
@@ -79,4 +97,6 @@ def _readout_html(run: Run | None) -> str:
     else:
         verdict = "converged" if change < 0.15 else "nearly converged" if change < 0.5 else "not converged yet"
         parts.append(f"{verdict}: two halves of the set disagree by <b>{100 * change:.0f} %</b>")
+    if run.bars is not None:
+        parts.append(html.escape(run.bars.sentence()))
     return f'<p class="readout">{" · ".join(parts)}</p>'

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.mixing import child_wishes, draw_between, mixing_place
 from app.page import Event, Page
@@ -18,9 +19,11 @@ from app.panels.results import ResultsPanel
 from app.pools import Pool, Pools, draw_pool
 from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
+from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, FoundName, WayKind, parse_asked, parse_subject
+from app.viewer import Asked, FoundName, Paste, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_wishes
+from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError
 
 __all__ = ["ExplorePanel"]
@@ -73,13 +76,18 @@ class ExplorePanel:
                 return
             base, _ = find_base(session, asked.id)
             if asked.action == "accept":
-                if not _is_way(session, base):
+                if not _is_way(session, base) or _is_unmoved(session, base):
                     raise InputError("This is what was there before: there is nothing to keep.")
                 yield from accept(session, job, base)
             elif asked.action == "family":
                 yield from self._draw_family(session, job, picture, base)
+            elif asked.action == "slide":
+                explored = session.view.explored or Explored(state=base)
+                yield from move_sliders(self.page.engine, session, job, picture, explored, asked.angles)
             elif asked.action in ("children", "between"):
                 yield from self._mix(session, job, picture, base, asked)
+            elif asked.edit is not None:
+                yield from self._edit(session, job, picture, base, asked)
             elif asked.action in ("heat", "flat", "uncertain"):
                 yield from self._paint(session, job, picture, base, asked)
             else:
@@ -92,11 +100,23 @@ class ExplorePanel:
     ) -> Iterator[Update]:
         """Ways to go on from one picture."""
         seed = _seed(session.view.explored, asked, base)
-        if _is_way(session, base):  # going on from a way takes it
+        if asked.action == "sliders":
+            check_place(asked.mask)  # before anything is taken
+        if asked.wish is not None:
+            check_wish_place(asked.mask)
+        if _is_unmoved(session, base):
+            base, _ = find_base(session, session.view.explored.state.id)  # type: ignore[union-attr]
+        elif _is_way(session, base):  # going on from a way takes it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         kind = cast(WayKind, asked.action)
         wanted = Explored(state=base, kind=kind, mask=asked.mask, seed=seed, dial=asked.dial, detail=asked.detail)
+        if kind == "sliders":
+            yield from find_sliders(self.page.engine, session, job, picture, wanted)
+            return
+        if asked.wish is not None:
+            yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)
+            return
         if kind in ("roll", "more"):
             wishes, words = plain_wishes(wanted)
         else:
@@ -116,6 +136,20 @@ class ExplorePanel:
             yield from draw_painted(self.page.engine, session, job, picture, painting, asked.heat)
         else:
             yield find_place(session.view, painting, picture, cast(FoundName, asked.action))
+
+    def _edit(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """A place is changed by hand, and brought back."""
+        if asked.mask is None or asked.edit is None:
+            raise InputError("No place is chosen. Paint over one first, then edit it.")
+        pasted = find_base(session, asked.edit.id)[0] if isinstance(asked.edit, Paste) else None
+        if _is_way(session, base):  # going on from a way takes it
+            yield from accept(session, job, base)
+            base, _ = find_base(session, asked.id)
+        engine = self.page.engine
+        edited = edit_place(engine, base, asked.edit, asked.mask, picture.scale_factor, pasted)
+        yield from draw_edit(engine, session, job, picture, edited)
 
     def _pool(
         self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored
@@ -167,6 +201,12 @@ class ExplorePanel:
 def _is_way(session: Session, record: PictureRecord) -> bool:
     explored = session.view.explored
     return explored is not None and record in explored.ways
+
+
+def _is_unmoved(session: Session, way: PictureRecord) -> bool:
+    """Whether all sliders are in the middle, so that the way is what was there before."""
+    explored = session.view.explored
+    return explored is not None and explored.sliders is not None and way.recipe == explored.state.recipe
 
 
 def _state(explored: Explored | None, first: PictureRecord) -> PictureRecord:

@@ -1,6 +1,6 @@
 """The linked viewer: pictures side by side that are moved and enlarged as one."""
 
-from app.viewer.asking import Asked, Detail, WayKind, parse_asked
+from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
 from app.viewer.component import (
     Blend,
     LinkedViewer,
@@ -8,28 +8,38 @@ from app.viewer.component import (
     Part,
     Picture,
     Scene,
+    SliderBank,
+    SliderStrip,
     StripStep,
     Walk,
     parse_picture_id,
     parse_place,
     parse_subject,
 )
+from app.viewer.edit import Contrast, Edit, Paint, Paste
 from app.viewer.heat import Found, FoundName
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [
+    "MAX_SLIDERS",
     "Asked",
     "Blend",
+    "Contrast",
     "Detail",
+    "Edit",
     "Found",
     "FoundName",
     "LinkedViewer",
     "Mark",
     "Overlay",
+    "Paint",
     "Part",
+    "Paste",
     "Picture",
     "Scene",
+    "SliderBank",
+    "SliderStrip",
     "StripStep",
     "Walk",
     "WayKind",

@@ -5,20 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from app.viewer.edit import Edit, parse_edit
 from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
-from srflow.contract import InputError
+from srflow.contract import InputError, Wish
 from srflow.errors import brief
 from srflow.operations import Heat, Mask
+from srflow.steering.wishes import wish_from_values
 
-__all__ = ["MAX_PARENTS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
+__all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal["roll", "more", "different", "typical", "extremes", "family", "children", "between", "heat"]
-Action = Literal[WayKind, FoundName, "accept", "leave"]
+WayKind = Literal[
+    "roll",
+    "more",
+    "different",
+    "typical",
+    "extremes",
+    "family",
+    "children",
+    "between",
+    "heat",
+    "sliders",
+    "wish",
+    "edit",
+]
+Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
 MAX_PARENTS = 8
 """Pictures that can be mixed at once."""
+
+MAX_SLIDERS = 5
+"""Sliders that a place has at most."""
 
 _MAX_ID = 100
 
@@ -29,12 +47,14 @@ class Asked:
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
     many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "heat": the picture with
-    temperatures painted into it; "flat", "uncertain": a place to paint with. "accept": a way becomes the state.
-    "leave": none does.
+    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
+    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
+    "wish": a slider towards what is wished for at the place. "edit": the place is changed by hand. "accept": a way
+    becomes the state. "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ. heat: what is painted.
+    of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
+    edit: what is done.
     """
 
     action: Action
@@ -44,6 +64,9 @@ class Asked:
     others: tuple[str, ...] = ()
     detail: Detail = "all"
     heat: tuple[Heat, ...] = ()
+    angles: tuple[int, ...] = ()
+    wish: Wish | None = None
+    edit: Edit | None = None
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -51,7 +74,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat" may be left out.
+            "heat", "angles", "wish" and "edit" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -72,8 +95,25 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     if not isinstance(detail, str) or detail not in get_args(Detail):
         raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
     heat = parse_heat(value.get("heat", []), width, height)
-    return Asked(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail), heat)
+    angles = value.get("angles", [])
+    if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
+        raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
+    wish, edit = value.get("wish"), value.get("edit")
+    for needed, given in (("wish", wish), ("edit", edit)):
+        if (given is not None) != (action == needed):
+            raise InputError(f"The {needed} is missing, or nothing is to be done with it. Please reload the page.")
+    return Asked(
+        *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
+        heat=heat,
+        angles=tuple(angles),
+        wish=None if wish is None else wish_from_values(wish),
+        edit=None if edit is None else parse_edit(edit),
+    )
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_ID
+
+
+def _is_angle(value: Any) -> bool:
+    return type(value) is int and abs(value) <= 90

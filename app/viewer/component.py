@@ -36,6 +36,8 @@ __all__ = [
     "Part",
     "Picture",
     "Scene",
+    "SliderBank",
+    "SliderStrip",
     "StripStep",
     "Walk",
     "brief",
@@ -115,7 +117,11 @@ class Overlay:
     title: for the switch and the legend, for example "Diversity".
     minimum, maximum: values at the two ends of the scale, in `unit`.
     colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
-    values_path: PNG in grey (8 bits), 0 for `minimum` and 255 for `maximum`, from which the viewer reads single values.
+    values_path: PNG in grey (8 bits), from which the viewer reads single values: 0 for `minimum`, 255 for `values_top`.
+    values_top: None: `maximum`; with another one, values beyond the scale's end can be read, too.
+    bars: what share of the truth lies within "mean ± value", promised; None: the values are standard deviations.
+    of_luma: whether the values are of the brightness; else of all three channels.
+    remark: few words beside the legend, on which a visitor opens `details`.
     """
 
     path: str | Path
@@ -125,6 +131,11 @@ class Overlay:
     colors: Sequence[str]
     unit: str = ""
     values_path: str | Path | None = None
+    values_top: float | None = None
+    bars: float | None = None
+    of_luma: bool = True
+    remark: str = ""
+    details: str = ""
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.maximum:
@@ -146,12 +157,37 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class SliderStrip:
+    """One slider of a place.
+
+    path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
+    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
+    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
+    """
+
+    path: str | Path
+    ends: tuple[str, str]
+    share: float
+    deviations: tuple[float, ...] | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class SliderBank:
+    """The sliders of a place; none: only texture differs there. angles: where they are, in degrees, -90 to 90."""
+
+    strips: tuple[SliderStrip, ...]
+    angles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Walk:
     """Ways to go on from a picture, which the visitor walks through in place.
 
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
     blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
+    sliders: by which the one way was found, as soon as they are there.
     """
 
     start: str
@@ -162,6 +198,7 @@ class Walk:
     dial: int = 0
     blend: Blend | None = None
     found: Found | None = None
+    sliders: SliderBank | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +330,11 @@ class _OverlayData(GradioModel):
     maximum: float
     unit: str
     colors: list[str]
+    values_top: float
+    bars: float | None
+    of_luma: bool
+    remark: str
+    details: str
 
 
 class _BlendData(GradioModel):
@@ -313,6 +355,20 @@ class _FoundData(GradioModel):
     mask: _MaskData
 
 
+class _SliderData(GradioModel):
+    image: _FileData | None
+    low: str
+    high: str
+    share: float
+    deviations: list[float] | None
+    remark: str
+
+
+class _SlidersData(GradioModel):
+    strips: list[_SliderData]
+    angles: list[int]
+
+
 class _WalkData(GradioModel):
     start: str
     ids: list[str]
@@ -322,6 +378,7 @@ class _WalkData(GradioModel):
     dial: int
     blend: _BlendData | None
     found: _FoundData | None
+    sliders: _SlidersData | None
 
 
 class _StepData(GradioModel):
@@ -440,7 +497,7 @@ class LinkedViewer(gr.HTML):
             suggested_place=None if value.suggested_place is None else list(value.suggested_place),
             note=value.note,
             grid=None if value.grid is None else list(value.grid),
-            walk=None if value.walk is None else _WalkData(**asdict(value.walk)),
+            walk=None if value.walk is None else _walk_data(value.walk),
             explored=value.explored,
             steps=[_step_data(step) for step in value.steps],
             temperature=value.temperature,
@@ -547,6 +604,25 @@ def _picture_data(picture: Picture) -> _PictureData:
     )
 
 
+def _walk_data(walk: Walk) -> _WalkData:
+    bank = walk.sliders
+    sliders = bank and _SlidersData(
+        strips=[
+            _SliderData(
+                image=_png_file(strip.path),
+                low=strip.ends[0],
+                high=strip.ends[1],
+                share=strip.share,
+                deviations=None if strip.deviations is None else list(strip.deviations),
+                remark=strip.remark,
+            )
+            for strip in bank.strips
+        ],
+        angles=list(bank.angles),
+    )
+    return _WalkData(**asdict(walk) | {"sliders": sliders})
+
+
 def _step_data(step: StripStep) -> _StepData:
     values = asdict(step)
     return _StepData(image=_png_file(values.pop("path")), **values)
@@ -564,6 +640,11 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
         maximum=float(overlay.maximum),
         unit=overlay.unit,
         colors=list(overlay.colors),
+        values_top=float(overlay.maximum if overlay.values_top is None else overlay.values_top),
+        bars=overlay.bars,
+        of_luma=overlay.of_luma,
+        remark=overlay.remark,
+        details=overlay.details,
     )
 
 

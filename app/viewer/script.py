@@ -10,28 +10,18 @@ __all__ = ["MODULES", "SOURCE_FOLDER", "join_modules", "join_styles"]
 SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
-    *(
-        "maskgrid",
-        "maskruns",
-        "maskcontour",
-        "maskboxes",
-        "maskstate",
-        "maskkeys",
-        "heatgrid",
-        "heatstate",
-        "walking",
-    ),  # the same
-    *("steps", "latest"),
+    *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys"),  # the same
+    *("heatgrid", "heatstate", "walking", "steps", "latest", "spread"),  # the same
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
-    *("walk", "parents", "waysmenu", "explorebar", "exploring"),
+    *("walk", "parents", "sliders", "wishmenu", "editmenu", "waysmenu", "explorebar", "exploring"),
     *("namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )
 """In an order in which each class comes after the one it extends."""
 
-STYLES = ("viewer.css", "mask.css", "heat.css", "explore.css", "ways.css", "history.css")
+STYLES = ("viewer.css", "mask.css", "heat.css", "explore.css", "ways.css", "sliders.css", "history.css")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) )", flags=re.MULTILINE)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 
 __all__ = [
     "LAMBDAS",

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
-from srflow.contract import SRFlowError
+from srflow.errors import CalibrationError, NotCalibratedError
 from srflow.evaluation.calibration import LAMBDAS, MAX_BOX, prediction_sigma
 from srflow.files import atomic_write
 
@@ -46,14 +46,6 @@ _FORMAT_VERSION = 1
 _MAX_BYTES = 4_000_000
 _MAX_SETTINGS, _MAX_BARS, _MAX_TEXT = 1000, 20, 200
 _TOLERANCE = 1e-6  # of temperatures that have been written as decimals
-
-
-class CalibrationError(SRFlowError):
-    """A calibration file is damaged, or belongs to other weights."""
-
-
-class NotCalibratedError(CalibrationError):
-    """There is no calibration, or none of what was asked for: bars cannot be promised there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +99,14 @@ class MeasuredSetting:
 
 @dataclass(frozen=True)
 class Bar:
-    """How wide a bar is to be. lam: λ. sigma_floor: in grey levels."""
+    """How wide a bar is to be. lam: λ. sigma_floor: in grey levels.
+
+    coverage_checked: the least that such bars held on the pictures of `Calibration.check`; None without such a check.
+    """
 
     lam: float
     sigma_floor: float
+    coverage_checked: float | None = field(default=None, compare=False)
 
     def half_width(self, sigma: np.ndarray | float, num_samples: int) -> np.ndarray:
         """λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised within the mean ± this.
@@ -181,7 +177,7 @@ class Calibration:
             )
         bars = [_bar_of_box(setting.bars, value, box) for _, setting in points]
         lam = float(np.interp(temperature, temperatures, [bar.lam for bar in bars]))
-        return Bar(lam, max(bar.sigma_floor for bar in bars))
+        return Bar(lam, max(bar.sigma_floor for bar in bars), _least([bar.coverage_checked for bar in bars]))
 
 
 def save_calibration(path: str | Path, calibration: Calibration) -> None:
@@ -227,7 +223,13 @@ def _bar_of_box(bars: Sequence[MeasuredBar], value: Value, box: int) -> Bar:
     below = max(size for size in sizes if size <= box)
     above = min(size for size in sizes if size >= box)
     near = [bar for size, bar in measured if size in (below, above)]
-    return Bar(max(bar.lam for bar in near), max(bar.sigma_floor for bar in near))
+    checked = _least([bar.coverage_checked for bar in near])
+    return Bar(max(bar.lam for bar in near), max(bar.sigma_floor for bar in near), checked)
+
+
+def _least(shares: Sequence[float | None]) -> float | None:
+    """None if one of them is not known."""
+    return None if None in shares else min(share for share in shares if share is not None)
 
 
 def _to_json(calibration: Calibration) -> str:

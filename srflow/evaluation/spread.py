@@ -22,12 +22,13 @@ from srflow.contract import InputError, picture_sha256
 from srflow.evaluation.calibration import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
 from srflow.evaluation.calibration_file import MAX_SAMPLES, MAX_TEMPERATURE, Value
 from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler
+from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_to_ground_truth
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import MIN_SIDE
 from srflow.images import downscale_uint8, to_uint8
 from srflow.sampling.consistency import back_project
-from srflow.sampling.summary import LUMA, RunningMoments
+from srflow.sampling.summary import RunningMoments
 
 if TYPE_CHECKING:
     from srflow.model import SRFlow
@@ -123,7 +124,7 @@ class SpreadMeter:
         self._hr = hr
         self._scale_factor = scale_factor
         self._counts = frozenset(counts)
-        values = _with_luma(hr)
+        values = with_luma(hr)
         self._truth = {box: box_means(values, box) for box in boxes}
         self._moments = {box: RunningMoments() for box in boxes}
         places = hr.shape[0] * hr.shape[1]
@@ -141,7 +142,7 @@ class SpreadMeter:
 
     def add(self, sr: np.ndarray) -> None:
         """Take one more sample: uint8, not smaller than the truth, to which it is cropped."""
-        values = _with_luma(crop_to_ground_truth(sr, self._hr))
+        values = with_luma(crop_to_ground_truth(sr, self._hr))
         for box, moments in self._moments.items():
             moments.add(box_means(values, box))
         self._rank_samples.append(self._at_places(values))
@@ -227,12 +228,6 @@ def measure_spreads(
             "At every temperature the model gave samples with NaN or infinity; see `python -m srflow evaluate`."
         )
     return Spreads(settings, hashlib.sha256("".join(hashes).encode()).hexdigest())
-
-
-def _with_luma(picture: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) → R, G, B and brightness, (H, W, 4), float32."""
-    rgb = picture.astype(np.float32)
-    return np.concatenate([rgb, (rgb @ LUMA)[..., None]], axis=2)
 
 
 def _load(pair: PicturePair, scale_factor: int, crop: int | None) -> tuple[np.ndarray, np.ndarray]:

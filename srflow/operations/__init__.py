@@ -5,13 +5,15 @@
     mix       on the way to another sample or list, everywhere or at a place
     heat      another temperature, everywhere or at a place
     slide     towards a mixture of rolls of a place
+    given     latents as numbers, e.g. those of an edited place
 
-After every one of them the latents are standard normal before temperature. What a list means to the latents is in
+After every one but the last the latents are standard normal before temperature. What a list means to the latents is in
 `field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
 """
 
 from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
+from srflow.operations.given import Given
 from srflow.operations.heat import Heat
 from srflow.operations.lists import (
     check_operations,
@@ -34,6 +36,7 @@ __all__ = [
     "RIGHT_ANGLE",
     "Box",
     "Draw",
+    "Given",
     "Heat",
     "Mask",
     "Mix",

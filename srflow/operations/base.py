@@ -52,6 +52,11 @@ class Operation(ABC):
         """How many noises have to be drawn for it, at the most: what it costs."""
         return 1
 
+    @property
+    def num_latents(self) -> int:
+        """How many latents it carries as numbers."""
+        return 0
+
     @abstractmethod
     def change(self, field: Field) -> None:
         """Change the latents or the temperature that the list has come to so far."""

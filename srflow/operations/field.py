@@ -14,12 +14,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from srflow.errors import OperationError
 from srflow.latents import draw_region
 from srflow.operations.base import Operation
-from srflow.operations.masks import Box, Mask
+from srflow.operations.masks import Box, Mask, common_box
+from srflow.operations.noises import Noises
 
 __all__ = ["Field", "Place", "Stream"]
 
@@ -27,6 +30,8 @@ Stream = tuple[int, int]
 """Seed and sample number: by which independent noises are told apart (see `srflow.latents.draw`)."""
 
 _NEARLY_EQUAL = 1e-6  # the sine of the angle between latents; closer together, the circle is as good as straight
+
+_NOISES = Noises()
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,14 @@ class Place:
     box: Box
 
     def noise(self, stream: Stream) -> list[Tensor]:
-        """A stream's values here, (C, h, w) of every level."""
+        """A stream's values here, (C, h, w) of every level; not to be changed."""
         seed, sample = stream
-        return [
-            draw_region(shape, level, sample, seed, *self._slices(shape)) for level, shape in enumerate(self.shapes)
-        ]
+        return _NOISES.get(
+            (self, stream),
+            lambda: [
+                draw_region(shape, level, sample, seed, *self.slices(shape)) for level, shape in enumerate(self.shapes)
+            ],
+        )
 
     def meets(self, mask: Mask | None) -> bool:
         """Whether the mask chooses anything here; None chooses everything."""
@@ -66,7 +74,7 @@ class Place:
         """A map on the LR grid at the positions of a level: repeated where these are finer, else means of blocks."""
         if values.ndim == 0:
             return values
-        rows, columns = self._slices(self.shapes[level])
+        rows, columns = self.slices(self.shapes[level])
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if height >= values.shape[0]:
             factor = height // values.shape[0]
@@ -74,8 +82,9 @@ class Place:
         factor = values.shape[0] // height
         return values.view(height, factor, width, factor).mean((1, 3))
 
-    def _slices(self, shape: tuple[int, int, int]) -> tuple[slice, slice]:
-        left, top, right, bottom = self.box
+    def slices(self, shape: tuple[int, int, int], box: Box | None = None) -> tuple[slice, slice]:
+        """Rows and columns of a box among a level's positions; None: of this place's box."""
+        left, top, right, bottom = box or self.box
         # Positions of a level are a whole number of times finer than LR pixels, or coarser.
         rows = slice(top * shape[1] // self.height, bottom * shape[1] // self.height)
         return rows, slice(left * shape[2] // self.width, right * shape[2] // self.width)
@@ -84,7 +93,7 @@ class Place:
 class Field:
     """Latents and temperature at a place, on the way through a list.
 
-    `evaluate`, `apply`, `copy` and `latents` are for everyone; the rest is what operations are made of.
+    `evaluate`, `apply`, `copy`, `latents` and `temperatures` are for everyone; the rest is what operations are made of.
     """
 
     def __init__(self, place: Place) -> None:
@@ -114,11 +123,14 @@ class Field:
 
     def latents(self) -> list[Tensor]:
         """Times temperature, (C, h, w) of every level, float32."""
+        return [level * temperature for level, temperature in zip(self.levels, self.temperatures(), strict=True)]
+
+    def temperatures(self) -> list[float | Tensor]:
+        """At every level: a number, or a map (h, w), float32."""
+        assert self._temperature is not None
         if not isinstance(self._temperature, Tensor):
-            return [level * self._temperature for level in self.levels]
-        return [
-            level * self.place.at_level(self._temperature, number).float() for number, level in enumerate(self.levels)
-        ]
+            return [self._temperature] * len(self.levels)
+        return [self.place.at_level(self._temperature, number).float() for number in range(len(self.levels))]
 
     # -- what operations are made of -----------------------------------------------------------------------------------
 
@@ -135,6 +147,34 @@ class Field:
         self.levels = [functools.reduce(torch.add, level) for level in zip(*noises, strict=True)]
         count = len(self.levels)
         self.weights = {stream: [torch.tensor(part, dtype=torch.float64)] * count for stream, part in parts.items()}
+        self._temperature = None
+
+    def begin_given(self, levels: Sequence[np.ndarray], box: Box, stream: Stream) -> None:
+        """Latents of a box as they are given, and 0 outside of it; for other latents to turn to.
+
+        Args:
+            levels: float32, (C, h, w) of every level.
+            box: in LR pixels; it has pixels in common with the place.
+            stream: that tells them from all noise; it is never drawn.
+        Raises: OperationError: they are not of this model.
+        """
+        place, common = self.place, common_box(self.place.box, box)
+        assert common is not None
+        expected = [(shape[0], *_lengths(place.slices(shape, box))) for shape in place.shapes]
+        if [level.shape for level in levels] != expected:
+            raise OperationError(
+                f"Latents are given as {[level.shape for level in levels]}, but this place of this model has "
+                f"{expected}. Use the model that they were made with."
+            )
+        self.levels = []
+        for shape, level in zip(place.shapes, levels, strict=True):
+            inner = place.slices(shape, common)
+            filled = torch.zeros((shape[0], *_lengths(place.slices(shape))))
+            filled[_within(inner, place.slices(shape))] = torch.from_numpy(level)[
+                _within(inner, place.slices(shape, box))
+            ]
+            self.levels.append(filled)
+        self.weights = {stream: [torch.ones((), dtype=torch.float64)] * len(self.levels)}
         self._temperature = None
 
     def anew(self) -> Field:
@@ -202,3 +242,14 @@ class Field:
             return own
         mixed = own + share * (temperature - own)
         return torch.where(share == 1, temperature, mixed) if mixed.ndim else float(mixed)
+
+
+def _lengths(slices: tuple[slice, slice]) -> tuple[int, int]:
+    rows, columns = slices
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _within(inner: tuple[slice, slice], outer: tuple[slice, slice]) -> tuple[slice, slice, slice]:
+    """Of (C, h, w) that begins with the outer ones: the inner ones."""
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer, strict=True))
+    return slice(None), rows, columns

@@ -12,6 +12,7 @@ from typing import Any
 from srflow.errors import OperationError, brief
 from srflow.operations.base import Operation
 from srflow.operations.draw import Draw
+from srflow.operations.given import MAX_GIVEN, Given
 from srflow.operations.heat import Heat
 from srflow.operations.masks import MAX_RUNS
 from srflow.operations.mix import Mix
@@ -34,7 +35,7 @@ __all__ = [
     "to_values",
 ]
 
-_KINDS: dict[str, type[Operation]] = {kind.name: kind for kind in (Draw, Reroll, Mix, Heat, Slide)}
+_KINDS: dict[str, type[Operation]] = {kind.name: kind for kind in (Draw, Reroll, Mix, Heat, Slide, Given)}
 
 VERSION = 1
 
@@ -101,10 +102,10 @@ def check_operations(
     Args: complete: as in `from_values`. size: height and width of the LR picture that masks must be of.
     Raises: OperationError: it cannot.
     """
-    left, runs, noises = MAX_OPERATIONS, MAX_RUNS, MAX_NOISES
+    left, runs, noises, latents = MAX_OPERATIONS, MAX_RUNS, MAX_NOISES, MAX_GIVEN
 
     def check(entries: Sequence[Operation], complete: bool, depth: int) -> None:
-        nonlocal left, runs, noises
+        nonlocal left, runs, noises, latents
         left -= len(entries)
         _check_bounds(left, depth)
         for number, operation in enumerate(entries):
@@ -129,6 +130,11 @@ def check_operations(
             if noises < 0:
                 raise OperationError(
                     f"The operations mix more than {MAX_NOISES} noises together. Leave some out, or draw a new sample."
+                )
+            latents -= operation.num_latents
+            if latents < 0:
+                raise OperationError(
+                    f"The operations carry more than {MAX_GIVEN} latents together. Edit smaller places, or fewer."
                 )
             if operation.inner is not None:
                 check(operation.inner, True, depth + 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from srflow.errors import OperationError, brief
 
-__all__ = ["MAX_BOX_PIXELS", "MAX_RUNS", "Box", "Mask"]
+__all__ = ["MAX_BOX_PIXELS", "MAX_RUNS", "Box", "Mask", "common_box"]
 
 MAX_SIDE = 1_000_000
 """LR pixels a side of the largest picture that a mask can be of."""
@@ -128,7 +128,7 @@ class Mask:
         left, top, right, bottom = box or (0, 0, self.width, self.height)
         inner = max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)
         values = np.zeros((inner[3] - inner[1], inner[2] - inner[0]), np.uint8)
-        common = _common(inner, self.box)
+        common = common_box(inner, self.box)
         if common is not None:
             values[_slices(common, inner)] = self._unpacked()[_slices(common, self.box)]
         padding = ((inner[1] - top, bottom - inner[3]), (inner[0] - left, right - inner[2]))
@@ -140,7 +140,8 @@ class Mask:
         return np.repeat(values, lengths).reshape(self.box[3] - self.box[1], self.box[2] - self.box[0])
 
 
-def _common(a: Box, b: Box) -> Box | None:
+def common_box(a: Box, b: Box) -> Box | None:
+    """What two boxes have in common; None: nothing."""
     box = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return box if box[0] < box[2] and box[1] < box[3] else None
 

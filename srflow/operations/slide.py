@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -57,6 +57,30 @@ class Slide(Operation):
                 "weights", weights, f"1 to {MAX_WEIGHTS} whole numbers from {-MAX_WEIGHT} to {MAX_WEIGHT}, not all 0"
             )
         self._number("angle", RIGHT_ANGLE, low=-RIGHT_ANGLE)
+
+    @classmethod
+    def combined(cls, mask: Mask, seed: int, moves: Sequence[tuple[Sequence[int], float]]) -> Slide | None:
+        """One slide for several sliders of a place, whatever the order in which they were moved; None: all are at 0.
+
+        A slide after a slide turns away from the one before: at the end of the second, nothing of the first is left.
+        Here every mixture d_k has its own share sin(angle_k) of the noise, whatever the others do, until together they
+        are all of it; then they divide it among themselves:
+
+            z' = √(1 - Σ s_k²) z + Σ s_k d_k,   s_k = sin(angle_k);   Σ s_k d_k / √Σ s_k²  where Σ s_k² > 1
+
+        Args:
+            mask, seed: as of a slide.
+            moves: weights and angle of each slider, -π/2 to π/2; the weights at right angles to each other.
+        """
+        parts = [
+            [math.sin(angle) * weight / math.hypot(*weights) for weight in weights] for weights, angle in moves if angle
+        ]
+        if not parts:
+            return None
+        total = [sum(column) for column in zip(*parts, strict=True)]
+        largest = max(total, key=abs)
+        angle = math.copysign(math.asin(min(1.0, math.hypot(*total))), largest)
+        return cls(mask, seed, tuple(round(part / largest * MAX_WEIGHT) for part in total), angle)
 
     @property
     def num_noises(self) -> int:

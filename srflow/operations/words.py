@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from srflow.operations.base import RIGHT_ANGLE, Operation
 from srflow.operations.draw import Draw
+from srflow.operations.given import Given
 from srflow.operations.heat import Heat
 from srflow.operations.masks import Mask
 from srflow.operations.mix import Mix
@@ -59,6 +60,8 @@ def brief_words(operations: Sequence[Operation]) -> str:
         return f"Slide {_percent(last.angle)}"
     if isinstance(last, Heat):
         return _warmth(last, temperature).capitalize()
+    if isinstance(last, Given):
+        return last.origin.capitalize()
     return last.name.capitalize()
 
 
@@ -102,6 +105,9 @@ def _describe(operation: Operation, temperature: float) -> str:
         return f"{place} moved by a slider, {_percent(operation.angle)}"
     if isinstance(operation, Heat):
         return f"{place} {_warmth(operation, temperature)}, temperature {operation.temperature:.2g}"
+    if isinstance(operation, Given):
+        natural = " and made natural" if operation.origin == "natural edit" else ""
+        return f"{place} edited by hand{natural}"
     return f"{place}: {operation.name}"
 
 

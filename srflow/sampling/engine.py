@@ -17,7 +17,10 @@ import torch
 from srflow import __version__
 from srflow.compiling import check_compiler
 from srflow.contract import (
+    Calibration,
     Cancelled,
+    EditEvent,
+    EditRequest,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -41,6 +44,7 @@ from srflow.operations import Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
+from srflow.sampling.editing import Editing
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
@@ -51,7 +55,9 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
+from srflow.sampling.weighing import Scales
 from srflow.sampling.worker import Work, Worker
+from srflow.steering.wishes import MIN_ROLLS
 
 __all__ = ["SamplingEngine"]
 
@@ -155,23 +161,62 @@ class SamplingEngine:
             self._check_choice(request, task)
         if request.directions:
             _check_directions(request)
-        if task.plan.on_disk:
-            raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
+        if request.wish is not None or request.aim:
+            _check_wish(request)
+        _check_in_memory(task)
 
         def work(channel: Channel) -> None:
-            stop = _stopper(cancel, channel)
-            model = self._models.rearranged(task.loaded, task.precision)
-            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
-            retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
-
-            def drawing(whole: Task) -> Drawing:
-                return self._drawing(whole, channel, cancel)
-
-            Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop).run()
+            self._exploration(request, task, channel, cancel).run()
 
         events = in_background(work, name="explore")
         with closing(events):
             yield from (event for event in events if isinstance(event, ExploreEvent))
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Bring an edited picture back into what may lie behind the LR picture. See `srflow.contract.Engine`."""
+        task = self._task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
+        expected = tuple(side * task.scale for side in request.lr.shape[:2])
+        picture, mask = request.picture, request.mask
+        if picture.dtype != np.uint8 or picture.shape != (*expected, 3):
+            raise InputError(
+                f"The edited picture must be of 8 bits and {expected[1]}x{expected[0]} pixels, as it was before the "
+                f"edit; got {picture.dtype} {picture.shape}."
+            )
+        if mask is not None and (mask.height, mask.width) != request.lr.shape[:2]:
+            raise InputError(
+                f"The edit's mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
+                f"{request.lr.shape[1]}x{request.lr.shape[0]}."
+            )
+        _check_in_memory(task)
+
+        def work(channel: Channel) -> None:
+            stop = _stopper(cancel, channel)
+            explored = ExploreRequest(lr=request.lr, recipe=request.recipe, variants=((),))
+            exploration = self._exploration(explored, task, channel, cancel)
+            model = self._models.exact(task.loaded)
+            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+
+            def scales(region: Region) -> Scales:
+                return Scales(self._worker, model, padded, region, stop)
+
+            Editing(request, task, exploration, scales, padded, channel, stop).run()
+
+        events = in_background(work, name="edit")
+        with closing(events):
+            yield from (event for event in events if isinstance(event, EditEvent))
+
+    def _exploration(
+        self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
+    ) -> Exploration:
+        stop = _stopper(cancel, channel)
+        model = self._models.rearranged(task.loaded, task.precision)
+        padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+        retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
+
+        def drawing(whole: Task) -> Drawing:
+            return self._drawing(whole, channel, cancel)
+
+        return Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop)
 
     def _check_choice(self, request: ExploreRequest, task: Task) -> None:
         if not 1 <= request.choose <= _MAX_VARIANTS:
@@ -187,6 +232,10 @@ class SamplingEngine:
                 f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
                 "Choose a place, or fewer variants."
             )
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """What was measured for a model. Raises: NotCalibratedError: nothing was, or its file cannot be used."""
+        return self._models.calibration(model)
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
         """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).
@@ -381,18 +430,37 @@ def _stopper(cancel: threading.Event | None, channel: Channel) -> Callable[[], N
     return stop
 
 
+def _check_in_memory(task: Task) -> None:
+    if task.plan.on_disk:
+        raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
+
+
 def _check_directions(request: ExploreRequest) -> None:
     """Raises: InputError: the variants are not the rolls of one place that a `Slide` can mix."""
     if not 1 <= request.directions <= _MAX_DIRECTIONS:
         raise InputError(f"directions is {request.directions}; it must be from 0 to {_MAX_DIRECTIONS}.")
+    _check_rolls(request, _MIN_ROLLS, "Directions are looked for")
+
+
+def _check_wish(request: ExploreRequest) -> None:
+    """Raises: InputError: there is no place to measure at, or the variants are no rolls to look for an aim among."""
+    if request.wish is None:
+        raise InputError("There is no wish to look for the way to. Give one, or leave aim out.")
+    places = {variant[-1].place for variant in request.variants if variant}
+    if len(places) != 1 or None in places:
+        raise InputError("A wish is about one place: every variant must end with an operation on the same one.")
+    if request.aim:
+        _check_rolls(request, MIN_ROLLS, "The way to a wish is looked for")
+
+
+def _check_rolls(request: ExploreRequest, least: int, what: str) -> None:
+    """Raises: InputError: the variants are not rolls 0, 1, 2 … of one place, such as a `Slide` mixes."""
     rolls = [variant[0] for variant in request.variants if len(variant) == 1]
     first = rolls[0] if rolls else None
-    if not isinstance(first, Reroll) or len(rolls) < _MIN_ROLLS or len(rolls) < len(request.variants):
-        raise InputError(
-            f"Directions are looked for among the rolls of a place, {_MIN_ROLLS} or more, and nothing else."
-        )
+    if not isinstance(first, Reroll) or len(rolls) < least or len(rolls) < len(request.variants):
+        raise InputError(f"{what} among the rolls of a place, {least} or more, and nothing else.")
     if rolls != [Reroll(first.mask, first.seed, roll) for roll in range(len(rolls))]:
-        raise InputError("Directions are looked for among rolls 0, 1, 2 … of one place and one seed.")
+        raise InputError(f"{what} among rolls 0, 1, 2 … of one place and one seed.")
 
 
 def _describe(device: torch.device) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from srflow.contract import Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.contract import Aim, Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
 from srflow.evaluation.choosing import extremes, farthest, plausible, typical
 from srflow.evaluation.directions import find_directions, place_features
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
@@ -22,6 +22,7 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import Patch, State, StateCache
 from srflow.sampling.task import Task
 from srflow.sampling.worker import OutOfMemory
+from srflow.steering.wishes import find_aim
 
 __all__ = ["Exploration"]
 
@@ -58,13 +59,17 @@ class Exploration:
         count = len(self._request.variants)
         base = self._request.recipe.operations
         states: dict[int, State] = {}
+        rolls: dict[int, Variant] = {}
         for numbers in self._groups():
             lists = [(*base, *self._request.variants[number]) for number in numbers]
             started = time.perf_counter()
-            for number, operations, state in zip(numbers, lists, self._states(lists), strict=True):
-                self._channel.send(self._variant(number, operations, state, time.perf_counter() - started))
+            for number, operations, state in zip(numbers, lists, self.states(lists), strict=True):
+                variant = self.variant(number, operations, state, time.perf_counter() - started)
+                self._channel.send(variant)
                 if self._request.choose or self._request.directions:
                     states[number] = state
+                if self._request.aim:
+                    rolls[number] = replace(variant, patch=variant.patch[:0])
                 self._finished += 1
                 started = time.perf_counter()
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
@@ -75,6 +80,8 @@ class Exploration:
         if self._request.directions:
             self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
             self._channel.send(self._directions([states[number] for number in range(count)]))
+        if self._request.aim:
+            self._channel.send(self._aim([rolls[number] for number in range(count)]))
 
     def _comparison(self, states: list[State]) -> Comparison:
         """What the variants say together, at their place or everywhere."""
@@ -109,6 +116,29 @@ class Exploration:
         self._stop()
         return Directions(found=find_directions(features, self._request.directions))
 
+    def _measure(self, state: State) -> float | None:
+        """Of the wish, at the place that the variants are about."""
+        if self._request.wish is None:
+            return None
+        mask = next(variant[-1].place for variant in self._request.variants if variant)
+        assert mask is not None
+        box, scale = mask.support, self._task.scale
+        weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255
+        return self._request.wish.measure(state.crop(*scaled(box, scale)), weight)
+
+    def _aim(self, rolls: list[Variant]) -> Aim:
+        """The way to more of what is wished for."""
+        assert self._request.wish is not None
+        present = self._measure(self.state(self._request.recipe.operations))
+        values, log_probs = [roll.measured for roll in rolls], [roll.log_prob for roll in rolls]
+        assert present is not None
+        return find_aim(
+            self._request.wish,
+            [value for value in values if value is not None],
+            present,
+            [value for value in log_probs if value is not None],
+        )
+
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
         if min(pictures[0].shape[:2]) >= MIN_SIDE:
             return self._distance().pairwise(pictures)
@@ -130,13 +160,13 @@ class Exploration:
             groups.setdefault(key, []).append(number)
         return list(groups.values())
 
-    def _states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
+    def states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
         """The states of several lists that are equal but for their last operation."""
         first = lists[0]
         if count_whole(first) == len(first):
-            yield from (self._state(operations) for operations in lists)
+            yield from (self.state(operations) for operations in lists)
             return
-        before = self._state(first[:-1])
+        before = self.state(first[:-1])
         found = {operations: self._cache.get(self._key(operations)) for operations in lists}
         missing = [operations for operations, patch in found.items() if patch is None]
         done = (*self._draw, *first[:-1])
@@ -149,7 +179,7 @@ class Exploration:
             assert isinstance(patch, Patch)
             yield before.with_patch(patch)
 
-    def _state(self, operations: tuple[Operation, ...]) -> State:
+    def state(self, operations: tuple[Operation, ...]) -> State:
         """A list's picture: what is kept of it, and the rest."""
         begin = count_whole(operations)
         state = self._whole(operations[:begin])
@@ -188,7 +218,8 @@ class Exploration:
     def _key(self, operations: tuple[Operation, ...]) -> Recipe:
         return replace(self._request.recipe, operations=operations)
 
-    def _variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
+    def variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
+        """What is told of a picture. operations: of the recipe, and those of the variant; state: their picture."""
         kept = len(self._request.recipe.operations)
         begin = count_whole(operations)
         if begin > kept or len(operations) == kept:  # decoded as a whole, or the state itself
@@ -209,6 +240,7 @@ class Exploration:
             recipe=self._key(operations),
             seconds=seconds,
             log_prob=state.log_prob,
+            measured=self._measure(state),
         )
 
 

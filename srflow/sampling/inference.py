@@ -23,7 +23,7 @@ from srflow.flow.permutation import InvertibleConv1x1
 from srflow.images import bicubic_upscale
 from srflow.model import SRFlow
 
-__all__ = ["InferenceModel", "PreparedPicture", "RepeatedConv"]
+__all__ = ["InferenceModel", "PreparedPicture", "RepeatedConv", "cut_box"]
 
 Checkpoint = Callable[[], None]
 
@@ -59,15 +59,7 @@ class PreparedPicture:
         """A part of it, copied: what `condition` gives for the whole, at these LR pixels, edges at multiples."""
 
         def cut(tensor: Tensor) -> Tensor:
-            if tensor.shape[-1] == 1 and tensor.shape[-2] == 1:  # the same at every position
-                return tensor
-            (top, bottom), (left, right) = (
-                (span.start * side // size, span.stop * side // size)
-                for span, side, size in zip((rows, columns), tensor.shape[-2:], (self.height, self.width), strict=True)
-            )
-            part = tensor[..., top:bottom, left:right]
-            channels_last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-            return part.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+            return cut_box(tensor, rows, columns, (self.height, self.width))
 
         levels = [
             _PreparedLevel(
@@ -85,6 +77,22 @@ class PreparedPicture:
         tensors += [level.log_det for level in self.levels]
         tensors += [] if self.base is None else [self.base]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def cut_box(tensor: Tensor, rows: slice, columns: slice, size: tuple[int, int]) -> Tensor:
+    """What a tensor, (…, H, W), has at a box of LR pixels, copied.
+
+    Args: size: of the LR picture that all of it belongs to; H and W are whole multiples of it, or parts.
+    """
+    if tensor.shape[-1] == 1 and tensor.shape[-2] == 1:  # the same at every position
+        return tensor
+    (top, bottom), (left, right) = (
+        (span.start * side // whole, span.stop * side // whole)
+        for span, side, whole in zip((rows, columns), tensor.shape[-2:], size, strict=True)
+    )
+    part = tensor[..., top:bottom, left:right]
+    channels_last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return part.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 class InferenceModel:

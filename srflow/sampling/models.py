@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,16 @@ from pathlib import Path
 import torch
 
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
-from srflow.contract import CheckpointError, InputError, ModelInfo, Precision
+from srflow.contract import (
+    Calibration,
+    CalibrationError,
+    CheckpointError,
+    InputError,
+    ModelInfo,
+    NotCalibratedError,
+    Precision,
+)
+from srflow.evaluation.calibration_file import load_calibration
 from srflow.model import SRFlow
 from srflow.sampling.hardware import DTYPES
 from srflow.sampling.inference import InferenceModel
@@ -18,13 +28,20 @@ from srflow.sampling.planning import Footprint
 
 __all__ = ["LoadedModel", "Models"]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A checkpoint. model: float32, on the CPU, not to be run; rearranged copies are made of it."""
+    """A checkpoint.
+
+    model: float32, on the CPU; what runs elsewhere, or in another precision, is a copy of it. folder: where it lies;
+    None: it came from the Hub.
+    """
 
     info: ModelInfo
     model: SRFlow
+    folder: Path | None = None
 
 
 class Models:
@@ -43,6 +60,8 @@ class Models:
         self._compiled = compiled
         self._loaded = {Path(name).name: _load(name) for name in names}
         self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
+        self._exact: dict[str, SRFlow] = {}
+        self._calibrations: dict[str, Calibration | None] = {}
         self._lock = threading.Lock()
         self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
 
@@ -68,13 +87,49 @@ class Models:
                 self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
             return self._rearranged[key]
 
+    def exact(self, loaded: LoadedModel) -> SRFlow:
+        """The model as it weighs pictures, in float32, on the device."""
+        if self._device.type == "cpu":
+            return loaded.model
+        with self._lock:
+            if loaded.info.key not in self._exact:
+                copy = SRFlow(loaded.model.config, loaded.model.metadata)
+                copy.load_state_dict(loaded.model.state_dict())
+                self._exact[loaded.info.key] = copy.to(self._device).eval().requires_grad_(False)
+            return self._exact[loaded.info.key]
+
+    def calibration(self, key: str | None) -> Calibration:
+        """What was measured for a model; the file is read once. Raises: NotCalibratedError: nothing was."""
+        loaded = self.get(key)
+        name = loaded.info.key
+        if name not in self._calibrations:
+            self._calibrations[name] = _read_calibration(loaded)
+        found = self._calibrations[name]
+        if found is None:
+            raise NotCalibratedError(f"No calibration was measured for {name}; `python -m srflow calibrate` makes one.")
+        return found
+
     def footprint(self, loaded: LoadedModel, precision: Precision) -> Footprint:
         """What it takes of memory."""
         return Footprint.of(loaded.model, DTYPES[precision])
 
 
+def _read_calibration(loaded: LoadedModel) -> Calibration | None:
+    """None if there is none that can be used; if there is a damaged one, the log says what is wrong with it."""
+    if loaded.folder is None:
+        return None
+    try:
+        return load_calibration(loaded.folder, loaded.info.weights_sha256)
+    except NotCalibratedError:
+        return None
+    except CalibrationError as error:
+        _log.warning("%s", error)
+        return None
+
+
 def _load(name: str | Path) -> LoadedModel:
-    model = SRFlow.from_pretrained(resolve_checkpoint(name))
+    source = resolve_checkpoint(name)
+    model = SRFlow.from_pretrained(source)
     info = ModelInfo(
         key=Path(name).name,
         label=f"{model.config.name} (×{model.scale_factor})",
@@ -85,4 +140,4 @@ def _load(name: str | Path) -> LoadedModel:
         provenance=model.metadata.provenance,
         lr_multiple=model.config.lr_multiple,
     )
-    return LoadedModel(info, model)
+    return LoadedModel(info, model, Path(source) if Path(source).is_dir() else None)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from srflow.contract import ChallengeScores, SetSummary, TruthScores
+from srflow.evaluation.measuring import LUMA
 from srflow.evaluation.metrics import BestOfSamples, crop_ground_truth, crop_to_ground_truth, mse_map, psnr, ssim
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 
-__all__ = ["LUMA", "RunningMoments", "RunningSummary", "TruthScorer"]
+__all__ = ["RunningMoments", "RunningSummary", "TruthScorer"]
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _MIN_SIDE_SSIM = 11  # its Gaussian window
 _MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
 

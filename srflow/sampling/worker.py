@@ -87,6 +87,11 @@ class Worker:
         with self._taken(stop):
             return self._retried(lambda: model.super_resolve(lr, stop))[0]
 
+    def run(self, work: Callable[[], _Result], stop: Callback) -> _Result:
+        """Any other work on the device; `stop` as for `condition`."""
+        with self._taken(stop):
+            return self._retried(work)
+
     @contextmanager
     def _taken(self, stop: Callback) -> Iterator[None]:
         """The device, as soon as it is free."""

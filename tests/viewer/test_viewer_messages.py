@@ -14,9 +14,12 @@ from PIL import Image
 from app.viewer import (
     LinkedViewer,
     Overlay,
+    Paint,
     Part,
     Picture,
     Scene,
+    SliderBank,
+    SliderStrip,
     StripStep,
     Walk,
     component,
@@ -30,6 +33,7 @@ from app.viewer import (
 )
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import ImageError, InputError
+from srflow.steering.wishes import Stripes
 from viewer.viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 
@@ -157,7 +161,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
-    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Found", "Step"):
+    for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Found", "Slider", "Sliders", "Step"):
         model = getattr(component, f"_{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
@@ -167,7 +171,7 @@ def test_the_scene_has_the_fields_of_the_description():
 @pytest.mark.parametrize(
     "name",
     [
-        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Step", "Heat"),
+        *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Slider", "Sliders", "Step", "Heat"),
         *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
     ],
 )
@@ -191,7 +195,8 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
         Picture("b", "B", kind="reference", parts=[Part(2, 3, tmp_path / "a.png")]),
         Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
-    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "more", dial=40)
+    bank = SliderBank((SliderStrip(tmp_path / "a.png", ("none", "edge left"), 0.12),), (-45,))
+    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "sliders", dial=40, sliders=bank)
     step = StripStep(number=3, parent=None, path=tmp_path / "a.png", caption="Variant 3", words="words", name="eye")
     steps = (step, replace(step, number=4, parent=3, path=tmp_path / "gone.png", difference="kept", is_current=True))
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
@@ -285,7 +290,8 @@ def test_masks_that_are_none_are_refused():
 
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
-    **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}], "subject": "one"},
+    **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "subject": "one"},
 }
 
 
@@ -293,7 +299,11 @@ def test_what_is_asked_for_is_read():
     assert list(validator("ExploreEvent").iter_errors(ASKED)) == []
     asked = parse_asked(ASKED, 5, 4)
     assert (asked.action, asked.id, asked.dial, asked.mask.box) == ("roll", "s1", 30, (2, 1, 4, 4))
-    assert (asked.others, asked.detail) == (("s2",), "fine")
+    assert (asked.others, asked.detail, asked.angles) == (("s2",), "fine", (-90, 0, 15))
+    wish = {"type": "stripes", "period": 6.5, "direction": 90}
+    assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
+    edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
+    assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -335,6 +345,26 @@ def test_what_is_asked_for_is_read():
         {"heat": [{"temperature": True, "mask": GOOD_MASK}]},
         {"heat": [{"temperature": "x" * 10_000, "mask": GOOD_MASK}]},
         {"heat": [{"temperature": 0.5, "mask": GOOD_MASK}] * 33},
+        {"angles": [91]},
+        {"angles": [1.5]},
+        {"angles": [True]},
+        {"angles": [10**5000]},
+        {"angles": [0] * 6},
+        {"angles": "0"},
+        {"wish": {"type": "roughness"}},
+        {"action": "wish"},
+        {"action": "wish", "wish": {"type": "stripes"}},
+        {"action": "wish", "wish": "rougher"},
+        {"action": "edit"},
+        {"edit": {"type": "contrast", "factor": 2}},
+        {"action": "edit", "edit": {"type": "contrast", "factor": 5}},
+        {"action": "edit", "edit": {"type": "contrast", "factor": True}},
+        {"action": "edit", "edit": {"type": "paint", "red": 256, "green": 0, "blue": 0}},
+        {"action": "edit", "edit": {"type": "paint", "red": 1}},
+        {"action": "edit", "edit": {"type": "paste", "id": ["s1"]}},
+        {"action": "edit", "edit": {"type": "paste", "id": "s" * 1000}},
+        {"action": "edit", "edit": {"type": ["paint"]}},
+        {"action": "edit", "edit": "white"},
     ],
     ids=lambda changes: repr(list(changes)),
 )

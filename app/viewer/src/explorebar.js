@@ -79,13 +79,17 @@ export class ExploreBar {
     this.ask("more", this.base());
   }
 
-  /** @param {import("./messages.js").WayKind} action @param {string | undefined} id */
-  ask(action, id) {
+  /**
+   * @param {import("./messages.js").WayKind} action
+   * @param {string | undefined} id
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   */
+  ask(action, id, settings) {
     if (id === undefined) return;
     this.hasExplored = true;
     remember("explored", true);
     this.viewer.exploring.editor.toggle(false);
-    this.viewer.exploring.ask(action, id);
+    this.viewer.exploring.ask(action, id, settings);
     this.refresh();
   }
 

@@ -7,6 +7,7 @@ import { MaskEditor } from "./maskeditor.js";
 import { BrushRing } from "./maskring.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
+import { Sliders } from "./sliders.js";
 import { Walk } from "./walk.js";
 
 export class Exploring {
@@ -17,6 +18,8 @@ export class Exploring {
     this.heat = new HeatEditor(viewer);
     this.walk = new Walk(viewer);
     this.parents = new Parents(viewer);
+    this.sliders = new Sliders(viewer);
+    this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node, this.heat.row.node);
     this.ring = new BrushRing(viewer);
@@ -39,6 +42,7 @@ export class Exploring {
     this.heat.takeScene();
     this.parents.takeScene();
     this.walk.takeScene();
+    this.sliders.takeScene();
   }
 
   /** After anything but the view has changed. */
@@ -47,6 +51,7 @@ export class Exploring {
     this.mask.row.refresh();
     this.heat.row.refresh();
     this.walk.refresh();
+    this.sliders.refresh();
     this.parents.refresh();
     this.bar.refresh();
   }
@@ -66,7 +71,8 @@ export class Exploring {
    * Ask Python for ways to go on, or take one.
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
-   * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[]}} [settings]
+   * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
+   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

@@ -2,9 +2,10 @@
 
 const PATIENCE_MS = 10_000; // an answer that did not come by then is not waited for: drawing may have failed
 
+/** @template {number | string} Value */
 export class Latest {
   /**
-   * @param {(value: number) => void} send asks for the picture at a position
+   * @param {(value: Value) => void} send asks for the picture at a position
    * @param {() => number} now the time in ms
    */
   constructor(send, now = () => performance.now()) {
@@ -15,28 +16,28 @@ export class Latest {
 
   /** Nothing has been asked for. */
   forget() {
-    /** @type {number | null} asked for last */
+    /** @type {Value | null} asked for last */
     this.sent = null;
-    /** @type {number | null} to be asked for next */
+    /** @type {Value | null} to be asked for next */
     this.next = null;
     this.isBusy = false;
     this.since = 0;
   }
 
-  /** The slider moves. @param {number} value */
+  /** The slider moves. @param {Value} value */
   move(value) {
     if (this.isBusy && this.now() - this.since < PATIENCE_MS) this.next = value;
     else this.ask(value);
   }
 
-  /** A picture came; if it is the one that is waited for, the newest position is next. @param {number} value */
+  /** A picture came; if it is the one that is waited for, the newest position is next. @param {Value} value */
   answer(value) {
     if (!this.isBusy || value !== this.sent) return;
     this.isBusy = false;
     if (this.next !== null) this.ask(this.next);
   }
 
-  /** @param {number} value */
+  /** @param {Value} value */
   ask(value) {
     this.next = null;
     if (value === this.sent) return;

@@ -24,12 +24,22 @@
  * @property {number} maximum
  * @property {string} unit
  * @property {string[]} colors
+ * @property {number} values_top
+ * @property {number | null} bars
+ * @property {boolean} of_luma
+ * @property {string} remark
+ * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family" | "children" | "between" | "heat"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
+/** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
+/** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the chosen place */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
+/** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
+/** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
 /**
  * @typedef {object} WalkMessage
  * @property {string} start
@@ -40,6 +50,7 @@
  * @property {number} dial
  * @property {BlendMessage | null} blend
  * @property {FoundMessage | null} found
+ * @property {SlidersMessage | null} sliders
  */
 /**
  * @typedef {object} StepMessage
@@ -98,13 +109,16 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | FoundName | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "slide" | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
  * @property {string[]} others
  * @property {Detail} detail
  * @property {HeatMessage[]} heat
+ * @property {number[]} angles
+ * @property {WishMessage | null} wish
+ * @property {EditMessage | null} edit
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -165,11 +179,13 @@ export function maskEvent(scene, mask, id) {
  * @param {ExploreEvent["action"]} action
  * @param {string} id
  * @param {MaskMessage | null} mask
- * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[]}} settings
+ * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
+ *   edit?: EditMessage | null}} settings
  * @returns {ExploreEvent}
  */
-export function exploreEvent(scene, action, id, mask, { dial, detail, others = [], heat = [] }) {
-  return { action, id, mask, dial, others, detail, heat, subject: scene.subject };
+export function exploreEvent(scene, action, id, mask, settings) {
+  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null } = settings;
+  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, subject: scene.subject };
 }
 
 /**

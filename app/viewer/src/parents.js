@@ -13,7 +13,7 @@ export class Parents {
     this.isChoosing = false; // a click on a picture ticks it
     /** @type {string[]} ids of the ticked ones; the slider goes from the first to the second */
     this.ids = [];
-    this.latest = new Latest((percent) => this.drawAt(percent));
+    this.latest = new Latest((/** @type {number} */ percent) => this.drawAt(percent));
     this.words = make("span", { class: "lv-mix-words" });
     this.names = [make("span", { class: "lv-mix-end" }), make("span", { class: "lv-mix-end" })];
     this.slider = make("input", {

@@ -14,7 +14,8 @@ import { addressOf } from "./messages.js";
 /**
  * @typedef {import("./images.js").Source & {
  *   url: string, valuesUrl: string | null, title: string, minimum: number, maximum: number, unit: string, colors: string[],
- *   grey: import("./values.js").Grey | null, state: "loading" | "ready" | "failed"}} Overlay
+ *   remark: string, details: string, grey: import("./values.js").Grey | null,
+ *   reading: import("./spread.js").Reading | null, state: "loading" | "ready" | "failed"}} Overlay
  */
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
 
@@ -173,23 +174,25 @@ export class PictureSet {
       if (former) closeSource(former);
       return;
     }
-    const { title, minimum, maximum, unit, colors } = spec;
+    const { title, minimum, maximum, unit, colors, remark, details } = spec;
     const url = addressOf(spec.image);
     const valuesUrl = spec.values ? addressOf(spec.values) : null;
     const known = former ?? this.newOverlay();
     const isNew = known.url !== url || known.valuesUrl !== valuesUrl || known.state === "failed";
-    this.overlay = { ...known, title, minimum, maximum, unit, colors, url, valuesUrl };
-    if (isNew) this.loadOverlay(url, valuesUrl);
+    this.overlay = { ...known, title, minimum, maximum, unit, colors, remark, details, url, valuesUrl };
+    const reading = { minimum, top: spec.values_top, bars: spec.bars, ofLuma: spec.of_luma };
+    if (isNew) this.loadOverlay(url, valuesUrl, reading);
   }
 
   /** @returns {Overlay} */
   newOverlay() {
     const words = { title: "", minimum: 0, maximum: 0, unit: "", colors: /** @type {string[]} */ ([]) };
-    return { ...emptySource(), ...words, grey: null, url: "", valuesUrl: null, state: "loading" };
+    const more = { remark: "", details: "", reading: /** @type {Overlay["reading"]} */ (null) };
+    return { ...emptySource(), ...words, ...more, grey: null, url: "", valuesUrl: null, state: "loading" };
   }
 
-  /** @param {string} url @param {string | null} valuesUrl */
-  async loadOverlay(url, valuesUrl) {
+  /** @param {string} url @param {string | null} valuesUrl @param {Overlay["reading"]} reading */
+  async loadOverlay(url, valuesUrl, reading) {
     this.overlay.state = "loading";
     const isWanted = () => this.overlay?.url === url && this.overlay.valuesUrl === valuesUrl;
     let source = emptySource();
@@ -210,7 +213,7 @@ export class PictureSet {
     if (!isWanted()) return closeSource(source);
     if (source.levels.length) {
       closeSource(this.overlay);
-      Object.assign(this.overlay, source, { grey, state: "ready" });
+      Object.assign(this.overlay, source, { grey, reading, state: "ready" });
     } else {
       this.overlay.state = "failed";
     }

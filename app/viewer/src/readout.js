@@ -1,8 +1,11 @@
 // The line below the pictures: what is under the pointer, and the legend of what is shown in colours.
 
-import { deviceRatio, make, setText } from "./dom.js";
+import { deviceRatio, make, makeButton, setText } from "./dom.js";
 import { pixelAt } from "./geometry.js";
+import { spreadText } from "./spread.js";
 import { DIFFERENCE_COLORS, shortNumber, signedNumber, valueAt } from "./values.js";
+
+const MEAN = "mean"; // id of the picture about which bars lie
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -13,7 +16,10 @@ export class Readout {
     this.viewer = viewer;
     this.status = make("output", { class: "lv-position" });
     this.legend = make("div", { class: "lv-legend", hidden: true });
-    this.node = make("div", { class: "lv-footer" }, this.status, this.legend);
+    this.why = makeButton("", "", () => this.toggleDetails(), { class: "lv-why", "aria-expanded": "false", hidden: true });
+    this.details = make("p", { class: "lv-details", hidden: true });
+    this.promise = make("div", { class: "lv-promise", hidden: true }, this.why, this.details);
+    this.node = make("div", { class: "lv-footer" }, this.status, this.legend, this.promise);
     /** @type {CanvasRenderingContext2D | null} */
     this.probe = null;
   }
@@ -59,9 +65,11 @@ export class Readout {
 
   /** The map's value at an SR pixel; empty where Python sent none. @param {Point} pixel */
   deviationText(pixel) {
-    const { overlay, frame } = this.viewer;
-    if (!overlay?.grey) return "";
-    return `σ ${valueAt(overlay.grey, pixel, frame, overlay.minimum, overlay.maximum).toFixed(1)}`;
+    const { overlay, frame, pictures } = this.viewer;
+    if (!overlay?.grey || !overlay.reading) return "";
+    const { minimum, top } = overlay.reading;
+    const value = valueAt(overlay.grey, pixel, frame, minimum, top);
+    return spreadText(overlay.reading, value, this.colorAt(pictures.get(MEAN), pixel));
   }
 
   /** The file's own numbers, or null while only a reduced copy is there. @param {Picture | undefined} picture @param {Point} place */
@@ -96,11 +104,27 @@ export class Readout {
     const { overlay } = viewer;
     const isMap = Boolean(overlay) && (viewer.overlayOn || viewer.panes.some(({ kind }) => kind === "map"));
     this.legend.hidden = !viewer.panes.length || !(isDifference || isMap);
+    this.promise.hidden = this.legend.hidden || isDifference || !overlay?.remark;
     if (isDifference) this.fillDifferenceLegend();
     else if (isMap) {
       const title = overlay.unit ? `${overlay.title} (${overlay.unit})` : overlay.title;
       this.fillLegend(title, shortNumber(overlay.minimum), overlay.colors, shortNumber(overlay.maximum));
+      this.fillWhy(overlay);
     }
+  }
+
+  /** What the map promises, or why it promises nothing. @param {import("./pictures.js").Overlay} overlay */
+  fillWhy({ remark, details }) {
+    setText(this.details, details);
+    setText(this.why, remark);
+    this.why.hidden = !remark;
+    this.why.title = details;
+  }
+
+  toggleDetails() {
+    this.details.hidden = !this.details.hidden;
+    this.why.setAttribute("aria-expanded", String(!this.details.hidden));
+    this.viewer.invalidate();
   }
 
   fillDifferenceLegend() {

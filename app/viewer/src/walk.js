@@ -98,7 +98,8 @@ export class Walk {
     if (id === null || !this.viewer.pictures.get(id)?.levels.length) return;
     this.arriving = null;
     this.show(id);
-    if (id !== this.message?.blend?.id) this.viewer.stage.focus({ preventScroll: true }); // else the slider keeps it
+    const hasSlider = id === this.message?.blend?.id || this.viewer.exploring.sliders.isOpen; // which keeps the focus
+    if (!hasSlider) this.viewer.stage.focus({ preventScroll: true });
   }
 
   /** The picture between two changes in place. */
@@ -135,7 +136,10 @@ export class Walk {
 
   accept() {
     const { current } = this.viewer;
-    if (!this.message?.ids.includes(current)) return this.leave(); // how it was before: nothing is kept
+    const { sliders } = this.viewer.exploring;
+    if (sliders.isAboutToKeep()) return;
+    // How it was before: nothing is kept.
+    if (!this.message?.ids.includes(current) || sliders.isUnmoved) return this.leave();
     this.viewer.exploring.mask.painted?.markUsed();
     this.viewer.exploring.ask("accept", current);
   }
@@ -212,8 +216,10 @@ export class Walk {
       tick.hidden = !parents.canBe(ids[index]);
       setPressed(tick, parents.has(ids[index]));
     });
-    setText(this.title, walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
-    this.keep.disabled = at < 1;
+    const { sliders } = this.viewer.exploring;
+    this.row.hidden = sliders.isOpen;
+    setText(this.title, sliders.title() ?? walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
+    this.keep.disabled = at < 1 || sliders.isUnmoved;
     this.family.hidden = kind !== "different" && kind !== "typical";
     this.family.disabled = !this.hasFamily;
     this.back.hidden = kind !== "family";

@@ -39,6 +39,100 @@ export function walkTitle(kind, label, index, there, count) {
   return label === `${NUMBERED[kind]} ${index}` ? `${label} of ${count}` : label;
 }
 
+/** @typedef {import("./messages.js").SlidersMessage} SlidersMessage */
+
+/**
+ * What a walk along sliders is called.
+ * @param {SlidersMessage | null} sliders null: they are being looked for
+ * @param {string} kind of the walk
+ */
+export function slidersTitle(sliders, kind = "sliders") {
+  const count = sliders?.strips.length ?? 0;
+  if (kind === "wish") return count ? `From ${sliders.strips[0].low} to ${sliders.strips[0].high}` : "A wish";
+  if (!count) return "Sliders of this place";
+  const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
+  const sum = `${share} % of what differs here`;
+  return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
+}
+
+/**
+ * What is said where the sliders would be.
+ * @param {SlidersMessage | null} sliders
+ * @param {string} kind of the walk
+ */
+export function slidersWords(sliders, kind = "sliders") {
+  if (!sliders && kind === "wish") return "Looking for the way there among 48 versions of this place …";
+  if (!sliders) return "Looking for what differs most among 48 versions of this place …";
+  if (kind === "wish") return sliders.strips[0].remark;
+  const none = "Only texture differs here: no single change explains 3 % or more of what differs. Roll the place instead.";
+  return sliders.strips.length ? "" : none;
+}
+
+const LIKELY = 2; // standard deviations
+const ANGLE_STEP = 30; // degrees, between the pictures of a strip
+const ANGLE_END = 90;
+
+/**
+ * How far a wish goes at an angle, in standard deviations, between the pictures that were measured.
+ * @param {number} angle in degrees
+ * @param {number[]} deviations at the pictures
+ */
+export function deviationAt(angle, deviations) {
+  const at = clamp((angle + ANGLE_END) / ANGLE_STEP, 0, deviations.length - 1);
+  const low = Math.min(Math.floor(at), deviations.length - 2);
+  return deviations[low] + (at - low) * (deviations[low + 1] - deviations[low]);
+}
+
+/** @param {number} deviation */
+export function isLikely(deviation) {
+  return Math.abs(deviation) <= LIKELY;
+}
+
+/** @param {number} deviation */
+export function deviationWords(deviation) {
+  const sign = deviation < 0 ? "\u2212" : "+";
+  return `${sign}${Math.abs(deviation).toFixed(1)} sd${isLikely(deviation) ? "" : ", beyond what is likely"}`;
+}
+
+/**
+ * A wish as Python reads it.
+ * @param {string} type
+ * @param {{period: string, direction: string, colour: string}} fields as they were filled in; a colour is "#rrggbb"
+ * @returns {import("./messages.js").WishMessage}
+ */
+export function wishMessage(type, { period, direction, colour }) {
+  if (type === "stripes") return { type, period: clamp(Number(period) || 8, 2, 64), direction: clamp(Number(direction), 0, 180) };
+  return type === "colour" ? { type, ...colourParts(colour) } : { type };
+}
+
+/**
+ * An edit as Python reads it.
+ * @param {string} kind
+ * @param {{colour: string, from: string}} fields a colour is "#rrggbb"; from: id of a picture
+ * @returns {import("./messages.js").EditMessage}
+ */
+export function editMessage(kind, { colour, from }) {
+  if (kind === "paste") return { type: "paste", id: from };
+  if (kind !== "paint") return { type: "contrast", factor: kind === "more" ? 2 : 0.5 };
+  return { type: "paint", ...colourParts(colour) };
+}
+
+/** @param {string} colour "#rrggbb" */
+function colourParts(colour) {
+  const [red, green, blue] = [1, 3, 5].map((start) => Number.parseInt(colour.slice(start, start + 2), 16));
+  return { red, green, blue };
+}
+
+/**
+ * Where a slider is, for those who do not see it.
+ * @param {number} angle in degrees
+ * @param {{low: string, high: string, deviations?: number[] | null}} strip
+ */
+export function sliderValue(angle, { low, high, deviations }) {
+  if (deviations) return `${deviationWords(deviationAt(angle, deviations))}, from ${low} to ${high}`;
+  return angle === 0 ? "as it was" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
+}
+
 /**
  * What to do next with pictures that are ticked.
  * @param {string[]} labels

@@ -1,8 +1,16 @@
 // "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
+import { EditMenu } from "./editmenu.js";
+import { WishMenu } from "./wishmenu.js";
 
 /** @typedef {"different" | "typical"} Choice */
+
+const SLIDERS_TEXT =
+  "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
+
+const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
+const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -10,7 +18,7 @@ export class WaysMenu {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -25,6 +33,9 @@ export class WaysMenu {
       this.toggle(false);
       viewer.exploring.parents.toggleChoosing();
     });
+    this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
+    this.wishes = new WishMenu(viewer, () => this.askWish());
+    this.edits = new EditMenu(viewer, () => this.askEdit());
     this.fiveText = make("p");
     this.extremesText = make("p");
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
@@ -33,6 +44,8 @@ export class WaysMenu {
     this.panel = make(
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
+      ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
+      ...[this.edits.node, make("p", {}, EDITS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
     );
@@ -55,6 +68,14 @@ export class WaysMenu {
     this.panel.hidden = !isOpen;
     this.opener.setAttribute("aria-expanded", String(isOpen));
     this.refresh();
+    this.keepInside();
+  }
+
+  /** The panel begins below its button, unless it would then reach beyond the viewer. */
+  keepInside() {
+    this.panel.style.left = "";
+    const over = this.panel.getBoundingClientRect().right - this.viewer.root.getBoundingClientRect().right;
+    if (over > 0) this.panel.style.left = `${-over}px`;
   }
 
   /** @param {KeyboardEvent} event */
@@ -72,11 +93,36 @@ export class WaysMenu {
     this.refresh();
   }
 
-  /** @param {Choice | "extremes"} action */
-  ask(action) {
+  /** Of the chosen place; without one, that comes first. */
+  askSliders() {
+    if (this.hasPlace()) this.ask("sliders");
+  }
+
+  askWish() {
+    if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+  }
+
+  askEdit() {
+    if (this.hasPlace()) this.ask("edit", { edit: this.edits.message() });
+  }
+
+  hasPlace() {
+    const { viewer } = this;
+    if (!viewer.exploring.mask.isEmpty) return true;
+    this.toggle(false);
+    viewer.exploring.mask.toggle(true);
+    viewer.announce("Choose a place first");
+    return false;
+  }
+
+  /**
+   * @param {Choice | "extremes" | "sliders" | "wish" | "edit"} action
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   */
+  ask(action, settings) {
     const { exploring } = this.viewer;
     this.toggle(false);
-    exploring.bar.ask(action, exploring.walk.message?.start ?? exploring.bar.base());
+    exploring.bar.ask(action, exploring.walk.message?.start ?? exploring.bar.base(), settings);
     this.viewer.stage.focus({ preventScroll: true });
   }
 
@@ -85,6 +131,7 @@ export class WaysMenu {
     const hasBase = exploring.bar.base() !== undefined;
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
+    this.edits.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
     const isDifferent = this.choice === "different";

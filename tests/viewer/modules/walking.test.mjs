@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -47,4 +48,49 @@ test("what is ticked is told in words", () => {
   assert.match(mixWords([]), /Choose two or more/);
   assert.match(mixWords(["Roll 1"]), /^Roll 1 is ticked/);
   assert.equal(mixWords(["Roll 1", "Roll 4", "Sample 2"]), "Roll 1, Roll 4 and Sample 2");
+});
+
+test("sliders say what they explain, or that there are none", () => {
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share, deviations: null, remark: "" }));
+  const two = { strips, angles: [0, 0] };
+  const one = { strips: strips.slice(0, 1), angles: [0] };
+  const none = { strips: [], angles: [] };
+  assert.equal(slidersTitle(null), "Sliders of this place");
+  assert.equal(slidersTitle(none), "Sliders of this place");
+  assert.equal(slidersTitle(one), "One slider explains 30 % of what differs here");
+  assert.equal(slidersTitle(two), "2 sliders explain 42 % of what differs here");
+  assert.match(slidersWords(null), /Looking/);
+  assert.match(slidersWords(none), /Only texture differs here/);
+  assert.equal(slidersWords(two), "");
+});
+
+test("a slider's position is said as what it goes towards", () => {
+  const ends = { low: "softer", high: "sharper" };
+  assert.equal(sliderValue(0, ends), "as it was");
+  assert.equal(sliderValue(-35, ends), "35 degrees towards softer");
+  assert.equal(sliderValue(90, ends), "90 degrees towards sharper");
+});
+
+test("a wish is told in standard deviations, between the pictures that were measured", () => {
+  const deviations = [-4, -3, -1.5, 0.5, 1.5, 3, 5];
+  assert.equal(deviationAt(0, deviations), 0.5);
+  assert.equal(deviationAt(-90, deviations), -4);
+  assert.equal(deviationAt(90, deviations), 5);
+  assert.equal(deviationAt(45, deviations), 2.25);
+  assert.equal(deviationWords(1.25), "+1.3 sd");
+  assert.equal(deviationWords(-2.5), "\u22122.5 sd, beyond what is likely");
+  const strip = { image: null, low: "smoother", high: "rougher", share: 0, deviations, remark: "Nearly fixed." };
+  assert.equal(sliderValue(45, strip), "+2.3 sd, beyond what is likely, from smoother to rougher");
+  const bank = { strips: [strip], angles: [0] };
+  assert.equal(slidersTitle(bank, "wish"), "From smoother to rougher");
+  assert.equal(slidersWords(bank, "wish"), "Nearly fixed.");
+  assert.match(slidersWords(null, "wish"), /48 versions/);
+});
+
+test("a wish is sent as Python reads it", () => {
+  const fields = { period: "6.5", direction: "45", colour: "#ff8001" };
+  assert.deepEqual(wishMessage("roughness", fields), { type: "roughness" });
+  assert.deepEqual(wishMessage("stripes", fields), { type: "stripes", period: 6.5, direction: 45 });
+  assert.deepEqual(wishMessage("stripes", { ...fields, period: "", direction: "400" }), { type: "stripes", period: 8, direction: 180 });
+  assert.deepEqual(wishMessage("colour", fields), { type: "colour", red: 255, green: 128, blue: 1 });
 });

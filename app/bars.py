@@ -1,0 +1,116 @@
+"""Bars about the mean of a set: how wide, what they promise, what that rests on, and whether they held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.settings import Settings
+from app.wording import format_percent
+from srflow.contract import Bar, Calibration, CalibrationError, Engine, Value
+from srflow.evaluation.measuring import TruthCheck, check_truth
+
+if TYPE_CHECKING:
+    from app.records import OpenedPicture
+
+__all__ = ["SetBars", "check_set", "find_bars"]
+
+_OF_WHAT: Mapping[Value, str] = {"luma": "pixels", "rgb": "values of red, green and blue"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetBars:
+    """What may be promised of a set.
+
+    num_samples: in the set. calibration: None: there is none for the model. pixels: bars of single pixels, by measure;
+    empty: there are none, and `why_not` says why. is_reduction_known: whether the LR picture was made by the bicubic
+    reduction that the bars were checked for. check: how the bars did against the truth; None: it is not known.
+    """
+
+    num_samples: int
+    calibration: Calibration | None = None
+    pixels: Mapping[Value, Bar] = field(default_factory=dict)
+    why_not: str = ""
+    is_reduction_known: bool = False
+    check: TruthCheck | None = None
+
+    @property
+    def coverage(self) -> float | None:
+        """The promised share; None: nothing is promised."""
+        return self.calibration.coverage if self.calibration is not None and self.pixels else None
+
+    def half_width(self, measure: Value, std: np.ndarray) -> np.ndarray:
+        """Of the bars, in grey levels; std: over the samples, divided by their number, as in `SetSummary`."""
+        count = self.num_samples
+        return self.pixels[measure].half_width(std * math.sqrt(count / (count - 1)), count)
+
+    def title(self, measure: Value) -> str:
+        """For the map's scale."""
+        assert self.coverage is not None
+        return f"{format_percent(self.coverage)} of true {_OF_WHAT[measure]} lie within ± this"
+
+    def remark(self, measure: Value) -> str:
+        """The few words beside the scale that nobody may overlook."""
+        if self.coverage is None:
+            return "Not calibrated"
+        words = [] if self.is_reduction_known else ["Holds only if this picture was reduced by bicubic"]
+        if self.check is not None:
+            held, promised = format_percent(self.check.inside[measure]), format_percent(self.coverage)
+            words.append(f"Truth inside in {held} (promised {promised})")
+        return ". ".join(words) or "What this holds for"
+
+    def sentence(self) -> str:
+        """What is promised and what was kept of it, for the panel."""
+        if self.coverage is None:
+            return f"bars are not calibrated: {self.why_not}"
+        promised = format_percent(self.coverage)
+        if self.check is None:
+            return f"bars are made to hold {promised} of true pixels"
+        held = format_percent(self.check.inside["luma"])
+        return f"bars hold {held} of the true pixels here (promised {promised}, on average over pictures)"
+
+    def details(self, measure: Value) -> str:
+        """What the promise rests on, or why there is none."""
+        if self.coverage is None:
+            return f"{self.why_not} The map shows the standard deviation (σ) of the samples instead."
+        assert self.calibration is not None
+        found, bar = self.calibration, self.pixels[measure]
+        words = [f"The width was chosen on {found.num_pictures} pictures whose truth is known."]
+        if found.check is not None and bar.coverage_checked is not None:
+            words.append(
+                f"On {found.check.num_pictures} others ({found.check.hr}) such bars held "
+                f"{format_percent(bar.coverage_checked, 1)}."
+            )
+        words.append("The promise is for the average over pictures like these, made small by bicubic reduction.")
+        if measure == "rgb":
+            words.append("It is for each colour channel by itself; the map shows the root of their mean square.")
+        if not self.is_reduction_known:
+            words.append("How this picture was made small is not known: after another reduction, nothing is promised.")
+        return " ".join(words)
+
+
+def find_bars(engine: Engine, picture: OpenedPicture, settings: Settings, num_samples: int) -> SetBars:
+    """The bars of a set of so many samples; without any, the reason."""
+    bars = SetBars(num_samples=num_samples, is_reduction_known=picture.has_truth)
+    calibration = None
+    try:
+        calibration = engine.calibration(settings.model)
+        drawn = settings.temperature, num_samples, settings.consistency_rounds
+        pixels: dict[Value, Bar] = {"luma": calibration.bar(*drawn), "rgb": calibration.bar(*drawn, "rgb")}
+    except CalibrationError as error:
+        return replace(bars, calibration=calibration, why_not=str(error))
+    return replace(bars, calibration=calibration, pixels=pixels)
+
+
+def check_set(engine: Engine, picture: OpenedPicture, samples: Sequence[Path], bars: SetBars) -> SetBars:
+    """With what the ground truth says of them; as they are where it is not known."""
+    truth = picture.truth()
+    if truth is None or len(samples) < 2:
+        return bars
+    pictures = (engine.read_picture(path).pixels for path in samples)
+    return replace(bars, check=check_truth(truth, pictures, bars.pixels))

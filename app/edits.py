@@ -1,0 +1,148 @@
+"""Edited pictures: as they were drawn, made consistent with the input, made natural, and where they are unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from app.records import Explored, OpenedPicture, PictureRecord
+from app.runs import sample_text
+from app.session import Job, Session
+from app.tasks import Update
+from app.verdicts import edit_verdict
+from app.viewer import Contrast, Edit, Paint
+from app.views import colorize
+from app.ways import laid_in, show_explored
+from srflow.contract import EditRequest, Engine, InputError, Progress, Variant, Verdict
+from srflow.operations import Mask
+
+__all__ = ["AS_DRAWN", "Edited", "draw_edit", "edit_place", "find_edited"]
+
+AS_DRAWN = "As drawn"
+_LABELS = ("Made consistent", "Made natural")
+_UNUSUAL = "Where it is unusual"
+_UNUSUAL_TOP = 10.0  # standard deviations; all above looks the same
+_TOLERANCE = 12  # 8-bit units: what lossy files change without anybody's doing
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """A picture after an edit. base: what it was before. pixels: uint8, (H, W, 3). mask: the place."""
+
+    base: PictureRecord
+    pixels: np.ndarray
+    mask: Mask
+
+
+def edit_place(
+    engine: Engine, base: PictureRecord, edit: Edit, mask: Mask, scale: int, pasted: PictureRecord | None
+) -> Edited:
+    """Change a place of a picture. pasted: the picture that a `Paste` is from."""
+    before = engine.read_picture(base.path).pixels
+    box = mask.support
+    rows, columns = slice(box[1] * scale, box[3] * scale), slice(box[0] * scale, box[2] * scale)
+    weight = np.kron(mask.array(box), np.ones((scale, scale)))[..., None] / 255
+    old = before[rows, columns].astype(np.float64)
+    if isinstance(edit, Paint):
+        new: np.ndarray = np.broadcast_to(np.array([edit.red, edit.green, edit.blue], float), old.shape)
+    elif isinstance(edit, Contrast):
+        middle = (old * weight).sum((0, 1)) / max(float(weight.sum()), 1e-9)
+        new = middle + edit.factor * (old - middle)
+    else:
+        assert pasted is not None
+        new = engine.read_picture(pasted.path).pixels[rows, columns].astype(np.float64)
+    pixels = before.copy()
+    pixels[rows, columns] = np.rint(np.clip(old + weight * (new - old), 0, 255)).astype(np.uint8)
+    return Edited(base, pixels, mask)
+
+
+def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord], scale: int) -> Edited:
+    """What was edited elsewhere: of which picture, and where.
+
+    Raises: InputError: there is nothing that it can be compared with, or nothing was changed. Whatever reading raises.
+    """
+    pixels = engine.read_picture(file).pixels
+    best, least = None, np.inf
+    sizes = set()
+    for candidate in candidates:
+        before = engine.read_picture(candidate.path).pixels
+        sizes.add(before.shape)
+        if before.shape != pixels.shape:
+            continue
+        # Most of the picture is as it was, so that the median tells which one it is.
+        difference = np.abs(before.astype(np.int16) - pixels)
+        distance = float(np.median(difference) + difference.mean())
+        if distance < least:
+            best, least = (candidate, before), distance
+    if best is None:
+        known = " or ".join(sorted(f"{width}×{height}" for height, width, _ in sizes)) or "none"
+        raise InputError(
+            f"The edited picture is of {pixels.shape[1]}×{pixels.shape[0]} pixels, those here of {known}. Download "
+            "one, edit it without changing its size, and bring it back."
+        )
+    base, before = best
+    differs = (np.abs(before.astype(np.int16) - pixels) > _TOLERANCE).any(-1)
+    height, width = differs.shape
+    cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
+    if not cells.any():
+        raise InputError(f"The file is the same as {base.label}. Edit a place of it, and bring it back.")
+    return Edited(base, pixels, Mask.from_array(cells.astype(np.uint8) * 255))
+
+
+def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture, edited: Edited) -> Iterator[Update]:
+    """Show what becomes of an edit, with a verdict. None of it is a step of the history: that comes when one is kept.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    recipe = edited.base.recipe
+    assert recipe is not None
+    explored = Explored(state=edited.base, kind="edit", mask=edited.mask, count=4)
+    drawn = _save(engine, session, job, AS_DRAWN, edited.pixels)
+    explored = replace(explored, ways=(drawn,))
+    yield show_explored(explored, "Bringing the edit back to what fits the input", 0.0)
+    before = engine.read_picture(edited.base.path).pixels
+    text_of, alpha = sample_text(picture), picture.alpha()
+    request = EditRequest(lr=picture.lr(), recipe=recipe, picture=edited.pixels, mask=edited.mask)
+    verdict, left = None, before
+    for event in engine.edit(request, job.cancel):
+        job.check()
+        if isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        elif isinstance(event, Variant):
+            pixels = laid_in(before, event)
+            left = pixels if event.number == 0 else left
+            path = session.new_folder(job, "way") / "explored.png"
+            engine.save_png(path, pixels, text_of(event.recipe, event.flags), alpha=alpha)
+            record = PictureRecord(
+                id=path.parent.name, label=_LABELS[event.number], kind="sample", path=path, recipe=event.recipe
+            )
+            explored = replace(explored, ways=(*explored.ways, record))
+            yield show_explored(explored, f"{record.label}: drawn", len(explored.ways) / 4)
+        elif isinstance(event, Verdict):
+            verdict = event
+    assert verdict is not None, "it comes last"
+    unusual = _save(engine, session, job, _UNUSUAL, _marked(left, verdict, recipe.scale_factor))
+    explored = replace(explored, ways=(*explored.ways, unusual))
+    yield replace(show_explored(explored, edit_verdict(verdict)), kind="done", spoken=True)
+
+
+def _save(engine: Engine, session: Session, job: Job, label: str, pixels: np.ndarray) -> PictureRecord:
+    """A picture to look at, which nothing can go on from."""
+    path = session.new_folder(job, "way") / "edited.png"
+    engine.save_png(path, pixels)
+    return PictureRecord(id=path.parent.name, label=label, kind="reference", path=path)
+
+
+def _marked(picture: np.ndarray, verdict: Verdict, scale: int) -> np.ndarray:
+    """The picture in grey, with the place in the colours of the map."""
+    left, top, right, bottom = (edge * scale for edge in verdict.mask.support)
+    grey = picture.astype(float) @ np.array([0.299, 0.587, 0.114])
+    result = np.repeat(grey[..., None], 3, 2) * 0.5
+    values = np.kron(np.maximum(verdict.unusual, 0), np.ones((scale, scale)))
+    chosen = np.kron(verdict.mask.array(verdict.mask.support) > 0, np.ones((scale, scale), bool))
+    place = result[top:bottom, left:right]
+    result[top:bottom, left:right] = np.where(chosen[..., None], colorize(values, _UNUSUAL_TOP), place)
+    return np.rint(result).astype(np.uint8)

@@ -1,0 +1,48 @@
+"""What is said of a picture that somebody steered to: how far it goes, whether it fits the input, how usual it is."""
+
+from __future__ import annotations
+
+from app.records import WishScale
+from srflow.contract import Variant, Verdict
+
+__all__ = ["edit_verdict", "wish_verdict"]
+
+_FAR = 2.0  # standard deviations
+
+
+def wish_verdict(scale: WishScale, variant: Variant) -> str:
+    """What is said of a picture that a wish led to: how far it goes, whether it fits the input, how usual it is."""
+    less, more = scale.wish.words
+    parts = []
+    if variant.measured is not None:
+        reached = scale.aim.deviations(variant.measured)
+        beyond = ", beyond what is likely" if abs(reached) > _FAR else ""
+        parts.append(f"{abs(reached):.1f} sd {more if reached > 0 else less} than usual here{beyond}")
+    parts.append(f"fits the input ({variant.lr_psnr:.0f} dB)")
+    if variant.log_prob is not None:
+        share = scale.aim.plausibility(variant.log_prob)
+        count = len(scale.aim.log_probs)
+        parts.append(
+            f"{share * 100:.0f} % of {count} versions are as unusual"
+            if share
+            else f"more unusual than all of {count} versions"
+        )
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def edit_verdict(verdict: Verdict) -> str:
+    """Of an edit: what fits the input, and what of it is as likely as samples are."""
+    consistent, natural = (f"{max(0.0, kept) * 100:.0f} %" for kept in verdict.kept)
+    deviations = verdict.deviations
+    parts = [f"{consistent} of the edit fits the input, {_likelihood(deviations[0])}"]
+    parts.append(f"made natural, {natural} is left, {_likelihood(deviations[1])}")
+    return f"{'; '.join(parts)}. ← and → compare, Enter keeps one."
+
+
+def _likelihood(deviation: float) -> str:
+    if abs(deviation) <= _FAR:
+        return "as likely as samples"
+    if deviation > 0:
+        return f"flatter than samples (+{deviation:.0f} sd)"
+    return f"far less likely than samples (\N{MINUS SIGN}{-deviation:.0f} sd)"

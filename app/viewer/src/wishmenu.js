@@ -1,0 +1,54 @@
+// What can be wished for of a place: which kind, and what else that kind has to know.
+
+import { make, makeButton } from "./dom.js";
+import { wishMessage } from "./walking.js";
+
+/** @type {Record<string, string>} */
+const WISHES = {
+  roughness: "smoother ↔ rougher",
+  "two-tone": "softer ↔ sharper",
+  stripes: "stripes",
+  brightness: "darker ↔ brighter",
+  colour: "a colour",
+};
+
+export class WishMenu {
+  /**
+   * @param {import("./viewer.js").LinkedViewer} viewer
+   * @param {() => void} onWish
+   */
+  constructor(viewer, onWish) {
+    this.viewer = viewer;
+    this.kind = make(
+      "select",
+      { class: "lv-select", "aria-label": "What is wished for", onchange: () => this.refresh() },
+      ...Object.entries(WISHES).map(([value, text]) => make("option", { value }, text)),
+    );
+    /** @type {(label: string, settings: Record<string, string>) => {node: HTMLElement, input: HTMLInputElement}} */
+    const makeField = (label, settings) => {
+      const input = make("input", { class: "lv-wish-field", ...settings });
+      return { node: make("label", { class: "lv-wish-label" }, `${label} `, input), input };
+    };
+    this.period = makeField("every", { type: "number", min: "2", max: "64", step: "0.5", value: "8" });
+    this.period.node.append(" px");
+    this.direction = makeField("at", { type: "number", min: "0", max: "180", step: "5", value: "0" });
+    this.direction.node.append("°");
+    this.direction.node.title = "In which direction they follow each other: 0° to the right, 90° downwards";
+    this.colour = makeField("", { type: "color", value: "#808080", "aria-label": "The colour" });
+    this.button = makeButton("Wish", "", onWish);
+    this.node = make("div", { class: "lv-ways-row" });
+    this.node.append(this.kind, this.period.node, this.direction.node, this.colour.node, this.button);
+    this.refresh();
+  }
+
+  /** What is wished for. */
+  message() {
+    const { kind, period, direction, colour } = this;
+    return wishMessage(kind.value, { period: period.input.value, direction: direction.input.value, colour: colour.input.value });
+  }
+
+  refresh() {
+    this.period.node.hidden = this.direction.node.hidden = this.kind.value !== "stripes";
+    this.colour.node.hidden = this.kind.value !== "colour";
+  }
+}

@@ -1,0 +1,64 @@
+"""Wishes about a place: a slider from less of it to more, in standard deviations of what the model thinks possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from app.records import Explored, OpenedPicture, Slider, WishScale
+from app.session import Job, Session
+from app.sliders import NUM_ROLLS, draw_strips, move_sliders
+from app.tasks import Update
+from app.ways import show_explored
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Progress, Wish
+from srflow.operations import Mask, Reroll
+from srflow.steering.wishes import remark
+
+__all__ = ["carry_out", "check_wish_place"]
+
+_LARGEST = 64  # LR pixels a side
+
+
+def check_wish_place(mask: Mask | None) -> Mask:
+    """The place, if something can be wished for there. Raises: InputError: it is none, or too large."""
+    if mask is None:
+        raise InputError("No place is chosen. Paint over one first, then wish for something there.")
+    left, top, right, bottom = mask.support
+    if max(right - left, bottom - top) > _LARGEST:
+        raise InputError(
+            f"A wish is about a place of at most {_LARGEST} pixels of the small picture a side; this one has "
+            f"{right - left}×{bottom - top}. Choose a smaller one."
+        )
+    return mask
+
+
+def carry_out(
+    engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, wish: Wish
+) -> Iterator[Update]:
+    """Roll the place, find the way to more of what is wished for, and draw pictures along it.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    recipe = explored.state.recipe
+    assert recipe is not None
+    mask = check_wish_place(explored.mask)
+    explored = replace(explored, ways=(), count=1, sliders=None)
+    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
+    lr = picture.lr()
+    rolls = tuple((Reroll(mask, explored.seed, number),) for number in range(NUM_ROLLS))
+    aim = None
+    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True), job.cancel):
+        job.check()
+        if isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        elif isinstance(event, Aim):
+            aim = event
+    assert aim is not None, "it was asked for"
+    direction = Direction(weights=aim.weights, share=0.0)
+    [found] = yield from draw_strips(engine, job, lr, recipe, mask, explored.seed, [direction], wish)
+    path = session.new_folder(job, "slider") / "strip.png"
+    engine.save_png(path, found.strip)
+    scale = WishScale(wish=wish, aim=aim, deviations=tuple(map(aim.deviations, found.measured)))
+    slider = Slider(direction=direction, strip=path, ends=wish.words, scale=scale, remark=remark(wish, aim) or "")
+    explored = replace(explored, sliders=(slider,))
+    yield from move_sliders(engine, session, job, picture, explored, (0,), is_first=True)

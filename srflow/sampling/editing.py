@@ -1,0 +1,272 @@
+"""Edited pictures, brought back into what may lie behind the LR picture.
+
+What somebody has drawn is changed in two steps. Made consistent: what the LR picture contradicts goes, by
+back-projection. Made natural: where the latents of what is left are larger than those of samples, they are scaled back
+to the usual size; then, from the picture before the edit, as much of the way to them is gone as leaves the place as
+likely as usual samples are. Both are put into the list of operations as the latents that they have (`Given`), and drawn
+from there as any other operation is, so that what is shown is what the recipe draws again. They are judged against
+samples of the place that went through the same steps: decoded, laid in, made consistent, rounded to 8 bits, encoded.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srflow.contract import EditRequest, InputError, Progress, Verdict
+from srflow.evaluation.metrics import capped_psnr
+from srflow.images import to_tensor
+from srflow.operations import Given, Mask, Operation, Reroll
+from srflow.operations.field import Field, Place
+from srflow.operations.given import MAX_GIVEN, Origin
+from srflow.sampling.background import Channel
+from srflow.sampling.consistency import back_project
+from srflow.sampling.exploring import Exploration
+from srflow.sampling.finishing import squared_lr_error
+from srflow.sampling.regions import Region, scaled
+from srflow.sampling.states import State
+from srflow.sampling.task import Task
+from srflow.sampling.weighing import Scales, Weighed
+
+__all__ = ["NUM_SAMPLES", "Editing", "find_mask"]
+
+NUM_SAMPLES = 16
+"""Samples of the place that an edit is compared with."""
+
+_ROUNDS = 8  # of back-projection: at 5, lines that were drawn still show in the LR picture
+_WINDOW = 5  # LR pixels a side of the squares in which the size of latents is shown
+_TAMING = 3  # and of those in which it is brought back
+_SHARES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)  # of the way from the picture before the edit
+_USUAL = 2.0  # standard deviations of the samples' log-likelihood below their mean
+_MIN_TEMPERATURE = 0.05
+_SEED = 0
+
+
+class Editing:
+    """Carries out one `EditRequest`.
+
+    Args:
+        request: what was edited.  task: of the picture before the edit.
+        exploration: draws its states.  scales: makes what weighs pictures of a region.
+        padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
+        channel: told what happens.  stop: raises Cancelled when the work shall end.
+    """
+
+    def __init__(
+        self,
+        request: EditRequest,
+        task: Task,
+        exploration: Exploration,
+        scales: Callable[[Region], Scales],
+        padded: Tensor,
+        channel: Channel,
+        stop: Callable[[], None],
+    ) -> None:
+        self._request, self._task, self._exploration = request, task, exploration
+        self._scales, self._padded, self._channel, self._stop = scales, padded, channel, stop
+        height, width = padded.shape[-2:]
+        self._shapes = tuple(task.loaded.model.latent_shapes(height, width))
+
+    def run(self) -> None:
+        """Both variants and the verdict."""
+        self._tell("Drawing the picture", 0.0)
+        before = self._exploration.state(self._request.recipe.operations)
+        mask = self._request.mask or find_mask(before.whole(), self._request.picture, self._task.scale)
+        region = Region.around(mask, self._task.loaded.info.lr_multiple)
+        self._check(region)
+        scales = self._scales(region)
+        edited = self._edited(before, mask)
+        self._tell("Making the edit consistent with the input", 0.1)
+        [consistent] = scales.weigh([self._made_consistent(scales.crop_of(edited), scales.crop_of(before), region)])
+        field = self._field(region)
+        temperatures = field.temperatures()
+        drawn = [level / t for level, t in zip(consistent.latents, temperatures, strict=True)]
+        first = self._draw(0, self._given(mask, region, drawn, "edit"))
+
+        self._tell("Comparing it with samples", 0.3)
+        rolls = [Reroll(mask, _SEED, roll) for roll in range(NUM_SAMPLES)]
+        samples = scales.weigh([scales.crop_of(state) for state in self._states(rolls)])
+        latents = [[level / t for level, t in zip(one.latents, temperatures, strict=True)] for one in samples]
+
+        self._tell("Looking for what is natural of it", 0.7)
+        to = _tamed(drawn, latents, region)
+        ways = [
+            self._given(
+                mask, region, [z + share * (end - z) for z, end in zip(field.levels, to, strict=True)], "natural edit"
+            )
+            for share in _SHARES
+        ]
+        on_the_way = scales.weigh([scales.crop_of(state) for state in self._states(ways)])
+        number = _first_usual([each.log_prob for each in on_the_way], [each.log_prob for each in samples])
+        second = self._draw(1, ways[number])
+        weighed = [*scales.weigh([scales.crop_of(first)]), on_the_way[number]]
+        unusual = _unusual(drawn, latents, region, mask)
+        self._channel.send(self._verdict(mask, before, edited, (first, second), weighed, samples, unusual))
+
+    def _states(self, ways: Sequence[Operation]) -> Iterator[State]:
+        """Of the picture before the edit, with one operation more; they are about one place."""
+        operations = self._request.recipe.operations
+        return self._exploration.states([(*operations, way) for way in ways])
+
+    def _check(self, region: Region) -> None:
+        """Raises: InputError: more was edited than a recipe carries."""
+        left, top, right, bottom = region.chosen
+        height, width = self._padded.shape[-2:]
+        count = sum(map(math.prod, self._shapes)) * (right - left) * (bottom - top) // (height * width)
+        if count > MAX_GIVEN:
+            side = math.isqrt(MAX_GIVEN * (right - left) * (bottom - top) // count)
+            raise InputError(
+                f"The edit spans {right - left}x{bottom - top} LR pixels; about {side}x{side} can be carried. Choose a "
+                "smaller place, and go on with the rest afterwards."
+            )
+
+    def _edited(self, before: State, mask: Mask) -> State:
+        """What was drawn inside the mask's box, on the picture before it."""
+        scale = self._task.scale
+        box = scaled(mask.support, scale)
+        picture = before.whole()
+        chosen = np.kron(mask.array(mask.support) > 0, np.ones((scale, scale), bool))[..., None]
+        picture[box] = np.where(chosen, self._request.picture[box], picture[box])
+        error = squared_lr_error(picture, self._request.lr, scale, self._stop)
+        return State(picture, error, ())
+
+    def _made_consistent(self, edited: np.ndarray, before: np.ndarray, region: Region) -> np.ndarray:
+        """`Region.decoded` without what the LR picture contradicts, float32, (3, h, w)."""
+        lr_rows, lr_columns = scaled(region.decoded, 1)
+        lr = self._padded[..., lr_rows, lr_columns]
+        projected = back_project(to_tensor(edited), lr, self._task.scale, _ROUNDS, self._stop)
+        rows, columns = scaled(region.patch, self._task.scale, region.decoded)
+        result = to_tensor(before)
+        result[..., rows, columns] = projected[..., rows, columns]
+        return result[0].numpy()
+
+    def _field(self, region: Region) -> Field:
+        """The latents before the edit."""
+        height, width = self._padded.shape[-2:]
+        place = Place(self._shapes, height, width, region.decoded)
+        field = Field.evaluate(self._request.recipe.whole_list, place)
+        if any(torch.as_tensor(each).min() < _MIN_TEMPERATURE for each in field.temperatures()):
+            raise InputError(
+                f"The temperature here is below {_MIN_TEMPERATURE}, where the model knows one picture only: there is "
+                "nothing to compare an edit with. Raise the temperature of the place first."
+            )
+        return field
+
+    def _given(self, mask: Mask, region: Region, levels: Sequence[Tensor], origin: Origin) -> Given:
+        """Latents inside the region's chosen box."""
+        rows, columns = scaled(region.chosen, 1, region.decoded)
+        height, width = region.decoded[3] - region.decoded[1], region.decoded[2] - region.decoded[0]
+        cut = []
+        for level in levels:
+            down, across = level.shape[-2:]
+            cut.append(
+                level[
+                    :,
+                    rows.start * down // height : rows.stop * down // height,
+                    columns.start * across // width : columns.stop * across // width,
+                ].numpy()
+            )
+        full = Mask.from_array(np.where(mask.array() > 0, 255, 0).astype(np.uint8))
+        return Given.of(full, region.chosen, cut, origin)
+
+    def _draw(self, number: int, operation: Operation) -> State:
+        operations = (*self._request.recipe.operations, operation)
+        started = time.perf_counter()
+        state = self._exploration.state(operations)
+        self._channel.send(self._exploration.variant(number, operations, state, time.perf_counter() - started))
+        return state
+
+    def _verdict(
+        self,
+        mask: Mask,
+        before: State,
+        edited: State,
+        states: Sequence[State],
+        weighed: Sequence[Weighed],
+        samples: Sequence[Weighed],
+        unusual: np.ndarray,
+    ) -> Verdict:
+        box = scaled(mask.support, self._task.scale)
+        old = before.crop(*box).astype(np.float64)
+        change = edited.crop(*box) - old
+        kept = [
+            float(((state.crop(*box) - old) * change).sum() / max(np.square(change).sum(), 1.0)) for state in states
+        ]
+        log_probs = np.array([sample.log_prob for sample in samples])
+        deviations = [(each.log_prob - log_probs.mean()) / max(log_probs.std(ddof=1), 1e-9) for each in weighed]
+        middle = np.median(log_probs)
+        shares = [float((np.abs(log_probs - middle) >= abs(each.log_prob - middle)).mean()) for each in weighed]
+        return Verdict(
+            mask=mask,
+            drawn_lr_psnr=capped_psnr(edited.squared_error / self._request.lr.size),
+            kept=(kept[0], kept[1]),
+            deviations=(float(deviations[0]), float(deviations[1])),
+            plausibility=(shares[0], shares[1]),
+            num_samples=len(samples),
+            unusual=unusual,
+        )
+
+    def _tell(self, text: str, fraction: float) -> None:
+        self._stop()
+        self._channel.offer(Progress(stage="sampling", fraction=fraction, text=text))
+
+
+def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
+    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ. Raises: InputError: nowhere."""
+    differs = (before != after).any(-1)
+    height, width = differs.shape
+    cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
+    if not cells.any():
+        raise InputError("The edited picture is the same as before. Draw something, or choose another file.")
+    return Mask.from_array(cells.astype(np.uint8) * 255)
+
+
+def _tamed(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region) -> list[Tensor]:
+    """Latents, (C, h, w) of every level, scaled back where they are larger than those of samples."""
+    width = region.decoded[2] - region.decoded[0]
+    result = []
+    for number, level in enumerate(drawn):
+        window = max(1, round(_TAMING * level.shape[-1] / width)) // 2 * 2 + 1
+        usual = torch.stack([_size(sample[number], window) for sample in samples]).mean(0)
+        result.append(level * (usual / _size(level, window).clamp_min(1e-6)).clamp_max(1.0))
+    return result
+
+
+def _unusual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region, mask: Mask) -> np.ndarray:
+    """See `Verdict`."""
+    own = _size_of_all(drawn, region)
+    sizes = torch.stack([_size_of_all(sample, region) for sample in samples])
+    # The samples' spread is nearly the same everywhere, and so few say too little of it at one place.
+    spread = float(sizes.var(0).mean().sqrt())
+    rows, columns = scaled(mask.support, 1, region.decoded)
+    return ((own - sizes.mean(0)) / max(spread, 1e-9))[rows, columns].float().numpy()
+
+
+def _first_usual(log_probs: Sequence[float], samples: Sequence[float]) -> int:
+    """The first that is not less likely than usual samples are; the last if none is."""
+    least = np.mean(samples) - _USUAL * np.std(samples, ddof=1)
+    return next((number for number, each in enumerate(log_probs) if each >= least), len(log_probs) - 1)
+
+
+def _size(level: Tensor, window: int) -> Tensor:
+    """Root mean square of latents, (C, h, w), over channels and a square around every position, (h, w)."""
+    squares = level.square().mean(0)[None, None]
+    return F.avg_pool2d(squares, window, 1, window // 2, count_include_pad=False)[0, 0].sqrt()
+
+
+def _size_of_all(levels: Sequence[Tensor], region: Region) -> Tensor:
+    """The same over all levels, around every LR pixel of `Region.decoded`, (h, w)."""
+    height, width = region.decoded[3] - region.decoded[1], region.decoded[2] - region.decoded[0]
+    total, count = torch.zeros(1, 1, height, width), 0.0
+    for level in levels:
+        share = (level.shape[-1] / width) ** 2  # positions of an LR pixel
+        total += F.interpolate(level.square().sum(0)[None, None], size=(height, width), mode="area") * share
+        count += level.shape[0] * share
+    window = F.avg_pool2d(total / count, _WINDOW, 1, _WINDOW // 2, count_include_pad=False)
+    return window[0, 0].sqrt()

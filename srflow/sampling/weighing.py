@@ -1,0 +1,89 @@
+"""Pictures of one place, weighed: their latents, and how likely the model finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow.images import to_tensor
+from srflow.model import Conditioning, SRFlow
+from srflow.sampling.inference import cut_box
+from srflow.sampling.regions import CONTEXT, Region, scaled
+from srflow.sampling.states import State
+from srflow.sampling.worker import Worker
+
+__all__ = ["Scales", "Weighed"]
+
+_BATCH_PIXELS = 64 * 1024  # HR pixels that are encoded together
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A picture of a place. latents: (C, h, w) of every level of `Region.decoded`, at temperature, on the CPU.
+
+    log_prob: of what is inside `Region.chosen`, in nats, with all around it as it is.
+    """
+
+    latents: list[Tensor] = field(repr=False)
+    log_prob: float
+
+
+class Scales:
+    """Weighs pictures of one place. They compare with each other only.
+
+    Args:
+        worker: the device.  model: in float32, on the device.
+        padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
+        region: the place.  stop: raises Cancelled when the work shall end.
+    """
+
+    def __init__(self, worker: Worker, model: SRFlow, padded: Tensor, region: Region, stop: Callable[[], None]) -> None:
+        self._worker, self._model, self._padded, self._stop = worker, model, padded, stop
+        self.region = region
+        self._conditioning: Conditioning | None = None
+
+    def crop_of(self, state: State) -> np.ndarray:
+        """A picture's `Region.decoded`, uint8, (h, w, 3); where that reaches beyond it, its edges are repeated."""
+        rows, columns = scaled(self.region.decoded, self._model.scale_factor)
+        inner = state.crop(rows, columns)
+        missing = rows.stop - rows.start - inner.shape[0], columns.stop - columns.start - inner.shape[1]
+        return np.pad(inner, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+
+    def weigh(self, crops: Sequence[np.ndarray]) -> list[Weighed]:
+        """Weigh crops of `Region.decoded`, uint8 (h, w, 3) or float32 (3, h, w) in [0, 1]."""
+        conditioning = self._conditioning = self._conditioning or self._condition()
+        result: list[Weighed] = []
+        batch = max(1, _BATCH_PIXELS // (conditioning.height * conditioning.width * self._model.scale_factor**2))
+        for first in range(0, len(crops), batch):
+            self._stop()
+            pictures = torch.cat([_picture(crop) for crop in crops[first : first + batch]])
+            result += self._worker.run(partial(self._weigh, pictures, conditioning), self._stop)
+        return result
+
+    def _weigh(self, pictures: Tensor, conditioning: Conditioning) -> list[Weighed]:
+        latents, by_place = self._model.encode_by_place(pictures.to(self._model.device), conditioning)
+        rows, columns = scaled(self.region.chosen, self._model.scale_factor, self.region.decoded)
+        sums = by_place[:, rows, columns].double().sum((1, 2)).tolist()
+        return [Weighed([level[n].cpu() for level in latents], sums[n]) for n in range(len(pictures))]
+
+    def _condition(self) -> Conditioning:
+        """Of the region, with what the encoder sees around it."""
+        height, width = self._padded.shape[-2:]
+        left, top, right, bottom = self.region.decoded
+        seen = max(0, left - CONTEXT), max(0, top - CONTEXT), min(width, right + CONTEXT), min(height, bottom + CONTEXT)
+        seen_rows, seen_columns = scaled(seen, 1)
+        lr = self._padded[..., seen_rows, seen_columns].to(self._model.device)
+        whole = self._worker.run(lambda: self._model.condition(lr), self._stop)
+        rows, columns = scaled(self.region.decoded, 1, seen)
+        size = whole.height, whole.width
+        cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
+        return replace(cut, height=bottom - top, width=right - left)
+
+
+def _picture(crop: np.ndarray) -> Tensor:
+    return to_tensor(crop) if crop.dtype == np.uint8 else torch.from_numpy(crop)[None]

@@ -1,0 +1,361 @@
+"""Wishes about a place: measures of a picture that somebody wants more of or less of, in standard deviations.
+
+A wish is carried out without an optimiser. Rolls of the place, drawn from independent noises e₁ … e_N, differ in the
+measure; with u_i how far roll i is from their mean, the mixture d = Σ u_i e_i / ‖u‖ is noise as ordinary as the rolls'
+own, turned towards more of what was wished for. It is the `weights` of a `srflow.operations.Slide`, which draws it
+anywhere to the last bit. The measure is compared with the rolls' mean and standard deviation (`Aim`), so that a person
+sees how far a wish goes beyond what the model thinks possible.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from srflow.errors import InputError, brief
+from srflow.operations.slide import MAX_WEIGHT
+
+__all__ = [
+    "MIN_ROLLS",
+    "Aim",
+    "Brightness",
+    "Colour",
+    "Like",
+    "Roughness",
+    "Stripes",
+    "TwoTone",
+    "Wish",
+    "angle_for",
+    "find_aim",
+    "remark",
+    "wish_from_values",
+]
+
+MIN_ROLLS = 16
+"""With fewer, neither mean nor standard deviation is worth anything."""
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_MIN_PERIOD, _MAX_PERIOD = 2.0, 64.0
+_PATCH = 6  # pixels a side, as in Bahat and Michaeli's explorable super-resolution (2020)
+_MAX_PATCHES = 400
+_MAX_REFERENCE = 256  # pixels a side
+_OPEN = 1.5  # 8-bit units; below, nobody sees what a wish does
+
+
+@dataclass(frozen=True)
+class Wish(ABC):
+    """Something to want more of. A new kind is a subclass, and one entry in `_KINDS`."""
+
+    name: ClassVar[str]
+    words: ClassVar[tuple[str, str]]
+    """What less of it and more of it are called."""
+
+    @abstractmethod
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """How much of it there is.
+
+        Args: picture: uint8, (h, w, 3).  weight: (h, w), 0 to 1: the place; something is above 0.
+        """
+
+    def to_values(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"type": self.name} | {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True)
+class Roughness(Wish):
+    """Root mean square of the gradient of luma, in 8-bit units a pixel."""
+
+    name: ClassVar[str] = "roughness"
+    words: ClassVar[tuple[str, str]] = ("smoother", "rougher")
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        down, across = np.gradient(picture @ _LUMA)
+        return math.sqrt(_mean(np.square(down) + np.square(across), weight))
+
+
+@dataclass(frozen=True)
+class Brightness(Wish):
+    """Mean of luma, 0 to 255."""
+
+    name: ClassVar[str] = "brightness"
+    words: ClassVar[tuple[str, str]] = ("darker", "brighter")
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        return _mean(picture @ _LUMA, weight)
+
+
+@dataclass(frozen=True)
+class TwoTone(Wish):
+    """How far luma keeps to two levels, as lettering and clean edges do, whatever the contrast: at most 0.
+
+    With a and b the means of two clusters of the values, -mean |x - a| |x - b| / (b - a)².
+    """
+
+    name: ClassVar[str] = "two-tone"
+    words: ClassVar[tuple[str, str]] = ("softer", "sharper")
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        luma = picture @ _LUMA
+        chosen = luma[weight > 0]
+        low, high = np.quantile(chosen, [0.1, 0.9])
+        for _ in range(8):  # two-means, which has come to rest long before
+            is_high = chosen > (low + high) / 2
+            if not is_high.any() or is_high.all():
+                return 0.0  # one level is as clean as two
+            low, high = chosen[~is_high].mean(), chosen[is_high].mean()
+        if high - low < 1:
+            return 0.0
+        return -_mean(np.abs(luma - low) * np.abs(luma - high), weight) / (high - low) ** 2
+
+
+@dataclass(frozen=True)
+class Stripes(Wish):
+    """Covariance of luma with itself a period away, less that half a period away; positive where stripes run so.
+
+    Args:
+        period: in pixels of the large picture, 2 to 64.
+        direction: along which the stripes follow each other, in degrees: 0 to the right, 90 downwards; 0 to 180.
+    """
+
+    name: ClassVar[str] = "stripes"
+    words: ClassVar[tuple[str, str]] = ("less striped", "striped")
+    period: float
+    direction: float
+
+    def __post_init__(self) -> None:
+        _check_number(self, "period", _MIN_PERIOD, _MAX_PERIOD)
+        _check_number(self, "direction", 0.0, 180.0)
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        luma = picture @ _LUMA
+        luma = luma - _mean(luma, weight)
+        return self._covariance(luma, weight, self.period) - self._covariance(luma, weight, self.period / 2)
+
+    def _covariance(self, luma: np.ndarray, weight: np.ndarray, distance: float) -> float:
+        angle = math.radians(self.direction)
+        right, down = distance * math.cos(angle), distance * math.sin(angle)
+        return _mean(luma * _shifted(luma, down, right), weight * _shifted(weight, down, right))
+
+
+@dataclass(frozen=True)
+class Colour(Wish):
+    """How near the pixels are to a colour: the root mean square distance in 8-bit units, negated.
+
+    Args: red, green, blue: 0 to 255.
+    """
+
+    name: ClassVar[str] = "colour"
+    words: ClassVar[tuple[str, str]] = ("less of the colour", "more of the colour")
+    red: float
+    green: float
+    blue: float
+
+    def __post_init__(self) -> None:
+        for name in ("red", "green", "blue"):
+            _check_number(self, name, 0.0, 255.0)
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        distances = np.square(picture - np.array([self.red, self.green, self.blue])).sum(-1)
+        return -math.sqrt(_mean(distances, weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Like(Wish):
+    """How well patches of 6x6 pixels, without their means, are found in a reference: mean log-likelihood of a patch
+    under a Gaussian around each of the reference's.
+
+    Args: reference: uint8, (h, w, 3), sides of 6 to 256: e.g. another place of the picture, or another sample's.
+    """
+
+    name: ClassVar[str] = "like"
+    words: ClassVar[tuple[str, str]] = ("less like the patch", "more like the patch")
+    reference: np.ndarray
+
+    def __post_init__(self) -> None:
+        shape: tuple[int, ...] = getattr(self.reference, "shape", ())
+        if (
+            not isinstance(self.reference, np.ndarray)
+            or self.reference.dtype != np.uint8
+            or len(shape) != 3
+            or shape[2] != 3
+            or not all(_PATCH <= side <= _MAX_REFERENCE for side in shape[:2])
+        ):
+            raise InputError(
+                f"The patch to imitate is of shape {shape}; it must be a colour picture of 8 bits with sides of "
+                f"{_PATCH} to {_MAX_REFERENCE} pixels."
+            )
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`."""
+        height, width = weight.shape
+        if min(height, width) < _PATCH:
+            raise InputError(f"A place of {width}x{height} pixels holds no patch of {_PATCH}x{_PATCH}.")
+        own, theirs = _patches(picture @ _LUMA), _patches(self.reference @ _LUMA)
+        shares = _patches(weight, centre=False).mean(1)
+        # A variance of the reference's own size: a patch as far away as they are from each other counts little.
+        scale = 2 * max(1.0, float(np.square(theirs).sum(1).mean()) / 4)
+        squared = np.square(own).sum(1)[:, None] + np.square(theirs).sum(1) - 2 * own @ theirs.T
+        exponents = -np.maximum(squared, 0) / scale
+        top = exponents.max(1)
+        logs = top + np.log(np.exp(exponents - top[:, None]).mean(1))
+        return float((logs * shares).sum() / max(shares.sum(), 1e-12))
+
+    def to_values(self) -> dict[str, Any]:
+        """For JSON, the reference as nested lists."""
+        return {"type": self.name, "reference": self.reference.tolist()}
+
+
+_KINDS: dict[str, type[Wish]] = {kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Like)}
+
+
+def wish_from_values(values: object) -> Wish:
+    """The inverse of `Wish.to_values`, from anywhere. Raises: InputError: it is anything else, or out of range."""
+    name = values.get("type") if isinstance(values, Mapping) else None
+    if not isinstance(values, Mapping) or not isinstance(name, str) or name not in _KINDS:
+        raise InputError(f'A wish must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {brief(name)}.')
+    given = {key: value for key, value in values.items() if key != "type"}
+    known = [each.name for each in fields(_KINDS[name])]
+    if set(given) != set(known):
+        raise InputError(f"A wish for {name} takes {', '.join(known) or 'nothing else'}; got {brief(sorted(given))}.")
+    if name == Like.name:
+        try:
+            given["reference"] = np.array(given["reference"], np.uint8)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError("The reference of a wish must be rows of pixels, each of three whole numbers.") from error
+    return _KINDS[name](**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What the rolls of a place say about a wish.
+
+    weights: of the rolls, for a `Slide`. mean, deviation: of the measure over the rolls. present: the measure of the
+    picture itself. log_probs: of the rolls, sorted (see `Variant.log_prob`).
+    """
+
+    weights: tuple[int, ...]
+    mean: float
+    deviation: float
+    present: float
+    log_probs: tuple[float, ...]
+
+    def deviations(self, value: float) -> float:
+        """A value of the measure, in the rolls' standard deviations from their mean."""
+        return (value - self.mean) / self.deviation
+
+    def plausibility(self, log_prob: float) -> float:
+        """Which share of the rolls is as unusual as a picture of that log-likelihood, or more so; 0 to 1.
+
+        Unusual is what is far from the rolls' median, on either side: a flat picture is likelier than any real one.
+        """
+        own = np.array(self.log_probs)
+        middle = float(np.median(own))
+        return float((np.abs(own - middle) >= abs(log_prob - middle)).mean())
+
+
+def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Sequence[float]) -> Aim:
+    """Of a place's rolls.
+
+    Args: values: the measure of every roll.  present: of the picture itself.  log_probs: of every roll.
+    Raises: InputError: there are too few rolls, or the measure is the same in all of them.
+    """
+    measured = np.array(values, float)
+    if len(measured) < MIN_ROLLS or not np.isfinite(measured).all():
+        raise InputError(f"A wish needs {MIN_ROLLS} rolls of the place or more, with finite measures.")
+    deviation = float(measured.std(ddof=1))
+    if deviation <= 1e-9 * max(1.0, float(np.abs(measured).max())):
+        less, more = wish.words
+        raise InputError(f"All versions of this place are equal in this: neither {less} nor {more} is possible here.")
+    centred = measured - measured.mean()
+    weights = tuple(int(weight) for weight in np.rint(centred / np.abs(centred).max() * MAX_WEIGHT))
+    return Aim(
+        weights=weights,
+        mean=float(measured.mean()),
+        deviation=deviation,
+        present=present,
+        log_probs=tuple(sorted(map(float, log_probs))),
+    )
+
+
+def remark(wish: Wish, aim: Aim) -> str | None:
+    """What the input leaves of a wish that is about levels: it fixes the mean of any place but the smallest."""
+    if not isinstance(wish, Brightness | Colour) or aim.deviation >= _OPEN:
+        return None
+    return (
+        f"The input fixes this nearly: what may lie behind it differs by ±{aim.deviation:.1f} grey levels only. More "
+        "would contradict it."
+    )
+
+
+def angle_for(target: float, angles: Sequence[float], values: Sequence[float]) -> tuple[float, bool]:
+    """The angle of a `Slide` at which the measure reaches a target, by what it was at several angles.
+
+    Between the angles it is interpolated. If it reaches the target in several places, the one nearest to angle 0 is
+    taken: it changes least. If it does so nowhere, the angle where it comes nearest.
+
+    Args: angles: ascending, in radians.  values: of the measure, at each of them.
+    Returns: the angle, and whether the target is reached.
+    """
+    found = []
+    for (a, before), (b, after) in zip(
+        zip(angles, values, strict=True), list(zip(angles, values, strict=True))[1:], strict=False
+    ):
+        if min(before, after) <= target <= max(before, after):
+            found.append(a if before == after else a + (b - a) * (target - before) / (after - before))
+    if found:
+        return min(found, key=abs), True
+    nearest = min(range(len(angles)), key=lambda number: abs(values[number] - target))
+    return angles[nearest], False
+
+
+def _check_number(wish: Wish, field: str, low: float, high: float) -> None:
+    value = getattr(wish, field)
+    if type(value) not in (int, float) or not low <= value <= high:  # false for NaN, too
+        raise InputError(f"The {field} of a wish for {wish.name} is {brief(value)}; it must be {low:g} to {high:g}.")
+    object.__setattr__(wish, field, float(value))
+
+
+def _mean(values: np.ndarray, weight: np.ndarray) -> float:
+    return float((values * weight).sum() / max(float(weight.sum()), 1e-12))
+
+
+def _shifted(values: np.ndarray, down: float, right: float) -> np.ndarray:
+    """What lies so far below and to the right of every pixel, bilinearly; 0 outside."""
+    result = np.zeros_like(values, float)
+    rows, columns = math.floor(down), math.floor(right)
+    for row, row_share in ((rows, 1 - (down - rows)), (rows + 1, down - rows)):
+        for column, column_share in ((columns, 1 - (right - columns)), (columns + 1, right - columns)):
+            if row_share * column_share:
+                result += row_share * column_share * _moved(values, row, column)
+    return result
+
+
+def _moved(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    height, width = values.shape
+    result = np.zeros_like(values, float)
+    if abs(rows) < height and abs(columns) < width:
+        to_rows = slice(max(0, -rows), height - max(0, rows))
+        to_columns = slice(max(0, -columns), width - max(0, columns))
+        from_rows = slice(max(0, rows), height + min(0, rows))
+        from_columns = slice(max(0, columns), width + min(0, columns))
+        result[to_rows, to_columns] = values[from_rows, from_columns]
+    return result
+
+
+def _patches(values: np.ndarray, *, centre: bool = True) -> np.ndarray:
+    """Patches, (N, 36), evenly spread and no more than `_MAX_PATCHES`; each less its mean."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, (_PATCH, _PATCH))
+    step = max(1, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / _MAX_PATCHES)))
+    patches = windows[::step, ::step].reshape(-1, _PATCH * _PATCH).astype(float)
+    return patches - patches.mean(1, keepdims=True) if centre else patches

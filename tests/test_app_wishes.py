@@ -1,0 +1,92 @@
+"""Wishes without a browser: a slider towards more of it, the verdict in words, and what cannot be wished for."""
+
+from __future__ import annotations
+
+import pytest
+import test_app_exploring as exploring
+from test_app_exploring import ask, mask_of
+
+from app.records import WishScale
+from app.sliders import ANGLES, NUM_ROLLS
+from app.verdicts import wish_verdict
+from srflow.contract import Aim, Variant
+from srflow.operations import Reroll, Slide
+from srflow.steering.wishes import Brightness, Roughness
+
+harness = exploring.harness
+
+PLACE = (2, 2, 18, 15)
+
+
+def wish(harness, **values: object) -> None:
+    ask(harness, "wish", "s1", mask=mask_of(harness, *PLACE), wish=values or {"type": "roughness"})
+
+
+def slide(harness, angle: int) -> None:
+    ask(harness, "slide", harness.scene.walk.start, mask=mask_of(harness, *PLACE), angles=[angle])
+
+
+def test_a_wish_is_a_slider_with_the_deviations_along_it(harness, engine):
+    wish(harness)
+    rolls, strip, drawn = engine.explored
+    assert [type(roll) for (roll,) in rolls.variants] == [Reroll] * NUM_ROLLS
+    assert (rolls.wish, rolls.aim) == (Roughness(), True)
+    assert (strip.wish, len(strip.variants), drawn.wish) == (Roughness(), 7, None)
+    walk = harness.scene.walk
+    assert (walk.kind, walk.count, walk.sliders.angles) == ("wish", 1, (0,))
+    (only,) = walk.sliders.strips
+    assert only.ends == ("smoother", "rougher")
+    assert len(only.deviations) == len(ANGLES)
+    assert "A slider from smoother to rougher" in harness.status
+    assert not harness.session.can_undo
+
+
+def test_each_move_gets_a_verdict_and_can_be_kept(harness, engine):
+    wish(harness, type="brightness")
+    slide(harness, 60)
+    assert engine.explored[-1].wish == Brightness()
+    assert " sd " in harness.status
+    assert "fits the input (61 dB)" in harness.status
+    assert "Enter keeps it" in harness.status
+    [way] = harness.scene.walk.ids
+    ask(harness, "accept", way)
+    assert harness.scene.explored == way
+    assert type(harness.session.view.explored.state.recipe.operations[-1]) is Slide
+    harness.fire(harness.page.undo)
+    assert harness.scene.explored is None
+
+
+def test_without_a_place_or_with_nonsense_nothing_is_drawn(harness, engine):
+    ask(harness, "wish", "s1", mask=None, wish={"type": "roughness"})
+    assert "No place is chosen" in harness.status
+    wish(harness, type="stripes", period=1, direction=0)
+    assert "period" in harness.status
+    wish(harness, type="wealth")
+    assert "wealth" in harness.status
+    ask(harness, "roll", "s1", mask=mask_of(harness, *PLACE), wish={"type": "roughness"})
+    assert "reload" in harness.status
+    assert engine.explored == []
+
+
+def scale(wish: Brightness | Roughness) -> WishScale:
+    aim = Aim(weights=(1,), mean=10.0, deviation=2.0, present=10.0, log_probs=tuple(map(float, range(-20, 0))))
+    return WishScale(wish=wish, aim=aim, deviations=(0.0,) * 7)
+
+
+@pytest.mark.parametrize(
+    ("measured", "log_prob", "words"),
+    [
+        (12.0, -10.0, ["1.0 sd rougher", "76 dB", "100 % of 20 versions"]),
+        (
+            5.0,
+            -60.0,
+            ["2.5 sd smoother", "beyond what is likely", "more unusual than all"],
+        ),
+    ],
+)
+def test_the_verdict_in_words(measured: float, log_prob: float, words: list[str]) -> None:
+    place = {"number": 0, "left": 0, "top": 0, "patch": None, "flags": (), "recipe": None, "seconds": 0.0}
+    variant = Variant(**place, lr_psnr=76.2, log_prob=log_prob, measured=measured)
+    told = wish_verdict(scale(Roughness()), variant)
+    assert all(word in told for word in words), told
+    assert ("beyond" in told) == (measured == 5.0)
