@@ -125,3 +125,19 @@ def test_places_found_by_a_rule_and_the_chosen_one_are_painted(visit, engine):
     expect(row).to_be_hidden()
     visit.press("Escape")
     visit.wait_for_viewer("!viewer.scene.walk")
+
+
+def test_by_keyboard_alone_a_box_is_painted_moved_and_kept(visit, engine):
+    visit.page.get_by_role("button", name="Calm / wild").press("Enter")
+    visit.page.get_by_role("group", name="Paint calm and wild").get_by_role("button", name="Box").press("Enter")
+    visit.page.locator("#viewer .lv-stage").focus()
+    paint(visit, engine, lambda: visit.press("Enter"), 0.3)
+    before = last_painted(engine).variants[1][0].mask.support
+    visit.page.locator("#viewer .lv-stage").focus()
+    paint(visit, engine, lambda: visit.press("ArrowRight", "ArrowRight"), 0.3)
+    left, top, right, bottom = before
+    assert last_painted(engine).variants[1][0].mask.support == (left + 2, top, right + 2, bottom)
+    visit.page.locator("#viewer .lv-stage").focus()
+    kept = visit.keep()
+    assert visit.viewer("viewer.scene.explored") == kept
+    assert visit.viewer(f"{HEAT}.isEmpty")

@@ -159,6 +159,12 @@ export class HeatEditor extends MaskEditor {
     super.putBox(box, options);
   }
 
+  /** Enter puts in a box only while nothing is painted; then it keeps the picture, with every tool. */
+  enterBox() {
+    if (this.isOpen) this.viewer.exploring.walk.accept();
+    else super.enterBox();
+  }
+
   // ------------------------------------------------------------ what follows
 
   /** @param {string} [word] */
