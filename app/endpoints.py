@@ -1,10 +1,4 @@
-<<<<<<< HEAD
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /draw_list, /reroll, /sliders,
-/models.
-"""
-=======
 """Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models here, others beside this."""
->>>>>>> bars
 
 from __future__ import annotations
 
@@ -257,9 +251,6 @@ class Endpoints:
         without_temperature = [image, model, seed, few_samples, consistency, is_hr]
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
-<<<<<<< HEAD
         self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
-=======
         self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
->>>>>>> bars
         gr.api(self.models, api_name="models", queue=False)

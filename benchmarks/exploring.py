@@ -19,7 +19,7 @@ import torch
 from benchmarks.report import interleaved, machine, save, table
 from srflow.contract import Directions, ExploreRequest, Recipe, SampleRequest, SampleResult, Variant
 from srflow.images import load_image
-from srflow.operations import Mask, Mix, Operation, Reroll, Sample, Slide
+from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.regions import FEATHER, MARGIN
 
@@ -85,6 +85,7 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
             ),
             "further": lambda: explore(engine, lr, rolled.recipe, [(Reroll(place, next(seeds), 0),)]),
             "tick": tick,
+            "calm": lambda: explore(engine, lr, recipe, [(Heat(next(seeds) % 997 / 997, place),)]),
             "undo": lambda: explore(engine, lr, recipe, [()]),
         },
         repeats,
@@ -95,6 +96,7 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
         "eight": ("eight rolls", "800 ms"),
         "further": ("one roll more, on a picture that was changed before", "150 ms"),
         "tick": ("one tick of a slider on the place", "150 ms"),
+        "calm": ("a stroke of calm on the place", "150 ms"),
         "undo": ("back to a state that was there", "100 ms"),
     }
     rows = [

@@ -220,8 +220,9 @@ def test_on_a_phone_the_row_is_no_taller_and_the_menu_fits(browser, url):
     phone.open()
     phone.wait_for_viewer(f"viewer.pictures.size > 8 && {READY}")
     edges = "[...document.querySelectorAll('.lv-explore > :not(p)')].map(node => node.getBoundingClientRect())"
-    place, neighbours, menu = phone.page.evaluate(f"() => {edges}.map(({{ top, bottom }}) => [top, bottom])")
-    assert menu == place, "beside each other"
+    places = phone.page.evaluate(f"() => {edges}.map(({{ top, bottom }}) => [top, bottom])")
+    place, neighbours, temperature, menu = places
+    assert menu == temperature == place, "beside each other"
     assert neighbours[0] >= place[1]
     assert neighbours[1] - neighbours[0] == place[1] - place[0], "no line is broken"
     phone.page.get_by_role("button", name="More ways").tap()

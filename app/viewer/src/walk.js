@@ -171,6 +171,7 @@ export class Walk {
     this.isStale = true;
     this.node.hidden = !this.isOpen;
     if (!this.isOpen) return;
+    this.node.dataset.kind = this.message.kind;
     const wanted = this.message.count + 1;
     while (this.thumbs.length > wanted) this.thumbs.pop().cell.remove();
     while (this.thumbs.length < wanted) this.thumbs.push(this.buildThumb(this.thumbs.length));
