@@ -51,7 +51,7 @@ class SliderEndpoint:
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Find the main ways in which one place of a super-resolution can differ: at most five, largest share first.
+        """Find the main ways in which one place of a super-resolution can differ: at most five, the strongest first.
 
         Args:
             image: the picture, any common format.

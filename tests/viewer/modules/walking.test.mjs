@@ -51,7 +51,7 @@ test("what is ticked is told in words", () => {
 });
 
 test("sliders say what they explain, or that there are none", () => {
-  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share, deviations: null, remark: "" }));
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "no edge", high: "edge left", share, deviations: null, remark: "" }));
   const two = { strips, angles: [0, 0] };
   const one = { strips: strips.slice(0, 1), angles: [0] };
   const none = { strips: [], angles: [] };
