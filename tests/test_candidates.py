@@ -9,6 +9,7 @@ from srflow.contract import InputError
 from srflow.images import downscale_uint8, upscale_uint8
 from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate
 from srflow.steering.candidates import judge as judge_versions
+from srflow.steering.lettering import draw_versions
 
 BOX = (4, 4, 12, 12)
 PLACE = np.s_[16:48, 16:48]
@@ -104,3 +105,23 @@ def test_what_cannot_be_compared_is_refused() -> None:
     flat = np.full_like(lr, 90)
     with pytest.raises(InputError, match="says nothing"):
         judge(flat, upscale_uint8(flat, 4), BOX, two, 4)
+
+
+@pytest.mark.parametrize("truth", ["3", "E", "B7"])
+def test_lettering_is_told_whatever_its_size_and_polarity(truth: str) -> None:
+    texts = ["3", "E", "B7", "X"]
+    own = draw_versions(truth, 32, 32)[2]
+    hr = np.full((64, 64, 3), own[0, 0], np.uint8)
+    hr[PLACE] = own
+    for picture in (hr, 255 - hr):
+        lr = downscale_uint8(picture, 4)
+        candidates = [draw_versions(text, 32, 32) for text in texts]
+        best, *others = judge_versions(lr, upscale_uint8(lr, 4), BOX, candidates, 4, or_negative=True)
+        assert (texts[best.number], best.ruling, best.version) == (truth, "fits", 2)
+        assert "fits" not in {each.ruling for each in others}
+
+
+def test_texts_that_cannot_be_drawn_are_refused() -> None:
+    for text in ("", "  ", "a" * 13, 7):
+        with pytest.raises(InputError, match="1 to 12 characters"):
+            draw_versions(text, 32, 32)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from app.candidates import check_candidate_place, try_texts
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.mixing import child_wishes, draw_between, mixing_place
@@ -106,6 +107,8 @@ class ExplorePanel:
             check_place(asked.mask)  # before anything is taken
         if asked.wish is not None:
             check_wish_place(asked.mask)
+        if asked.texts:
+            check_candidate_place(asked.mask)
         if asked.action == "families":
             check_tree_place(asked.mask)
         if _is_unmoved(session, base):
@@ -117,6 +120,9 @@ class ExplorePanel:
         wanted = Explored(state=base, kind=kind, mask=asked.mask, seed=seed, dial=asked.dial, detail=asked.detail)
         if kind == "sliders":
             yield from find_sliders(self.page.engine, session, job, picture, wanted)
+            return
+        if asked.texts:
+            yield from try_texts(self.page.engine, session, job, picture, wanted, asked.texts)
             return
         if asked.wish is not None:
             yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)

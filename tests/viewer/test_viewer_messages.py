@@ -291,7 +291,7 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "subject": "one"},
 }
 
 
@@ -304,6 +304,7 @@ def test_what_is_asked_for_is_read():
     assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
     edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
     assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
+    assert parse_asked(ASKED | {"action": "texts", "texts": ["3", "8"]}, 5, 4).texts == ("3", "8")
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -365,6 +366,11 @@ def test_what_is_asked_for_is_read():
         {"action": "edit", "edit": {"type": "paste", "id": "s" * 1000}},
         {"action": "edit", "edit": {"type": ["paint"]}},
         {"action": "edit", "edit": "white"},
+        {"action": "texts"},
+        {"texts": ["3", "8"]},
+        {"action": "texts", "texts": ["3"] * 11},
+        {"action": "texts", "texts": [3, 8]},
+        {"action": "texts", "texts": "3, 8"},
     ],
     ids=lambda changes: repr(list(changes)),
 )

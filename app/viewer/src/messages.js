@@ -31,7 +31,7 @@
  * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit"} WayKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "texts"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
@@ -120,6 +120,7 @@
  * @property {number[]} angles
  * @property {WishMessage | null} wish
  * @property {EditMessage | null} edit
+ * @property {string[]} texts
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -192,12 +193,12 @@ export function maskEvent(scene, mask, id) {
  * @param {string} id
  * @param {MaskMessage | null} mask
  * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
- *   edit?: EditMessage | null}} settings
+ *   edit?: EditMessage | null, texts?: string[]}} settings
  * @returns {ExploreEvent}
  */
 export function exploreEvent(scene, action, id, mask, settings) {
-  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null } = settings;
-  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, subject: scene.subject };
+  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null, texts = [] } = settings;
+  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, texts, subject: scene.subject };
 }
 
 /**

@@ -123,6 +123,12 @@ export function editMessage(kind, { colour, from }) {
   return { type: "paint", ...colourParts(colour) };
 }
 
+/** Texts with commas between; each of them once. @param {string} value @returns {string[]} */
+export function splitTexts(value) {
+  const texts = value.split(",").map((text) => text.trim());
+  return [...new Set(texts)].filter(Boolean).slice(0, 10);
+}
+
 /** @param {string} colour "#rrggbb" */
 function colourParts(colour) {
   const [red, green, blue] = [1, 3, 5].map((start) => Number.parseInt(colour.slice(start, start + 2), 16));

@@ -2,6 +2,7 @@
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
 import { EditMenu } from "./editmenu.js";
+import { TextMenu } from "./textmenu.js";
 import { WishMenu } from "./wishmenu.js";
 
 /** @typedef {"different" | "typical"} Choice */
@@ -10,6 +11,7 @@ const SLIDERS_TEXT =
   "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
+const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
 const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
@@ -38,6 +40,7 @@ export class WaysMenu {
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
     this.wishes = new WishMenu(viewer, () => this.askWish());
     this.edits = new EditMenu(viewer, () => this.askEdit());
+    this.texts = new TextMenu(() => this.askTexts());
     this.fiveText = make("p");
     this.extremesText = make("p");
     this.families = makeButton("Families", "", () => this.askFamilies());
@@ -49,7 +52,7 @@ export class WaysMenu {
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
-      ...[this.edits.node, make("p", {}, EDITS_TEXT)],
+      ...[this.edits.node, make("p", {}, EDITS_TEXT), this.texts.node, make("p", {}, TEXTS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
@@ -114,6 +117,12 @@ export class WaysMenu {
     if (this.hasPlace()) this.ask("edit", { edit: this.edits.message() });
   }
 
+  askTexts() {
+    const texts = this.texts.texts();
+    if (texts.length < 2) this.viewer.announce("Write two texts or more, with commas between");
+    else if (this.hasPlace()) this.ask("texts", { texts });
+  }
+
   hasPlace() {
     const { viewer } = this;
     if (!viewer.exploring.mask.isEmpty) return true;
@@ -124,8 +133,8 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit"} action
-   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit" | "texts"} action
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, haveFamilies, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
-import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, wishMessage } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, splitTexts, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -100,4 +100,10 @@ test("those that stand for others have families", () => {
   assert.equal(wayCaption("families", "1.2: 14 %", 3), "1.2: 14 %");
   assert.deepEqual(["different", "typical", "families"].map(haveFamilies), [true, true, true]);
   assert.deepEqual(["extremes", "family", "roll", undefined].map(haveFamilies), [false, false, false, false]);
+});
+
+test("texts are told apart by commas", () => {
+  assert.deepEqual(splitTexts(" 3, 8,B ,, 3"), ["3", "8", "B"]);
+  assert.deepEqual(splitTexts(" "), []);
+  assert.equal(splitTexts("abcdefghijkl".split("").join()).length, 10);
 });
