@@ -1,7 +1,8 @@
 # The two commands that matter are `make app` and `make test`; `make` alone lists them all.
 #
-# Every target makes what it needs first: the environment in .venv, the packages in it, a browser for the tests. A stamp
-# in .venv remembers what is installed, so that nothing is installed twice, or asked for over the network.
+# Every target makes what it needs first: the environment in .venv, the packages in it, TypeScript for the checks, a
+# browser for the tests. A stamp in .venv remembers what is installed, so that nothing is installed twice, or asked for
+# over the network.
 
 # Which Python makes the environment; left empty, the usual names are tried.
 PYTHON ?=
@@ -19,6 +20,7 @@ VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+TSC := $(VENV)/typescript/node_modules/typescript/bin/tsc
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -42,15 +44,12 @@ test-gpu: $(INSTALLED_DEV)  ## the checks that need a GPU, which `make test` lea
 	$(VENV_PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: $(INSTALLED_DEV)  ## check rules, formatting and types, changing nothing
+lint: $(INSTALLED_DEV) $(TSC)  ## check rules, formatting and types, changing nothing
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	@find app -name '*.pyi' -delete  # gradio writes them when the page is imported, and not as mypy reads them
 	$(VENV_PYTHON) -m mypy
-
-.PHONY: lint-js
-lint-js:  ## check the types of the viewer's script (needs npm; not part of `make test`)
-	npx --yes --package typescript@5 -- tsc --project app/viewer/src/jsconfig.json
+	$(VENV)/bin/node $(TSC) --project app/viewer/src/jsconfig.json
 
 .PHONY: format
 format: $(INSTALLED_DEV)  ## mend what can be mended and format
@@ -76,3 +75,10 @@ $(INSTALLED): requirements.txt | $(VENV_PYTHON)
 $(INSTALLED_DEV): requirements-dev.txt requirements.txt | $(VENV_PYTHON)
 	$(VENV_PYTHON) -m pip install --disable-pip-version-check -r requirements-dev.txt
 	@touch $(INSTALLED) $@
+
+# The version, and what its files must be, are written down. npm comes with the packages above.
+$(TSC): scripts/typescript/package.json scripts/typescript/package-lock.json | $(INSTALLED_DEV)
+	@mkdir -p $(VENV)/typescript
+	@cp scripts/typescript/package.json scripts/typescript/package-lock.json $(VENV)/typescript
+	$(VENV)/bin/npm ci --prefix $(VENV)/typescript --no-audit --no-fund --no-update-notifier
+	@touch $@

@@ -23,6 +23,7 @@ from app.records import OpenedPicture, Source, View
 from app.runs import draw
 from app.session import Job, Session
 from app.settings import Settings
+from app.slider_endpoints import SliderEndpoint
 from app.sweeps import sweep
 from app.tasks import ALL, Update, perform
 from srflow.contract import Cancelled, ImageTooLargeError, InputError
@@ -250,5 +251,6 @@ class Endpoints:
         without_temperature = [image, model, seed, few_samples, consistency, is_hr]
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
+        self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
         self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
         gr.api(self.models, api_name="models", queue=False)

@@ -254,7 +254,8 @@ class Explored:
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
     ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
-    place, once they are found; () if there are none. angles: where each is, in degrees.
+    place, once they are found; () if there are none. angles: where each is, in degrees. levels: of a tree, how deep
+    each way lies in it, from 0 on.
     """
 
     state: PictureRecord
@@ -269,6 +270,7 @@ class Explored:
     found: Found | None = None
     sliders: tuple[Slider, ...] | None = None
     angles: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
 
     @property
     def has_changes(self) -> bool:

@@ -72,6 +72,7 @@ def test_painting_on_a_roll_keeps_it_first(harness):
     roll = harness.scene.walk.ids[3]
     ask(harness, "heat", roll, heat=[heat(harness, 0.0)])
     assert (harness.scene.explored, harness.scene.walk.start, harness.scene.walk.kind) == (roll, roll, "heat")
+    assert harness.session.can_undo, "a step of its own"
 
 
 def test_a_place_is_found_to_be_painted_and_then_painted(harness):

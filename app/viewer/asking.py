@@ -15,20 +15,8 @@ from srflow.steering.wishes import wish_from_values
 
 __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal[
-    "roll",
-    "more",
-    "different",
-    "typical",
-    "extremes",
-    "family",
-    "children",
-    "between",
-    "heat",
-    "sliders",
-    "wish",
-    "edit",
-]
+PoolKind = Literal["different", "typical", "extremes", "families"]
+WayKind = Literal[PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit"]
 Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
@@ -46,11 +34,11 @@ class Asked:
     """One "explore" event.
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
-    many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
-    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
-    "wish": a slider towards what is wished for at the place. "edit": the place is changed by hand. "accept": a way
-    becomes the state. "leave": none does.
+    many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
+    a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
+    with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
+    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "edit": the
+    place is changed by hand. "accept": a way becomes the state. "leave": none does.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.

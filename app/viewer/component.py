@@ -187,7 +187,7 @@ class Walk:
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
     blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
-    sliders: by which the one way was found, as soon as they are there.
+    sliders: by which the one way was found, as soon as they are there. levels: of a tree, how deep each way lies.
     """
 
     start: str
@@ -199,6 +199,7 @@ class Walk:
     blend: Blend | None = None
     found: Found | None = None
     sliders: SliderBank | None = None
+    levels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +380,7 @@ class _WalkData(GradioModel):
     blend: _BlendData | None
     found: _FoundData | None
     sliders: _SlidersData | None
+    levels: list[int]
 
 
 class _StepData(GradioModel):

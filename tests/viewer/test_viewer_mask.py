@@ -189,7 +189,7 @@ def test_a_box_is_placed_moved_and_resized_by_keys_alone(chooser):
     assert np.array_equal(chooser.array(), boxed(13, 8, 18, 13))
     driver.press("ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown", "Shift+ArrowLeft")
     assert np.array_equal(chooser.array(), boxed(15, 7, 19, 13))
-    values = driver.page.locator("#viewer .lv-number").evaluate_all("nodes => nodes.map(node => node.value)")
+    values = driver.page.locator("#viewer .lv-mask .lv-number").evaluate_all("nodes => nodes.map(node => node.value)")
     assert values == ["15", "7", "4", "6"]
     chooser.wait_until_sent()
     driver.press("Enter", "Enter")
@@ -201,7 +201,7 @@ def test_a_box_is_placed_moved_and_resized_by_keys_alone(chooser):
 
 def test_a_box_is_typed_in_numbers(chooser):
     chooser.open("Box")
-    fields = chooser.driver.page.locator("#viewer .lv-number")
+    fields = chooser.driver.page.locator("#viewer .lv-mask .lv-number")
     for number, value in enumerate(["3", "4", "7"]):
         fields.nth(number).fill(value)
     assert chooser.mask["message"] is None

@@ -197,7 +197,7 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
         Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
     bank = SliderBank((SliderStrip(tmp_path / "a.png", ("none", "edge left"), 0.12),), (-45,))
-    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "sliders", dial=40, sliders=bank)
+    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "sliders", dial=40, sliders=bank, levels=(1,))
     step = StripStep(number=3, parent=None, path=tmp_path / "a.png", caption="Variant 3", words="words", name="eye")
     steps = (step, replace(step, number=4, parent=3, path=tmp_path / "gone.png", difference="kept", is_current=True))
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")

@@ -389,6 +389,11 @@ def test_difference_and_map_work_by_touch_on_a_phone(opened):
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert viewer.page.evaluate(overflow) <= 0
     viewer.page.get_by_role("button", name="Grid").tap()
+    tools, zoom = (viewer.page.get_by_role("button", name=name, exact=True) for name in ("Tools", "Zoom in"))
+    assert zoom.is_hidden(), "folded away, for the pictures"
+    tools.tap()
+    assert tools.get_attribute("aria-expanded") == "true"
+    assert zoom.is_visible()
     viewer.page.get_by_role("button", name="Map", exact=True).tap()
     assert viewer.state()["showMap"] is False
     for box in viewer.page.locator("#viewer .lv-toolbar button").evaluate_all(

@@ -36,12 +36,14 @@ export class ExploreBar {
     const heatTitle = "Paint where the picture shall be calm or wild: the same noise, weaker or stronger";
     this.heat = makeButton("Calm / wild", heatTitle, () => viewer.exploring.heat.toggle());
     this.menu = new WaysMenu(viewer);
+    const neighbours = makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail);
+    neighbours.classList.add("lv-neighbours");
     this.hint = make("p", { class: "lv-explore-hint" });
     this.node = make(
       "div",
       { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
       makeGroup("Place", this.choose, this.roll),
-      makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail),
+      neighbours,
       makeGroup("Temperature", this.heat),
       this.menu.node,
       this.hint,
@@ -117,6 +119,8 @@ export class ExploreBar {
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
-    this.hint.hidden = !this.hint.textContent || viewer.exploring.walk.isOpen || viewer.exploring.heat.isChoosing;
+    const { walk, editor, heat, mask } = viewer.exploring;
+    const isSaidBelow = heat.isChoosing || (Boolean(editor.tool) && mask.isEmpty);
+    this.hint.hidden = !this.hint.textContent || walk.isOpen || isSaidBelow;
   }
 }

@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 import { ExploreBar } from "./explorebar.js";
 import { HeatEditor } from "./heateditor.js";
 import { MaskEditor } from "./maskeditor.js";
+import { BrushRing } from "./maskring.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
 import { Sliders } from "./sliders.js";
@@ -21,7 +22,8 @@ export class Exploring {
     this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node, this.heat.row.node);
-    viewer.stage.append(this.mask.ring.node, this.heat.ring.node);
+    this.ring = new BrushRing(viewer);
+    viewer.stage.append(this.ring.node);
   }
 
   /** What has the pointer, if anything here has. */
@@ -45,6 +47,7 @@ export class Exploring {
 
   /** After anything but the view has changed. */
   refresh() {
+    this.node.classList.toggle("lv-painting", Boolean(this.editor.tool));
     this.mask.row.refresh();
     this.heat.row.refresh();
     this.walk.refresh();
@@ -55,13 +58,8 @@ export class Exploring {
 
   /** What lies beside the panes. */
   draw() {
-    this.placeRings();
+    this.ring.place();
     this.walk.draw();
-  }
-
-  placeRings() {
-    this.mask.ring.place();
-    this.heat.ring.place();
   }
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */

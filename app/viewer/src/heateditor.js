@@ -5,6 +5,7 @@ import { HeatRow } from "./heatrow.js";
 import { HeatState } from "./heatstate.js";
 import { MaskEditor } from "./maskeditor.js";
 import { decodeMask } from "./maskruns.js";
+import { maskEvent } from "./messages.js";
 
 /** @typedef {import("./messages.js").FoundName} FoundName */
 
@@ -141,12 +142,27 @@ export class HeatEditor extends MaskEditor {
   begin(isAdding) {
     this.prepared();
     super.begin(isAdding);
+    if (!this.isOpen) this.announceStroke();
+  }
+
+  /** A stroke has begun: Python can draw what it will be painted into, so that its end need not wait for that. */
+  announceStroke() {
+    const { viewer } = this;
+    const id = this.base();
+    const chosen = viewer.exploring.mask.painted?.message() ?? null;
+    if (id !== undefined) viewer.report("mask", maskEvent(viewer.scene, chosen, id), 0);
   }
 
   /** @param {import("./geometry.js").Box} box @param {{isNew?: boolean, isErasing?: boolean}} [options] */
   putBox(box, options) {
     this.prepared();
     super.putBox(box, options);
+  }
+
+  /** Enter puts in a box only while nothing is painted; then it keeps the picture, with every tool. */
+  enterBox() {
+    if (this.isOpen) this.viewer.exploring.walk.accept();
+    else super.enterBox();
   }
 
   // ------------------------------------------------------------ what follows

@@ -4,8 +4,8 @@ import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { heatWords, MOST_HEAT } from "./heatgrid.js";
 import { MaskRow } from "./maskrow.js";
 
-const HEAT_HINT = "Paint where the picture shall be calm or wild: its noise stays the same, only the strength of it changes.";
-const LETTERING_HINT = "Lettering is not found by itself: go around it with the box, at 0.";
+const HEAT_HINT = "Paint places calm or wild: their noise stays the same, only its strength changes.";
+const LETTERING_HINT = "Lettering is not found by itself: box it, at 0.";
 
 export class HeatRow extends MaskRow {
   /** @param {import("./heateditor.js").HeatEditor} editor */
@@ -29,7 +29,9 @@ export class HeatRow extends MaskRow {
     this.chosen = makeButton("Chosen place", chosenTitle, () => editor.paintChosen());
     this.tint = makeButton("Tint", "Show in colours what is painted; its outline stays", () => editor.toggleTint());
     this.node.setAttribute("aria-label", "Paint calm and wild");
-    this.node.prepend(strength);
+    this.node.classList.replace("lv-mask", "lv-heat");
+    this.hint.classList.replace("lv-mask-hint", "lv-heat-hint");
+    this.bar.prepend(strength);
     this.box.after(makeGroup("Places to calm", this.flat, this.uncertain, this.chosen), this.tint);
   }
 

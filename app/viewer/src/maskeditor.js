@@ -7,7 +7,6 @@ import { MaskRow } from "./maskrow.js";
 import { MaskState } from "./maskstate.js";
 import { MASK_TOOLS } from "./masktools.js";
 import { maskKey } from "./maskkeys.js";
-import { BrushRing } from "./maskring.js";
 import { maskEvent } from "./messages.js";
 import { clamp } from "./geometry.js";
 
@@ -35,7 +34,6 @@ export class MaskEditor {
     /** @type {string | null} id of the picture that was painted on last */
     this.paintedOn = null;
     this.tools = Object.fromEntries(Object.entries(MASK_TOOLS).map(([name, build]) => [name, build(this)]));
-    this.ring = new BrushRing(this);
     this.row = this.buildRow();
   }
 
@@ -147,7 +145,7 @@ export class MaskEditor {
   setDiameter(diameter) {
     this.diameter = clamp(diameter, DIAMETERS[0], DIAMETERS[1]);
     this.row.refresh();
-    this.ring.place();
+    this.viewer.exploring.ring.place();
   }
 
   /** @param {number} direction */

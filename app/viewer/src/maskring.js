@@ -3,15 +3,16 @@
 import { deviceRatio, make } from "./dom.js";
 
 export class BrushRing {
-  /** @param {import("./maskeditor.js").MaskEditor} editor */
-  constructor(editor) {
-    this.editor = editor;
+  /** @param {import("./viewer.js").LinkedViewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
     this.node = make("div", { class: "lv-brush", hidden: true });
   }
 
   place() {
-    const { editor, node } = this;
-    const { hover, caption } = editor.viewer;
+    const { node } = this;
+    const { hover, caption, exploring } = this.viewer;
+    const { editor } = exploring;
     node.hidden = !(editor.tool && editor.hasBrush && hover);
     if (node.hidden) return;
     const ratio = deviceRatio();

@@ -52,16 +52,17 @@ export class MaskRow {
     this.said = make("span");
     this.targetGroup = makeGroup("What is painted", make("div", { class: "lv-segments" }, ...Object.values(this.targets)));
     const ways = [make("span", { class: "lv-for-keys" }, KEYS_HINT), make("span", { class: "lv-for-touch" }, TOUCH_HINT)];
-    this.hint = make("p", { class: "lv-mask-hint" }, this.said, " ", ...ways);
-    this.node = make(
+    this.hint = make("p", { class: "lv-strokes-hint lv-mask-hint" }, this.said, " ", ...ways);
+    this.bar = make(
       "div",
-      { class: "lv-mask", role: "group", "aria-label": "Choose a place", hidden: true },
+      { class: "lv-strokes-bar" }, // one row on a phone, which scrolls sideways
       makeGroup("Tool", make("div", { class: "lv-segments" }, ...Object.values(this.tools))),
       ...[this.targetGroup, this.brush, this.box],
       makeGroup("Strokes", this.undo, this.redo, this.clear, this.invert),
       makeButton("Done", "Go back to moving the pictures; the place stays chosen (Esc)", () => editor.toggle(false)),
-      this.hint,
     );
+    const properties = { class: "lv-strokes lv-mask", role: "group", "aria-label": "Choose a place", hidden: true };
+    this.node = make("div", properties, this.bar, this.hint);
   }
 
   /** @param {string} name */

@@ -30,7 +30,7 @@
  * @property {string} remark
  * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
 /** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
@@ -51,6 +51,7 @@
  * @property {BlendMessage | null} blend
  * @property {FoundMessage | null} found
  * @property {SlidersMessage | null} sliders
+ * @property {number[]} levels
  */
 /**
  * @typedef {object} StepMessage

@@ -34,6 +34,10 @@ export class Toolbar {
       title: "Opacity of the overlay",
       oninput: () => viewer.setOpacity(Number(this.opacity.value) / 100),
     });
+    this.disclosure = makeButton("Tools", "Zoom, loupe, references and the map", () => this.toggleTools(), {
+      "aria-expanded": "false",
+    });
+    this.disclosure.classList.add("lv-disclosure"); // on a phone only: elsewhere there is room for all of it
     this.help = makeIconButton("?", "Help", "?", () => viewer.help.toggle(), { "aria-expanded": "false" });
     this.node = make(
       "div",
@@ -56,6 +60,7 @@ export class Toolbar {
       make(
         "div",
         { class: "lv-group lv-end" },
+        this.disclosure,
         makeIconButton(makeIcon("fullscreen"), "Full screen", "F", () => this.toggleFullscreen()),
         this.help,
       ),
@@ -79,6 +84,12 @@ export class Toolbar {
     this.map.disabled = !viewer.canShowMap();
     this.overlay.disabled = !viewer.canShowOverlay();
     this.opacity.disabled = this.overlay.disabled || !viewer.overlayOn;
+  }
+
+  toggleTools() {
+    const isOpen = this.node.classList.toggle("lv-open");
+    this.disclosure.setAttribute("aria-expanded", String(isOpen));
+    this.viewer.layout(); // the stage has moved
   }
 
   toggleFullscreen() {

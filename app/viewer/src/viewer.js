@@ -203,7 +203,7 @@ export class LinkedViewer extends VisitorActions {
     if (!hover && !this.hover) return;
     this.hover = hover;
     if (this.loupe) return this.invalidate();
-    this.exploring.placeRings();
+    this.exploring.ring.place();
     this.readout.refresh(); // moving the pointer alone changes no picture
   }
 

@@ -14,6 +14,11 @@ const KEYS = {
 /** What ways are called that have no words of their own but a number. @type {Record<string, string>} */
 const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "Member" };
 
+/** Whether ways of that kind stand for others. @param {string} kind @returns {kind is "different" | "typical" | "families"} */
+export function haveFamilies(kind) {
+  return kind === "different" || kind === "typical" || kind === "families";
+}
+
 /**
  * What a thumbnail says below: a number where all are of one kind, else the picture's own words.
  * @param {string} kind
@@ -22,6 +27,7 @@ const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "
  */
 export function wayCaption(kind, label, index) {
   if (index === 0) return "Before";
+  if (kind === "families") return label.replace("Family ", ""); // "1: 38 %": there is little room
   return label === `${NUMBERED[kind]} ${index}` ? String(index) : label;
 }
 

@@ -12,13 +12,15 @@ const SLIDERS_TEXT =
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
+const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
+
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, edits, five that differ, families, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -38,6 +40,8 @@ export class WaysMenu {
     this.edits = new EditMenu(viewer, () => this.askEdit());
     this.fiveText = make("p");
     this.extremesText = make("p");
+    this.families = makeButton("Families", "", () => this.askFamilies());
+    const familiesText = make("p", {}, FAMILIES_TEXT);
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
     segments.append(...Object.values(this.choices));
     const mixText = make("p", {}, "Tick two or more pictures: their eight children, or a slider from one to the other.");
@@ -47,7 +51,7 @@ export class WaysMenu {
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
       ...[this.edits.node, make("p", {}, EDITS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
-      ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
+      ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
     this.node = make("div", { class: "lv-ways-menu" }, this.opener, this.panel);
     this.node.addEventListener("keydown", (event) => this.onKey(event));
@@ -98,6 +102,10 @@ export class WaysMenu {
     if (this.hasPlace()) this.ask("sliders");
   }
 
+  askFamilies() {
+    if (this.hasPlace()) this.ask("families");
+  }
+
   askWish() {
     if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
@@ -116,7 +124,7 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "sliders" | "wish" | "edit"} action
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit"} action
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
    */
   ask(action, settings) {

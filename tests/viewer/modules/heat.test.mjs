@@ -35,10 +35,14 @@ test("strokes are undone and done again, those that change the temperature alone
   put(state, 0.3, 0, 0, 8, 4);
   put(state, 1, 8, 0, 4, 4);
   const before = state.heat();
+  put(state, 0.3, 12, 8, 2, 2);
+  assert.deepEqual(sums(state), [[1, 16], [0.3, 36]]);
+  assert.ok(state.undo());
+  assert.deepEqual(state.heat(), before, "in the same order");
   put(state, 0.9, 0, 0, 8, 4);
   assert.deepEqual(sums(state), [[1, 16], [0.9, 32]]);
   assert.ok(state.undo());
-  assert.deepEqual(state.heat(), before, "in the same order");
+  assert.deepEqual(state.heat(), before);
   assert.ok(state.redo());
   assert.deepEqual(sums(state), [[1, 16], [0.9, 32]]);
   assert.ok(state.undo() && state.undo() && state.undo());

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
+import { fitBox, haveFamilies, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
 import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
@@ -93,4 +93,11 @@ test("a wish is sent as Python reads it", () => {
   assert.deepEqual(wishMessage("stripes", fields), { type: "stripes", period: 6.5, direction: 45 });
   assert.deepEqual(wishMessage("stripes", { ...fields, period: "", direction: "400" }), { type: "stripes", period: 8, direction: 180 });
   assert.deepEqual(wishMessage("colour", fields), { type: "colour", red: 255, green: 128, blue: 1 });
+});
+
+test("those that stand for others have families", () => {
+  assert.equal(wayCaption("families", "Family 1: 38 %", 1), "1: 38 %");
+  assert.equal(wayCaption("families", "1.2: 14 %", 3), "1.2: 14 %");
+  assert.deepEqual(["different", "typical", "families"].map(haveFamilies), [true, true, true]);
+  assert.deepEqual(["extremes", "family", "roll", undefined].map(haveFamilies), [false, false, false, false]);
 });
