@@ -474,7 +474,7 @@ class LinkedViewer(gr.HTML):
             render=render,
         )
 
-    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
+    def get_config(self) -> dict[str, Any]:
         """Without "every", which names a setting and an event of `gr.HTML`: Gradio takes the event's function for it.
 
         With that it would try to copy the whole page for each visitor who opens it, and fail.
