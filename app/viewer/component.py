@@ -474,6 +474,15 @@ class LinkedViewer(gr.HTML):
             render=render,
         )
 
+    def get_config(self) -> dict[str, Any]:
+        """Without "every", which names a setting and an event of `gr.HTML`: Gradio takes the event's function for it.
+
+        With that it would try to copy the whole page for each visitor who opens it, and fail.
+        """
+        config = super().get_config()
+        config.pop("every", None)
+        return config
+
     def preprocess(self, payload: Any) -> None:  # noqa: ARG002
         """Give nothing: what a browser says about pictures and files is not to be trusted."""
         return None

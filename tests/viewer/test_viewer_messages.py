@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -429,3 +430,8 @@ def test_hostile_marks_are_refused(changes):
     for value in (None, [], "4", {}):
         with pytest.raises(InputError):
             parse_step(value)
+
+
+def test_what_gradio_is_told_of_the_viewer_can_be_copied():
+    config = LinkedViewer().get_config()
+    assert copy.deepcopy(config) == config, "else each visitor who comes has the whole page copied, in vain"
