@@ -41,7 +41,7 @@ class Asked:
     a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
     with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
     place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "edit": the
-    place is changed by hand. "texts": could one of them be there? "accept": a way becomes the state. "leave": none does.
+    place is changed by hand. "texts": could they be there? "accept": a way becomes the state. "leave": none is.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
