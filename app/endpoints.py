@@ -24,6 +24,7 @@ from app.runs import draw
 from app.session import Job, Session
 from app.settings import Settings
 from app.slider_endpoints import SliderEndpoint
+from app.steering_endpoints import SteeringEndpoints
 from app.sweeps import sweep
 from app.tasks import ALL, Update, perform
 from srflow.contract import Cancelled, ImageTooLargeError, InputError
@@ -253,4 +254,5 @@ class Endpoints:
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
         self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
         self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
+        self.steering = SteeringEndpoints(self.page.engine, self._call, _OPTIONS)
         gr.api(self.models, api_name="models", queue=False)

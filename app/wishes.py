@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from app.records import Explored, OpenedPicture, Slider, WishScale
 from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
 from app.tasks import Update
 from app.ways import show_explored
-from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Progress, Wish
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Progress, Recipe, Wish
 from srflow.operations import Mask, Reroll
 from srflow.steering.wishes import remark
 
-__all__ = ["carry_out", "check_wish_place"]
+__all__ = ["carry_out", "check_wish_place", "look_for_aim"]
 
 _LARGEST = 64  # LR pixels a side
 
@@ -45,15 +47,7 @@ def carry_out(
     explored = replace(explored, ways=(), count=1, sliders=None)
     yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
     lr = picture.lr()
-    rolls = tuple((Reroll(mask, explored.seed, number),) for number in range(NUM_ROLLS))
-    aim = None
-    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True), job.cancel):
-        job.check()
-        if isinstance(event, Progress):
-            yield Update(text=event.text, fraction=event.fraction)
-        elif isinstance(event, Aim):
-            aim = event
-    assert aim is not None, "it was asked for"
+    aim = yield from look_for_aim(engine, job, lr, recipe, mask, explored.seed, wish)
     direction = Direction(weights=aim.weights, share=0.0)
     [found] = yield from draw_strips(engine, job, lr, recipe, mask, explored.seed, [direction], wish)
     path = session.new_folder(job, "slider") / "strip.png"
@@ -62,3 +56,19 @@ def carry_out(
     slider = Slider(direction=direction, strip=path, ends=wish.words, scale=scale, remark=remark(wish, aim) or "")
     explored = replace(explored, sliders=(slider,))
     yield from move_sliders(engine, session, job, picture, explored, (0,), is_first=True)
+
+
+def look_for_aim(
+    engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, wish: Wish
+) -> Generator[Update, None, Aim]:
+    """What rolls of a place say about a wish. Raises: as `carry_out`."""
+    rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
+    aim = None
+    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True), job.cancel):
+        job.check()
+        if isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        elif isinstance(event, Aim):
+            aim = event
+    assert aim is not None, "it was asked for"
+    return aim

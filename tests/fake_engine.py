@@ -54,7 +54,7 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
-from srflow.operations import Given, Operation, check_operations
+from srflow.operations import Given, Mask, Operation, check_operations
 from srflow.steering.candidates import Candidate
 from srflow.steering.wishes import find_aim
 
@@ -285,8 +285,8 @@ class FakeEngine:
         self.edited.append(request)
         yield Progress(stage="sampling", fraction=0.5, text="Comparing")
         self._check(cancel)
-        scale, mask = request.recipe.scale_factor, request.mask
-        assert mask is not None
+        scale, height, width = request.recipe.scale_factor, *request.lr.shape[:2]
+        mask = request.mask or Mask(width, height, (0, 0, width, height), (255, width * height))
         for number, origin in enumerate(("edit", "natural edit")):
             latents = np.full((3, mask.box[3] - mask.box[1], mask.box[2] - mask.box[0]), number, np.float32)
             left, top, right, bottom = (edge * scale for edge in mask.box)

@@ -1,0 +1,304 @@
+"""Endpoints that steer a place: /wish, /edit and /could_be."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from app.candidates import check_candidate_place
+from app.checks import read_float
+from app.operation_lists import Drawn, list_request, read_operations, read_place
+from app.panels.picture import PictureInput
+from app.records import OpenedPicture
+from app.runs import sample_text
+from app.session import Job, Session
+from app.settings import Settings
+from app.sliders import ANGLES, draw_strips
+from app.tasks import Update
+from app.viewer.asking import MAX_TEXTS
+from app.ways import laid_in
+from app.wishes import check_wish_place, look_for_aim
+from srflow.contract import (
+    Direction,
+    EditRequest,
+    Engine,
+    ExploreRequest,
+    InputError,
+    Progress,
+    Recipe,
+    Variant,
+    Verdict,
+)
+from srflow.operations import Draw, Operation, Slide, to_values
+from srflow.steering.wishes import angle_for, remark, wish_from_values
+
+__all__ = ["SteeringEndpoints"]
+
+_MOST_DEVIATIONS = 8.0
+
+
+class SteeringEndpoints:
+    """As `app.list_endpoints.ListEndpoints`.
+
+    Args:
+        engine: the engine.
+        call: carries out a call, see `Endpoints`.
+        options: of every endpoint's event.
+    """
+
+    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
+        self._engine, self._call = engine, call
+        self._build(options)
+
+    def wish(
+        self,
+        image: str,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        wish: str = '{"type": "roughness"}',
+        deviations: float = 2,
+        operations: str = "",
+        model: str = "",
+        seed: float = 0,
+        consistency: bool = True,
+        high_resolution_input: bool = False,
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+        """Draw one place with more, or less, of something, counted in standard deviations of what the model expects.
+
+        Args:
+            image: the picture, any common format.
+            left: of the place, in pixels of the low-resolution picture.
+            top: likewise.
+            width: likewise, at most 64.
+            height: likewise.
+            wish: JSON: {"type": "roughness"}, {"type": "two-tone"} (sharper), {"type": "brightness"}, {"type":
+                "stripes", "period": 6, "direction": 0} (pixels of the large picture; degrees), {"type": "colour",
+                "red": 200, "green": 0, "blue": 0}, or {"type": "like", "reference": rows of pixels}.
+            deviations: how much of it, from -8 to 8 standard deviations of 48 versions of the place; 0 is usual.
+            operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0.
+            model: key of a model; empty: the default one.
+            seed: whole number, of the versions.
+            consistency: whether the picture, scaled down, is made to match the input closely.
+            high_resolution_input: scale the picture down first (bicubic).
+
+        Returns:
+            A PNG with its recipe inside. And a JSON: whether the wish was reached, how far, the picture's operations,
+            LR-PSNR, which share of the versions is as unusual, and a remark where the input leaves nothing open.
+        """
+
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            place = check_wish_place(read_place(left, top, width, height, picture))
+            wanted = wish_from_values(_read_json(wish))
+            target = read_float(deviations, "deviations", -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+            engine, lr, recipe = self._engine, picture.lr(), self._recipe(picture, settings, chosen)
+            aim = yield from look_for_aim(engine, job, lr, recipe, place, settings.seed, wanted)
+            [found] = yield from draw_strips(
+                engine, job, lr, recipe, place, settings.seed, [Direction(weights=aim.weights, share=0.0)], wanted
+            )
+            radians = [math.radians(angle) for angle in ANGLES]
+            angle, is_reached = angle_for(target, radians, [aim.deviations(value) for value in found.measured])
+            slide = Slide(place, settings.seed, aim.weights, angle)
+            request = ExploreRequest(lr=lr, recipe=recipe, variants=((), (slide,)), wish=wanted)
+            variants = yield from _variants(engine.explore(request, job.cancel), job)
+            end = variants[1]
+            assert end.measured is not None
+            drawn.append(
+                Drawn(
+                    self._save(session.download_folder(), picture, variants[0].patch, [end]),
+                    {
+                        "is_reached": is_reached,
+                        "deviations": aim.deviations(end.measured),
+                        "remark": remark(wanted, aim),
+                        "lr_psnr": end.lr_psnr,
+                        "plausibility": None if end.log_prob is None else aim.plausibility(end.log_prob),
+                        "operations": to_values(end.recipe.whole_list),
+                    },
+                )
+            )
+
+        drawn: list[Drawn] = []
+        for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
+            if ended is None:
+                yield None, None
+        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+
+    def edit(
+        self,
+        image: str,
+        edited: str,
+        operations: str = "",
+        model: str = "",
+        consistency: bool = True,
+        high_resolution_input: bool = False,
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+        """Bring an edited super-resolution back into what may lie behind the small picture, with a verdict.
+
+        Args:
+            image: the small picture, any common format.
+            edited: the super-resolution after the edit, of its size.
+            operations: what it was before, as for draw_list; empty: the first sample of seed 0.
+            model: key of a model; empty: the default one.
+            consistency: whether the pictures, scaled down, are made to match the input closely.
+            high_resolution_input: scale `image` down first (bicubic).
+
+        Returns:
+            Two PNGs, made consistent and made natural, each with its recipe inside. And a JSON: how much of the edit
+            each of them keeps, how much likelier the place is than in samples, in standard deviations, which share of
+            them is as unusual, LR-PSNR of each and of the edit as it was drawn, and the operations of each.
+        """
+
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            recipe = self._recipe(picture, settings, chosen)
+            after = self._engine.read_picture(session.adopt(Path(edited))).pixels
+            before = yield from self._before(job, picture, recipe)
+            request = EditRequest(lr=picture.lr(), recipe=recipe, picture=after)
+            verdicts: list[Verdict] = []
+            variants = yield from _variants(self._engine.edit(request, job.cancel), job, verdicts)
+            [verdict] = verdicts
+            values = asdict(verdict)
+            numbers = {name: values[name] for name in ("drawn_lr_psnr", "kept", "deviations", "plausibility")}
+            numbers |= {
+                "lr_psnr": [variant.lr_psnr for variant in variants],
+                "operations": [to_values(variant.recipe.whole_list) for variant in variants],
+            }
+            files = self._save(session.download_folder(), picture, before, variants)
+            drawn.append(Drawn(files, numbers))
+
+        drawn: list[Drawn] = []
+        for ended in self._call((image, model, -1.0, 0, 1, consistency, high_resolution_input), work):
+            if ended is None:
+                yield None, None
+        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+
+    def could_be(
+        self,
+        image: str,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        texts: str,
+        operations: str = "",
+        model: str = "",
+        high_resolution_input: bool = False,
+    ) -> Iterator[dict[str, Any] | None]:
+        """Tell which of several texts the input rules out at a place. Only the input can rule out.
+
+        Args:
+            image: the picture, any common format.
+            left: of the place, in pixels of the low-resolution picture; it should hold the text and little more.
+            top: likewise.
+            width: likewise, 4 to 48.
+            height: likewise.
+            texts: 2 to 10, with commas between, for example "3, 8, B".
+            operations: the super-resolution that shows what is around the place, as for draw_list; empty: the first
+                sample of seed 0.
+            model: key of a model; empty: the default one.
+            high_resolution_input: scale the picture down first (bicubic).
+
+        Returns:
+            A JSON: for each text, the best first, "fits", "cannot tell" or "ruled out", and what it leaves unexplained
+            of the input, in grey levels. That holds if one of the texts was there and looked much like the font used
+            here; characters lower than 3 pixels are too small.
+        """
+
+        def work(_session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            place = check_candidate_place(read_place(left, top, width, height, picture))
+            wanted = [text.strip() for text in str(texts).split(",") if text.strip()]
+            if len(wanted) > MAX_TEXTS:
+                raise InputError(f"There are {len(wanted)} texts; compare 2 to {MAX_TEXTS}.")
+            recipe = self._recipe(picture, settings, chosen)
+            before = yield from self._before(job, picture, recipe)
+            judged = self._engine.could_be(picture.lr(), before, place, wanted, recipe.model)
+            found.append(
+                [
+                    {"text": wanted[each.number], "ruling": each.ruling, "residual": each.residual, "share": each.share}
+                    for each in judged
+                ]
+            )
+
+        found: list[list[dict[str, Any]]] = []
+        for ended in self._call((image, model, -1.0, 0, 1, True, high_resolution_input), work):
+            if ended is None:
+                yield None
+        yield {"texts": found[0]}
+
+    def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> Recipe:
+        return self._engine.recipe(list_request(picture, settings, operations))
+
+    def _before(self, job: Job, picture: OpenedPicture, recipe: Recipe) -> Generator[Update, None, np.ndarray]:
+        """The recipe's picture."""
+        request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
+        [state] = yield from _variants(self._engine.explore(request, job.cancel), job)
+        return state.patch
+
+    def _save(
+        self, folder: Path, picture: OpenedPicture, before: np.ndarray, variants: Sequence[Variant]
+    ) -> tuple[Path, ...]:
+        text_of, alpha = sample_text(picture), picture.alpha()
+        files = []
+        for variant in variants:
+            files.append(folder / f"steered-{variant.number}.png")
+            text = text_of(variant.recipe, variant.flags)
+            self._engine.save_png(files[-1], laid_in(before, variant), text, alpha=alpha)
+        return tuple(files)
+
+    def _build(self, options: Mapping[str, Any]) -> None:
+        """Components, which are not shown, and the endpoints."""
+        with gr.Column(visible=False):
+            image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
+            edited = gr.File(label="edited", type="filepath")
+            left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))
+            wish = gr.Textbox('{"type": "roughness"}', label="wish")
+            deviations = gr.Number(2, label="deviations")
+            texts = gr.Textbox("", label="texts")
+            operations = gr.Textbox("", label="operations")
+            model = gr.Textbox("", label="model")
+            seed = gr.Number(0, precision=0, label="seed")
+            consistency = gr.Checkbox(True, label="consistency")
+            is_hr = gr.Checkbox(False, label="high_resolution_input")
+            files = gr.File(file_count="multiple", label="pictures")
+            numbers = gr.JSON(label="numbers")
+            button = gr.Button()
+        place = [left, top, width, height]
+        of_wish = [image, *place, wish, deviations, operations, model, seed, consistency, is_hr]
+        button.click(self.wish, of_wish, [files, numbers], api_name="wish", **options)
+        of_edit = [image, edited, operations, model, consistency, is_hr]
+        button.click(self.edit, of_edit, [files, numbers], api_name="edit", **options)
+        of_texts = [image, *place, texts, operations, model, is_hr]
+        button.click(self.could_be, of_texts, [numbers], api_name="could_be", **options)
+
+
+def _variants(
+    events: Iterator[object], job: Job, verdicts: list[Verdict] | None = None
+) -> Generator[Update, None, list[Variant]]:
+    """All that were drawn, by number."""
+    variants = []
+    for event in events:
+        job.check()
+        if isinstance(event, Progress):
+            yield Update(text=event.text, fraction=event.fraction)
+        elif isinstance(event, Variant):
+            variants.append(event)
+        elif isinstance(event, Verdict) and verdicts is not None:
+            verdicts.append(event)
+    return sorted(variants, key=lambda variant: variant.number)
+
+
+def _read_json(text: object) -> object:
+    try:
+        return json.loads(str(text)[:1_000_000])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The wish is not valid JSON ({error}).") from error

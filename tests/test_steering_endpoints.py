@@ -1,0 +1,70 @@
+"""Endpoints that steer a place: what they give, and what they refuse before anything is drawn."""
+
+from __future__ import annotations
+
+import json
+
+import gradio as gr
+import numpy as np
+import pytest
+import test_list_endpoints as lists
+from PIL import Image
+from test_list_endpoints import HEIGHT, LIST, WIDTH, call
+
+from srflow.contract import RECIPE_KEY, Recipe
+from srflow.operations import Draw, Given, Slide, from_values, to_json
+from srflow.steering.wishes import Brightness, Stripes
+
+harness, image = lists.harness, lists.image
+PLACE = (4, 3, 10, 8)
+
+
+def wish(harness, image, wanted: object, deviations: float = 0, operations: str = "") -> tuple:
+    return call(harness, "wish", image, *PLACE, json.dumps(wanted), deviations, operations, "", 9, True, False)
+
+
+def test_a_wish_is_drawn_with_its_verdict_and_what_draws_it_again(harness, engine, image) -> None:
+    [file], numbers = wish(harness, image, {"type": "brightness"}, 0.5, to_json(LIST))
+    assert engine.explored[0].wish == Brightness()
+    assert from_values(numbers["operations"])[:3] == LIST
+    slide = from_values(numbers["operations"])[3]
+    assert isinstance(slide, Slide)
+    assert slide.seed == 9
+    recipe = Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
+    assert recipe.whole_list == from_values(numbers["operations"])
+    assert set(numbers) == {"is_reached", "deviations", "remark", "lr_psnr", "plausibility", "operations"}
+    json.dumps(numbers)
+    wish(harness, image, {"type": "stripes", "period": 6, "direction": 90})
+    assert engine.explored[-1].wish == Stripes(6, 90)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "deviations", "message"),
+    [({"type": "wealth"}, 1, "wealth"), ("{", 1, "one of"), ({"type": "roughness"}, 9, "deviations must be")],
+)
+def test_wishes_that_cannot_be_are_refused(harness, engine, image, wanted, deviations, message) -> None:
+    with pytest.raises(gr.Error, match=message):
+        wish(harness, image, wanted, deviations)
+    assert not engine.explored
+
+
+def test_an_edit_comes_back_in_two_forms_with_a_verdict(harness, engine, image, tmp_path) -> None:
+    edited = np.random.default_rng(1).integers(0, 256, (4 * HEIGHT, 4 * WIDTH, 3), np.uint8)
+    Image.fromarray(edited).save(tmp_path / "edited.png")
+    files, numbers = call(harness, "edit", image, str(tmp_path / "edited.png"), to_json(LIST), "", True, False)
+    assert np.array_equal(engine.edited[0].picture, edited)
+    assert (numbers["kept"], numbers["deviations"]) == ((0.42, 0.11), (-35.0, -0.5))
+    for file, operations in zip(files, numbers["operations"], strict=True):
+        assert Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
+        assert isinstance(from_values(operations)[-1], Given)
+    json.dumps(numbers)
+
+
+def test_texts_are_ruled_on(harness, engine, image) -> None:
+    numbers = call(harness, "could_be", image, *PLACE, "3, 8,B", "", "", False)
+    assert [(each["text"], each["ruling"]) for each in numbers["texts"]] == [
+        ("3", "fits"), ("8", "ruled out"), ("B", "ruled out")
+    ]  # fmt: skip
+    assert engine.explored[-1].recipe.whole_list == (Draw(0, 0, 0.9),)
+    with pytest.raises(gr.Error, match="11 texts"):
+        call(harness, "could_be", image, *PLACE, ",".join("abcdefghijk"), "", "", False)
