@@ -29,7 +29,7 @@ export class WishMenu {
       const input = make("input", { class: "lv-wish-field", ...settings });
       return { node: make("label", { class: "lv-wish-label" }, `${label} `, input), input };
     };
-    this.period = makeField("every", { type: "number", min: "2", max: "64", step: "0.5", value: "8" });
+    this.period = makeField("Every", { type: "number", min: "2", max: "64", step: "0.5", value: "8" });
     this.period.node.append(" px");
     this.direction = makeField("at", { type: "number", min: "0", max: "180", step: "5", value: "0" });
     this.direction.node.append("°");
