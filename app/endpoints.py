@@ -1,4 +1,4 @@
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /draw_list, /reroll, /models."""
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models here, others beside this."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import gradio as gr
 from app.checks import read_bool
 from app.downloads import run_facts, save_std
 from app.list_endpoints import ListEndpoints
+from app.measure_endpoints import MeasureEndpoints
 from app.page import Page
 from app.panels.picture import PictureInput
 from app.pictures import open_source
@@ -22,6 +23,7 @@ from app.records import OpenedPicture, Source, View
 from app.runs import draw
 from app.session import Job, Session
 from app.settings import Settings
+from app.slider_endpoints import SliderEndpoint
 from app.sweeps import sweep
 from app.tasks import ALL, Update, perform
 from srflow.contract import Cancelled, ImageTooLargeError, InputError
@@ -249,4 +251,6 @@ class Endpoints:
         without_temperature = [image, model, seed, few_samples, consistency, is_hr]
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
+        self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
+        self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
         gr.api(self.models, api_name="models", queue=False)

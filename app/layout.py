@@ -21,7 +21,9 @@ from app.panels.diversity import DiversityPanel
 from app.panels.download import DownloadPanel
 from app.panels.edit import EditPanel
 from app.panels.explore import ExplorePanel
+from app.panels.exports import ExportPanel
 from app.panels.history import HistoryPanel
+from app.panels.measure import MeasurePanel
 from app.panels.numbers import NumbersPanel
 from app.panels.picture import PicturePanel
 from app.panels.results import ResultsPanel
@@ -74,21 +76,36 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
                 controls.build()
             with gr.Column(scale=4, min_width=320, elem_id="stage"):
                 results = ResultsPanel(page)
+                measure = MeasurePanel(page, results)
                 explore = ExplorePanel(page, results)
                 history = HistoryPanel(page, results, controls)
-                download = DownloadPanel(page, results)
+                with gr.Row(elem_id="take-away"):
+                    download = DownloadPanel(page, results)
+                    exports = ExportPanel(page, measure)
                 edit = EditPanel(page)
                 with gr.Tabs(elem_id="tabs"):
                     with gr.Tab("Numbers") as numbers_tab:
                         numbers = NumbersPanel()
                     with gr.Tab("Diversity", render_children=True) as diversity_tab:
                         diversity = DiversityPanel(page, results)
+                    with gr.Tab("Measure", render_children=True) as measure_tab:
+                        measure.build_tab()
                     with gr.Tab("Temperature sweep", render_children=True) as sweep_tab:
                         sweep = SweepPanel(page, controls)
                     with gr.Tab("What am I looking at?") as about_tab:
                         about.build()
-        page.add_tabs({numbers_tab: numbers, diversity_tab: diversity, sweep_tab: sweep, about_tab: None})
-        page.add(results, controls, picture, numbers, diversity, sweep, download, edit, explore, history)
+        page.add_tabs(
+            {
+                numbers_tab: numbers,
+                diversity_tab: diversity,
+                measure_tab: measure,
+                sweep_tab: sweep,
+                about_tab: None,
+            }
+        )
+        page.add(
+            *(results, controls, picture, numbers, diversity, sweep, download, edit, explore, history, measure, exports)
+        )
         Visit(page, controls)
         Endpoints(page)
     # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.

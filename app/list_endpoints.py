@@ -49,9 +49,10 @@ class ListEndpoints:
                 {"type": "draw", "seed": 0, "index": 0, "temperature": 0.9}. Then any of: {"type": "reroll", "mask": M,
                 "seed": 0, "roll": 0}, new noise at a place; {"type": "heat", "temperature": 0.2, "mask": M}, another
                 temperature; {"type": "mix", "with": {"seed": 1, "index": 0}, "angle": 0.5, "mask": M}, towards another
-                sample, 0 to 1.57. M is {"width": W, "height": H, "box": [left, top, right, bottom], "runs": [value,
-                length, ...]} in pixels of the low-resolution picture, values 0 to 255 row by row inside the box; heat
-                and mix go without it, too. Empty: the first sample of seed 0.
+                sample, 0 to 1.57; {"type": "slide", "mask": M, "seed": 0, "weights": [3, -1, ...], "angle": 0.5},
+                towards a mixture of rolls, -1.57 to 1.57. M is {"width": W, "height": H, "box": [left, top, right,
+                bottom], "runs": [value, length, ...]} in pixels of the low-resolution picture, values 0 to 255 row by
+                row inside the box; heat and mix go without it, too. Empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
             consistency: whether the picture, scaled down, is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic) and score the result against the original.

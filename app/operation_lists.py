@@ -39,7 +39,7 @@ from srflow.operations import (
     to_values,
 )
 
-__all__ = ["MAX_VARIANTS", "Drawn", "draw_list", "read_operations", "read_place", "reroll"]
+__all__ = ["MAX_VARIANTS", "Drawn", "draw_list", "list_request", "read_operations", "read_place", "reroll"]
 
 MAX_VARIANTS = 64
 
@@ -90,7 +90,7 @@ def draw_list(
     text_of, alpha = sample_text(picture), picture.alpha()
     path = folder / "drawn.png"
     numbers: dict[str, Any] = {}
-    for event in engine.sample(_request(picture, settings, operations), job.cancel):
+    for event in engine.sample(list_request(picture, settings, operations), job.cancel):
         job.check()
         if isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
@@ -128,7 +128,7 @@ def reroll(
     Raises: whatever the engine raises; Cancelled: when the job is.
     """
     lr = picture.lr()
-    recipe = engine.recipe(_request(picture, settings, operations))
+    recipe = engine.recipe(list_request(picture, settings, operations))
     ways = tuple((Reroll(place, settings.seed, roll),) for roll in range(num_variants))
     state: np.ndarray | None = None
     variants: dict[int, Variant] = {}
@@ -180,7 +180,7 @@ def reroll(
     return Drawn(tuple(files), numbers)
 
 
-def _request(picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRequest:
+def list_request(picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRequest:
     """For the one picture of a complete list."""
     check_operations(operations, size=(picture.region.height, picture.region.width))
     draw = operations[0]

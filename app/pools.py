@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from app.records import Explored, OpenedPicture
 from app.session import Job, Session
 from app.tasks import Update
 from app.ways import Wish, Words, show_explored
 from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Progress, Recipe
+from srflow.evaluation.families import Branch, Tree, grow_tree
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
-__all__ = ["MAX_FAMILY", "Pool", "Pools", "draw_pool"]
+__all__ = ["MAX_FAMILY", "Pool", "Pools", "check_tree_place", "draw_pool", "size_for"]
 
 _NUM_ROLLS = 64
+_NUM_FOR_TREE = 160  # with fewer, what families explain cannot be told from chance
 _NUM_WHOLE = 24  # whole pictures take much longer
 _NUM_SHOWN = 5
 _NUM_EXTREMES = 6
+_NUM_NODES = 12  # of a tree: three branches with three each
+
+_LARGEST_PLACE = 12  # LR pixels a side: in a larger one, too much differs at once for families to form
 
 MAX_FAMILY = 24
 """Members of a family that are shown; the nearest ones come first."""
@@ -45,8 +53,26 @@ class Pool:
         """What they are called."""
         return "pictures" if self.mask is None else "rolls"
 
+    @cached_property
+    def tree(self) -> Tree:
+        """Those that look alike."""
+        allowed = np.ones(self.size, bool)
+        allowed[list(self.comparison.left_out)] = False
+        return grow_tree(self.comparison.distances, candidates=allowed)
+
     def wishes(self, kind: str) -> tuple[list[Wish], Words]:
-        """Those that differ most ("different"), stand for the others best ("typical"), or are "extremes"."""
+        """Those that differ most ("different"), stand for the others best ("typical"), are "extremes", or "families".
+
+        None: there are no families.
+        """
+        if kind == "families":
+            nodes = self._nodes()
+            wishes = [
+                self._wish(node.number, f"{name}: {100 * len(node.members) / self.size:.0f} %") for name, node in nodes
+            ]
+            count = len(self.tree.branches)
+            end = f"{count} families explain {100 * self.tree.explained:.0f} % of what differs here"
+            return wishes, Words("Drawing the families", end, _FAMILIES_HOW)
         if kind == "extremes":
             names: dict[int, list[str]] = {}
             for name, number in self.comparison.extremes.items():
@@ -70,6 +96,9 @@ class Pool:
         chosen = next((one for one in self._families(kind) if self.leads_to(one.number, recipe)), None)
         if chosen is None:
             raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+        return self._family(chosen)
+
+    def _family(self, chosen: Family) -> tuple[list[Wish], Words]:
         nearness = self.comparison.distances[chosen.number]
         others = sorted((each for each in chosen.members if each != chosen.number), key=lambda each: nearness[each])
         shown = [chosen.number, *others][:MAX_FAMILY]
@@ -77,6 +106,24 @@ class Pool:
         count = len(chosen.members)
         end = f"The family of {count}" if count == len(shown) else f"The nearest {len(shown)} of a family of {count}"
         return wishes, Words("Drawing the family", end, _WALK_HOW)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How deep each of the families lies in the tree."""
+        return tuple(name.count(".") for name, _ in self._nodes())
+
+    def node_family(self, place: int) -> tuple[list[Wish], Words]:
+        """The members of one of the families, by its place among them."""
+        node = self._nodes()[place][1]
+        return self._family(Family(number=node.number, members=node.members))
+
+    def _nodes(self) -> list[tuple[str, Branch]]:
+        """Each branch, followed by those inside it, with its name."""
+        found: list[tuple[str, Branch]] = []
+        for number, branch in enumerate(self.tree.branches, 1):
+            found.append((f"Family {number}", branch))
+            found += [(f"{number}.{inner}", leaf) for inner, leaf in enumerate(branch.branches, 1)]
+        return found
 
     def leads_to(self, number: int, recipe: Recipe) -> bool:
         """Whether that recipe is the one of that version."""
@@ -99,10 +146,30 @@ class Pools:
         """Instead of the one before."""
         self._last[session] = pool
 
-    def find(self, session: Session, recipe: Recipe, mask: Mask | None) -> Pool | None:
-        """The last one, if it goes on from that recipe at that place."""
+    def find(self, session: Session, recipe: Recipe, mask: Mask | None, size: int = 0) -> Pool | None:
+        """The last one, if it goes on from that recipe at that place, and is not smaller."""
         pool = self._last.get(session)
-        return pool if pool is not None and (pool.recipe, pool.mask) == (recipe, mask) else None
+        is_it = pool is not None and (pool.recipe, pool.mask) == (recipe, mask) and pool.size >= size
+        return pool if is_it else None
+
+
+def size_for(kind: str, mask: Mask | None) -> int:
+    """How many versions are compared."""
+    if kind == "families":
+        return _NUM_FOR_TREE
+    return _NUM_WHOLE if mask is None else _NUM_ROLLS
+
+
+def check_tree_place(mask: Mask | None) -> None:
+    """Raises: InputError: it is not a place that can have families."""
+    if mask is None:
+        raise InputError("No place is chosen. Paint over a small one first, then ask for its families.")
+    left, top, right, bottom = mask.support
+    if max(right - left, bottom - top) > _LARGEST_PLACE:
+        raise InputError(
+            f"Families need a place of at most {_LARGEST_PLACE} pixels of the small picture a side; this one has "
+            f"{right - left}×{bottom - top}. Choose a smaller one."
+        )
 
 
 def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explored) -> Generator[Update, None, Pool]:
@@ -112,11 +179,12 @@ def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explor
     """
     recipe, mask = explored.state.recipe, explored.mask
     assert recipe is not None
-    size = _NUM_WHOLE if mask is None else _NUM_ROLLS
+    size = size_for(explored.kind, mask)
     variants = tuple((_operation(mask, explored.seed, number),) for number in range(size))
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants, choose=_NUM_SHOWN)
     comparison = None
-    count = _NUM_EXTREMES if explored.kind == "extremes" else _NUM_SHOWN  # places are kept for them
+    # Places are kept for them.
+    count = {"extremes": _NUM_EXTREMES, "families": _NUM_NODES}.get(explored.kind, _NUM_SHOWN)
     yield show_explored(replace(explored, ways=(), count=count), f"Drawing {size} versions", 0.0)
     for event in engine.explore(request, job.cancel):
         job.check()

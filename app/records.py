@@ -11,11 +11,12 @@ import numpy as np
 
 from app.bars import SetBars
 from app.settings import Settings
-from app.viewer import Blend, Detail, Found, Overlay, Part, WayKind
+from app.viewer import Blend, Detail, Found, Line, Overlay, Part, WayKind
 from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
+    "Chosen",
     "Explored",
     "Look",
     "Numbers",
@@ -253,7 +254,8 @@ class Explored:
     looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
     ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
     ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
-    place, once they are found; () if there are none. angles: where each is, in degrees.
+    place, once they are found; () if there are none. angles: where each is, in degrees. levels: of a tree, how deep
+    each way lies in it, from 0 on.
     """
 
     state: PictureRecord
@@ -268,6 +270,7 @@ class Explored:
     found: Found | None = None
     sliders: tuple[Slider, ...] | None = None
     angles: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -290,13 +293,25 @@ class Explored:
             yield slider.strip.parent
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What a visitor wants measured: a place of the LR picture, and a line from (x, y) to (x, y) in SR pixels.
+
+    subject: of the picture that they belong to.
+    """
+
+    subject: str
+    place: Mask | None = None
+    line: Line | None = None
+
+
 @dataclass(frozen=True)
 class View:
     """Everything that a visitor's page shows; the entries of its history.
 
     explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
     with last. measure: which map is shown. steps: the history that the view is a part of, for whoever shows it; a view
-    that lies in the history has none.
+    that lies in the history has none. chosen: to be measured; None: nothing.
     """
 
     picture: OpenedPicture | None = None
@@ -306,6 +321,7 @@ class View:
     settings: Settings | None = None
     measure: str = "luma"
     steps: tuple[PastStep, ...] = field(default=(), compare=False, repr=False)
+    chosen: Chosen | None = field(default=None, compare=False)
 
     @property
     def is_walking(self) -> bool:

@@ -95,6 +95,7 @@ def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:
         blend=explored.blend,
         found=explored.found,
         sliders=bank,
+        levels=explored.levels,
     )
 
 

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from plotly.colors import sequential
 
 from app.records import PictureRecord, Run
-from app.wording import COLUMNS
+from app.wording import COLUMNS, format_percent
+from srflow.evaluation.reports import LineReport
 
 __all__ = [
     "COLORS",
@@ -22,6 +23,7 @@ __all__ = [
     "histogram",
     "matrix_figure",
     "numbers_html",
+    "profile_figure",
     "rank_figure",
     "scale_top",
     "spread_apart",
@@ -132,6 +134,45 @@ def rank_figure(shares: Sequence[float]) -> go.Figure:
     figure.update_layout(margin={"l": 48, "r": 16, "t": 44, "b": 40})
     figure.update_xaxes(title="samples that are darker than the truth", dtick=1 if count <= 17 else None, **_GRID)
     figure.update_yaxes(title="% of pixels", **_GRID)
+    return figure
+
+
+def profile_figure(report: LineReport) -> go.Figure:
+    """Brightness along a line: mean, band, and the truth where it is known."""
+    low, high = report.mean - report.half_width, report.mean + report.half_width
+    band = "mean ± σ of the samples" if report.coverage is None else f"{format_percent(report.coverage)} band"
+    x, pixels = report.distances, report.pixels
+    figure = go.Figure(
+        [
+            go.Scatter(x=x, y=low, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip"),
+            go.Scatter(
+                x=x,
+                y=high,
+                mode="lines",
+                line={"width": 0},
+                fill="tonexty",
+                fillcolor="rgba(59,130,246,0.25)",
+                name=band,
+                hoverinfo="skip",
+            ),
+            go.Scatter(
+                x=x,
+                y=report.mean,
+                mode="lines",
+                line={"color": _ACCENTS[0], "width": 2},
+                name="mean of the samples",
+                customdata=np.column_stack([report.half_width, pixels]),
+                hovertemplate="%{y:.0f} ± %{customdata[0]:.0f}, x %{customdata[1]}, y %{customdata[2]}<extra></extra>",
+            ),
+        ],
+        layout=_LAYOUT,
+    )
+    if report.truth is not None:
+        line = {"color": _ACCENTS[1], "width": 1.5}
+        figure.add_scatter(x=x, y=report.truth, mode="lines", line=line, name="ground truth", hoverinfo="skip")
+    figure.update_layout(margin={"l": 48, "r": 16, "t": 44, "b": 40})
+    figure.update_xaxes(title="pixels from the ring", **_GRID)
+    figure.update_yaxes(title="brightness, grey levels", **_GRID)
     return figure
 
 

@@ -6,6 +6,7 @@ Times are compared in one run, in turns; a quiet machine is needed for those in 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -16,9 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.report import interleaved, machine, save, table
-from srflow.contract import ExploreRequest, Recipe, SampleRequest, SampleResult, Variant
+from srflow.contract import Directions, ExploreRequest, Recipe, SampleRequest, SampleResult, Variant
 from srflow.images import load_image
-from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample
+from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.regions import FEATHER, MARGIN
 
@@ -27,6 +28,8 @@ EXAMPLES = ("astronaut", "cat", "coffee")
 COMPACT = "srflow-da-r-x4-compact"
 _SIDE = 96  # LR, of the whole picture
 _PLACE = 32  # LR, of the place in its middle
+_SLIDER_PLACE = 24  # LR, of a place with sliders
+_SLIDERS, _POSITIONS, _ROLLS = 5, (-90, -60, -30, 30, 60, 90), 48  # as on the page
 
 
 def example(name: str, side: int = _SIDE) -> np.ndarray:
@@ -104,7 +107,40 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
     explore(engine, lr, recipe, [(Reroll(place, next(seeds), roll),) for roll in range(64)], choose=5)
     five = time.perf_counter() - started
     rows.append(("five that differ of 64 rolls, once", f"{five * 1e3:.0f} ms", f"{five / seconds['whole']:.1f}", "4 s"))
+    rows += [
+        (words, f"{value * 1e3:.0f} ms", f"{value / seconds['whole']:.2f}", goal)
+        for words, value, goal in slider_times(engine, lr, recipe, repeats)
+    ]
     return [table(("", "median", "of a whole picture", "goal"), rows), ""]
+
+
+def slider_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+    """Seconds until a place has its sliders, and of a tick of them, with their goals.
+
+    Five sliders are drawn, however many there are here: as many as a place has at most.
+    """
+    place = mask(place=_SLIDER_PLACE)
+    rng = np.random.default_rng(0)
+    ready, ticks = [], []
+    for seed in range(1, 1 + max(1, repeats // 2)):
+        rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
+        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=_SLIDERS)
+        started = time.perf_counter()
+        assert any(isinstance(event, Directions) for event in engine.explore(request))
+        weights = [tuple(int(weight) for weight in rng.integers(-32767, 32768, _ROLLS)) for _ in range(_SLIDERS)]
+        strips = [(Slide(place, seed, own, math.radians(at)),) for own in weights for at in _POSITIONS]
+        explore(engine, lr, recipe, strips)
+        ready.append(time.perf_counter() - started)
+        for tick in range(5):
+            moves = [(own, math.radians(10 * tick + 5)) for own in weights[:2]]
+            started = time.perf_counter()
+            explore(engine, lr, recipe, [(Slide.combined(place, seed, moves),)])
+            ticks.append(time.perf_counter() - started)
+    side = f"{_SLIDER_PLACE}×{_SLIDER_PLACE}"
+    return [
+        (f"five sliders of a place of {side} LR ready", float(np.median(ready)), "4 s"),
+        (f"one tick of them, on the place of {side} LR", float(np.median(ticks)), "120 ms"),
+    ]
 
 
 def effects(engine: SamplingEngine, rolls: int) -> list[str]:

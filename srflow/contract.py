@@ -10,10 +10,10 @@ import binascii
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from srflow.errors import (
 from srflow.evaluation.calibration_file import Bar, Calibration, Value
 from srflow.operations import Draw, Mask, Operation, check_operations, from_values, to_values
 from srflow.steering.wishes import Aim, Wish
+
+if TYPE_CHECKING:
+    from srflow.steering.candidates import Candidate
 
 __all__ = [
     "FLAGS_KEY",
@@ -702,6 +705,15 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
             memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def could_be(
+        self, lr: np.ndarray, picture: np.ndarray, mask: Mask, texts: Sequence[str], model: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
+
+        Raises: InputError: the place is too small or says nothing, or the texts are not 2 to 10.
         """
         ...
 

@@ -55,6 +55,7 @@ from srflow.contract import (
 )
 from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
 from srflow.operations import Given, Operation, check_operations
+from srflow.steering.candidates import Candidate
 from srflow.steering.wishes import find_aim
 
 LUMA = np.float32([0.299, 0.587, 0.114])
@@ -311,6 +312,23 @@ class FakeEngine:
             plausibility=(0.0, 0.6),
             num_samples=16,
             unusual=np.full((height, width), 5, np.float32),
+        )
+
+    def could_be(self, lr, picture, mask, texts, model=None) -> tuple[Candidate, ...]:
+        """The first fits, the others do not."""
+        left, top, right, bottom = (edge * 4 for edge in mask.support)
+        return tuple(
+            Candidate(
+                number=number,
+                ruling="ruled out" if number else "fits",
+                residual=float(number + 1),
+                share=0.1,
+                shift=(0, 0),
+                gain=1.0,
+                version=0,
+                pixels=np.full((bottom - top, right - left, 3), 10 * number, np.uint8),
+            )
+            for number in range(len(texts))
         )
 
     def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:

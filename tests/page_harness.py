@@ -29,7 +29,7 @@ class Harness:
         else:
             self.page.opening = None
         self.results, self.controls, self.picture, self.numbers, self.diversity, *others = self.page.panels
-        self.sweep, self.download, self.edit, self.explore, self.history = others
+        self.sweep, self.download, self.edit, self.explore, self.history, self.measure, self.exports = others
         self.open(**opened)
 
     def open(self, query: dict | None = None, memory: object = None, fragment: object = "") -> list[dict]:

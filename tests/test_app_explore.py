@@ -73,6 +73,15 @@ class Explorer(Visit):
         self.page.mouse.move(*place[1], steps=4)
         self.page.mouse.up()
 
+    def choose_box(self, left: int, top: int, width: int, height: int) -> None:
+        """Choose a box by its numbers, in LR pixels."""
+        if not self.viewer("viewer.exploring.mask.isChoosing"):
+            self.page.get_by_role("button", name="Choose a place").click()
+        self.page.get_by_role("button", name="Box", exact=True).click()
+        for name, value in zip(("Left", "Top", "Width", "Height"), (left, top, width, height), strict=True):
+            self.page.get_by_role("spinbutton", name=f"{name} of the box").fill(str(value))
+        self.page.get_by_role("spinbutton", name="Height of the box").press("Tab")
+
     def walk(self, act) -> list[str]:
         """Do something that brings ways to go on, and wait for all of them. Gives their ids."""
         former = self.viewer(f"{WALK}.message?.ids ?? []")

@@ -816,7 +816,16 @@ def test_nothing_lossy_nothing_from_elsewhere_and_everything_bounded(harness):
 
 def test_endpoints_are_documented(engine, sessions):
     named = build_page(engine, sessions).blocks.get_api_info()["named_endpoints"]
-    assert set(named) == {"/sample", "/diversity_map", "/sweep", "/draw_list", "/reroll", "/models"}
+    assert set(named) == {
+        "/sample",
+        "/diversity_map",
+        "/sweep",
+        "/draw_list",
+        "/reroll",
+        "/measure",
+        "/export",
+        "/models",
+    }
     names = [parameter["parameter_name"] for parameter in named["/sample"]["parameters"]]
     expected = ["image", "model", "temperature", "seed", "num_samples", "consistency", "high_resolution_input"]
     assert names == expected

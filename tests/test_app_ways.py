@@ -83,6 +83,29 @@ def test_five_that_differ_a_family_and_the_extremes_of_the_same_rolls(visit, eng
     visit.page.evaluate("sessionStorage.clear()")
 
 
+def test_families_are_a_tree_whose_nodes_lead_to_their_members(visit, engine):
+    visit.choose_box(3, 4, 8, 6)
+    engine.explored.clear()
+    ask_menu(visit, "Families")
+    tree = wait_for_ways(visit, "families")
+    words = captions(visit)
+    assert len(words) == len(tree) + 1
+    branches = visit.page.locator(".lv-walk-cell[data-level='0']")
+    assert branches.count() == 3
+    assert branches.first.locator(".lv-walk-label").inner_text().startswith("1: ")
+    leaf, branch = (visit.page.locator(f".lv-walk-cell[data-level='{level}'] canvas").first for level in (1, 0))
+    assert leaf.bounding_box()["width"] < branch.bounding_box()["width"]
+    visit.page.locator(".lv-walk-cell[data-level='1'] .lv-walk-thumb").first.click()
+    assert visit.now == tree[1]
+    visit.page.get_by_role("button", name="Its family").click()
+    family = wait_for_ways(visit, "family")
+    assert visit.page.locator(".lv-walk-cell[data-level='0']").count() == 0
+    assert visit.now == family[0]
+    visit.page.get_by_role("button", name="Back", exact=True).click()
+    wait_for_ways(visit, "families")
+    assert [request.choose for request in engine.explored].count(5) == 1
+
+
 def test_the_menu_is_left_by_escape_or_by_looking_elsewhere(visit):
     opener = visit.page.get_by_role("button", name="More ways")
     panel = visit.page.locator(".lv-ways")

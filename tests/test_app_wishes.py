@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import test_app_exploring as exploring
-from test_app_exploring import ask, mask_of
+from test_app_exploring import ask, mask_of, pixels
 
 from app.records import WishScale
 from app.sliders import ANGLES, NUM_ROLLS
@@ -90,3 +90,16 @@ def test_the_verdict_in_words(measured: float, log_prob: float, words: list[str]
     told = wish_verdict(scale(Roughness()), variant)
     assert all(word in told for word in words), told
     assert ("beyond" in told) == (measured == 5.0)
+
+
+def test_texts_are_shown_with_what_the_input_says_of_them(harness, engine):
+    ask(harness, "texts", "s1", mask=mask_of(harness, *PLACE), texts=["3", "8"])
+    walk = harness.scene.walk
+    pictures = {one.id: one for one in harness.scene.pictures}
+    assert [pictures[name].label for name in walk.ids] == ["“3” fits", "“8” ruled out"]
+    assert "“3” fits; it rules out “8”, if one of the texts was there" in harness.status
+    assert (pixels(pictures[walk.ids[1]].path)[2 * 4 : 15 * 4, 2 * 4 : 18 * 4] == 10).all()
+    ask(harness, "accept", walk.ids[0])
+    assert "only to be looked at" in harness.status
+    ask(harness, "texts", "s1", mask=None, texts=["3", "8"])
+    assert "No place is chosen" in harness.status

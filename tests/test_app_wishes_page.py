@@ -62,7 +62,9 @@ def test_a_download_that_was_edited_is_brought_back(visit: Explorer, engine, tmp
     pixels = visit.file(name).astype(np.uint8)
     pixels[40:60, 50:90] = 255
     Image.fromarray(pixels).save(tmp_path / "edited.png")
-    visit.page.locator("#bring-back input[type=file], input#bring-back").set_input_files(tmp_path / "edited.png")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.locator("#bring-back").click()
+    chooser.value.set_files(tmp_path / "edited.png")
     visit.wait_for_viewer("viewer.scene.walk?.kind === 'edit' && viewer.scene.walk.ids.length === 4")
     assert visit.viewer("viewer.scene.walk.start") == name
     assert engine.edited[-1].mask.support == (12, 10, 23, 15)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from srflow.contract import InputError
-from srflow.evaluation.directions import find_directions, means, orientations
+from srflow.evaluation.directions import find_directions, means, orientations, place_features
+from srflow.evaluation.slider_names import name_ends
+from srflow.operations import Draw, Mask, Operation, Reroll, Slide
+from srflow.operations.field import Field, Place
 
 RNG = np.random.default_rng
 
@@ -43,6 +48,44 @@ def test_directions_are_at_right_angles() -> None:
     weights = np.array([direction.weights for direction in find_directions(planted(noise=0.5)[0], 5, min_share=0)])
     weights = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     np.testing.assert_allclose(weights @ weights.T, np.eye(len(weights)), atol=1e-3)
+
+
+def test_sliders_of_a_flow_made_by_hand_go_along_what_it_does() -> None:
+    """Its picture is tilted to the right by one pattern of the latents, and downwards, half as much, by another."""
+    mask = Mask(16, 16, (0, 0, 16, 16), (255, 256))
+    patterns = RNG(2).standard_normal((2, 6, 32, 32))
+    patterns /= np.sqrt(np.square(patterns).sum((1, 2, 3), keepdims=True))
+    ramp = np.linspace(-1, 1, 64)
+
+    def tilts(*operations: Operation) -> np.ndarray:
+        field = Field.evaluate((Draw(1, 0, 1.0), *operations), Place(((6, 32, 32),), 16, 16, (0, 0, 16, 16)))
+        return (patterns * field.levels[0].numpy()).sum((1, 2, 3))
+
+    def picture(*operations: Operation) -> np.ndarray:
+        right, down = tilts(*operations)
+        luma = 127 + 8 * right * ramp + 4 * down * ramp[:, None]
+        return np.repeat(np.clip(np.rint(luma), 0, 255)[..., None], 3, 2).astype(np.uint8)
+
+    weight = np.ones((64, 64))
+    rolls = [Reroll(mask, 5, number) for number in range(48)]
+    found = find_directions(place_features([picture(roll) for roll in rolls], weight), 5)
+    rolled = np.array([tilts(roll) for roll in rolls])
+    variances = rolled.var(0) * [4, 1]
+    assert [direction.share for direction in found] == pytest.approx(variances / variances.sum(), abs=0.06)
+    for axis, direction in enumerate(found):
+        ends = [Slide(mask, 5, direction.weights, angle) for angle in (-math.pi / 2, math.pi / 2)]
+        far = np.array([tilts(end)[axis] for end in ends])
+        spread = np.sqrt(48) * rolled[:, axis].std()
+        assert np.abs(far) == pytest.approx(spread, rel=0.15), "seven standard deviations away, with ordinary noise"
+        assert np.abs(far).min() > 2 * np.abs(rolled[:, axis]).max()
+        names = ("lighter left", "lighter right") if axis == 0 else ("lighter above", "lighter below")
+        assert name_ends(*map(picture, ends), weight) == (names if far[1] > 0 else names[::-1])
+    # Moving the second changes what the first does to the picture by no more than its own part of the noise.
+    one, both = (
+        tilts(Slide.combined(mask, 5, [(found[0].weights, 0.6), (found[1].weights, angle)])) for angle in (0.0, 0.7)
+    )
+    assert both[0] == pytest.approx(one[0], abs=0.5)
+    assert abs(both[1] - one[1]) > 3
 
 
 @pytest.mark.parametrize("bad", [np.ones((7, 3)), np.ones(20), np.full((20, 3), np.nan), np.ones((20, 0))])

@@ -225,10 +225,9 @@ def test_noise_is_kept_within_bounds() -> None:
     for number in [*range(64), *range(64)]:
         assert noises.get(number, lambda number=number: draw_noise(number))[0][0] == number
     assert drawn == list(range(64)), "the second time, all were there"
-    noises.get(64, lambda: draw_noise(64))
-    noises.get(1, lambda: draw_noise(1))
-    noises.get(0, lambda: draw_noise(0))
-    assert drawn[64:] == [64, 0], "the longest unused one had gone"
+    for number in (0, 64, 0, 2, 1):
+        noises.get(number, lambda number=number: draw_noise(number))
+    assert drawn[64:] == [64, 1], "the longest unused one had gone"
     noises.get("large", lambda: [torch.zeros(5)])
     assert noises.num_bytes() == 64 * 16, "one that is too large is not kept"
 

@@ -21,9 +21,9 @@ from app.viewer import parse_picture_id
 from app.views import status_html
 from srflow.contract import InputError
 
-__all__ = ["DownloadPanel"]
+__all__ = ["SAVE", "DownloadPanel"]
 
-_SAVE = """(file) => {
+SAVE = """(file) => {
     const one = Array.isArray(file) ? file[0] : file;
     if (!one || !one.url) return;
     const link = document.createElement("a");
@@ -33,6 +33,7 @@ _SAVE = """(file) => {
     link.click();
     link.remove();
 }"""
+"""Has the browser save the file of a hidden `gr.File`."""
 
 _COPY = """(serial, ...others) => {
     navigator.clipboard?.writeText(window.location.href).catch(() => {});
@@ -71,7 +72,7 @@ class DownloadPanel:
         for button, reply, inputs in ((self.png, self.one, [self.choice]), (self.zip, self.everything, [])):
             # Without a file after a failure, or the one before would be saved again.
             ready = page.ask(button.click, reply, inputs, [self.file], on_error={self.file: None})
-            ready.then(None, self.file, None, js=_SAVE)
+            ready.then(None, self.file, None, js=SAVE)
         page.ask(self.link.click, self.tell_link, js=_COPY)
 
     def one(self, event: Event) -> Values:

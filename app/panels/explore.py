@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from app.candidates import check_candidate_place, try_texts
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.mixing import child_wishes, draw_between, mixing_place
@@ -16,7 +17,7 @@ from app.page import Event, Page
 from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
 from app.panels.results import ResultsPanel
-from app.pools import Pool, Pools, draw_pool
+from app.pools import Pool, Pools, check_tree_place, draw_pool, size_for
 from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
@@ -27,6 +28,8 @@ from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError
 
 __all__ = ["ExplorePanel"]
+
+_WITH_FAMILIES = ("different", "typical", "families")
 
 
 class ExplorePanel:
@@ -104,6 +107,10 @@ class ExplorePanel:
             check_place(asked.mask)  # before anything is taken
         if asked.wish is not None:
             check_wish_place(asked.mask)
+        if asked.texts:
+            check_candidate_place(asked.mask)
+        if asked.action == "families":
+            check_tree_place(asked.mask)
         if _is_unmoved(session, base):
             base, _ = find_base(session, session.view.explored.state.id)  # type: ignore[union-attr]
         elif _is_way(session, base):  # going on from a way takes it
@@ -114,6 +121,9 @@ class ExplorePanel:
         if kind == "sliders":
             yield from find_sliders(self.page.engine, session, job, picture, wanted)
             return
+        if asked.texts:
+            yield from try_texts(self.page.engine, session, job, picture, wanted, asked.texts)
+            return
         if asked.wish is not None:
             yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)
             return
@@ -122,6 +132,10 @@ class ExplorePanel:
         else:
             pool = yield from self._pool(session, job, picture, wanted)
             wishes, words = pool.wishes(kind)
+            if not wishes:
+                yield _without_families(session, pool.tree.explained)
+                return
+            wanted = replace(wanted, levels=pool.levels if kind == "families" else ())
         yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
 
     def _paint(
@@ -156,7 +170,8 @@ class ExplorePanel:
     ) -> Generator[Update, None, Pool]:
         """Those that were compared last, if they are of this picture and place; else new ones."""
         assert wanted.state.recipe is not None
-        pool = self._pools.find(session, wanted.state.recipe, wanted.mask)
+        size = size_for(wanted.kind, wanted.mask)
+        pool = self._pools.find(session, wanted.state.recipe, wanted.mask, size)
         if pool is None:
             pool = yield from draw_pool(self.page.engine, job, picture, wanted)
             self._pools.keep(session, pool)
@@ -166,12 +181,15 @@ class ExplorePanel:
         """All that a way stands for."""
         explored = session.view.explored
         pool = None
-        if explored is not None and explored.state.recipe is not None and explored.kind in ("different", "typical"):
+        if explored is not None and explored.state.recipe is not None and explored.kind in _WITH_FAMILIES:
             pool = self._pools.find(session, explored.state.recipe, explored.mask)
         if explored is None or pool is None or base.recipe is None:
             raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
-        wishes, words = pool.family(explored.kind, base.recipe)
-        wanted = replace(explored, kind="family", blend=None)
+        if explored.kind == "families" and base in explored.ways:
+            wishes, words = pool.node_family(explored.ways.index(base))
+        else:
+            wishes, words = pool.family(explored.kind, base.recipe)
+        wanted = replace(explored, kind="family", blend=None, levels=())
         yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
 
     def _mix(
@@ -196,6 +214,14 @@ class ExplorePanel:
         wishes, words = child_wishes(recipes, mask, new_seed())
         wanted = Explored(state=_state(explored, base), kind="children", mask=mask)
         yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words, recipes[0])
+
+
+def _without_families(session: Session, explained: float) -> Update:
+    """Nothing to choose from, which is said in the place of it."""
+    text = f"No families here: groups would explain {100 * explained:.0f} % of what differs. Only texture does."
+    explored = session.view.closed().explored
+    changed = frozenset({Part.EXPLORED})
+    return Update(text=text, changed=changed, changes={"explored": explored}, is_step=False, kind="done", spoken=True)
 
 
 def _is_way(session: Session, record: PictureRecord) -> bool:

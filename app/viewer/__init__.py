@@ -18,6 +18,7 @@ from app.viewer.component import (
 )
 from app.viewer.edit import Contrast, Edit, Paint, Paste
 from app.viewer.heat import Found, FoundName
+from app.viewer.lines import Line, parse_line
 from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
@@ -30,6 +31,7 @@ __all__ = [
     "Edit",
     "Found",
     "FoundName",
+    "Line",
     "LinkedViewer",
     "Mark",
     "Overlay",
@@ -44,6 +46,7 @@ __all__ = [
     "Walk",
     "WayKind",
     "parse_asked",
+    "parse_line",
     "parse_mark",
     "parse_mask",
     "parse_picture_id",

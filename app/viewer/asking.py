@@ -15,20 +15,8 @@ from srflow.steering.wishes import wish_from_values
 
 __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
-WayKind = Literal[
-    "roll",
-    "more",
-    "different",
-    "typical",
-    "extremes",
-    "family",
-    "children",
-    "between",
-    "heat",
-    "sliders",
-    "wish",
-    "edit",
-]
+PoolKind = Literal["different", "typical", "extremes", "families"]
+WayKind = Literal[PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit", "texts"]
 Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
@@ -38,6 +26,9 @@ MAX_PARENTS = 8
 MAX_SLIDERS = 5
 """Sliders that a place has at most."""
 
+MAX_TEXTS = 10
+"""Texts that can be tried at once."""
+
 _MAX_ID = 100
 
 
@@ -46,15 +37,15 @@ class Asked:
     """One "explore" event.
 
     action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
-    many each stands for; "extremes" of these rolls; "family": those that a way stands for. "children": mixes of several
-    pictures. "between": one on the way between two. "heat": the picture with temperatures painted into it; "flat",
-    "uncertain": a place to paint with. "sliders": the ways in which the place differs most; "slide": they are moved.
-    "wish": a slider towards what is wished for at the place. "edit": the place is changed by hand. "accept": a way
-    becomes the state. "leave": none does.
+    many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
+    a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
+    with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
+    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "edit": the
+    place is changed by hand. "texts": could they be there? "accept": a way becomes the state. "leave": none is.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
-    edit: what is done.
+    edit: what is done. texts: that are tried.
     """
 
     action: Action
@@ -67,6 +58,7 @@ class Asked:
     angles: tuple[int, ...] = ()
     wish: Wish | None = None
     edit: Edit | None = None
+    texts: tuple[str, ...] = ()
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -74,7 +66,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat", "angles", "wish" and "edit" may be left out.
+            "heat", "angles", "wish", "edit" and "texts" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -98,16 +90,19 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     angles = value.get("angles", [])
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
         raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
-    wish, edit = value.get("wish"), value.get("edit")
-    for needed, given in (("wish", wish), ("edit", edit)):
+    wish, edit, texts = value.get("wish"), value.get("edit"), value.get("texts", [])
+    if not isinstance(texts, list) or len(texts) > MAX_TEXTS or not all(map(_is_id, texts)):
+        raise InputError(f"At most {MAX_TEXTS} texts are tried at once; got {brief(texts)}.")
+    for needed, given in (("wish", wish), ("edit", edit), ("texts", texts or None)):
         if (given is not None) != (action == needed):
-            raise InputError(f"The {needed} is missing, or nothing is to be done with it. Please reload the page.")
+            raise InputError(f"No {needed} came with what is asked for, or not rightly. Please reload the page.")
     return Asked(
         *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
         heat=heat,
         angles=tuple(angles),
         wish=None if wish is None else wish_from_values(wish),
         edit=None if edit is None else parse_edit(edit),
+        texts=tuple(texts),
     )
 
 

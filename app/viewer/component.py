@@ -187,7 +187,7 @@ class Walk:
     start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
     bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
     blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
-    sliders: by which the one way was found, as soon as they are there.
+    sliders: by which the one way was found, as soon as they are there. levels: of a tree, how deep each way lies.
     """
 
     start: str
@@ -199,6 +199,7 @@ class Walk:
     blend: Blend | None = None
     found: Found | None = None
     sliders: SliderBank | None = None
+    levels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +380,7 @@ class _WalkData(GradioModel):
     blend: _BlendData | None
     found: _FoundData | None
     sliders: _SlidersData | None
+    levels: list[int]
 
 
 class _StepData(GradioModel):
@@ -430,6 +432,7 @@ class LinkedViewer(gr.HTML):
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
         mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
         explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
+        line: the visitor has drawn a line to measure along; `parse_line(event._data, width, height)`.
         travel: the visitor wants to go to a step of the history; `parse_step(event._data)`.
         mark: the visitor names or pins a step, or compares with it; `parse_mark(event._data)`.
     All but the last two also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of
@@ -443,6 +446,7 @@ class LinkedViewer(gr.HTML):
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
         EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
         EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
+        EventListener("line", doc="Triggered when the visitor has drawn a line to measure along."),
         EventListener("travel", doc="Triggered when the visitor wants to go to a step of the history."),
         EventListener("mark", doc="Triggered when the visitor names or pins a step, or compares with it."),
     ]
@@ -469,6 +473,15 @@ class LinkedViewer(gr.HTML):
             elem_classes=elem_classes,
             render=render,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Without "every", which names a setting and an event of `gr.HTML`: Gradio takes the event's function for it.
+
+        With that it would try to copy the whole page for each visitor who opens it, and fail.
+        """
+        config = super().get_config()
+        config.pop("every", None)
+        return config
 
     def preprocess(self, payload: Any) -> None:  # noqa: ARG002
         """Give nothing: what a browser says about pictures and files is not to be trusted."""

@@ -38,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits", type=int, choices=(8, 16), default=8, help="of each value in the PNGs, for editing on (default: 8)"
     )
+    parser.add_argument(
+        "--export",
+        choices=("npz", "tiff", "ome-tiff"),
+        action="append",
+        default=[],
+        help="write NAME_samples, too, with all samples of a picture: for NumPy, as a float32 stack for ImageJ, or as "
+        "OME-TIFF, of as many bits as the PNGs; may be given several times",
+    )
     parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
     parser.add_argument(
         "--skip-existing",
@@ -87,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
                 try:
                     for result in _draw(engine, path, arguments, names[path], bar.update):
                         outcome.doubtful += not result.is_as_asked
+                    _export(engine, names[path], arguments)
                     outcome.done += 1
                 except (InputError, MemoryBudgetError, OutputError) as error:
                     if not inputs.is_folder:
@@ -130,6 +139,15 @@ def _draw(
                     print_line(f"{output.name}: {flag}")
                 update()
                 yield event
+
+
+def _export(engine: SamplingEngine, name: str, arguments: argparse.Namespace) -> None:
+    """All samples of a picture in one file, if that was asked for."""
+    from srflow.cli.exporting import export_samples
+
+    if arguments.export:
+        pngs = [arguments.output / f"{name}_sample{index}.png" for index in range(arguments.num_samples)]
+        export_samples(engine, pngs, arguments.output / f"{name}_samples", arguments.export, arguments.bits)
 
 
 def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata: bool) -> None:

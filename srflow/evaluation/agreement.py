@@ -4,7 +4,8 @@
 
 of the brightness, less its mean, under a Hann window. Where it falls below 1/7 for the first time, what the samples
 show is no longer the same; 1/f is the size of that in pixels (the threshold is a common one, see van Heel and Schatz
-2005). It says how far the samples agree with each other; with the truth they agree somewhat less.
+2005). It says how far the samples agree with each other; with the truth they agree somewhat less. Strong edges that all
+samples have correlate at every frequency, and may keep the curve above 1/7 to its end.
 """
 
 from __future__ import annotations

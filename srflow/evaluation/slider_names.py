@@ -41,7 +41,7 @@ class _End(NamedTuple):
 
 
 def name_ends(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> tuple[str, str]:
-    """What is at the two ends, e.g. ("darker", "lighter"), ("edge left", "none") or `UNNAMED`.
+    """What is at the two ends, e.g. ("darker", "lighter"), ("edge left", "no edge") or `UNNAMED`.
 
     Args:
         low: uint8, (h, w, 3), the place at one end.
@@ -109,7 +109,7 @@ def _line(low: _End, high: _End, _weight: np.ndarray) -> _Change:
     if min(strengths) >= 1 and is_elsewhere:
         return _Change(strength, (at_low, at_high))
     more = strengths[1] >= strengths[0]
-    less = "none" if (at_high if more else at_low).startswith("edge") else "softer"
+    less = "no edge" if (at_high if more else at_low).startswith("edge") else "softer"
     return _Change(strength, (less, at_high) if more else (at_low, less))
 
 

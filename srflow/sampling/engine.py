@@ -40,7 +40,7 @@ from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
 from srflow.model import pad_to_multiple
-from srflow.operations import Reroll, check_operations, count_whole
+from srflow.operations import Mask, Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
@@ -57,6 +57,8 @@ from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
 from srflow.sampling.weighing import Scales
 from srflow.sampling.worker import Work, Worker
+from srflow.steering.candidates import Candidate, judge
+from srflow.steering.lettering import draw_versions
 from srflow.steering.wishes import MIN_ROLLS
 
 __all__ = ["SamplingEngine"]
@@ -204,6 +206,15 @@ class SamplingEngine:
         events = in_background(work, name="edit")
         with closing(events):
             yield from (event for event in events if isinstance(event, EditEvent))
+
+    def could_be(
+        self, lr: np.ndarray, picture: np.ndarray, mask: Mask, texts: Sequence[str], model: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Test texts for a place of a super-resolution, the best first. See `srflow.contract.Engine`."""
+        scale = self._models.get(model).info.scale_factor
+        left, top, right, bottom = mask.support
+        candidates = [draw_versions(text, (bottom - top) * scale, (right - left) * scale) for text in texts]
+        return judge(lr, picture, mask.support, candidates, scale, or_negative=True)
 
     def _exploration(
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None

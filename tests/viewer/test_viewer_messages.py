@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_the_scene_has_the_fields_of_the_description():
     "name",
     [
         *("Scene", "Picture", "Part", "Overlay", "Mask", "Walk", "Slider", "Sliders", "Step", "Heat"),
-        *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "TravelEvent", "MarkEvent"),
+        *("PlaceEvent", "PickEvent", "MaskEvent", "ExploreEvent", "LineEvent", "TravelEvent", "MarkEvent"),
     ],
 )
 def test_the_types_of_the_script_have_the_fields_of_the_description(name):
@@ -195,8 +196,8 @@ def test_what_python_sends_is_as_described(scene, tmp_path):
         Picture("b", "B", kind="reference", parts=[Part(2, 3, tmp_path / "a.png")]),
         Picture("c", "C", tmp_path / "a.png", kind="way"),
     ]
-    bank = SliderBank((SliderStrip(tmp_path / "a.png", ("none", "edge left"), 0.12),), (-45,))
-    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "sliders", dial=40, sliders=bank)
+    bank = SliderBank((SliderStrip(tmp_path / "a.png", ("no edge", "edge left"), 0.12),), (-45,))
+    walk = Walk("a", ("c",), 8, (0, 2, 8, 6), "sliders", dial=40, sliders=bank, levels=(1,))
     step = StripStep(number=3, parent=None, path=tmp_path / "a.png", caption="Variant 3", words="words", name="eye")
     steps = (step, replace(step, number=4, parent=3, path=tmp_path / "gone.png", difference="kept", is_current=True))
     overlay = Overlay(tmp_path / "a.png", "Map", 0, 1, ["#000000", "#ffffff"], values_path=tmp_path / "a.png")
@@ -291,7 +292,7 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "subject": "one"},
 }
 
 
@@ -304,6 +305,7 @@ def test_what_is_asked_for_is_read():
     assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
     edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
     assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
+    assert parse_asked(ASKED | {"action": "texts", "texts": ["3", "8"]}, 5, 4).texts == ("3", "8")
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -365,6 +367,11 @@ def test_what_is_asked_for_is_read():
         {"action": "edit", "edit": {"type": "paste", "id": "s" * 1000}},
         {"action": "edit", "edit": {"type": ["paint"]}},
         {"action": "edit", "edit": "white"},
+        {"action": "texts"},
+        {"texts": ["3", "8"]},
+        {"action": "texts", "texts": ["3"] * 11},
+        {"action": "texts", "texts": [3, 8]},
+        {"action": "texts", "texts": "3, 8"},
     ],
     ids=lambda changes: repr(list(changes)),
 )
@@ -423,3 +430,8 @@ def test_hostile_marks_are_refused(changes):
     for value in (None, [], "4", {}):
         with pytest.raises(InputError):
             parse_step(value)
+
+
+def test_what_gradio_is_told_of_the_viewer_can_be_copied():
+    config = LinkedViewer().get_config()
+    assert copy.deepcopy(config) == config, "else each visitor who comes has the whole page copied, in vain"

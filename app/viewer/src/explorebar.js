@@ -82,7 +82,7 @@ export class ExploreBar {
   /**
    * @param {import("./messages.js").WayKind} action
    * @param {string | undefined} id
-   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;

@@ -72,7 +72,7 @@ export class Exploring {
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
-   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

@@ -53,6 +53,7 @@ export const HELP = [
   ["Z", "actual pixels (100 %)"],
   ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
   ["L", "loupe"],
+  ["Line", "draw a line: its profile is under Measure; Esc puts it away"],
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
   ["Calm / wild", "the same tools paint a temperature; Ctrl + Z takes back a stroke, Enter keeps the picture, Esc leaves"],
   ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],

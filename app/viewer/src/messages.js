@@ -30,8 +30,8 @@
  * @property {string} remark
  * @property {string} details
  */
-/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit"} WayKind */
+/** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "texts"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
@@ -51,6 +51,7 @@
  * @property {BlendMessage | null} blend
  * @property {FoundMessage | null} found
  * @property {SlidersMessage | null} sliders
+ * @property {number[]} levels
  */
 /**
  * @typedef {object} StepMessage
@@ -119,6 +120,7 @@
  * @property {number[]} angles
  * @property {WishMessage | null} wish
  * @property {EditMessage | null} edit
+ * @property {string[]} texts
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -129,6 +131,7 @@
  * @property {string} name
  * @property {boolean} is_pinned
  */
+/** @typedef {{line: number[] | null, subject: string}} LineEvent */
 /** @typedef {"all" | "coarse" | "fine"} Detail */
 /**
  * @typedef {object} MaskEvent
@@ -157,6 +160,16 @@ export function pickEvent(scene, id) {
 }
 
 /**
+ * @param {SceneMessage} scene
+ * @param {import("./geometry.js").Point} start
+ * @param {import("./geometry.js").Point} end
+ * @returns {LineEvent}
+ */
+export function lineEvent(scene, start, end) {
+  return { line: [start.x, start.y, end.x, end.y], subject: scene.subject };
+}
+
+/**
  * Where a file is: the page may lie below another address than that of its server.
  * @param {FileData} file
  */
@@ -180,12 +193,12 @@ export function maskEvent(scene, mask, id) {
  * @param {string} id
  * @param {MaskMessage | null} mask
  * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
- *   edit?: EditMessage | null}} settings
+ *   edit?: EditMessage | null, texts?: string[]}} settings
  * @returns {ExploreEvent}
  */
 export function exploreEvent(scene, action, id, mask, settings) {
-  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null } = settings;
-  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, subject: scene.subject };
+  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null, texts = [] } = settings;
+  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, texts, subject: scene.subject };
 }
 
 /**

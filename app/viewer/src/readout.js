@@ -104,7 +104,9 @@ export class Readout {
     const { overlay } = viewer;
     const isMap = Boolean(overlay) && (viewer.overlayOn || viewer.panes.some(({ kind }) => kind === "map"));
     this.legend.hidden = !viewer.panes.length || !(isDifference || isMap);
-    this.promise.hidden = this.legend.hidden || isDifference || !overlay?.remark;
+    // Its line is kept, so that nothing below moves when the map comes or goes; the sweep's viewer never has one.
+    this.promise.hidden = !viewer.scene?.grid;
+    this.promise.classList.toggle("lv-absent", this.legend.hidden || isDifference || !overlay?.remark);
     if (isDifference) this.fillDifferenceLegend();
     else if (isMap) {
       const title = overlay.unit ? `${overlay.title} (${overlay.unit})` : overlay.title;

@@ -16,6 +16,9 @@ export class Toolbar {
     };
     this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel" }, "–");
     this.loupe = makeButton("Loupe", "Magnifier at the pointer (L)", () => viewer.toggleLoupe());
+    this.line = makeButton("Line", "Draw a line to measure the brightness along it, under Measure", () =>
+      viewer.line.toggle(),
+    );
     this.references = makeButton("References", "Input, bicubic, mean … in the grid too (U)", () =>
       viewer.toggleReferences(),
     );
@@ -51,7 +54,7 @@ export class Toolbar {
           makeButton("Fit", "Fit the whole picture (0)", () => viewer.fit()),
           makeButton("100 %", "Actual pixels (Z)", () => viewer.zoomTo(1)),
         ),
-        makeGroup("Tools", this.loupe, this.references),
+        makeGroup("Tools", this.loupe, this.line, this.references),
         makeGroup("Map", this.map, this.overlay, this.opacity),
       ),
       make(
@@ -69,6 +72,8 @@ export class Toolbar {
     const { viewer } = this;
     for (const [mode, node] of Object.entries(this.modes)) setPressed(node, mode === viewer.mode);
     setPressed(this.loupe, viewer.loupe);
+    setPressed(this.line, viewer.line.isOn);
+    this.line.disabled = !(viewer.scene?.grid && viewer.samples().length); // of the main viewer alone
     setPressed(this.references, viewer.showReferences);
     setPressed(this.map, viewer.showMap);
     setPressed(this.overlay, viewer.overlayOn);

@@ -12,6 +12,7 @@ import { Help } from "./help.js";
 import { HistoryStrip } from "./history.js";
 import { Keyboard } from "./keyboard.js";
 import { SharedLens } from "./lens.js";
+import { LineTool } from "./measure.js";
 import { refreshPane } from "./panes.js";
 import { Readout } from "./readout.js";
 import { PointerRouter, TOOLS } from "./tools.js";
@@ -33,6 +34,7 @@ export class LinkedViewer extends VisitorActions {
     /** @type {Record<string, number>} */
     this.timers = {};
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
+    this.line = new LineTool(this);
     this.differences = new Differences(this);
     this.exploring = new Exploring(this);
     this.history = new HistoryStrip(this);
@@ -80,11 +82,12 @@ export class LinkedViewer extends VisitorActions {
   }
 
   get tool() {
-    return this.exploring.editor.tool ?? (this.loupe ? this.tools.loupe : this.tools.move);
+    if (this.exploring.editor.tool) return this.exploring.editor.tool;
+    return this.line.isOn ? this.line : this.loupe ? this.tools.loupe : this.tools.move;
   }
 
   isFingerBusy() {
-    return this.loupe || Boolean(this.exploring.editor.tool);
+    return this.loupe || this.line.isOn || Boolean(this.exploring.editor.tool);
   }
 
   hasFocus() {
@@ -106,6 +109,7 @@ export class LinkedViewer extends VisitorActions {
 
   forgetSubject() {
     super.forgetSubject();
+    this.line.forget();
     this.differences.forget();
   }
 
@@ -120,6 +124,7 @@ export class LinkedViewer extends VisitorActions {
 
   /** After anything but the view has changed. */
   refresh() {
+    if (this.exploring.editor.tool) this.line.isOn = false; // one tool has the pointer
     const contents = this.contents();
     const hadFocus = this.root.contains(document.activeElement);
     this.setContents(contents, (pane) => this.onCaption(pane));
@@ -181,13 +186,16 @@ export class LinkedViewer extends VisitorActions {
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
     else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
+    else if (this.line.isOn) this.line.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
     else super.escape();
   }
 
   toggleLoupe() {
     super.toggleLoupe();
-    if (this.loupe) this.exploring.editor.toggle(false);
+    if (!this.loupe) return;
+    this.exploring.editor.toggle(false);
+    this.line.toggle(false);
   }
 
   /** @param {import("./tools.js").Spot | null} hover */

@@ -2,7 +2,7 @@
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
 import { drawSoFar, withClip } from "./draw.js";
-import { fitBox, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js";
+import { fitBox, haveFamilies, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js";
 
 /** @typedef {import("./messages.js").WalkMessage} WalkMessage */
 /**
@@ -14,7 +14,7 @@ import { fitBox, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js"
  * @property {HTMLButtonElement} tick
  */
 
-const SIDE = 84; // of a thumbnail, in CSS pixels
+const SIDES = [84, 60]; // of a thumbnail, in CSS pixels; the second inside a branch of a tree
 
 export class Walk {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -29,7 +29,7 @@ export class Walk {
     this.isExploredShown = false;
     /** @type {string | null} id of the way that is shown as soon as it can be drawn */
     this.arriving = null;
-    /** @type {"different" | "typical"} what a family was looked up from */
+    /** @type {"different" | "typical" | "families"} what a family was looked up from */
     this.five = "different";
     this.isStale = true;
     this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
@@ -39,7 +39,7 @@ export class Walk {
     this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Ways to go on" });
     this.keep = makeButton("Keep this one", "It becomes the picture that you go on from (Enter)", () => this.accept());
     this.family = makeButton("Its family", "All that this one stands for (↓)", () => this.showFamily());
-    this.back = makeButton("Back", "To the five that were shown before (↑)", () => this.goBack());
+    this.back = makeButton("Back", "To those that were shown before (↑)", () => this.goBack());
     const leave = makeButton("Leave", "Back to how it was before (Esc)", () => this.leave());
     this.node = make(
       "div",
@@ -67,7 +67,7 @@ export class Walk {
     if (isNew && this.message.ids.length) this.arriving = this.message.ids[0];
     const blend = this.message?.blend;
     if (blend && blend.id !== former?.blend?.id) this.arriving = blend.id;
-    if (this.message?.kind === "different" || this.message?.kind === "typical") this.five = this.message.kind;
+    if (haveFamilies(this.message?.kind)) this.five = this.message.kind;
     if (former && !this.message) this.close();
     this.followExplored();
     this.rebuild();
@@ -145,7 +145,7 @@ export class Walk {
   }
 
   get hasFamily() {
-    return (this.message?.kind === "different" || this.message?.kind === "typical") && this.message.ids.includes(this.viewer.current);
+    return haveFamilies(this.message?.kind) && this.message.ids.includes(this.viewer.current);
   }
 
   /** @returns {boolean} whether what is shown has one */
@@ -201,11 +201,12 @@ export class Walk {
     this.isExploredShown = this.viewer.mode === "single" && this.viewer.current === this.explored;
     if (!this.isOpen) return;
     const ids = this.ids();
-    const { kind, count } = this.message;
+    const { kind, count, levels } = this.message;
     const at = ids.indexOf(this.viewer.current);
     const { parents } = this.viewer.exploring;
     const labels = ids.map((id) => this.viewer.pictures.get(id)?.label ?? "");
-    this.thumbs.forEach(({ button, caption, tick }, index) => {
+    this.thumbs.forEach(({ cell, button, caption, tick }, index) => {
+      cell.dataset.level = index ? String(levels[index - 1] ?? "") : "";
       const name = index ? (labels[index] ?? String(index)) : "Before";
       setText(caption, wayCaption(kind, name, index));
       button.title = index ? `Show ${name} in place` : "Show how it was before";
@@ -220,7 +221,7 @@ export class Walk {
     this.row.hidden = sliders.isOpen;
     setText(this.title, sliders.title() ?? walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
     this.keep.disabled = at < 1 || sliders.isUnmoved;
-    this.family.hidden = kind !== "different" && kind !== "typical";
+    this.family.hidden = !haveFamilies(kind);
     this.family.disabled = !this.hasFamily;
     this.back.hidden = kind !== "family";
   }
@@ -231,11 +232,12 @@ export class Walk {
     this.isStale = false;
     this.ratio = ratio;
     const { viewer } = this;
-    const size = Math.round(SIDE * ratio);
-    const box = { x: 0, y: 0, width: size, height: size };
-    const { zoom, origin } = fitBox(this.message.box, viewer.frame, size);
+    const { box: place, levels } = this.message;
     const ids = this.ids();
     this.thumbs.forEach(({ canvas }, index) => {
+      const size = Math.round(SIDES[levels[index - 1] ?? 0] * ratio);
+      const box = { x: 0, y: 0, width: size, height: size };
+      const { zoom, origin } = fitBox(place, viewer.frame, size);
       sizeCanvas(canvas, size, size);
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, size, size);

@@ -14,6 +14,11 @@ const KEYS = {
 /** What ways are called that have no words of their own but a number. @type {Record<string, string>} */
 const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "Member" };
 
+/** Whether ways of that kind stand for others. @param {string} kind @returns {kind is "different" | "typical" | "families"} */
+export function haveFamilies(kind) {
+  return kind === "different" || kind === "typical" || kind === "families";
+}
+
 /**
  * What a thumbnail says below: a number where all are of one kind, else the picture's own words.
  * @param {string} kind
@@ -22,6 +27,7 @@ const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "
  */
 export function wayCaption(kind, label, index) {
   if (index === 0) return "Before";
+  if (kind === "families") return label.replace("Family ", ""); // "1: 38 %": there is little room
   return label === `${NUMBERED[kind]} ${index}` ? String(index) : label;
 }
 
@@ -115,6 +121,12 @@ export function editMessage(kind, { colour, from }) {
   if (kind === "paste") return { type: "paste", id: from };
   if (kind !== "paint") return { type: "contrast", factor: kind === "more" ? 2 : 0.5 };
   return { type: "paint", ...colourParts(colour) };
+}
+
+/** Texts with commas between; each of them once. @param {string} value @returns {string[]} */
+export function splitTexts(value) {
+  const texts = value.split(",").map((text) => text.trim());
+  return [...new Set(texts)].filter(Boolean).slice(0, 10);
 }
 
 /** @param {string} colour "#rrggbb" */

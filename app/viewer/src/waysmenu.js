@@ -2,6 +2,7 @@
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
 import { EditMenu } from "./editmenu.js";
+import { TextMenu } from "./textmenu.js";
 import { WishMenu } from "./wishmenu.js";
 
 /** @typedef {"different" | "typical"} Choice */
@@ -10,7 +11,10 @@ const SLIDERS_TEXT =
   "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
+const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
+
+const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
 
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -18,7 +22,7 @@ export class WaysMenu {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, wishes, five that differ, extremes, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, edits, five that differ, families, mixes", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
@@ -36,8 +40,11 @@ export class WaysMenu {
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
     this.wishes = new WishMenu(viewer, () => this.askWish());
     this.edits = new EditMenu(viewer, () => this.askEdit());
+    this.texts = new TextMenu(() => this.askTexts());
     this.fiveText = make("p");
     this.extremesText = make("p");
+    this.families = makeButton("Families", "", () => this.askFamilies());
+    const familiesText = make("p", {}, FAMILIES_TEXT);
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
     segments.append(...Object.values(this.choices));
     const mixText = make("p", {}, "Tick two or more pictures: their eight children, or a slider from one to the other.");
@@ -45,9 +52,9 @@ export class WaysMenu {
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
-      ...[this.edits.node, make("p", {}, EDITS_TEXT)],
+      ...[this.edits.node, make("p", {}, EDITS_TEXT), this.texts.node, make("p", {}, TEXTS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
-      ...[this.fiveText, this.extremes, this.extremesText, this.mix, mixText],
+      ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
     this.node = make("div", { class: "lv-ways-menu" }, this.opener, this.panel);
     this.node.addEventListener("keydown", (event) => this.onKey(event));
@@ -98,12 +105,22 @@ export class WaysMenu {
     if (this.hasPlace()) this.ask("sliders");
   }
 
+  askFamilies() {
+    if (this.hasPlace()) this.ask("families");
+  }
+
   askWish() {
     if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
 
   askEdit() {
     if (this.hasPlace()) this.ask("edit", { edit: this.edits.message() });
+  }
+
+  askTexts() {
+    const texts = this.texts.texts();
+    if (texts.length < 2) this.viewer.announce("Write two texts or more, with commas between");
+    else if (this.hasPlace()) this.ask("texts", { texts });
   }
 
   hasPlace() {
@@ -116,8 +133,8 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "sliders" | "wish" | "edit"} action
-   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage}} [settings]
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit" | "texts"} action
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;

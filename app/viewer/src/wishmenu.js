@@ -29,9 +29,11 @@ export class WishMenu {
       const input = make("input", { class: "lv-wish-field", ...settings });
       return { node: make("label", { class: "lv-wish-label" }, `${label} `, input), input };
     };
-    this.period = makeField("Every", { type: "number", min: "2", max: "64", step: "0.5", value: "8" });
+    const period = { "aria-label": "Stripes every so many pixels", min: "2", max: "64", step: "0.5", value: "8" };
+    this.period = makeField("Every", { type: "number", ...period });
     this.period.node.append(" px");
-    this.direction = makeField("at", { type: "number", min: "0", max: "180", step: "5", value: "0" });
+    const direction = { "aria-label": "Direction of the stripes in degrees", min: "0", max: "180", step: "5", value: "0" };
+    this.direction = makeField("at", { type: "number", ...direction });
     this.direction.node.append("°");
     this.direction.node.title = "In which direction they follow each other: 0° to the right, 90° downwards";
     this.colour = makeField("", { type: "color", value: "#808080", "aria-label": "The colour" });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fitBox, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
-import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, wishMessage } from "../../../app/viewer/src/walking.js";
+import { fitBox, haveFamilies, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, splitTexts, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -51,7 +51,7 @@ test("what is ticked is told in words", () => {
 });
 
 test("sliders say what they explain, or that there are none", () => {
-  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "none", high: "edge left", share, deviations: null, remark: "" }));
+  const strips = [0.304, 0.12].map((share) => ({ image: null, low: "no edge", high: "edge left", share, deviations: null, remark: "" }));
   const two = { strips, angles: [0, 0] };
   const one = { strips: strips.slice(0, 1), angles: [0] };
   const none = { strips: [], angles: [] };
@@ -93,4 +93,17 @@ test("a wish is sent as Python reads it", () => {
   assert.deepEqual(wishMessage("stripes", fields), { type: "stripes", period: 6.5, direction: 45 });
   assert.deepEqual(wishMessage("stripes", { ...fields, period: "", direction: "400" }), { type: "stripes", period: 8, direction: 180 });
   assert.deepEqual(wishMessage("colour", fields), { type: "colour", red: 255, green: 128, blue: 1 });
+});
+
+test("those that stand for others have families", () => {
+  assert.equal(wayCaption("families", "Family 1: 38 %", 1), "1: 38 %");
+  assert.equal(wayCaption("families", "1.2: 14 %", 3), "1.2: 14 %");
+  assert.deepEqual(["different", "typical", "families"].map(haveFamilies), [true, true, true]);
+  assert.deepEqual(["extremes", "family", "roll", undefined].map(haveFamilies), [false, false, false, false]);
+});
+
+test("texts are told apart by commas", () => {
+  assert.deepEqual(splitTexts(" 3, 8,B ,, 3"), ["3", "8", "B"]);
+  assert.deepEqual(splitTexts(" "), []);
+  assert.equal(splitTexts("abcdefghijkl".split("").join()).length, 10);
 });

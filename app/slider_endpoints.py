@@ -1,0 +1,138 @@
+"""The endpoint that finds the sliders of a place: /sliders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.checks import read_int
+from app.operation_lists import Drawn, list_request, read_operations, read_place
+from app.panels.picture import PictureInput
+from app.records import OpenedPicture
+from app.session import Job, Session
+from app.settings import Settings
+from app.sliders import ANGLES, NUM_ROLLS, check_place, draw_strips, look_for
+from app.tasks import Update
+from srflow.contract import Engine
+from srflow.operations import RIGHT_ANGLE, Draw, Mask, Operation, Slide, to_values
+
+__all__ = ["SliderEndpoint"]
+
+_FEWEST_ROLLS, _MOST_ROLLS = 16, 64
+
+
+class SliderEndpoint:
+    """As `app.list_endpoints.ListEndpoints`.
+
+    Args:
+        engine: the engine.
+        call: carries out a call, see `Endpoints`.
+        options: of the endpoint's event.
+    """
+
+    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
+        self._engine, self._call = engine, call
+        self._build(options)
+
+    def sliders(
+        self,
+        image: str,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        operations: str = "",
+        model: str = "",
+        seed: float = 0,
+        num_rolls: float = NUM_ROLLS,
+        consistency: bool = True,
+        high_resolution_input: bool = False,
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+        """Find the main ways in which one place of a super-resolution can differ: at most five, the strongest first.
+
+        Args:
+            image: the picture, any common format.
+            left: of the place, in pixels of the low-resolution picture.
+            top: likewise.
+            width: likewise, 12 to 48.
+            height: likewise.
+            operations: the picture that the place belongs to, as for draw_list; empty: the first sample of seed 0.
+            model: key of a model; empty: the default one.
+            seed: whole number, of the versions of the place that are compared.
+            num_rolls: 16 to 64, how many of them.
+            consistency: whether the picture, scaled down, is made to match the input closely.
+            high_resolution_input: scale the picture down first (bicubic).
+
+        Returns:
+            PNG files, one a slider: the place at seven angles side by side. And a JSON: the picture's operations, the
+            angles in degrees, and for each slider the share of all that differs which it explains, measured on versions
+            that it was not found by, what is at its two ends in words, and its operation at the last angle. To move it,
+            append that to the operations, with any "angle" from -1.57 to 1.57, and call draw_list. No sliders: only
+            texture differs there.
+        """
+
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            place = check_place(read_place(left, top, width, height, picture))
+            count = read_int(num_rolls, "num_rolls", _FEWEST_ROLLS, _MOST_ROLLS)
+            arguments = self._engine, session.download_folder(), job, picture, settings
+            drawn.append((yield from _find(*arguments, chosen, place, count)))
+
+        drawn: list[Drawn] = []
+        for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
+            if ended is None:
+                yield None, None
+        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+
+    def _build(self, options: Mapping[str, Any]) -> None:
+        """Components, which are not shown, and the endpoint."""
+        with gr.Column(visible=False):
+            image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
+            left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))
+            operations = gr.Textbox("", label="operations")
+            model = gr.Textbox("", label="model")
+            seed = gr.Number(0, precision=0, label="seed")
+            num_rolls = gr.Number(NUM_ROLLS, precision=0, label="num_rolls")
+            consistency = gr.Checkbox(True, label="consistency")
+            is_hr = gr.Checkbox(False, label="high_resolution_input")
+            files = gr.File(file_count="multiple", label="strips")
+            numbers = gr.JSON(label="numbers")
+            button = gr.Button()
+        inputs = [image, left, top, width, height, operations, model, seed, num_rolls, consistency, is_hr]
+        button.click(self.sliders, inputs, [files, numbers], api_name="sliders", **options)
+
+
+def _find(
+    engine: Engine,
+    folder: Path,
+    job: Job,
+    picture: OpenedPicture,
+    settings: Settings,
+    operations: Sequence[Operation],
+    place: Mask,
+    num_rolls: int,
+) -> Generator[Update, None, Drawn]:
+    """The sliders of a place of a list's picture, with files in the folder once everything has been drawn.
+
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    lr, seed = picture.lr(), settings.seed
+    recipe = engine.recipe(list_request(picture, settings, operations))
+    directions = yield from look_for(engine, job, lr, recipe, place, seed, num_rolls)
+    found = yield from draw_strips(engine, job, lr, recipe, place, seed, directions)
+    files = []
+    for number, one in enumerate(found):
+        files.append(folder / f"slider-{number}.png")
+        engine.save_png(files[-1], one.strip)
+    sliders = [
+        {
+            "share": one.direction.share,
+            "ends": list(one.ends),
+            "operation": Slide(place, seed, one.direction.weights, RIGHT_ANGLE).to_values(),
+        }
+        for one in found
+    ]
+    return Drawn(tuple(files), {"operations": to_values(operations), "angles": list(ANGLES), "sliders": sliders})

@@ -1,0 +1,20 @@
+// "Could it be …?": texts that the input may rule out at the chosen place.
+
+import { make, makeButton } from "./dom.js";
+import { splitTexts } from "./walking.js";
+
+export class TextMenu {
+  /** @param {() => void} onAsk */
+  constructor(onAsk) {
+    this.input = make("input", {
+      ...{ type: "text", class: "lv-wish-field lv-text-field", value: "0, 3, 8, B", "aria-label": "Texts, with commas between" },
+      onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && onAsk(),
+    });
+    this.node = make("div", { class: "lv-ways-row" }, makeButton("Could it be …?", "", onAsk), this.input);
+  }
+
+  /** Two or more. @returns {string[]} */
+  texts() {
+    return splitTexts(this.input.value);
+  }
+}

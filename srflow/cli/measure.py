@@ -1,0 +1,227 @@
+"""`srflow measure`: means of a place, a profile along a line, and down to which size samples agree, with bars."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from srflow.contract import Recipe
+    from srflow.evaluation.reports import BarSource, LineReport, PlaceReport
+    from srflow.sampling.engine import SamplingEngine
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "measure a place or a line in several super-resolutions, with bars, and how far these agree"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.description = (
+        "Draws samples of a low-resolution picture (in 16 bits) and measures them. Where the model is calibrated for "
+        "what is asked, means have bars that hold the truth as often as promised, on average over pictures like those "
+        "of the calibration, if the picture was reduced by bicubic; elsewhere the spread of the samples is given."
+    )
+    parser.add_argument("input", type=Path, help="a low-resolution picture")
+    parser.add_argument(
+        "--region",
+        type=int,
+        nargs=4,
+        metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
+        help="a place to take the mean of, in pixels of the input; FRC is taken there, if it is large enough",
+    )
+    parser.add_argument(
+        "--line", type=int, nargs=4, metavar=("X", "Y", "X2", "Y2"), help="a profile, in pixels of the result"
+    )
+    parser.add_argument("--frc", action="store_true", help="down to which size the samples agree")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="the picture that the input was made from")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the profile there (with --line)")
+    parser.add_argument("--model", help="a shipped checkpoint, a folder or a Hub id; default: the shipped one")
+    parser.add_argument("--num-samples", type=int, default=8, help="2 or more (default: 8)")
+    parser.add_argument("--temperature", type=float, help="0 to 2; default: the checkpoint's")
+    parser.add_argument("--seed", type=int, default=0, help="0 or more (default: 0)")
+    parser.add_argument(
+        "--consistency-rounds", type=int, default=5, metavar="N", help="of back-projection; 0: none (default: 5)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was measured. Returns 0."""
+    import json
+
+    from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
+    from srflow.contract import InputError
+    from srflow.evaluation.reports import (
+        agreement_facts,
+        line_facts,
+        place_facts,
+        report_agreement,
+        report_line,
+        report_place,
+    )
+    from srflow.files import atomic_write
+    from srflow.pictures import read_picture
+    from srflow.sampling.engine import SamplingEngine
+
+    if not (arguments.region or arguments.line or arguments.frc):
+        raise InputError("There is nothing to measure. Give --region, --line or --frc.")
+    if arguments.num_samples < 2:
+        raise InputError(f"--num-samples is {arguments.num_samples}; it takes two or more to say how far they differ.")
+    if arguments.csv and not arguments.line:
+        raise InputError("--csv is for the profile: give --line, too.")
+    lr = read_picture(arguments.input).pixels
+    truth = None if arguments.truth is None else read_picture(arguments.truth).pixels
+    place = None if arguments.region is None else _mask(arguments.region, lr)
+    engine = SamplingEngine(arguments.device, arguments.precision, checkpoints=[arguments.model or DEFAULT_CHECKPOINT])
+    scale = engine.info().models[0].scale_factor
+    size = lr.shape[1] * scale, lr.shape[0] * scale
+    if truth is not None and truth.shape[1::-1] != size:
+        raise InputError(
+            f"{arguments.truth} has {truth.shape[1]}x{truth.shape[0]} pixels; the truth of this input has "
+            f"{size[0]}x{size[1]}."
+        )
+    line = None if arguments.line is None else _line(arguments.line, size)
+    samples, recipe = _draw(engine, lr, arguments)
+    bars = _bars(engine, recipe, len(samples))
+    facts: dict[str, Any] = {"recipe": json.loads(recipe.to_json()), "num_samples": len(samples), "values": "16 bits"}
+    found = None
+    if place is not None:
+        found = report_place(samples, place, scale, bars, truth)
+        _print_place(found)
+        facts["place"] = place_facts(found)
+    if line is not None:
+        profile = report_line(samples, line, bars, truth)
+        _print_line(profile)
+        facts["line"] = line_facts(profile)
+        if arguments.csv:
+            with atomic_write(arguments.csv, "w") as file:
+                file.write(_profile_table(profile))
+    if arguments.frc:
+        agreement = report_agreement(samples, found)
+        if agreement is None:
+            raise InputError(f"The result has {size[0]}x{size[1]} pixels; FRC takes 64 a side.")
+        where = "in the region" if found is not None and found.has_agreement else "in the whole picture"
+        size_text = f"down to {agreement.size:.1f} px"
+        if agreement.reaches_end:  # strong edges are enough for that
+            size_text = "at least in part in all that pixels can show, 2 px,"
+        print(f"Samples agree {size_text} {where} (FRC of all pairs, Hann window, 1/7).")
+        facts["agreement"] = agreement_facts(agreement)
+    if arguments.json:
+        with atomic_write(arguments.json, "w") as file:
+            file.write(json.dumps(facts, indent=1) + "\n")
+    return 0
+
+
+def _draw(engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace) -> tuple[list[np.ndarray], Recipe]:
+    """Samples in grey levels, float32, and the recipe of the first."""
+    import numpy as np
+
+    from srflow.contract import MemoryBudgetError, Notice, SampleRequest, SampleResult
+
+    request = SampleRequest(
+        lr=lr,
+        num_samples=arguments.num_samples,
+        seed=arguments.seed,
+        temperature=arguments.temperature,
+        consistency_rounds=arguments.consistency_rounds,
+        summaries=False,
+        deep=True,
+    )
+    samples, recipe = [], None
+    for event in engine.sample(request):
+        if isinstance(event, Notice):
+            print(event.text)
+        elif isinstance(event, SampleResult):
+            if event.deep is None:
+                for path in (event.path, event.deep_path):
+                    Path(str(path)).unlink(missing_ok=True)
+                raise MemoryBudgetError(
+                    "The samples do not fit into memory. Measure a smaller picture, or fewer samples."
+                )
+            samples.append(event.deep.astype(np.float32) / np.float32(257))
+            recipe = recipe or event.recipe
+    assert recipe is not None
+    return samples, recipe
+
+
+def _bars(engine: SamplingEngine, recipe: Recipe, num_samples: int) -> BarSource:
+    from srflow.contract import CalibrationError
+    from srflow.evaluation.reports import BarSource
+
+    calibration, why_not = None, ""
+    try:
+        calibration = engine.calibration()
+    except CalibrationError as error:
+        why_not = str(error)
+    return BarSource(
+        calibration=calibration,
+        temperature=recipe.temperature,
+        num_samples=num_samples,
+        consistency_rounds=recipe.consistency_rounds,
+        why_not=why_not,
+    )
+
+
+def _mask(region: list[int], lr: np.ndarray) -> Any:
+    from srflow.contract import InputError
+    from srflow.operations import Mask
+
+    left, top, width, height = region
+    if width < 1 or height < 1 or left < 0 or top < 0 or left + width > lr.shape[1] or top + height > lr.shape[0]:
+        raise InputError(
+            f"--region {left} {top} {width} {height} does not lie in the picture of {lr.shape[1]}x{lr.shape[0]} pixels."
+        )
+    return Mask(lr.shape[1], lr.shape[0], (left, top, left + width, top + height), (255, width * height))
+
+
+def _line(ends: list[int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    from srflow.contract import InputError
+
+    if not all(0 <= end < side for end, side in zip(ends, size * 2, strict=True)):
+        raise InputError(f"--line {' '.join(map(str, ends))} leaves the result of {size[0]}x{size[1]} pixels.")
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _print_place(report: PlaceReport) -> None:
+    from srflow.evaluation.reports import CHANNELS
+
+    left, top, right, bottom = report.box
+    print(f"Place x {left} to {right - 1}, y {top} to {bottom - 1} of the result, {report.num_samples} samples:")
+    for number, name in enumerate(CHANNELS):
+        width = "" if report.half_width is None else f" ± {report.half_width[number]:.2f}"
+        truth = "" if report.truth is None else f", truth {report.truth[number]:.2f}"
+        print(f"  {name:<10} {report.means[number]:7.2f}{width}  (σ of the samples {report.sigma[number]:.2f}{truth})")
+    _print_promise(report)
+
+
+def _print_line(report: LineReport) -> None:
+    x, y, x2, y2 = report.ends
+    kind = "σ of the samples" if report.coverage is None else "bar"
+    print(
+        f"Line from {x}, {y} to {x2}, {y2}: brightness {report.mean.min():.1f} to {report.mean.max():.1f}, "
+        f"{kind} {report.half_width.min():.1f} to {report.half_width.max():.1f}"
+    )
+    _print_promise(report)
+
+
+def _print_promise(report: PlaceReport | LineReport) -> None:
+    if report.coverage is None:
+        print(f"  not calibrated: {report.why_not}")
+    else:
+        print(
+            f"  bars are made to hold {100 * report.coverage:g} % of true values, if the input was reduced by bicubic"
+        )
+
+
+def _profile_table(report: LineReport) -> str:
+    from srflow.evaluation.exporting import profile_table
+
+    return profile_table(report, [f"sample_{number}" for number in range(len(report.samples))])

@@ -1,0 +1,133 @@
+"""Sets of samples as data for other programs: NPZ, float32 TIFF stack, OME-TIFF, CSV.
+
+Values are grey levels, 0 to 255, whatever depth the samples were drawn in.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from srflow.errors import InputError
+from srflow.evaluation.calibration_file import Bar, Value
+from srflow.evaluation.measuring import with_luma
+from srflow.evaluation.reports import LineReport
+from srflow.files import atomic_write
+
+__all__ = ["EXPORTS", "ExportFormat", "SetData", "as_csv", "profile_table", "write_set"]
+
+ExportFormat = Literal["npz", "tiff", "ome-tiff"]
+EXPORTS: dict[ExportFormat, str] = {"npz": ".npz", "tiff": ".tif", "ome-tiff": ".ome.tif"}
+"""Suffix of the files of each format."""
+
+_MAX_CLASSIC_TIFF = 2**32 - 2**25  # bytes; ImageJ reads no BigTIFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetData:
+    """A set that is to be written.
+
+    samples: (H, W, 3) each: uint8, or uint16 where they were drawn in 16 bits. facts: settings, recipes and numbers, as
+    JSON values. bars: of single pixels, where they are calibrated, with the share that they promise.
+    """
+
+    samples: Sequence[np.ndarray]
+    facts: Mapping[str, Any]
+    bars: Mapping[Value, Bar] = field(default_factory=dict)
+    coverage: float | None = None
+
+    def levels(self) -> np.ndarray:
+        """The samples in grey levels, (K, H, W, 3), float32."""
+        step = np.float32(257 if self.samples[0].dtype == np.uint16 else 1)
+        return np.stack([sample.astype(np.float32) / step for sample in self.samples])
+
+
+def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
+    """Write a set; the file appears whole or not at all.
+
+    npz: samples as they are, (K, H, W, 3); mean and sigma (over K - 1) of R, G, B and brightness, (H, W, 4), float32;
+        where bars are calibrated, half_width, (H, W, 4), and coverage; facts, a JSON text.
+    tiff: an ImageJ stack, float32, one slice a sample, one channel a colour; the facts are its "Info".
+    ome-tiff: the same for programs that read OME: Z is the sample, C the colour; the facts are its description.
+
+    Raises: InputError: no such format, no sample, or too much for the format. OSError: it cannot be written.
+    """
+    if form not in get_args(ExportFormat):
+        raise InputError(f"The format is {form!r}; choose one of {', '.join(EXPORTS)}.")
+    if not data.samples:
+        raise InputError("There is no sample to export. Draw some first.")
+    facts = json.dumps(data.facts)
+    with atomic_write(path, "wb") as file:
+        if form == "npz":
+            arrays: dict[str, Any] = {**_arrays(data), "facts": np.array(facts)}
+            np.savez(file, **arrays)
+        else:
+            file.write(_tiff(form, data.levels().transpose(0, 3, 1, 2), facts))
+
+
+def as_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as text: comma, point, one line a row. None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def profile_table(report: LineReport, names: Sequence[str]) -> str:
+    """A line as CSV: a row a pixel. names: of the samples."""
+    width = "sigma" if report.coverage is None else f"half_width_of_{100 * report.coverage:g}_percent_bar"
+    columns = [report.distances, report.pixels[:, 0], report.pixels[:, 1], report.mean, report.half_width]
+    heads = ["distance", "x", "y", "mean", width]
+    if report.truth is not None:
+        heads.append("truth")
+        columns.append(report.truth)
+    return as_csv([*heads, *names], zip(*columns, *report.samples, strict=True))
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else value
+
+
+def _arrays(data: SetData) -> dict[str, np.ndarray]:
+    values = np.stack([with_luma(sample) for sample in data.levels()])  # (K, H, W, 4)
+    count = len(values)
+    arrays = {"samples": np.stack(data.samples), "mean": values.mean(axis=0)}
+    if count > 1:
+        sigma = arrays["sigma"] = values.std(axis=0, ddof=1, dtype=np.float64).astype(np.float32)
+        if data.bars and data.coverage is not None:
+            kinds: tuple[Value, ...] = ("rgb", "rgb", "rgb", "luma")
+            widths = [data.bars[kind].half_width(sigma[..., i], count) for i, kind in enumerate(kinds)]
+            arrays["half_width"] = np.stack(widths, axis=-1).astype(np.float32)
+            arrays["coverage"] = np.array(data.coverage)
+    return arrays
+
+
+def _tiff(form: ExportFormat, levels: np.ndarray, facts: str) -> memoryview:
+    """The file's bytes: tifffile wants a name of the file it writes to, and a new one has none yet.
+
+    Args: levels: (K, 3, H, W), float32.
+    """
+    import tifffile
+
+    file = io.BytesIO()
+    if form == "tiff":
+        if levels.nbytes > _MAX_CLASSIC_TIFF:
+            raise InputError(
+                f"The stack would have {levels.nbytes / 1e9:.1f} GB; ImageJ's files hold 4. Export ome-tiff or npz, or "
+                "a smaller region."
+            )
+        more = {"axes": "ZCYX", "mode": "composite", "Info": facts, "min": 0.0, "max": 255.0}
+        tifffile.imwrite(file, levels, imagej=True, metadata=more)
+    else:
+        channels = {"Name": ["Red", "Green", "Blue"]}
+        more = {"axes": "ZCYX", "Channel": channels, "Description": facts}
+        tifffile.imwrite(file, levels, ome=True, photometric="minisblack", metadata=more)
+    return file.getbuffer()

@@ -1,0 +1,50 @@
+"""Texts as pictures of a place, in several sizes: candidates for lettering of which nobody knows how large it was."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from srflow.errors import InputError, brief
+
+__all__ = ["MAX_TEXT", "draw_versions"]
+
+MAX_TEXT = 12
+"""Characters of one text."""
+
+_SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the place that the text fills, in height or in width
+_FINER = 4  # times, and then averaged, so that edges are as smooth as a camera's
+_PAPER, _INK = 60, 200
+
+
+def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
+    """A text in the middle of a place, light on dark, in several sizes: uint8, (height, width, 3) each.
+
+    Raises: InputError: it is empty or too long, or there is nothing to be seen of it.
+    """
+    if not isinstance(text, str) or not 1 <= len(text.strip()) <= MAX_TEXT:
+        raise InputError(f"A candidate is a text of 1 to {MAX_TEXT} characters; got {brief(text)}.")
+    text = text.strip()
+    return [_draw(text, height, width, size) for size in _SIZES]
+
+
+def _draw(text: str, height: int, width: int, size: float) -> np.ndarray:
+    large = height * _FINER, width * _FINER
+    # The font's size is not that of the letters, so that they are measured first.
+    left, top, right, bottom = _font(100).getbbox(text)
+    if right <= left or bottom <= top:
+        raise InputError(f"There is nothing to be seen of the text {brief(text)}.")
+    font = _font(100 * size * min(large[0] / (bottom - top), large[1] / (right - left)))
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (large[1], large[0]), _PAPER)
+    corner = (large[1] - right - left) / 2, (large[0] - bottom - top) / 2
+    ImageDraw.Draw(picture).text(corner, text, _INK, font=font)
+    small = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
+    return np.repeat(small[..., None], 3, 2)
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(max(1.0, size))
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise InputError("Lettering needs a Pillow that was built with FreeType.")
+    return font

@@ -1,0 +1,127 @@
+"""Could it be …? Candidates with answers known beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from srflow.contract import InputError
+from srflow.images import downscale_uint8, upscale_uint8
+from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate
+from srflow.steering.candidates import judge as judge_versions
+from srflow.steering.lettering import draw_versions
+
+BOX = (4, 4, 12, 12)
+PLACE = np.s_[16:48, 16:48]
+
+
+def glyph(kind: int, side: int = 32) -> np.ndarray:
+    """A few shapes, uint8 (side, side, 3)."""
+    rows, columns = np.mgrid[:side, :side]
+    shapes = [
+        np.abs(columns - 16) < 4,
+        np.abs(rows - 16) < 4,
+        np.hypot(rows - 16, columns - 16) < 10,
+        np.abs(rows - columns) < 5,
+    ]
+    return np.repeat(np.where(shapes[kind], 210, 60).astype(np.uint8)[..., None], 3, 2)
+
+
+def judge(
+    lr: np.ndarray, picture: np.ndarray, box: tuple[int, int, int, int], candidates: list, scale: int, **options: bool
+) -> tuple[Candidate, ...]:
+    """Of candidates with one picture each."""
+    return judge_versions(lr, picture, box, [[each] for each in candidates], scale, **options)
+
+
+def scene(kind: int) -> tuple[np.ndarray, np.ndarray]:
+    """The LR picture of a glyph on a textured ground, and a super-resolution that knows nothing of it."""
+    hr = np.random.default_rng(kind).integers(50, 70, (64, 64, 3), dtype=np.uint8)
+    hr[PLACE] = glyph(kind)
+    lr = downscale_uint8(hr, 4)
+    return lr, upscale_uint8(lr, 4)
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_what_was_there_fits_and_the_others_are_ruled_out(kind: int) -> None:
+    lr, picture = scene(kind)
+    best, *others = judge(lr, picture, BOX, [glyph(each) for each in range(4)], 4)
+    assert (best.number, best.ruling) == (kind, "fits")
+    assert {each.ruling for each in others} == {"ruled out"}
+    assert best.residual < min(each.residual for each in others) / RULED_OUT
+
+
+def test_another_brightness_contrast_and_place_are_allowed_for() -> None:
+    lr, picture = scene(2)
+    other = np.roll(glyph(2), (1, -2), (0, 1)).astype(float) * 0.5 + np.array([20, 40, 60])
+    best, *_ = judge(lr, picture, BOX, [glyph(0), other.astype(np.uint8), glyph(3)], 4)
+    assert (best.number, best.ruling, best.shift) == (1, "fits", (-1, 2))
+    assert best.gain == pytest.approx(2, rel=0.1)
+
+
+def test_a_negative_is_another_candidate() -> None:
+    lr, picture = scene(2)
+    best, negative = judge(lr, picture, BOX, [255 - glyph(2), glyph(2)], 4)
+    assert (best.number, negative.ruling) == (1, "ruled out")
+    for each in judge(lr, picture, BOX, [255 - glyph(2), glyph(2)], 4, or_negative=True):
+        assert each.ruling == "cannot tell"
+        assert each.gain * (1 if each.number else -1) == pytest.approx(1, rel=0.1)
+
+
+def test_of_several_versions_the_best_one_counts() -> None:
+    lr, picture = scene(2)
+    best, _ = judge_versions(lr, picture, BOX, [[glyph(0), glyph(3)], [glyph(1), glyph(2)]], 4)
+    assert (best.number, best.version, best.ruling) == (1, 1, "fits")
+    assert np.abs(best.pixels.astype(int) - glyph(2)).mean() < 12
+    with pytest.raises(InputError, match="no picture"):
+        judge_versions(lr, picture, BOX, [[], [glyph(0)]], 4)
+
+
+def test_alike_ones_cannot_be_told_apart() -> None:
+    lr, picture = scene(1)
+    nearly = glyph(1).copy()
+    nearly[3, 3] += 20
+    judged = judge(lr, picture, BOX, [glyph(0), nearly, glyph(1)], 4)
+    assert {each.number: each.ruling for each in judged} == {0: "ruled out", 1: "cannot tell", 2: "cannot tell"}
+
+
+def test_where_none_explains_the_input_all_are_ruled_out() -> None:
+    lr, picture = scene(0)
+    noise = np.random.default_rng(9).integers(0, 255, (2, 32, 32, 3), dtype=np.uint8)
+    assert [each.ruling for each in judge(lr, picture, BOX, list(noise), 4)] == ["ruled out"] * 2
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    lr, picture = scene(0)
+    two = [glyph(0), glyph(1)]
+    with pytest.raises(InputError, match="2 to 10"):
+        judge(lr, picture, BOX, two[:1], 4)
+    with pytest.raises(InputError, match="11 candidates"):
+        judge(lr, picture, BOX, [glyph(0)] * (MAX_CANDIDATES + 1), 4)
+    with pytest.raises(InputError, match="place's size"):
+        judge(lr, picture, BOX, [glyph(0), glyph(1, 28)], 4)
+    with pytest.raises(InputError, match="3x8"):
+        judge(lr, picture, (4, 4, 7, 12), two, 4)
+    flat = np.full_like(lr, 90)
+    with pytest.raises(InputError, match="says nothing"):
+        judge(flat, upscale_uint8(flat, 4), BOX, two, 4)
+
+
+@pytest.mark.parametrize("truth", ["3", "E", "B7"])
+def test_lettering_is_told_whatever_its_size_and_polarity(truth: str) -> None:
+    texts = ["3", "E", "B7", "X"]
+    own = draw_versions(truth, 32, 32)[2]
+    hr = np.full((64, 64, 3), own[0, 0], np.uint8)
+    hr[PLACE] = own
+    for picture in (hr, 255 - hr):
+        lr = downscale_uint8(picture, 4)
+        candidates = [draw_versions(text, 32, 32) for text in texts]
+        best, *others = judge_versions(lr, upscale_uint8(lr, 4), BOX, candidates, 4, or_negative=True)
+        assert (texts[best.number], best.ruling, best.version) == (truth, "fits", 2)
+        assert "fits" not in {each.ruling for each in others}
+
+
+def test_texts_that_cannot_be_drawn_are_refused() -> None:
+    for text in ("", "  ", "a" * 13, 7):
+        with pytest.raises(InputError, match="1 to 12 characters"):
+            draw_versions(text, 32, 32)
