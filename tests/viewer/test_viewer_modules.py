@@ -8,9 +8,10 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import gradio as gr
 import playwright
 
-from app.viewer.component import VIEWER_KEYS
+from app.viewer.component import VIEWER_KEYS, LinkedViewer
 from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules, join_styles
 
 SCRIPT = join_modules()
@@ -67,6 +68,14 @@ def test_reserved_keys_are_those_of_the_script():
     text = sources()["keys"]
     actions = text[text.index("const ACTIONS = {") : text.index("};")]
     assert sorted(re.findall(r"^  ([a-z]): ", actions, flags=re.MULTILINE)) == sorted(VIEWER_KEYS)
+
+
+def test_no_word_of_the_script_is_taken_for_an_event_by_gradio():
+    # A component of `gr.HTML` has each word in quotes as an event, those that name its own settings, too: its config
+    # then holds the component itself, and Gradio copies all of the page when somebody opens it.
+    with gr.Blocks():
+        config = LinkedViewer().get_config()
+    assert [name for name, value in config.items() if callable(value)] == []
 
 
 def test_files_are_safe_in_gradio_templates_and_load_nothing_from_elsewhere():

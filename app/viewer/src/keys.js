@@ -55,6 +55,7 @@ export const HELP = [
   ["L", "loupe"],
   ["Line", "draw a line: its profile is under Measure; Esc puts it away"],
   ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
+  ["Calm / wild", "the same tools paint a temperature; Ctrl + Z takes back a stroke, Enter keeps the picture, Esc leaves"],
   ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
   ["in the history", "click or Enter goes to a step; Shift compares it with what is shown (K); F2 names it; ← → move along"],
   ["↓, ↑", "while walking through five: the family of one, and back to the five"],

@@ -30,7 +30,7 @@ export class WishMenu {
       return { node: make("label", { class: "lv-wish-label" }, `${label} `, input), input };
     };
     const period = { "aria-label": "Stripes every so many pixels", min: "2", max: "64", step: "0.5", value: "8" };
-    this.period = makeField("every", { type: "number", ...period });
+    this.period = makeField("Every", { type: "number", ...period });
     this.period.node.append(" px");
     const direction = { "aria-label": "Direction of the stripes in degrees", min: "0", max: "180", step: "5", value: "0" };
     this.direction = makeField("at", { type: "number", ...direction });
