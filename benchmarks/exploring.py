@@ -17,11 +17,22 @@ import numpy as np
 import torch
 
 from benchmarks.report import interleaved, machine, save, table
-from srflow.contract import Directions, ExploreRequest, Recipe, SampleRequest, SampleResult, Variant
+from srflow.contract import (
+    Aim,
+    Directions,
+    EditRequest,
+    ExploreRequest,
+    Recipe,
+    SampleRequest,
+    SampleResult,
+    Variant,
+    Verdict,
+)
 from srflow.images import load_image
 from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.regions import FEATHER, MARGIN
+from srflow.steering.wishes import Roughness
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ("astronaut", "cat", "coffee")
@@ -109,9 +120,46 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
     rows.append(("five that differ of 64 rolls, once", f"{five * 1e3:.0f} ms", f"{five / seconds['whole']:.1f}", "4 s"))
     rows += [
         (words, f"{value * 1e3:.0f} ms", f"{value / seconds['whole']:.2f}", goal)
-        for words, value, goal in slider_times(engine, lr, recipe, repeats)
+        for words, value, goal in (
+            *slider_times(engine, lr, recipe, repeats),
+            *steering_times(engine, lr, recipe, repeats),
+        )
     ]
     return [table(("", "median", "of a whole picture", "goal"), rows), ""]
+
+
+def steering_times(
+    engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int
+) -> list[tuple[str, float, str]]:
+    """Seconds until a wish has its slider, of an edit with its verdict, and of one of five texts, with their goals."""
+    place = mask(place=_SLIDER_PLACE)
+    before = explore(engine, lr, recipe, [()])[0].patch
+    found: dict[str, list[float]] = {"wish": [], "edit": [], "text": []}
+    for seed in range(1, 1 + max(1, repeats // 2)):
+        rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
+        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=Roughness(), aim=True)
+        started = time.perf_counter()
+        [aim] = [event for event in engine.explore(request) if isinstance(event, Aim)]
+        explore(engine, lr, recipe, [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS])
+        found["wish"].append(time.perf_counter() - started)
+        edited = before.copy()
+        rows, columns = (slice(4 * span.start, 4 * span.stop) for span in middle(_SIDE, _SLIDER_PLACE))
+        edited[rows, columns] = np.clip(128 + 2 * (edited[rows, columns].astype(int) - 128) + seed, 0, 255)
+        started = time.perf_counter()
+        assert any(
+            isinstance(event, Verdict)
+            for event in engine.edit(EditRequest(lr=lr, recipe=recipe, picture=edited, mask=place))
+        )
+        found["edit"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        engine.could_be(lr, before, place, ("3", "8", "B", "0", "S"))
+        found["text"].append((time.perf_counter() - started) / 5)
+    what = f"{_SLIDER_PLACE}×{_SLIDER_PLACE} LR"
+    return [
+        (f"a wish about {what}: {_ROLLS} rolls and six pictures along it", float(np.median(found["wish"])), "2 s"),
+        (f"an edit of {what} with its verdict", float(np.median(found["edit"])), "1.5 s"),
+        (f"one of five texts tried in {what}", float(np.median(found["text"])), "500 ms"),
+    ]
 
 
 def slider_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
