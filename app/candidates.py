@@ -45,7 +45,7 @@ def try_texts(
     yield show_explored(explored, f"Trying {len(texts)} texts", 0.0)
     before = engine.read_picture(explored.state.path).pixels
     recipe = explored.state.recipe
-    judged = engine.could_be(picture.lr(), before, mask, texts, None if recipe is None else recipe.model)
+    judged = engine.could_be(picture.lr(), before, mask, texts, None if recipe is None else recipe.model, job.cancel)
     left, top, right, bottom = (edge * scale for edge in mask.support)
     for each in judged:
         job.check()

@@ -42,6 +42,7 @@ from srflow.steering.wishes import angle_for, remark, wish_from_values
 __all__ = ["SteeringEndpoints"]
 
 _MOST_DEVIATIONS = 8.0
+_MAX_WISH = 2_000_000  # characters; a reference of 256x256 pixels takes about 1.1 million
 
 
 class SteeringEndpoints:
@@ -159,6 +160,8 @@ class SteeringEndpoints:
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            if not isinstance(edited, str):
+                raise InputError("The edited picture is missing. Send the file, of the size of the result.")
             recipe = self._recipe(picture, settings, chosen)
             after = self._engine.read_picture(session.adopt(Path(edited))).pixels
             before = yield from self._before(job, picture, recipe)
@@ -221,7 +224,7 @@ class SteeringEndpoints:
                 raise InputError(f"There are {len(wanted)} texts; compare 2 to {MAX_TEXTS}.")
             recipe = self._recipe(picture, settings, chosen)
             before = yield from self._before(job, picture, recipe)
-            judged = self._engine.could_be(picture.lr(), before, place, wanted, recipe.model)
+            judged = self._engine.could_be(picture.lr(), before, place, wanted, recipe.model, job.cancel)
             found.append(
                 [
                     {"text": wanted[each.number], "ruling": each.ruling, "residual": each.residual, "share": each.share}
@@ -298,7 +301,9 @@ def _variants(
 
 
 def _read_json(text: object) -> object:
+    if len(str(text)) > _MAX_WISH:
+        raise InputError(f"The wish has {len(str(text))} characters; {_MAX_WISH} are the most.")
     try:
-        return json.loads(str(text)[:1_000_000])
+        return json.loads(str(text))
     except (ValueError, RecursionError) as error:
         raise InputError(f"The wish is not valid JSON ({error}).") from error

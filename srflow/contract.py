@@ -605,8 +605,8 @@ class Verdict:
     is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
     same steps, in standard deviations of theirs; very negative is implausible, and so is very positive: too flat.
     plausibility: which share of these samples is as unusual as it, or more so, on either side. num_samples: how many
-    they are. unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger the drawn picture's latents
-    are than usual around every LR pixel, in standard deviations of the samples'.
+    they are. unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger the latents of what fits the
+    input are than usual around every LR pixel, in standard deviations of the samples'.
     """
 
     mask: Mask
@@ -709,7 +709,13 @@ class Engine(Protocol):
         ...
 
     def could_be(
-        self, lr: np.ndarray, picture: np.ndarray, mask: Mask, texts: Sequence[str], model: str | None = None
+        self,
+        lr: np.ndarray,
+        picture: np.ndarray,
+        mask: Mask,
+        texts: Sequence[str],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
         """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
 

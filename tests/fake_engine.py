@@ -314,7 +314,7 @@ class FakeEngine:
             unusual=np.full((height, width), 5, np.float32),
         )
 
-    def could_be(self, lr, picture, mask, texts, model=None) -> tuple[Candidate, ...]:
+    def could_be(self, lr, picture, mask, texts, model=None, cancel=None) -> tuple[Candidate, ...]:
         """The first fits, the others do not."""
         left, top, right, bottom = (edge * 4 for edge in mask.support)
         return tuple(

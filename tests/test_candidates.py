@@ -102,6 +102,10 @@ def test_what_cannot_be_compared_is_refused() -> None:
         judge(lr, picture, BOX, [glyph(0), glyph(1, 28)], 4)
     with pytest.raises(InputError, match="3x8"):
         judge(lr, picture, (4, 4, 7, 12), two, 4)
+    with pytest.raises(InputError, match=r"at x4 that of this LR picture"):
+        judge(lr, picture[:-4], BOX, two, 4)
+    with pytest.raises(InputError, match="not within"):
+        judge(lr, picture, (12, 4, 20, 12), two, 4)
     flat = np.full_like(lr, 90)
     with pytest.raises(InputError, match="says nothing"):
         judge(flat, upscale_uint8(flat, 4), BOX, two, 4)
@@ -125,3 +129,5 @@ def test_texts_that_cannot_be_drawn_are_refused() -> None:
     for text in ("", "  ", "a" * 13, 7):
         with pytest.raises(InputError, match="1 to 12 characters"):
             draw_versions(text, 32, 32)
+    with pytest.raises(InputError, match="has no 'Ж'"):
+        draw_versions("AЖ", 32, 32)

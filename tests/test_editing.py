@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import make_toy
 
 from srflow.contract import (
     Cancelled,
@@ -19,7 +21,7 @@ from srflow.contract import (
     Variant,
     Verdict,
 )
-from srflow.images import downscale_uint8, load_image
+from srflow.images import downscale_uint8, load_image, upscale_uint8
 from srflow.operations import Given, Heat, Mask, Reroll
 from srflow.sampling import editing
 from srflow.sampling.editing import find_mask
@@ -191,3 +193,67 @@ def test_the_place_of_an_edit_is_found_by_comparing() -> None:
     after = before.copy()
     after[5, 9, 2] = 1
     assert find_mask(before, after, 4).support == (2, 1, 3, 2)
+
+
+def test_what_is_too_flat_is_made_natural_too(engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult) -> None:
+    picture = drawn.picture.copy()
+    picture[PLACE] = upscale_uint8(downscale_uint8(picture, 4), 4)[PLACE]  # as the input has it, without any detail
+    _, _, verdict = edit(engine, lr, drawn.recipe, picture)
+    assert verdict.deviations[0] > 3
+    assert abs(verdict.deviations[1]) < verdict.deviations[0]
+    assert editing._first_usual([-30.0, 12.0, 1.5, 0.0], [-1.0, 0.0, 1.0, 0.0]) == 2
+    assert editing._first_usual([12.0, 9.0, 5.0], [-1.0, 0.0, 1.0, 0.0]) == 2
+    assert editing._first_usual([-12.0, -9.0, -15.0], [-1.0, 0.0, 1.0, 0.0]) == 1
+
+
+def test_how_softly_the_place_was_painted_changes_no_verdict(
+    engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult
+) -> None:
+    array = np.pad(np.ones((10, 11), np.uint8), ((9, 13), (10, 11)))
+    soft, full = (
+        edit(engine, lr, drawn.recipe, brighter(drawn.picture), Mask.from_array(array * value))[2] for value in (5, 255)
+    )
+    assert soft.deviations == pytest.approx(full.deviations)
+    assert soft.kept == pytest.approx(full.kept)
+
+
+def test_a_cold_place_nearby_forbids_nothing(engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult) -> None:
+    cold = Mask.from_array(np.pad(np.full((4, 11), 255, np.uint8), ((22, 6), (10, 11))))
+    recipe = replace(drawn.recipe, operations=(Heat(0.0, cold),))
+    before = draw(engine, SampleRequest.from_recipe(recipe, lr, summaries=False)).picture
+    assert np.isfinite(edit(engine, lr, recipe, brighter(before))[2].deviations).all()
+
+
+def test_a_recipe_that_is_full_takes_no_edit(engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult) -> None:
+    full = replace(drawn.recipe, operations=(Heat(0.9),) * 255)
+    picture = draw(engine, SampleRequest.from_recipe(full, lr, summaries=False)).picture
+    with pytest.raises(InputError, match="more than 256 operations"):
+        edit(engine, lr, full, brighter(picture))
+
+
+def test_edits_of_a_model_whose_latents_are_coarser_than_pixels(tmp_path: Path) -> None:
+    """Its pictures are padded to even sides, and so are the latents of a place at the edge."""
+    make_toy("srflow-x4", torch.float32).save_pretrained(tmp_path / "srflow-x4")
+    engine = SamplingEngine("cpu", "float32", [tmp_path / "srflow-x4"])
+    lr = np.random.default_rng(0).integers(90, 160, (21, 33, 3), dtype=np.uint8)
+    before = draw(engine, SampleRequest(lr=lr, num_samples=1, seed=3, temperature=0.4, summaries=False))
+    picture = before.picture.copy()
+    picture[-20:, -4:] = 255
+    consistent, _, _ = edit(engine, lr, before.recipe, picture)
+    [given] = consistent.recipe.operations
+    assert given.box == (32, 16, 34, 22)
+    for level in given.levels():
+        assert (np.sqrt(np.square(level).mean((0, 1))) > 0.01).all(), "no column is made up of zeros"
+    again = Recipe.from_json(consistent.recipe.to_json())
+    redrawn = draw(engine, SampleRequest.from_recipe(again, lr, summaries=False)).picture
+    np.testing.assert_array_equal(redrawn, laid_in(before.picture, consistent))
+
+
+def test_lossy_files_are_edited_where_they_differ_much() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.integers(20, 200, (16, 24, 3), dtype=np.uint8)
+    after = before + rng.integers(1, 8, before.shape, dtype=np.uint8)
+    after[5, 9] += 40
+    assert find_mask(before, after, 4).support == (2, 1, 3, 2)
+    with pytest.raises(InputError, match="same as before"):
+        find_mask(before, before + np.uint8(3), 4)

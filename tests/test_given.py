@@ -100,6 +100,13 @@ def test_they_survive_json_and_addresses_to_the_bit() -> None:
     assert given() != given(seed=1)
 
 
+def test_the_same_numbers_in_another_place_are_other_noise() -> None:
+    moved = Given.of(box_mask(box=(9, 4, 21, 16)), (9, 4, 21, 16), latents(), "edit")
+    mixed = evaluate(given(), Mix((DRAW, moved), torch.pi / 4, mask=box_mask())).levels[0]
+    inside = mixed[:, 10:30, 20:38]
+    assert inside.square().mean().sqrt() == pytest.approx(1, abs=0.06)
+
+
 def test_latents_of_another_model_are_refused_where_they_are_used() -> None:
     with pytest.raises(OperationError, match="Use the model that they were made with"):
         evaluate(given(), shapes=((12, 48, 64), (24, 24, 32)))

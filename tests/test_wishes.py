@@ -152,6 +152,9 @@ def test_wishes_survive_json(wish: Wish) -> None:
         ({"type": "like", "reference": [[1, 2], [3]]}, "rows of pixels"),
         ({"type": "like", "reference": [[[1, 2, 3]]]}, r"\(1, 1, 3\)"),
         ({"type": "like", "reference": "all"}, "rows of pixels"),
+        ({"type": "like", "reference": [[[1.5, 2, 3]] * 8] * 8}, "rows of pixels"),
+        ({"type": "like", "reference": [[["1", "2", "3"]] * 8] * 8}, "rows of pixels"),
+        ({"type": "like", "reference": [[[1, 2, 256]] * 8] * 8}, "rows of pixels"),
     ],
 )
 def test_anything_else_is_refused_by_name(values: object, what: str) -> None:
@@ -162,3 +165,9 @@ def test_anything_else_is_refused_by_name(values: object, what: str) -> None:
 def test_a_place_too_small_for_a_patch_is_refused() -> None:
     with pytest.raises(InputError, match="4x4"):
         Like(waves(6, 0)).measure(NOISE[:4, :4], np.ones((4, 4)))
+
+
+def test_a_place_too_narrow_for_stripes_is_refused() -> None:
+    with pytest.raises(InputError, match="too narrow for stripes every 12"):
+        Stripes(12, 0).measure(NOISE[:, :12], ONES[:, :12])
+    Stripes(12, 90).measure(NOISE[:, :12], ONES[:, :12])

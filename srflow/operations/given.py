@@ -100,7 +100,7 @@ class Given(Operation):
     def change(self, field: Field) -> None:
         """Turn to the given latents."""
         other = field.anew()
-        digest = hashlib.sha256(self.values).digest()
+        digest = hashlib.sha256(repr((self.box, self.shapes)).encode() + self.values).digest()
         other.begin_given(self.levels(), self.box, (int.from_bytes(digest[:8], "little"), _NO_NOISE))
         field.turn(other, field.shares_of(self.mask))
 

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srflow.contract import EditRequest, InputError, Progress, Verdict
+from srflow.contract import EditRequest, InputError, MemoryBudgetError, Progress, Verdict
 from srflow.evaluation.metrics import capped_psnr
 from srflow.images import to_tensor
-from srflow.operations import Given, Mask, Operation, Reroll
+from srflow.operations import Box, Given, Mask, Operation, Reroll, check_operations
 from srflow.operations.field import Field, Place
 from srflow.operations.given import MAX_GIVEN, Origin
 from srflow.sampling.background import Channel
@@ -34,7 +34,10 @@ from srflow.sampling.states import State
 from srflow.sampling.task import Task
 from srflow.sampling.weighing import Scales, Weighed
 
-__all__ = ["NUM_SAMPLES", "Editing", "find_mask"]
+__all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask"]
+
+NOT_EDITED = "The edited picture is the same as before. Draw something, or choose another file."
+"""What an edit is answered that is none."""
 
 NUM_SAMPLES = 16
 """Samples of the place that an edit is compared with."""
@@ -43,8 +46,10 @@ _ROUNDS = 8  # of back-projection: at 5, lines that were drawn still show in the
 _WINDOW = 5  # LR pixels a side of the squares in which the size of latents is shown
 _TAMING = 3  # and of those in which it is brought back
 _SHARES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)  # of the way from the picture before the edit
-_USUAL = 2.0  # standard deviations of the samples' log-likelihood below their mean
+_USUAL = 2.0  # standard deviations of the samples' log-likelihood from their mean
+_MAX_WEIGHED = 400_000  # latents: a place of 91x91 LR pixels at x4
 _MIN_TEMPERATURE = 0.05
+_LOSSY = 12  # 8-bit units: what lossy files change without anybody's doing
 _SEED = 0
 
 
@@ -77,7 +82,7 @@ class Editing:
         """Both variants and the verdict."""
         self._tell("Drawing the picture", 0.0)
         before = self._exploration.state(self._request.recipe.operations)
-        mask = self._request.mask or find_mask(before.whole(), self._request.picture, self._task.scale)
+        mask = self._place(before)
         region = Region.around(mask, self._task.loaded.info.lr_multiple)
         self._check(region)
         scales = self._scales(region)
@@ -85,7 +90,8 @@ class Editing:
         self._tell("Making the edit consistent with the input", 0.1)
         [consistent] = scales.weigh([self._made_consistent(scales.crop_of(edited), scales.crop_of(before), region)])
         field = self._field(region)
-        temperatures = field.temperatures()
+        # Around the place it may be colder; what is there is not judged.
+        temperatures = [torch.as_tensor(each).clamp_min(_MIN_TEMPERATURE) for each in field.temperatures()]
         drawn = [level / t for level, t in zip(consistent.latents, temperatures, strict=True)]
         first = self._draw(0, self._given(mask, region, drawn, "edit"))
 
@@ -114,17 +120,41 @@ class Editing:
         operations = self._request.recipe.operations
         return self._exploration.states([(*operations, way) for way in ways])
 
+    def _place(self, before: State) -> Mask:
+        """What was edited, all of it fully: how softly it was painted is a matter of the picture.
+
+        Raises: InputError: nothing was.
+        """
+        scale, picture = self._task.scale, self._request.picture
+        mask = self._request.mask or find_mask(before.whole(), picture, scale)
+        box = scaled(mask.support, scale)
+        if np.array_equal(before.crop(*box), picture[box]):
+            raise InputError(NOT_EDITED)
+        return Mask.from_array(np.where(mask.array() > 0, 255, 0).astype(np.uint8))
+
     def _check(self, region: Region) -> None:
-        """Raises: InputError: more was edited than a recipe carries."""
-        left, top, right, bottom = region.chosen
+        """Raises: InputError: more was edited than a recipe carries. MemoryBudgetError: more than can be weighed."""
+        left, top, right, bottom = self._box(region)
         height, width = self._padded.shape[-2:]
         count = sum(map(math.prod, self._shapes)) * (right - left) * (bottom - top) // (height * width)
-        if count > MAX_GIVEN:
-            side = math.isqrt(MAX_GIVEN * (right - left) * (bottom - top) // count)
+        room = MAX_GIVEN - sum(operation.num_latents for operation in self._request.recipe.operations)
+        if count > room:
+            side = math.isqrt(max(0, room) * (right - left) * (bottom - top) // count)
             raise InputError(
                 f"The edit spans {right - left}x{bottom - top} LR pixels; about {side}x{side} can be carried. Choose a "
                 "smaller place, and go on with the rest afterwards."
             )
+        if count > _MAX_WEIGHED:
+            raise MemoryBudgetError(
+                f"An edit of {right - left}x{bottom - top} LR pixels takes too long and too much memory to be judged. "
+                f"Choose a smaller place, and go on with the rest afterwards."
+            )
+
+    def _box(self, region: Region) -> Box:
+        """The LR pixels whose latents an edit carries: those chosen, to whole multiples, padding included."""
+        multiple = self._task.loaded.info.lr_multiple
+        left, top, right, bottom = region.chosen
+        return left, top, -(-right // multiple) * multiple, -(-bottom // multiple) * multiple
 
     def _edited(self, before: State, mask: Mask) -> State:
         """What was drawn inside the mask's box, on the picture before it."""
@@ -151,7 +181,10 @@ class Editing:
         height, width = self._padded.shape[-2:]
         place = Place(self._shapes, height, width, region.decoded)
         field = Field.evaluate(self._request.recipe.whole_list, place)
-        if any(torch.as_tensor(each).min() < _MIN_TEMPERATURE for each in field.temperatures()):
+        own = Field.evaluate(
+            self._request.recipe.whole_list, Place(self._shapes, height, width, self._box(region))
+        ).temperatures()
+        if any(torch.as_tensor(each).min() < _MIN_TEMPERATURE for each in own):
             raise InputError(
                 f"The temperature here is below {_MIN_TEMPERATURE}, where the model knows one picture only: there is "
                 "nothing to compare an edit with. Raise the temperature of the place first."
@@ -160,7 +193,8 @@ class Editing:
 
     def _given(self, mask: Mask, region: Region, levels: Sequence[Tensor], origin: Origin) -> Given:
         """Latents inside the region's chosen box."""
-        rows, columns = scaled(region.chosen, 1, region.decoded)
+        box = self._box(region)
+        rows, columns = scaled(box, 1, region.decoded)
         height, width = region.decoded[3] - region.decoded[1], region.decoded[2] - region.decoded[0]
         cut = []
         for level in levels:
@@ -172,8 +206,10 @@ class Editing:
                     columns.start * across // width : columns.stop * across // width,
                 ].numpy()
             )
-        full = Mask.from_array(np.where(mask.array() > 0, 255, 0).astype(np.uint8))
-        return Given.of(full, region.chosen, cut, origin)
+        given = Given.of(mask, box, cut, origin)
+        size = self._request.lr.shape[0], self._request.lr.shape[1]
+        check_operations((*self._request.recipe.whole_list, given), size=size)
+        return given
 
     def _draw(self, number: int, operation: Operation) -> State:
         operations = (*self._request.recipe.operations, operation)
@@ -218,12 +254,17 @@ class Editing:
 
 
 def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
-    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ. Raises: InputError: nowhere."""
-    differs = (before != after).any(-1)
+    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ.
+
+    Where everything differs a little, as after lossy compression, that counts as no change, up to 12 levels.
+    Raises: InputError: nowhere.
+    """
+    difference = np.abs(before.astype(np.int16) - after).max(-1)
+    differs = difference > (_LOSSY if np.median(difference) > 0 else 0)
     height, width = differs.shape
     cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
     if not cells.any():
-        raise InputError("The edited picture is the same as before. Draw something, or choose another file.")
+        raise InputError(NOT_EDITED)
     return Mask.from_array(cells.astype(np.uint8) * 255)
 
 
@@ -249,9 +290,10 @@ def _unusual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], regio
 
 
 def _first_usual(log_probs: Sequence[float], samples: Sequence[float]) -> int:
-    """The first that is not less likely than usual samples are; the last if none is."""
-    least = np.mean(samples) - _USUAL * np.std(samples, ddof=1)
-    return next((number for number, each in enumerate(log_probs) if each >= least), len(log_probs) - 1)
+    """The first that is as likely as usual samples are, neither less nor more; if none is, the nearest to it."""
+    spread = max(float(np.std(samples, ddof=1)), 1e-9)
+    distances = [abs(each - float(np.mean(samples))) / spread for each in log_probs]
+    return next((number for number, each in enumerate(distances) if each <= _USUAL), int(np.argmin(distances)))
 
 
 def _size(level: Tensor, window: int) -> Tensor:

@@ -208,13 +208,24 @@ class SamplingEngine:
             yield from (event for event in events if isinstance(event, EditEvent))
 
     def could_be(
-        self, lr: np.ndarray, picture: np.ndarray, mask: Mask, texts: Sequence[str], model: str | None = None
+        self,
+        lr: np.ndarray,
+        picture: np.ndarray,
+        mask: Mask,
+        texts: Sequence[str],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
         """Test texts for a place of a super-resolution, the best first. See `srflow.contract.Engine`."""
         scale = self._models.get(model).info.scale_factor
         left, top, right, bottom = mask.support
         candidates = [draw_versions(text, (bottom - top) * scale, (right - left) * scale) for text in texts]
-        return judge(lr, picture, mask.support, candidates, scale, or_negative=True)
+
+        def stop() -> None:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Stopped.")
+
+        return judge(lr, picture, mask.support, candidates, scale, or_negative=True, stop=stop)
 
     def _exploration(
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None

@@ -69,7 +69,7 @@ class Exploration:
                 if self._request.choose or self._request.directions:
                     states[number] = state
                 if self._request.aim:
-                    rolls[number] = replace(variant, patch=variant.patch[:0])
+                    rolls[number] = replace(variant, patch=np.empty((0, 0, 3), np.uint8))  # not a view, which keeps all
                 self._finished += 1
                 started = time.perf_counter()
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from srflow.contract import MemoryBudgetError
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow
 from srflow.sampling.inference import cut_box
 from srflow.sampling.regions import CONTEXT, Region, scaled
 from srflow.sampling.states import State
-from srflow.sampling.worker import Worker
+from srflow.sampling.worker import OutOfMemory, Worker
 
 __all__ = ["Scales", "Weighed"]
+
+_Result = TypeVar("_Result")
 
 _BATCH_PIXELS = 64 * 1024  # HR pixels that are encoded together
 
@@ -62,8 +66,16 @@ class Scales:
         for first in range(0, len(crops), batch):
             self._stop()
             pictures = torch.cat([_picture(crop) for crop in crops[first : first + batch]])
-            result += self._worker.run(partial(self._weigh, pictures, conditioning), self._stop)
+            result += self._run(partial(self._weigh, pictures, conditioning))
         return result
+
+    def _run(self, work: Callable[[], _Result]) -> _Result:
+        try:
+            return self._worker.run(work, self._stop)
+        except OutOfMemory as error:
+            raise MemoryBudgetError(
+                "The device has not enough memory to judge this place. Choose a smaller one."
+            ) from error
 
     def _weigh(self, pictures: Tensor, conditioning: Conditioning) -> list[Weighed]:
         latents, by_place = self._model.encode_by_place(pictures.to(self._model.device), conditioning)
@@ -78,7 +90,7 @@ class Scales:
         seen = max(0, left - CONTEXT), max(0, top - CONTEXT), min(width, right + CONTEXT), min(height, bottom + CONTEXT)
         seen_rows, seen_columns = scaled(seen, 1)
         lr = self._padded[..., seen_rows, seen_columns].to(self._model.device)
-        whole = self._worker.run(lambda: self._model.condition(lr), self._stop)
+        whole = self._run(lambda: self._model.condition(lr, self._stop))
         rows, columns = scaled(self.region.decoded, 1, seen)
         size = whole.height, whole.width
         cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))

@@ -1,8 +1,8 @@
 """Could it be …? Candidates for a place, tested against what the input says; only the input can rule one out.
 
 A candidate is a picture of the place: a digit, a word, a crop from elsewhere. It is laid into a super-resolution, moved
-by up to two pixels, and its contrast and its three levels are fitted by least squares, so that what scales down comes
-as close to the input as it can. What is left, the residual, is compared with that of the best candidate: one that
+by up to half an LR pixel, and its contrast and its three levels are fitted by least squares, so that what scales down
+comes as close to the input as it can. What is left, the residual, is compared with that of the best candidate: one that
 leaves much more unexplained is ruled out, as far as it was drawn as it would have looked. The likelihood of the flow
 takes no part: it ranks what is natural, not what was there.
 
@@ -15,7 +15,7 @@ the wrong ones 70 to 99 % and 59 to 70 %. Characters 2 LR pixels high are too sm
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -39,7 +39,6 @@ UNEXPLAINED = 0.8
 in the validation, one in a hundred left .79)."""
 
 MAX_CANDIDATES = 10
-_REACH = 2  # pixels of the large picture by which a candidate may be moved
 _KERNEL = 4  # LR pixels around a place that are looked at: the bicubic kernel reaches 2
 _MIN_SIDE = 4  # LR pixels
 _GAINS = (0.2, 5.0)
@@ -76,6 +75,7 @@ def judge(
     scale: int,
     *,
     or_negative: bool = False,
+    stop: Callable[[], None] | None = None,
 ) -> tuple[Candidate, ...]:
     """Test candidates for a place, the best one first.
 
@@ -86,10 +86,18 @@ def judge(
             uint8, (s (bottom - top), s (right - left), 3).
         scale: s.
         or_negative: whether light may be dark: for lettering, of which nobody knows.
+        stop: called again and again; it may raise, so that the work can be ended.
     Raises: InputError: something of another size, too small a place, one candidate or more than ten; or a place that
         is the same all over, where nothing can be told.
     """
     left, top, right, bottom = box
+    if picture.shape != (lr.shape[0] * scale, lr.shape[1] * scale, 3):
+        raise InputError(
+            f"The picture is {picture.shape}; at x{scale} that of this LR picture of {lr.shape[1]}x{lr.shape[0]} is "
+            f"{(lr.shape[0] * scale, lr.shape[1] * scale, 3)}."
+        )
+    if not (0 <= left < right <= lr.shape[1] and 0 <= top < bottom <= lr.shape[0]):
+        raise InputError(f"The place {box} is not within the LR picture of {lr.shape[1]}x{lr.shape[0]}.")
     size = ((bottom - top) * scale, (right - left) * scale, 3)
     if min(right - left, bottom - top) < _MIN_SIDE:
         raise InputError(
@@ -119,7 +127,7 @@ def judge(
         raise InputError("The input is the same all over this place: it says nothing of what is there.")
     outside = _reduced(around * (1 - inside), scale)[0][own]
     level = _reduced(inside.expand(-1, 3, -1, -1), scale)[0][own]
-    reach = range(-_REACH, _REACH + 1)
+    reach = range(-(scale // 2), scale // 2 + 1)
     shifts = sorted(
         ((down, right) for down in reach for right in reach), key=lambda shift: abs(shift[0]) + abs(shift[1])
     )
@@ -127,6 +135,8 @@ def judge(
     for number, versions in enumerate(candidates):
         best: tuple[float, float, int, tuple[int, int], np.ndarray] | None = None
         for version, candidate in enumerate(versions):
+            if stop is not None:
+                stop()
             moved = [_moved(candidate, shift) for shift in shifts]
             laid = torch.zeros(len(shifts), *around.shape[1:])
             laid[..., rows, columns] = torch.cat([to_tensor(each) for each in moved])
@@ -159,9 +169,10 @@ def judge(
 def _moved(candidate: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
     """With its edges repeated where something is missing then."""
     down, right = shift
-    padded = np.pad(candidate, ((_REACH, _REACH), (_REACH, _REACH), (0, 0)), mode="edge")
+    by = max(abs(down), abs(right))
+    padded = np.pad(candidate, ((by, by), (by, by), (0, 0)), mode="edge")
     height, width = candidate.shape[:2]
-    return padded[_REACH - down : _REACH - down + height, _REACH - right : _REACH - right + width]
+    return padded[by - down : by - down + height, by - right : by - right + width]
 
 
 def _fitted(pixels: np.ndarray, gain: float, wanted: np.ndarray) -> np.ndarray:

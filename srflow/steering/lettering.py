@@ -15,6 +15,7 @@ MAX_TEXT = 12
 _SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the place that the text fills, in height or in width
 _FINER = 4  # times, and then averaged, so that edges are as smooth as a camera's
 _PAPER, _INK = 60, 200
+_NO_CHARACTER = "\uffff"  # for which every font draws what it draws for characters that it lacks
 
 
 def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
@@ -25,6 +26,10 @@ def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
     if not isinstance(text, str) or not 1 <= len(text.strip()) <= MAX_TEXT:
         raise InputError(f"A candidate is a text of 1 to {MAX_TEXT} characters; got {brief(text)}.")
     text = text.strip()
+    font = _font(40)
+    missing = [each for each in text if not each.isspace() and _looks(font, each) == _looks(font, _NO_CHARACTER)]
+    if missing:
+        raise InputError(f"The font here has no {' '.join(map(brief, missing))}; use other characters.")
     return [_draw(text, height, width, size) for size in _SIZES]
 
 
@@ -41,6 +46,10 @@ def _draw(text: str, height: int, width: int, size: float) -> np.ndarray:
     ImageDraw.Draw(picture).text(corner, text, _INK, font=font)
     small = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
     return np.repeat(small[..., None], 3, 2)
+
+
+def _looks(font: ImageFont.FreeTypeFont, character: str) -> bytes:
+    return bytes(font.getmask(character))
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont:

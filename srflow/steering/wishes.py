@@ -137,6 +137,13 @@ class Stripes(Wish):
 
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
         """See `Wish`."""
+        angle = math.radians(self.direction)
+        reach = weight.shape[1] * abs(math.cos(angle)) + weight.shape[0] * abs(math.sin(angle))
+        if reach <= self.period + 1:
+            raise InputError(
+                f"The place is {reach:.0f} pixels wide in that direction, too narrow for stripes every "
+                f"{self.period:g}. Choose a larger place or a shorter period."
+            )
         luma = picture @ _LUMA
         luma = luma - _mean(luma, weight)
         return self._covariance(luma, weight, self.period) - self._covariance(luma, weight, self.period / 2)
@@ -216,6 +223,7 @@ class Like(Wish):
         return {"type": self.name, "reference": self.reference.tolist()}
 
 
+_NO_REFERENCE = "The reference of a wish must be rows of pixels, each of three whole numbers from 0 to 255."
 _KINDS: dict[str, type[Wish]] = {kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Like)}
 
 
@@ -230,9 +238,12 @@ def wish_from_values(values: object) -> Wish:
         raise InputError(f"A wish for {name} takes {', '.join(known) or 'nothing else'}; got {brief(sorted(given))}.")
     if name == Like.name:
         try:
-            given["reference"] = np.array(given["reference"], np.uint8)
+            rows = np.array(given["reference"])
         except (ValueError, TypeError, OverflowError) as error:
-            raise InputError("The reference of a wish must be rows of pixels, each of three whole numbers.") from error
+            raise InputError(_NO_REFERENCE) from error
+        if rows.dtype.kind not in "iu" or rows.size == 0 or rows.min() < 0 or rows.max() > 255:
+            raise InputError(_NO_REFERENCE)
+        given["reference"] = rows.astype(np.uint8)
     return _KINDS[name](**given)
 
 
