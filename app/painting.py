@@ -16,7 +16,7 @@ from srflow.operations import Heat, Mask, flat_areas, uncertain_areas
 
 __all__ = ["draw_painted", "find_place", "painting_on"]
 
-_HOW = "Paint on, or take strokes back; Enter keeps it, Escape leaves."
+_HOW = "Enter keeps it, Escape leaves."
 _FOUND: dict[FoundName, str] = {"flat": "Flat areas", "uncertain": "Places where the samples differ most"}
 
 

@@ -10,7 +10,7 @@ from app.records import Explored, OpenedPicture, PictureRecord, Run, Slider, Vie
 from app.settings import Settings
 from app.strip import compared_picture, strip_steps
 from app.sweeps import SWEEP_TEMPERATURES
-from app.viewer import Picture, Scene, SliderBank, SliderStrip, Walk
+from app.viewer import LOOK_ONLY, Picture, Scene, SliderBank, SliderStrip, Walk
 from app.wording import REFERENCES, START_NOTE
 
 __all__ = ["main_scene", "sweep_scene"]
@@ -78,7 +78,8 @@ def _explored(explored: Explored) -> Iterator[Picture]:
 
 
 def _picture(record: PictureRecord, kind: Literal["sample", "way"]) -> Picture:
-    return Picture(record.id, record.label, record.path, kind, file_name=f"{record.path.stem}.png")
+    badge = "" if record.recipe is not None else LOOK_ONLY
+    return Picture(record.id, record.label, record.path, kind, badge=badge, file_name=f"{record.path.stem}.png")
 
 
 def _walk(explored: Explored, picture: OpenedPicture) -> Walk | None:

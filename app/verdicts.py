@@ -8,6 +8,7 @@ from srflow.contract import Variant, Verdict
 __all__ = ["edit_verdict", "wish_verdict"]
 
 _FAR = 2.0  # standard deviations
+_NOTHING = 0.03  # of an edit: nobody sees it
 
 
 def wish_verdict(scale: WishScale, variant: Variant) -> str:
@@ -35,6 +36,8 @@ def edit_verdict(verdict: Verdict) -> str:
     """Of an edit: what fits the input, and what of it is as likely as samples are."""
     consistent, natural = (f"{max(0.0, kept) * 100:.0f} %" for kept in verdict.kept)
     deviations = verdict.deviations
+    if max(verdict.kept) < _NOTHING:
+        return f"The input rules this edit out: {consistent} of it is left. ← and → compare, Enter keeps one."
     parts = [f"{consistent} of the edit fits the input, {_likelihood(deviations[0])}"]
     parts.append(f"made natural, {natural} is left, {_likelihood(deviations[1])}")
     return f"{'; '.join(parts)}. ← and → compare, Enter keeps one."

@@ -47,6 +47,7 @@ def test_a_place_that_is_painted_is_shown_in_all_its_forms(harness, engine):
     outside[INSIDE] = False
     assert np.array_equal(drawn[outside], before[outside])
     assert np.array_equal(engine.edited[0].picture, drawn)
+    assert [way(harness, label).badge for label in labels(harness)] == ["to look at", "", "", "to look at"]
     assert "42 % of the edit fits the input, far less likely than samples (\N{MINUS SIGN}35 sd)" in harness.status
     assert "made natural, 11 % is left, as likely as samples" in harness.status
     marked = pixels(way(harness, "Where it is unusual").path)
@@ -119,3 +120,12 @@ def test_the_verdict_on_what_is_too_flat() -> None:
     )
     assert "flatter than samples (+7 sd)" in edit_verdict(verdict)
     assert "made natural, 0 % is left" in edit_verdict(verdict)
+
+
+def test_the_verdict_on_what_the_input_rules_out() -> None:
+    verdict = Verdict(
+        **{"mask": None, "drawn_lr_psnr": 30.0, "num_samples": 16, "unusual": None, "plausibility": (0.0, 0.1)},
+        kept=(0.012, 0.004),
+        deviations=(-25.0, 1.0),
+    )
+    assert edit_verdict(verdict).startswith("The input rules this edit out: 1 % of it is left.")

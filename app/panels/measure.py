@@ -163,7 +163,7 @@ def _line_html(text: str) -> str:
 def _place_words(report: PlaceReport) -> str:
     place = f"Place of {report.area:.0f} px: brightness {report.means[3]:.1f}"
     if report.half_width is None or report.coverage is None:
-        return f"{place}, σ of the samples {report.sigma[3]:.1f} (bar not calibrated)"
+        return f"{place} on average, on which samples agree to ±{report.sigma[3]:.1f} (σ; bar not calibrated)"
     return f"{place} ± {report.half_width[3]:.1f} ({format_percent(report.coverage)})"
 
 

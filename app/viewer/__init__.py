@@ -2,6 +2,7 @@
 
 from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
 from app.viewer.component import (
+    LOOK_ONLY,
     Blend,
     LinkedViewer,
     Overlay,
@@ -23,6 +24,7 @@ from app.viewer.masks import parse_mask
 from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [
+    "LOOK_ONLY",
     "MAX_SLIDERS",
     "Asked",
     "Blend",

@@ -30,6 +30,7 @@ from srflow.contract import ImageError, InputError
 from srflow.errors import brief
 
 __all__ = [
+    "LOOK_ONLY",
     "Blend",
     "LinkedViewer",
     "Overlay",
@@ -154,6 +155,10 @@ class Blend:
     id: str
     ends: tuple[str, str]
     percent: int
+
+
+LOOK_ONLY = "to look at"
+"""The badge of ways that cannot be kept. The browser knows it by this word."""
 
 
 @dataclass(frozen=True)

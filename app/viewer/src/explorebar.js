@@ -6,6 +6,8 @@ import { WaysMenu } from "./waysmenu.js";
 const FIRST_DIAL = 35; // percent
 const DETAILS = { all: "all", coarse: "coarse", fine: "fine" };
 const INVITATION = "Anything odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
+const PLACE_FIRST = "Paint, box or outline the place first, then open More ways again.";
+const NOW_MORE = "Now open More ways again.";
 const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
 
 export class ExploreBar {
@@ -13,6 +15,7 @@ export class ExploreBar {
   constructor(viewer) {
     this.viewer = viewer;
     this.hasExplored = Boolean(recall("explored"));
+    this.isWaitingForPlace = false; // for something that was asked for in the menu
     this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.exploring.mask.toggle());
     this.roll = makeButton("Roll", "Eight other versions of the chosen place; all else stays (R)", () => this.askRoll());
     const moreTitle = "Eight neighbours of this picture, or of its chosen place, as far off as the dial says";
@@ -75,6 +78,21 @@ export class ExploreBar {
     this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());
   }
 
+  /** What was asked for needs a place: say so where one looks. */
+  askForPlace() {
+    this.isWaitingForPlace = true;
+    this.viewer.announce(PLACE_FIRST);
+    this.refresh();
+  }
+
+  /** What to do next, in words; "" for those who know. */
+  hintText() {
+    const { isEmpty } = this.viewer.exploring.mask;
+    if (this.isWaitingForPlace) return isEmpty ? PLACE_FIRST : NOW_MORE;
+    if (this.hasExplored) return "";
+    return isEmpty ? INVITATION : NEXT_HINT;
+  }
+
   askMore() {
     this.ask("more", this.base());
   }
@@ -87,6 +105,7 @@ export class ExploreBar {
   ask(action, id, settings) {
     if (id === undefined) return;
     this.hasExplored = true;
+    this.isWaitingForPlace = false;
     remember("explored", true);
     this.viewer.exploring.editor.toggle(false);
     this.viewer.exploring.ask(action, id, settings);
@@ -118,7 +137,7 @@ export class ExploreBar {
     this.roll.disabled = this.more.disabled = this.heat.disabled = !hasBase;
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
-    setText(this.hint, this.hasExplored ? "" : viewer.exploring.mask.isEmpty ? INVITATION : NEXT_HINT);
+    setText(this.hint, this.hintText());
     const { walk, editor, heat, mask } = viewer.exploring;
     const isSaidBelow = heat.isChoosing || (Boolean(editor.tool) && mask.isEmpty);
     this.hint.hidden = !this.hint.textContent || walk.isOpen || isSaidBelow;

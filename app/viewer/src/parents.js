@@ -2,7 +2,7 @@
 
 import { make, makeButton, makeGroup, setText } from "./dom.js";
 import { Latest } from "./latest.js";
-import { mixWords } from "./walking.js";
+import { isLookOnly, mixWords } from "./walking.js";
 
 const MOST = 8; // pictures that can be mixed at once; the page refuses more
 
@@ -49,7 +49,8 @@ export class Parents {
   canBe(id) {
     const picture = this.viewer.pictures.get(id ?? "");
     const isBlend = this.viewer.scene?.walk?.blend?.id === id;
-    return Boolean(picture && picture.kind !== "reference" && picture.state !== "waiting" && !isBlend);
+    const isDrawn = picture && picture.kind !== "reference" && picture.state !== "waiting";
+    return Boolean(isDrawn && !isLookOnly(picture) && !isBlend);
   }
 
   /** After a new scene. */

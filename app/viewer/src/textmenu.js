@@ -7,10 +7,10 @@ export class TextMenu {
   /** @param {() => void} onAsk */
   constructor(onAsk) {
     this.input = make("input", {
-      ...{ type: "text", class: "lv-wish-field lv-text-field", value: "0, 3, 8, B", "aria-label": "Texts, with commas between" },
+      ...{ type: "text", class: "lv-wish-field lv-text-field", placeholder: "e.g. 3, 8, B", "aria-label": "Texts, with commas between" },
       onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && onAsk(),
     });
-    this.node = make("div", { class: "lv-ways-row" }, makeButton("Could it be …?", "", onAsk), this.input);
+    this.node = make("div", { class: "lv-ways-row" }, makeButton("Could the text be …?", "", onAsk), this.input);
   }
 
   /** Two or more. @returns {string[]} */

@@ -2,7 +2,7 @@
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
 import { drawSoFar, withClip } from "./draw.js";
-import { fitBox, haveFamilies, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js";
+import { fitBox, haveFamilies, isLookOnly, stepAlong, walkKey, walkTitle, wayCaption } from "./walking.js";
 
 /** @typedef {import("./messages.js").WalkMessage} WalkMessage */
 /**
@@ -220,7 +220,7 @@ export class Walk {
     const { sliders } = this.viewer.exploring;
     this.row.hidden = sliders.isOpen;
     setText(this.title, sliders.title() ?? walkTitle(kind, labels[at] ?? "", at, ids.length - 1, count));
-    this.keep.disabled = at < 1 || sliders.isUnmoved;
+    this.keep.disabled = at < 1 || sliders.isUnmoved || isLookOnly(this.viewer.pictures.get(ids[at]));
     this.family.hidden = !haveFamilies(kind);
     this.family.disabled = !this.hasFamily;
     this.back.hidden = kind !== "family";

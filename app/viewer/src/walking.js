@@ -19,6 +19,13 @@ export function haveFamilies(kind) {
   return kind === "different" || kind === "typical" || kind === "families";
 }
 
+const LOOK_ONLY = "to look at"; // as Python calls it
+
+/** Whether a way is only shown, and cannot be kept. @param {{badge: string} | undefined} picture */
+export function isLookOnly(picture) {
+  return picture?.badge === LOOK_ONLY;
+}
+
 /**
  * What a thumbnail says below: a number where all are of one kind, else the picture's own words.
  * @param {string} kind

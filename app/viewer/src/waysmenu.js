@@ -128,7 +128,7 @@ export class WaysMenu {
     if (!viewer.exploring.mask.isEmpty) return true;
     this.toggle(false);
     viewer.exploring.mask.toggle(true);
-    viewer.announce("Choose a place first");
+    viewer.exploring.bar.askForPlace();
     return false;
   }
 

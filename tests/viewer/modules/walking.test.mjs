@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, haveFamilies, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
-import { deviationAt, deviationWords, slidersTitle, slidersWords, sliderValue, splitTexts, wishMessage } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, isLookOnly, slidersTitle, slidersWords, sliderValue, splitTexts, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -106,4 +106,10 @@ test("texts are told apart by commas", () => {
   assert.deepEqual(splitTexts(" 3, 8,B ,, 3"), ["3", "8", "B"]);
   assert.deepEqual(splitTexts(" "), []);
   assert.equal(splitTexts("abcdefghijkl".split("").join()).length, 10);
+});
+
+test("what is only to be looked at is told by its badge", () => {
+  assert.equal(isLookOnly({ badge: "to look at" }), true);
+  assert.equal(isLookOnly({ badge: "" }), false);
+  assert.equal(isLookOnly(undefined), false);
 });
