@@ -189,6 +189,14 @@ def test_without_a_place_roll_says_what_is_missing(visit, engine):
     assert len(engine.explored) == before
 
 
+def test_the_pictures_stay_under_the_brush(visit):
+    visit.page.get_by_role("button", name="Choose a place").click()
+    before = visit.canvas(1).bounding_box()
+    visit.paint(1, (0.3, 0.4), (0.5, 0.5))
+    expect(visit.page.locator(".lv-mask-hint")).to_contain_text("Now press Roll")
+    assert visit.canvas(1).bounding_box() == before
+
+
 def test_more_like_this_at_a_dial(visit, engine):
     visit.press("Tab")
     visit.page.locator("#viewer .lv-stage").focus()

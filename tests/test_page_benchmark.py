@@ -14,7 +14,7 @@ engine, url = explore.engine, explore.url
 
 
 def test_every_row_is_measured(browser, url, engine):
-    engine.delay = 0.1  # so that there is something to stop
+    engine.delay = 0.05  # so that there is something to stop
     rows = list(measure(browser, url, psutil.Process(), repeats=1, runs=2, visitors=2))
     engine.delay = 0.0
     assert len({what for what, *_ in rows}) == len(rows) == 17

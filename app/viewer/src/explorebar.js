@@ -138,8 +138,9 @@ export class ExploreBar {
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hintText());
-    const { walk, editor, heat, mask } = viewer.exploring;
-    const isSaidBelow = heat.isChoosing || (Boolean(editor.tool) && mask.isEmpty);
+    const { walk, editor, heat } = viewer.exploring;
+    // While one paints, what to do next is said below the tools: a line more here would move the pictures.
+    const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
     this.hint.hidden = !this.hint.textContent || walk.isOpen || isSaidBelow;
   }
 }

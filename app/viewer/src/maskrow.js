@@ -14,6 +14,7 @@ const HINTS = {
 // The style sheet shows the one that fits.
 const KEYS_HINT = "Ctrl+Z in here takes back a stroke; outside, it goes back to the pictures before.";
 const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
+const PAINTED_HINT = "Now press Roll (R): eight other versions of this place. Or paint on.";
 const USED_HINT = "What you kept stays. Choose another place, or roll this one again.";
 const LOCK_HINT = "Locked places stay as they are, whatever is chosen over them.";
 
@@ -105,7 +106,9 @@ export class MaskRow {
   words() {
     const { editor } = this;
     if (editor.target === "locked") return LOCK_HINT;
-    return editor.painted?.isUsed && !editor.isEmpty ? USED_HINT : HINTS[editor.toolName];
+    if (editor.isEmpty) return HINTS[editor.toolName];
+    if (editor.painted?.isUsed) return USED_HINT;
+    return editor.toolName === "brush" || editor.toolName === "lasso" ? PAINTED_HINT : HINTS[editor.toolName];
   }
 
   /** @param {import("./geometry.js").Box | null} box */
