@@ -17,7 +17,8 @@ from app.viewer import Contrast, Edit, Paint
 from app.views import colorize
 from app.ways import laid_in, show_explored
 from srflow.contract import EditRequest, Engine, InputError, Progress, Variant, Verdict
-from srflow.operations import Mask
+from srflow.luma import LUMA
+from srflow.operations import Mask, changed_place
 
 __all__ = ["AS_DRAWN", "Edited", "draw_edit", "edit_place", "find_edited"]
 
@@ -30,9 +31,10 @@ _TOLERANCE = 12  # 8-bit units: what lossy files change without anybody's doing
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """A picture after an edit. base: what it was before. pixels: uint8, (H, W, 3). mask: the place."""
+    """A picture after an edit. base, before: what it was. before, pixels: uint8, (H, W, 3). mask: the place."""
 
     base: PictureRecord
+    before: np.ndarray
     pixels: np.ndarray
     mask: Mask
 
@@ -44,7 +46,7 @@ def edit_place(
     before = engine.read_picture(base.path).pixels
     box = mask.support
     rows, columns = slice(box[1] * scale, box[3] * scale), slice(box[0] * scale, box[2] * scale)
-    weight = np.kron(mask.array(box), np.ones((scale, scale)))[..., None] / 255
+    weight = mask.weights(scale)[..., None]
     old = before[rows, columns].astype(np.float64)
     if isinstance(edit, Paint):
         new: np.ndarray = np.broadcast_to(np.array([edit.red, edit.green, edit.blue], float), old.shape)
@@ -56,7 +58,7 @@ def edit_place(
         new = engine.read_picture(pasted.path).pixels[rows, columns].astype(np.float64)
     pixels = before.copy()
     pixels[rows, columns] = np.rint(np.clip(old + weight * (new - old), 0, 255)).astype(np.uint8)
-    return Edited(base, pixels, mask)
+    return Edited(base, before, pixels, mask)
 
 
 def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord], scale: int) -> Edited:
@@ -84,12 +86,10 @@ def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord],
             "one, edit it without changing its size, and bring it back."
         )
     base, before = best
-    differs = (np.abs(before.astype(np.int16) - pixels) > _TOLERANCE).any(-1)
-    height, width = differs.shape
-    cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
-    if not cells.any():
+    mask = changed_place(before, pixels, scale, _TOLERANCE)
+    if mask is None:
         raise InputError(f"The file is the same as {base.label}. Edit a place of it, and bring it back.")
-    return Edited(base, pixels, Mask.from_array(cells.astype(np.uint8) * 255))
+    return Edited(base, before, pixels, mask)
 
 
 def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture, edited: Edited) -> Iterator[Update]:
@@ -103,7 +103,7 @@ def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture
     drawn = _save(engine, session, job, AS_DRAWN, edited.pixels)
     explored = replace(explored, ways=(drawn,))
     yield show_explored(explored, "Bringing the edit back to what fits the input", 0.0)
-    before = engine.read_picture(edited.base.path).pixels
+    before = edited.before
     text_of, alpha = sample_text(picture), picture.alpha()
     request = EditRequest(lr=picture.lr(), recipe=recipe, picture=edited.pixels, mask=edited.mask)
     verdict, left = None, before
@@ -139,10 +139,10 @@ def _save(engine: Engine, session: Session, job: Job, label: str, pixels: np.nda
 def _marked(picture: np.ndarray, verdict: Verdict, scale: int) -> np.ndarray:
     """The picture in grey, with the place in the colours of the map."""
     left, top, right, bottom = (edge * scale for edge in verdict.mask.support)
-    grey = picture.astype(float) @ np.array([0.299, 0.587, 0.114])
+    grey = picture.astype(float) @ LUMA
     result = np.repeat(grey[..., None], 3, 2) * 0.5
     values = np.kron(np.maximum(verdict.unusual, 0), np.ones((scale, scale)))
-    chosen = np.kron(verdict.mask.array(verdict.mask.support) > 0, np.ones((scale, scale), bool))
+    chosen = verdict.mask.weights(scale) > 0
     place = result[top:bottom, left:right]
     result[top:bottom, left:right] = np.where(chosen[..., None], colorize(values, _UNUSUAL_TOP), place)
     return np.rint(result).astype(np.uint8)

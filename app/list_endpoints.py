@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.checks import read_int
-from app.operation_lists import MAX_VARIANTS, Drawn, draw_list, read_operations, read_place, reroll
+from app.operation_lists import MAX_VARIANTS, Drawn, draw_list, give_drawn, read_operations, read_place, reroll
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
 from app.session import Job, Session
@@ -121,10 +121,9 @@ class ListEndpoints:
             drawn.append((yield from reroll(*arguments, chosen, place, count, num_chosen)))
 
         drawn: list[Drawn] = []
-        for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
-            if ended is None:
-                yield None, None
-        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+        yield from give_drawn(
+            self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work), drawn
+        )
 
     def _build(self, options: Mapping[str, Any]) -> None:
         """Components, which are not shown, and the endpoints."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,16 @@ from srflow.operations import (
     to_values,
 )
 
-__all__ = ["MAX_VARIANTS", "Drawn", "draw_list", "list_request", "read_operations", "read_place", "reroll"]
+__all__ = [
+    "MAX_VARIANTS",
+    "Drawn",
+    "draw_list",
+    "give_drawn",
+    "list_request",
+    "read_operations",
+    "read_place",
+    "reroll",
+]
 
 MAX_VARIANTS = 64
 
@@ -50,6 +59,19 @@ class Drawn:
 
     files: tuple[Path, ...]
     numbers: Mapping[str, Any]
+
+
+def give_drawn(
+    progress: Iterator[object], drawn: Sequence[Drawn]
+) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+    """What an endpoint yields: nothing while its call is under way, and at the end files and numbers.
+
+    Args: progress: of the call, see `app.endpoints.Endpoints`. drawn: holds what came of it, once that has ended.
+    """
+    for ended in progress:
+        if ended is None:
+            yield None, None
+    yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
 
 
 def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:

@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from app.gathering import gather
 from app.records import Explored, OpenedPicture
 from app.session import Job, Session
 from app.tasks import Update
 from app.ways import Wish, Words, show_explored
-from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Progress, Recipe
+from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Recipe
 from srflow.evaluation.families import Branch, Tree, grow_tree
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
@@ -182,17 +183,10 @@ def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explor
     size = size_for(explored.kind, mask)
     variants = tuple((_operation(mask, explored.seed, number),) for number in range(size))
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants, choose=_NUM_SHOWN)
-    comparison = None
     # Places are kept for them.
     count = {"extremes": _NUM_EXTREMES, "families": _NUM_NODES}.get(explored.kind, _NUM_SHOWN)
     yield show_explored(replace(explored, ways=(), count=count), f"Drawing {size} versions", 0.0)
-    for event in engine.explore(request, job.cancel):
-        job.check()
-        if isinstance(event, Progress):
-            yield Update(text=event.text, fraction=event.fraction)
-        elif isinstance(event, Comparison):
-            comparison = event
-    assert comparison is not None, "it was asked for"
+    [comparison] = yield from gather(engine.explore(request, job.cancel), job, Comparison)
     return Pool(recipe=recipe, mask=mask, seed=explored.seed, size=size, comparison=comparison)
 
 

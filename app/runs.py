@@ -41,6 +41,7 @@ from srflow.contract import (
     SetSummary,
     Value,
 )
+from srflow.luma import LUMA
 
 __all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
 
@@ -440,7 +441,7 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 def _small(picture: np.ndarray) -> np.ndarray:
     """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
     thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
-    luma = picture[::thin, ::thin] @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = picture[::thin, ::thin] @ LUMA.astype(np.float32)
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step
     return luma[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))

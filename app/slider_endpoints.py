@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.checks import read_int
-from app.operation_lists import Drawn, list_request, read_operations, read_place
+from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
 from app.session import Job, Session
@@ -82,10 +82,9 @@ class SliderEndpoint:
             drawn.append((yield from _find(*arguments, chosen, place, count)))
 
         drawn: list[Drawn] = []
-        for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
-            if ended is None:
-                yield None, None
-        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+        yield from give_drawn(
+            self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work), drawn
+        )
 
     def _build(self, options: Mapping[str, Any]) -> None:
         """Components, which are not shown, and the endpoint."""

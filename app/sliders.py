@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from app.gathering import gather
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
@@ -125,15 +126,8 @@ def look_for(
     """The main ways in which rolls of a place differ. Raises: as `find_sliders`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(num_rolls))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=MAX_SLIDERS)
-    found = None
-    for event in engine.explore(request, job.cancel):
-        job.check()
-        if isinstance(event, Progress):
-            yield Update(text=event.text, fraction=event.fraction)
-        elif isinstance(event, Directions):
-            found = event.found
-    assert found is not None, "it was asked for"
-    return found
+    [directions] = yield from gather(engine.explore(request, job.cancel), job, Directions)
+    return directions.found
 
 
 def draw_strips(
@@ -172,7 +166,7 @@ def draw_strips(
             whole = event.patch if whole is None else whole
             crops.append(laid_in(whole, event)[top:bottom, left:right])
             measured += [] if event.measured is None else [event.measured]
-    weight = np.kron(mask.array(mask.support), np.ones((scale, scale))) / 255
+    weight = mask.weights(scale)
     if measured:  # the picture itself came first
         measured.insert(ANGLES.index(0), measured.pop(0))
     before, *others = crops

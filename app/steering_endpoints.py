@@ -14,7 +14,8 @@ import numpy as np
 
 from app.candidates import check_candidate_place
 from app.checks import read_float
-from app.operation_lists import Drawn, list_request, read_operations, read_place
+from app.gathering import gather
+from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
 from app.runs import sample_text
@@ -31,7 +32,6 @@ from srflow.contract import (
     Engine,
     ExploreRequest,
     InputError,
-    Progress,
     Recipe,
     Variant,
     Verdict,
@@ -110,12 +110,12 @@ class SteeringEndpoints:
             angle, is_reached = angle_for(target, radians, [aim.deviations(value) for value in found.measured])
             slide = Slide(place, settings.seed, aim.weights, angle)
             request = ExploreRequest(lr=lr, recipe=recipe, variants=((), (slide,)), wish=wanted)
-            variants = yield from _variants(engine.explore(request, job.cancel), job)
-            end = variants[1]
+            variants = yield from gather(engine.explore(request, job.cancel), job, Variant)
+            before, end = sorted(variants, key=lambda variant: variant.number)
             assert end.measured is not None
             drawn.append(
                 Drawn(
-                    self._save(session.download_folder(), picture, variants[0].patch, [end]),
+                    self._save(session.download_folder(), picture, before.patch, [end]),
                     {
                         "is_reached": is_reached,
                         "deviations": aim.deviations(end.measured),
@@ -128,10 +128,9 @@ class SteeringEndpoints:
             )
 
         drawn: list[Drawn] = []
-        for ended in self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work):
-            if ended is None:
-                yield None, None
-        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+        yield from give_drawn(
+            self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work), drawn
+        )
 
     def edit(
         self,
@@ -166,9 +165,9 @@ class SteeringEndpoints:
             after = self._engine.read_picture(session.adopt(Path(edited))).pixels
             before = yield from self._before(job, picture, recipe)
             request = EditRequest(lr=picture.lr(), recipe=recipe, picture=after)
-            verdicts: list[Verdict] = []
-            variants = yield from _variants(self._engine.edit(request, job.cancel), job, verdicts)
-            [verdict] = verdicts
+            told = yield from gather(self._engine.edit(request, job.cancel), job, object)
+            variants = [event for event in told if isinstance(event, Variant)]
+            [verdict] = [event for event in told if isinstance(event, Verdict)]
             values = asdict(verdict)
             numbers = {name: values[name] for name in ("drawn_lr_psnr", "kept", "deviations", "plausibility")}
             numbers |= {
@@ -179,10 +178,8 @@ class SteeringEndpoints:
             drawn.append(Drawn(files, numbers))
 
         drawn: list[Drawn] = []
-        for ended in self._call((image, model, -1.0, 0, 1, consistency, high_resolution_input), work):
-            if ended is None:
-                yield None, None
-        yield [str(file) for file in drawn[0].files], dict(drawn[0].numbers)
+        common = (image, model, -1.0, 0, 1, consistency, high_resolution_input)
+        yield from give_drawn(self._call(common, work), drawn)
 
     def could_be(
         self,
@@ -244,7 +241,7 @@ class SteeringEndpoints:
     def _before(self, job: Job, picture: OpenedPicture, recipe: Recipe) -> Generator[Update, None, np.ndarray]:
         """The recipe's picture."""
         request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
-        [state] = yield from _variants(self._engine.explore(request, job.cancel), job)
+        [state] = yield from gather(self._engine.explore(request, job.cancel), job, Variant)
         return state.patch
 
     def _save(
@@ -282,22 +279,6 @@ class SteeringEndpoints:
         button.click(self.edit, of_edit, [files, numbers], api_name="edit", **options)
         of_texts = [image, *place, texts, operations, model, is_hr]
         button.click(self.could_be, of_texts, [numbers], api_name="could_be", **options)
-
-
-def _variants(
-    events: Iterator[object], job: Job, verdicts: list[Verdict] | None = None
-) -> Generator[Update, None, list[Variant]]:
-    """All that were drawn, by number."""
-    variants = []
-    for event in events:
-        job.check()
-        if isinstance(event, Progress):
-            yield Update(text=event.text, fraction=event.fraction)
-        elif isinstance(event, Variant):
-            variants.append(event)
-        elif isinstance(event, Verdict) and verdicts is not None:
-            verdicts.append(event)
-    return sorted(variants, key=lambda variant: variant.number)
 
 
 def _read_json(text: object) -> object:

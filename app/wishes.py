@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from app.gathering import gather
 from app.records import Explored, OpenedPicture, Slider, WishScale
 from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
 from app.tasks import Update
 from app.ways import show_explored
-from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Progress, Recipe, Wish
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Recipe, Wish
 from srflow.operations import Mask, Reroll
 from srflow.steering.wishes import remark
 
@@ -63,12 +64,6 @@ def look_for_aim(
 ) -> Generator[Update, None, Aim]:
     """What rolls of a place say about a wish. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
-    aim = None
-    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True), job.cancel):
-        job.check()
-        if isinstance(event, Progress):
-            yield Update(text=event.text, fraction=event.fraction)
-        elif isinstance(event, Aim):
-            aim = event
-    assert aim is not None, "it was asked for"
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)
     return aim

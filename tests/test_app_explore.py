@@ -66,6 +66,10 @@ class Explorer(Visit):
         """Stroke over a pane, from and to fractions of it."""
         if not self.viewer("viewer.exploring.mask.isChoosing"):
             self.page.get_by_role("button", name="Choose a place").click()
+        self.drag(index, start, end)
+
+    def drag(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Over a pane, from and to fractions of it."""
         box = self.canvas(index).bounding_box()
         place = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
         self.page.mouse.move(*place[0])

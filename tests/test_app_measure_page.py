@@ -38,16 +38,6 @@ def visit(browser, url) -> Iterator[Explorer]:
     visit.close()
 
 
-def drag(visit: Explorer, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Over the first pane, from and to fractions of it."""
-    box = visit.canvas(0).bounding_box()
-    (x0, y0), (x1, y1) = ((box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end))
-    visit.page.mouse.move(x0, y0)
-    visit.page.mouse.down()
-    visit.page.mouse.move(x1, y1, steps=4)
-    visit.page.mouse.up()
-
-
 def test_bars_are_read_measured_and_taken_away(visit):
     page = visit.page
     # The scale speaks grey levels, and what that rests on is one press away.
@@ -63,7 +53,7 @@ def test_bars_are_read_measured_and_taken_away(visit):
     expect(page.locator("#viewer .lv-position")).to_contain_text(re.compile(r"brightness \d+ ± [\d.]+ \(90 %\)"))
     # A line, from its end that is marked.
     page.get_by_role("button", name="Line", exact=True).click()
-    drag(visit, (0.3, 0.5), (0.7, 0.5))
+    visit.drag(0, (0.3, 0.5), (0.7, 0.5))
     expect(page.locator("#measured")).to_contain_text("Line of")
     ends = visit.viewer("viewer.line.ends.map(({ x, y }) => [x, y])")
     assert ends[1][0] - ends[0][0] == pytest.approx(0.4 * 384, abs=30)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from srflow.contract import Family, InputError
+from srflow.luma import LUMA
 
 __all__ = ["EXTREMES", "LEFT_OUT", "extremes", "farthest", "plausible", "typical"]
 
@@ -15,8 +16,6 @@ LEFT_OUT = 0.05
 
 EXTREMES = ("smoothest", "sharpest", "darkest", "brightest", "most contrast", "nearest to the mean")
 """What `extremes` looks for."""
-
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def farthest(distances: np.ndarray, count: int, candidates: np.ndarray | None = None) -> tuple[Family, ...]:
@@ -124,7 +123,7 @@ def extremes(
 
 def _measure(picture: np.ndarray, average: np.ndarray, share: np.ndarray) -> tuple[float, float, float, float]:
     """Energy of the Laplacian, mean and variance of luma, and squared distance to the average of all pictures."""
-    luma = picture @ _LUMA
+    luma = picture @ LUMA
     mean = (luma * share).sum()
     inner = luma[1:-1, 1:-1]
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * inner

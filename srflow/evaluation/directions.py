@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from srflow.contract import Direction, InputError
+from srflow.luma import LUMA
 from srflow.operations.slide import MAX_WEIGHT
 
 __all__ = ["MIN_SHARE", "find_directions", "means", "orientations", "place_features"]
@@ -31,8 +32,6 @@ _CELL = 8
 """Pixels. On the most diverse places of ten validation pictures (12 and 24 LR pixels a side, x4), means of such cells
 gave slides that reach 13 to 14 standard deviations of the rolls from end to end, and five axes that explain 30 and 12 %
 on held-out rolls; finer cells explain a third of that, and orientations reach 7 to 9 only."""
-
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def find_directions(features: np.ndarray, count: int, *, min_share: float = MIN_SHARE) -> tuple[Direction, ...]:
@@ -103,7 +102,7 @@ def orientations(pictures: Sequence[np.ndarray], weight: np.ndarray, cell: int) 
 
     Arguments as for `means`.
     """
-    luma = np.stack([picture @ _LUMA for picture in _checked(pictures, weight, cell)])
+    luma = np.stack([picture @ LUMA for picture in _checked(pictures, weight, cell)])
     down, across = np.gradient(luma, axis=(1, 2))
     angles = np.arange(4) * np.pi / 4
     energies = np.square(across[..., None] * np.cos(angles) + down[..., None] * np.sin(angles))

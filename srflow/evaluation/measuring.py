@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from srflow import luma
 from srflow.errors import InputError
 from srflow.evaluation.calibration import rank_histogram
 from srflow.evaluation.calibration_file import Bar, Value
@@ -27,8 +28,8 @@ __all__ = [
 
 Point = tuple[int, int]
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""ITU-R BT.601."""
+LUMA = luma.LUMA.astype(np.float32)
+"""For pictures in float32."""
 
 _CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}
 _RANK_PIXELS = 50_000

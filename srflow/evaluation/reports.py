@@ -110,7 +110,7 @@ def report_place(
     Raises: InputError: see `measure_place`.
     """
     left, top, right, bottom = (edge * scale for edge in place.support)
-    weights = np.kron(place.array(place.support), np.ones((scale, scale), np.uint8)) / 255
+    weights = place.weights(scale)
     cut = np.s_[top:bottom, left:right]
     found = measure_place([sample[cut] for sample in samples], weights)
     report = PlaceReport(

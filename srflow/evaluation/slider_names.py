@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from srflow.luma import LUMA
+
 __all__ = ["UNNAMED", "name_ends"]
 
 UNNAMED = ("one way", "the other way")
 """Nothing that has a name changes enough."""
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _CELL = 8  # pixels, in which a line is looked for
 _SEEN = 4.0  # grey levels that one part of the place must differ by
 _SEEN_LINE = 12.0  # grey levels a pixel, likewise of a line's steepness
@@ -55,7 +56,7 @@ def name_ends(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> tuple[st
 
 
 def _measure(picture: np.ndarray, weight: np.ndarray) -> _End:
-    luma = picture @ _LUMA
+    luma = picture @ LUMA
     down, across = np.gradient(luma)
     height, width = weight.shape
     rows, columns = max(1, height // _CELL), max(1, width // _CELL)

@@ -27,7 +27,7 @@ from srflow.operations.lists import (
 )
 from srflow.operations.masks import Box, Mask
 from srflow.operations.mix import Mix, Sample
-from srflow.operations.places import flat_areas, uncertain_areas
+from srflow.operations.places import changed_place, flat_areas, uncertain_areas
 from srflow.operations.reroll import Reroll
 from srflow.operations.slide import Slide
 from srflow.operations.words import brief_words, describe_difference, describe_list, place_words
@@ -45,6 +45,7 @@ __all__ = [
     "Sample",
     "Slide",
     "brief_words",
+    "changed_place",
     "check_operations",
     "count_whole",
     "describe_difference",

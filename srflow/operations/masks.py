@@ -134,6 +134,10 @@ class Mask:
         padding = ((inner[1] - top, bottom - inner[3]), (inner[0] - left, right - inner[2]))
         return np.pad(values, padding, mode="edge") if any(map(any, padding)) else values
 
+    def weights(self, scale: int) -> np.ndarray:
+        """The place at pixels `scale` times as fine, (s h, s w) of the support, from 0 to 1."""
+        return self.array(self.support).repeat(scale, 0).repeat(scale, 1) / 255
+
     def _unpacked(self) -> np.ndarray:
         """Inside the box, uint8."""
         values, lengths = np.array(self.runs[::2], np.uint8), np.array(self.runs[1::2])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from srflow.errors import OperationError
+from srflow.luma import LUMA
 from srflow.operations.masks import Mask
 
-__all__ = ["flat_areas", "uncertain_areas"]
+__all__ = ["changed_place", "flat_areas", "uncertain_areas"]
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _FLAT, _DETAILED = 3.0, 9.0  # grey levels of contrast in 5x5 pixels: what is fully flat, and what is not at all
 _WINDOW = 2  # pixels on each side
 _LEAST = 0.5  # of the 7x7 pixels about one that must be flat, too: a flat speck between two leaves is none
@@ -25,7 +25,7 @@ def flat_areas(lr: np.ndarray) -> Mask:
     Args: lr: uint8, (h, w, 3).
     Raises: OperationError: nothing in it is flat.
     """
-    luma = np.asarray(lr, float) @ _LUMA
+    luma = np.asarray(lr, float) @ LUMA
     mean = _box(luma, _WINDOW)
     contrast = np.sqrt(np.maximum(_box(luma * luma, _WINDOW) - mean * mean, 0.0))
     flat = _ramp((_DETAILED - contrast) / (_DETAILED - _FLAT))
@@ -63,6 +63,14 @@ def _mask(share: np.ndarray, words: str) -> Mask:
     if not array.any():
         raise OperationError(words)
     return Mask.from_array(array)
+
+
+def changed_place(before: np.ndarray, after: np.ndarray, scale: int, tolerance: int) -> Mask | None:
+    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ by more than so many levels; None: nowhere."""
+    differs = (np.abs(before.astype(np.int16) - after) > tolerance).any(-1)
+    height, width = differs.shape
+    cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
+    return Mask.from_array(cells.astype(np.uint8) * 255) if cells.any() else None
 
 
 def _ramp(values: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor
 from srflow.contract import EditRequest, InputError, MemoryBudgetError, Progress, Verdict
 from srflow.evaluation.metrics import capped_psnr
 from srflow.images import to_tensor
-from srflow.operations import Box, Given, Mask, Operation, Reroll, check_operations
+from srflow.operations import Box, Given, Mask, Operation, Reroll, changed_place, check_operations
 from srflow.operations.field import Field, Place
 from srflow.operations.given import MAX_GIVEN, Origin
 from srflow.sampling.background import Channel
@@ -161,7 +161,7 @@ class Editing:
         scale = self._task.scale
         box = scaled(mask.support, scale)
         picture = before.whole()
-        chosen = np.kron(mask.array(mask.support) > 0, np.ones((scale, scale), bool))[..., None]
+        chosen = mask.weights(scale)[..., None] > 0
         picture[box] = np.where(chosen, self._request.picture[box], picture[box])
         error = squared_lr_error(picture, self._request.lr, scale, self._stop)
         return State(picture, error, ())
@@ -260,12 +260,10 @@ def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
     Raises: InputError: nowhere.
     """
     difference = np.abs(before.astype(np.int16) - after).max(-1)
-    differs = difference > (_LOSSY if np.median(difference) > 0 else 0)
-    height, width = differs.shape
-    cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
-    if not cells.any():
+    mask = changed_place(before, after, scale, _LOSSY if np.median(difference) > 0 else 0)
+    if mask is None:
         raise InputError(NOT_EDITED)
-    return Mask.from_array(cells.astype(np.uint8) * 255)
+    return mask
 
 
 def _tamed(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region) -> list[Tensor]:

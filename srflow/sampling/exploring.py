@@ -111,8 +111,8 @@ class Exploration:
         mask = self._request.variants[0][-1].place
         assert mask is not None
         scale, box = self._task.scale, mask.support
-        weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255
-        features = place_features([state.crop(*scaled(box, scale)) for state in states], weight)
+        crops = [state.crop(*scaled(box, scale)) for state in states]
+        features = place_features(crops, mask.weights(scale))
         self._stop()
         return Directions(found=find_directions(features, self._request.directions))
 
@@ -123,8 +123,7 @@ class Exploration:
         mask = next(variant[-1].place for variant in self._request.variants if variant)
         assert mask is not None
         box, scale = mask.support, self._task.scale
-        weight = np.kron(mask.array(box), np.ones((scale, scale))) / 255
-        return self._request.wish.measure(state.crop(*scaled(box, scale)), weight)
+        return self._request.wish.measure(state.crop(*scaled(box, scale)), mask.weights(scale))
 
     def _aim(self, rolls: list[Variant]) -> Aim:
         """The way to more of what is wished for."""

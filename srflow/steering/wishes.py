@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from srflow.errors import InputError, brief
+from srflow.luma import LUMA
 from srflow.operations.slide import MAX_WEIGHT
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
 MIN_ROLLS = 16
 """With fewer, neither mean nor standard deviation is worth anything."""
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _MIN_PERIOD, _MAX_PERIOD = 2.0, 64.0
 _PATCH = 6  # pixels a side, as in Bahat and Michaeli's explorable super-resolution (2020)
 _MAX_PATCHES = 400
@@ -76,7 +76,7 @@ class Roughness(Wish):
 
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
         """See `Wish`."""
-        down, across = np.gradient(picture @ _LUMA)
+        down, across = np.gradient(picture @ LUMA)
         return math.sqrt(_mean(np.square(down) + np.square(across), weight))
 
 
@@ -89,7 +89,7 @@ class Brightness(Wish):
 
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
         """See `Wish`."""
-        return _mean(picture @ _LUMA, weight)
+        return _mean(picture @ LUMA, weight)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class TwoTone(Wish):
 
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
         """See `Wish`."""
-        luma = picture @ _LUMA
+        luma = picture @ LUMA
         chosen = luma[weight > 0]
         low, high = np.quantile(chosen, [0.1, 0.9])
         for _ in range(8):  # two-means, which has come to rest long before
@@ -144,7 +144,7 @@ class Stripes(Wish):
                 f"The place is {reach:.0f} pixels wide in that direction, too narrow for stripes every "
                 f"{self.period:g}. Choose a larger place or a shorter period."
             )
-        luma = picture @ _LUMA
+        luma = picture @ LUMA
         luma = luma - _mean(luma, weight)
         return self._covariance(luma, weight, self.period) - self._covariance(luma, weight, self.period / 2)
 
@@ -208,7 +208,7 @@ class Like(Wish):
         height, width = weight.shape
         if min(height, width) < _PATCH:
             raise InputError(f"A place of {width}x{height} pixels holds no patch of {_PATCH}x{_PATCH}.")
-        own, theirs = _patches(picture @ _LUMA), _patches(self.reference @ _LUMA)
+        own, theirs = _patches(picture @ LUMA), _patches(self.reference @ LUMA)
         shares = _patches(weight, centre=False).mean(1)
         # A variance of the reference's own size: a patch as far away as they are from each other counts little.
         scale = 2 * max(1.0, float(np.square(theirs).sum(1).mean()) / 4)
