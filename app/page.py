@@ -147,6 +147,7 @@ class Page:
         source: Callable[[Event], Source | None] | None = None,
         on_error: Callable[[Session, Exception], Update] | None = None,
         has_data: bool = False,
+        wants_samples: bool = False,
         **options: Any,
     ) -> Any:
         """Have an event begin a piece of work, which ends whatever is under way.
@@ -158,15 +159,17 @@ class Page:
             source: which picture an event asks for; None: no other one than before.
             on_error: what to show, beside the words, if the work fails.
             has_data: whether it needs the event's data.
+            wants_samples: whether it asks for samples, so that an event that overtakes it draws them in its place.
             options: for Gradio.
         """
+        stream = partial(self.stream, work=work, source=source, on_error=on_error, wants_samples=wants_samples)
 
         # Gradio passes an event's data to parameters that can be given by position, and to no others.
         def run_with_data(values: dict, event: gr.EventData) -> Iterator[Values]:
-            yield from self.stream(values, work, source, on_error, event._data)
+            yield from stream(values, data=event._data)
 
         def run(values: dict) -> Iterator[Values]:
-            yield from self.stream(values, work, source, on_error)
+            yield from stream(values)
 
         return trigger(
             run_with_data if has_data else run,
@@ -247,29 +250,38 @@ class Page:
         source: Callable[[Event], Source | None] | None = None,
         on_error: Callable[[Session, Exception], Update] | None = None,
         data: object = None,
+        *,
+        wants_samples: bool = False,
     ) -> Iterator[Values]:
         """Begin the work that an event asks for, and show what it reports."""
 
         def begin() -> tuple[Session, Job | None, Work]:
             event = self._event(values, data)
-            wanted = None if source is None else source(event)
-            return event.session, event.session.begin(event.serial, wanted or KEEP), work(event)
+            wanted = (None if source is None else source(event)) or KEEP
+            job = event.session.begin(event.serial, wanted, wants_samples=wants_samples)
+            return event.session, job, work(event)
 
         begun = answer(begin, self._tell_error)
         if isinstance(begun, dict):
             yield begun
             return
         session, job, do = begun
-        kept: Values = {}
-        fail = None if on_error is None else partial(on_error, session)
-        for update, view in perform(session, job, do, fail):
-            shown = self.show(session, view, update)
-            # Gradio sends what differs from the message before; a viewer that was skipped would be sent in full again.
-            kept |= {component: value for component, value in shown.items() if isinstance(component, LinkedViewer)}
-            yield kept | shown
+        if job is not None:
+            fail = None if on_error is None else partial(on_error, session)
+            yield from self._tell(session, job, perform(session, job, do, fail))
         # Gradio repeats a stream's last message when it ends, perhaps after the first message of a newer event.
         yield {component: gr.skip() for component in self.outputs}
         drop_copies(self.blocks)
+
+    def _tell(self, session: Session, job: Job, updates: Iterator[tuple[Update, View]]) -> Iterator[Values]:
+        kept: Values = {}
+        for update, view in updates:
+            shown = self.show(session, view, update)
+            # Gradio sends what differs from the message before; a viewer that was skipped would be sent in full again.
+            kept |= {component: value for component, value in shown.items() if isinstance(component, LinkedViewer)}
+            with session.telling(job) as may_tell:
+                if may_tell:
+                    yield kept | shown
 
     def _event(self, values: Values, data: object = None) -> Event:
         """Raises: InputError: if the page has no session, or the number is none."""

@@ -311,7 +311,8 @@ class View:
 
     explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
     with last. measure: which map is shown. steps: the history that the view is a part of, for whoever shows it; a view
-    that lies in the history has none. chosen: to be measured; None: nothing.
+    that lies in the history has none. chosen: to be measured; None: nothing. revision: grows with each change of what a
+    session shows, so that the browser can tell an older message from a newer one.
     """
 
     picture: OpenedPicture | None = None
@@ -322,6 +323,7 @@ class View:
     measure: str = "luma"
     steps: tuple[PastStep, ...] = field(default=(), compare=False, repr=False)
     chosen: Chosen | None = field(default=None, compare=False)
+    revision: int = field(default=0, compare=False, repr=False)
 
     @property
     def is_walking(self) -> bool:

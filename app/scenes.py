@@ -58,6 +58,7 @@ def main_scene(view: View) -> Scene | None:
         explored=explored.state.id if explored is not None and explored.has_changes else None,
         steps=strip_steps(view),
         temperature=_temperature(view),
+        revision=view.revision,
         note=START_NOTE if run is None and explored is None else "",
     )
 
@@ -133,4 +134,4 @@ def sweep_scene(view: View) -> Scene | None:
         for number, temperature in enumerate(SWEEP_TEMPERATURES)
         if sweep.is_drawing or temperature in sweep.paths
     ]
-    return Scene(sweep.width, sweep.height, pictures, subject=sweep.subject)
+    return Scene(sweep.width, sweep.height, pictures, subject=sweep.subject, revision=view.revision)

@@ -14,8 +14,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ MAX_SESSIONS = 200
 """With more than that, those go that were idle longest."""
 MAX_IDLE_SECONDS = 24 * 3600
 DOWNLOAD_SECONDS = 600
+TELLING_SECONDS = 1.0
+"""A message that takes longer to hand over is not waited for: its reader may be gone."""
 _ROOT_PREFIX = "srflow-"
 _MAX_NAME = 100
 STEP_GONE = "This step of the history is gone: older ones make room for new ones."
@@ -84,8 +86,11 @@ class Session:
         self.used_at = time.monotonic()
         self.is_closed = False
         self._lock = threading.Lock()
+        self._told = threading.Condition(self._lock)
+        self._telling: Job | None = None  # has a message on its way to the browser
         self._serial = 0
         self._amended = 0
+        self._revision = 0
         self._job: Job | None = None  # the latest, under way or ended
         self._running: set[Job] = set()
         self._history = History(View())
@@ -140,12 +145,15 @@ class Session:
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
-    def begin(self, serial: int, source: Source | object | None = KEEP) -> Job | None:
+    def begin(
+        self, serial: int, source: Source | object | None = KEEP, *, wants_samples: bool = False
+    ) -> Job | None:
         """Make a job the current one, and cancel the one before.
 
         Args:
             serial: of the event, as counted by the page.
             source: the picture that is asked for; left out: the one asked for last.
+            wants_samples: whether samples are asked for.
 
         Returns:
             None if a newer event, or a later Stop, has come in already: then there is nothing to do.
@@ -154,13 +162,13 @@ class Session:
             if serial <= self._serial or self.is_closed:
                 return None
             self._serial = serial
-            former, self._job = self._job, Job(serial)
+            former, self._job = self._job, Job(serial, wants_samples=wants_samples)
             if former is not None and former in self._running and not former.cancel.is_set():
                 self._job.replaces = former.step
                 self._job.had_draft = not former.has_committed
-                self._job.wants_samples = former.wants_samples and source is KEEP
+                self._job.wants_samples |= former.wants_samples and source is KEEP
                 former.cancel.set()
-                self._history.replace(self.view.settled())
+                self._show(self.view.settled())
             if source is not KEEP:
                 self._source = source  # type: ignore[assignment]
             self._running.add(self._job)
@@ -180,6 +188,25 @@ class Session:
             if self._job is not None and self._job.serial < serial:
                 self._job.cancel.set()
 
+    @contextmanager
+    def telling(self, job: Job) -> Iterator[bool]:
+        """While a message of a job is on its way to the browser: messages of a newer job begin after it, not before.
+
+        Yields: whether the job may tell anything: once a newer job has begun, it may not.
+        """
+        with self._lock:
+            self._told.wait_for(lambda: self._telling in (None, job) or not self.is_current(job), TELLING_SECONDS)
+            may_tell = self.is_current(job)
+            if may_tell:
+                self._telling = job
+        try:
+            yield may_tell
+        finally:
+            with self._lock:
+                if self._telling is job:
+                    self._telling = None
+                    self._told.notify_all()
+
     def commit(self, job: Job, *, step: bool = True, **changes: Any) -> View | None:
         """Change what is shown: fields of `View`.
 
@@ -196,7 +223,7 @@ class Session:
         with self._lock:
             if not self.is_current(job):
                 return None
-            view = replace(self.view, **changes)
+            view = self._stamped(replace(self.view, **changes))
             is_first = step and not job.has_committed
             if is_first and self._history.current is job.replaces:
                 job.step = job.replaces
@@ -217,9 +244,8 @@ class Session:
             if serial <= self._amended or self.is_closed:
                 return None
             self._amended = serial
-            self._history.replace(replace(self.view, **changes))
             self.used_at = time.monotonic()
-            return self.view
+            return self._show(replace(self.view, **changes))
 
     def open_tab(self, serial: int, name: str) -> bool:
         """Note which tab is open. False: another one was opened after this event."""
@@ -233,7 +259,7 @@ class Session:
         """The view at the end of a job that did not finish: nothing is being drawn, and no other picture is wanted."""
         with self._lock:
             if self.is_current(job):
-                self._history.replace(self.view.settled())
+                self._show(self.view.settled())
                 picture = self.view.picture
                 self._source = None if picture is None else picture.source
             return self.view
@@ -258,10 +284,7 @@ class Session:
             if not self.is_current(job):
                 return None
             self._history.replace(self.view.closed())  # coming back, nobody wants to find half a choice
-            view = self.view if job.had_draft else to(self._history)
-            if view is not None:
-                self._source = None if view.picture is None else view.picture.source
-            return view
+            return self._arrive(self.view if job.had_draft else to(self._history))
 
     def go(self, job: Job, number: int) -> View | None:
         """Go to the step of that number, whatever was under way.
@@ -272,10 +295,24 @@ class Session:
             if not self.is_current(job):
                 return None
             self._history.replace(self.view.closed())
-            view = self._history.go(number)
-            if view is not None:
-                self._source = None if view.picture is None else view.picture.source
-            return view
+            return self._arrive(self._history.go(number))
+
+    def _arrive(self, view: View | None) -> View | None:
+        """The step of the history that was gone to is what is shown."""
+        if view is None:
+            return None
+        self._source = None if view.picture is None else view.picture.source
+        return self._show(view)
+
+    def _show(self, view: View) -> View:
+        """Change the current view in place, and return it with its revision."""
+        view = self._stamped(view)
+        self._history.replace(view)
+        return view
+
+    def _stamped(self, view: View) -> View:
+        self._revision += 1
+        return replace(view, revision=self._revision)
 
     # -- the history as it is shown ------------------------------------------------------------------------------------
 
@@ -302,6 +339,7 @@ class Session:
             step = self._find(number)
             if self._is_latest("name", number, serial):
                 step.name = name
+                self._show(self.view)
 
     def pin_step(self, serial: int, number: int, is_pinned: bool) -> None:
         """Have a step outlast others, or not any more. Raises: InputError: there is no such step any more."""
@@ -309,6 +347,7 @@ class Session:
             step = self._find(number)
             if self._is_latest("pin", number, serial):
                 step.is_pinned = is_pinned
+                self._show(self.view)
 
     def compare(self, serial: int, number: int) -> None:
         """Note with which step others are compared. Raises: InputError: there is no such step any more."""
@@ -316,6 +355,7 @@ class Session:
             self._find(number)
             if self._is_latest("compare", None, serial):
                 self._compared = number
+                self._show(self.view)
 
     def _is_latest(self, what: str, number: int | None, serial: int) -> bool:
         is_latest = serial > self._marked.get((what, number), 0)

@@ -25,6 +25,7 @@ from app.opening import Opening, example_source
 from app.page import NEXT_SERIAL
 from app.runs import load_map
 from app.settings import PRESETS
+from app.tasks import Part
 from app.viewer import LinkedViewer
 from app.wording import NEXT_STEP, UNEXPECTED, preset_choices
 from srflow.contract import INPUT_KEY, RECIPE_KEY, Cancelled, InputError, MemoryBudgetError, Picture
@@ -334,6 +335,25 @@ def test_a_run_that_notices_late_that_it_was_superseded_shows_nothing_more(engin
     assert (harness.scene, harness.status) == shown
     assert harness.session.view.picture.source.name == EXAMPLES[1].name
     assert harness.session.view.run is None
+
+
+def test_a_message_that_is_ready_too_late_is_not_sent(harness, monkeypatch):
+    """While it is made, a newer event runs from beginning to end."""
+    show, newer = harness.page.show, []
+
+    def show_slowly(session, view, update):
+        shown = show(session, view, update)
+        if Part.PICTURE in update.changed and not newer:
+            newer.append(None)
+            harness.fire(harness.controls.sample)
+        return shown
+
+    monkeypatch.setattr(harness.page, "show", show_slowly)
+    late = harness.fire(harness.picture.kind, "input")
+    assert newer
+    assert all(value == gr.skip() for values in late for value in values.values())
+    assert harness.status.count("samples in")
+    assert len(ids(harness)) == 8
 
 
 def test_presets_say_what_they_set(harness, engine):

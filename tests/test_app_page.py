@@ -245,6 +245,31 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     other.close()
 
 
+def test_a_reply_that_is_late_does_not_put_an_older_view_in_the_place_of_a_newer_one(visit, tmp_path):
+    Image.new("RGB", (50, 40), "teal").save(tmp_path / "teal.png")
+    visit.upload(tmp_path / "teal.png")
+    expect(visit.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
+    visit.settle()
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        is_reply = not late and route.request.method == "POST" and "/run/" in route.request.url
+        (late.append if is_reply else Route.continue_)(route)
+
+    visit.page.route("**/gradio_api/**", hold)
+    visit.set_number("#num-samples", 3)  # asks for three empty places
+    visit.page.wait_for_function("() => true")
+    assert late
+    reply = late[0].fetch()
+    visit.page.click("#sample")
+    ready = "viewer.samples().length === 3 && viewer.samples().every(p => p.state === 'ready')"
+    visit.wait_for_viewer(ready)
+    expect(visit.page.locator("#status .done")).to_be_visible()
+    late[0].fulfill(response=reply)
+    visit.settle()
+    assert visit.viewer(ready)
+
+
 def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     (tmp_path / "fake.png").write_text("no picture at all")
     visit.upload(tmp_path / "fake.png")

@@ -103,6 +103,64 @@ def test_amending_the_view_does_not_disturb_the_work(session):
     assert not job.cancel.is_set()
 
 
+def test_messages_of_a_newer_job_begin_after_the_one_that_is_on_its_way(session):
+    older, told = session.begin(1), []
+
+    def tell():
+        with session.telling(session.begin(2)) as may_tell:
+            told.append(may_tell)
+
+    with session.telling(older) as may_tell:
+        assert may_tell
+        thread = threading.Thread(target=tell)
+        thread.start()
+        thread.join(0.1)
+        assert not told, "the older message has not arrived yet"
+    thread.join()
+    assert told == [True]
+    with session.telling(older) as may_tell:
+        assert not may_tell, "it would arrive after a newer one"
+
+
+def test_a_reader_that_is_gone_is_not_waited_for(session, monkeypatch):
+    monkeypatch.setattr("app.session.TELLING_SECONDS", 0.01)
+    with session.telling(session.begin(1)), session.telling(session.begin(2)) as may_tell:
+        assert may_tell
+
+
+def test_each_change_of_what_is_shown_has_a_higher_revision(session):
+    open_picture(session, 1)
+    seen = [session.view.revision]
+
+    def note():
+        seen.append(session.view.revision)
+
+    job = session.begin(2)
+    session.commit(job, settings=SETTINGS)
+    note()
+    session.amend(3, measure="rgb")
+    note()
+    session.name_step(4, session.steps()[-1].number, "name")
+    note()
+    session.pin_step(5, session.steps()[-1].number, True)
+    note()
+    session.compare(6, session.steps()[0].number)
+    note()
+    session.move(session.begin(7), History.undo)
+    note()
+    session.settle(session.begin(8))
+    note()
+    assert seen == sorted(set(seen))
+
+
+def test_samples_that_were_asked_for_are_drawn_by_the_event_that_overtakes(session):
+    open_picture(session, 1)
+    session.begin(2, wants_samples=True)  # and it has not come to drawing
+    assert session.begin(3).wants_samples
+    session.begin(4, wants_samples=True)
+    assert not session.begin(5, Source(session.folder / "other")).wants_samples, "another picture"
+
+
 # ---------------------------------------------------------------- work: finished, superseded, stopped, failed
 
 

@@ -140,8 +140,8 @@ class ControlsPanel:
     def wire(self, page: Page) -> None:
         """Sample draws; so do temperature, seed, matching and presets, once there are samples."""
         inputs = self.inputs.values()
-        page.start(self.sample.click, self.press, [*inputs, self.keep])
-        page.start(self.more.click, self.add, ())
+        page.start(self.sample.click, self.press, [*inputs, self.keep], wants_samples=True)
+        page.start(self.more.click, self.add, (), wants_samples=True)
         page.start(self.dice.click, self.throw_dice, inputs)
         page.start(self.preset.input, self.choose_preset, [*inputs, self.preset])
         for component in (self.temperature, self.seed, self.consistency):
@@ -199,9 +199,7 @@ class ControlsPanel:
             shown = {self.temperature: temperature, self.consistency: consistency}
             settings = self.read(event.values | shown, info)
             yield Update(values=shown, fraction=0.0)
-            for update in redraw(self.page, event.session, job, settings):
-                # At the end once more: an older event's message may have come in between.
-                yield replace(update, values=update.values | shown) if Part.END in update.changed else update
+            yield from redraw(self.page, event.session, job, settings)
 
         return work
 

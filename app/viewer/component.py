@@ -13,7 +13,7 @@ import logging
 import re
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -256,6 +256,7 @@ class Scene:
     temperature: of the samples, or of what is explored; None: not known.
     serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
         or cannot be loaded.
+    revision: a scene with a lower one than the viewer has shown already came too late, and is left aside.
     """
 
     width: int
@@ -277,6 +278,7 @@ class Scene:
     steps: Sequence[StripStep] = ()
     temperature: float | None = None
     serial: str = ""
+    revision: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -423,6 +425,7 @@ class _SceneData(GradioModel):
     steps: list[_StepData]
     temperature: float | None
     serial: str
+    revision: int
 
 
 class LinkedViewer(gr.HTML):
@@ -520,6 +523,7 @@ class LinkedViewer(gr.HTML):
             steps=[_step_data(step) for step in value.steps],
             temperature=value.temperature,
             serial=value.serial,
+            revision=value.revision,
         )
 
     def example_payload(self) -> None:

@@ -40,6 +40,18 @@ def test_zooming_in_one_picture_zooms_all(viewer):
 
 
 @browser_test
+def test_a_scene_that_a_newer_one_overtook_is_left_aside(viewer):
+    viewer.evaluate("viewer.setScene({ ...viewer.scene, revision: 7 })")
+    viewer.evaluate("viewer.setScene({ ...viewer.scene, revision: 6, pictures: [] })")
+    assert viewer.evaluate("viewer.samples().length") == NUM_SAMPLES
+    viewer.evaluate("viewer.setScene({ ...viewer.scene, revision: 7, pictures: viewer.scene.pictures.slice(0, 1) })")
+    assert viewer.evaluate("viewer.samples().length") == 1
+    viewer.evaluate("viewer.setScene(null)")
+    viewer.evaluate("viewer.setScene({ ...argument, revision: 6 })", {"width": 8, "height": 8, "pictures": []})
+    assert viewer.evaluate("viewer.scene") is None
+
+
+@browser_test
 def test_dragging_moves_all_by_the_same_and_reports_no_place(viewer):
     viewer.wheel(5)
     before = place_of(viewer.pixels(1)[60, 60])

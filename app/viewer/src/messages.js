@@ -87,6 +87,7 @@
  * @property {StepMessage[]} steps
  * @property {number | null} temperature
  * @property {string} serial
+ * @property {number} revision
  */
 /**
  * @typedef {object} PlaceEvent

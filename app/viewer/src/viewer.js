@@ -33,6 +33,7 @@ export class LinkedViewer extends VisitorActions {
     this.trigger = trigger;
     /** @type {Record<string, number>} */
     this.timers = {};
+    this.revision = 0; // the highest seen
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.line = new LineTool(this);
     this.differences = new Differences(this);
@@ -96,8 +97,14 @@ export class LinkedViewer extends VisitorActions {
 
   // ------------------------------------------------------------ what follows from a change
 
-  /** Show another scene. @param {SceneMessage | null} scene */
+  /**
+   * Show another scene, unless a newer one has come already: Gradio's replies and its stream of answers may overtake
+   * each other.
+   * @param {SceneMessage | null} scene
+   */
   setScene(scene) {
+    if (scene && scene.revision < this.revision) return;
+    this.revision = scene?.revision ?? this.revision;
     this.takeScene(scene);
     this.exploring.takeScene();
     this.differences.trim();
