@@ -145,9 +145,7 @@ class Session:
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
-    def begin(
-        self, serial: int, source: Source | object | None = KEEP, *, wants_samples: bool = False
-    ) -> Job | None:
+    def begin(self, serial: int, source: Source | object | None = KEEP, *, wants_samples: bool = False) -> Job | None:
         """Make a job the current one, and cancel the one before.
 
         Args:
