@@ -15,7 +15,7 @@ from srflow.contract import InputError
 
 __all__ = ["describe_ready", "draw_wanted", "open_wanted", "picture_changes", "redraw"]
 
-DEBOUNCE_SECONDS = 0.12
+DEBOUNCE_SECONDS = 0.05
 """A moved slider sends every value on its way; only one that stays this long is drawn."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import threading
 from collections.abc import Sequence
@@ -229,7 +230,7 @@ def test_every_list_is_drawn_again_to_the_last_bit(
     np.testing.assert_array_equal(state.patch, after)
 
 
-def test_several_rolls_are_one_batch_and_each_is_its_own(
+def test_several_rolls_after_the_first_are_one_batch_and_each_is_its_own(
     engine: SamplingEngine, folders: list[Path], lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sample(engine, lr)
@@ -244,7 +245,7 @@ def test_several_rolls_are_one_batch_and_each_is_its_own(
     monkeypatch.setattr(InferenceModel, "decode", counting)
     monkeypatch.setattr(retouching, "_CPU_BATCH_PIXELS", 8 * 33 * 33)
     variants = explore(engine, lr, before.recipe, *[(Reroll(MASK, 5, roll),) for roll in range(8)])
-    assert batches == [8]
+    assert batches == [1, 7], "the first by itself, since somebody waits for it"
     assert [variant.number for variant in variants] == list(range(8))
     assert len({variant.patch.tobytes() for variant in variants}) == 8
     fresh = SamplingEngine("cpu", "float32", folders)
@@ -468,20 +469,64 @@ def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngi
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
 
 
-def test_pictures_that_do_not_fit_into_memory_are_refused(
-    engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = sample(engine, lr, tile=16).recipe
+@pytest.fixture
+def spilling(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SamplingEngine:
+    """An engine whose pictures do not fit into memory."""
     original = engine_module.make_plan
 
     def on_disk(*arguments: object, **settings: object) -> object:
         return dataclasses.replace(original(*arguments, **settings), on_disk=True)
 
     monkeypatch.setattr(engine_module, "make_plan", on_disk)
-    with pytest.raises(MemoryBudgetError, match="smaller region"):
-        explore(engine, lr, recipe, (Reroll(MASK, 5, 0),))
-    with pytest.raises(MemoryBudgetError, match="smaller region"):
-        sample(engine, lr, operations=(Reroll(MASK, 5, 0),))
+    return SamplingEngine("cpu", "float32", folders, spill_folder=tmp_path / "spill")
+
+
+def test_operations_work_on_pictures_in_files(
+    engine: SamplingEngine, folders: list[Path], lr: np.ndarray, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    operations = (Reroll(MASK, 5, 0), Reroll(MASK, 5, 1))
+    recipe = sample(engine, lr, tile=16).recipe
+    whole = sample(engine, lr, tile=16, operations=operations)
+    rolls = explore(engine, lr, recipe, operations[:1], operations[1:])
+
+    spilling = request.getfixturevalue("spilling")
+    drawn = sample(spilling, lr, tile=16, operations=operations)
+    assert drawn.picture is None
+    np.testing.assert_array_equal(np.load(drawn.path), whole.picture)
+    assert drawn.lr_psnr == whole.lr_psnr
+    Path(drawn.path).unlink()
+
+    def check(*variants: tuple[Operation, ...]) -> None:
+        for own, expected in zip(explore(spilling, lr, recipe, *variants), rolls, strict=False):
+            assert (own.left, own.top, own.lr_psnr) == (expected.left, expected.top, expected.lr_psnr)
+            np.testing.assert_array_equal(own.patch, expected.patch)
+
+    check(operations[:1], operations[1:])
+    assert len(list((tmp_path / "spill").iterdir())) == 1, "kept for the next request"
+    check(operations[:1])
+    other = dataclasses.replace(recipe, seed=recipe.seed + 1)
+    explore(spilling, lr, other, operations[:1])
+    gc.collect()
+    assert len(list((tmp_path / "spill").iterdir())) == 1, "of another picture, instead"
+
+
+def test_stopped_while_it_is_retouched_a_picture_leaves_no_file(
+    spilling: SamplingEngine, lr: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(retouching.Retoucher, "apply", stop)
+    with pytest.raises(Cancelled):
+        sample(spilling, lr, operations=(Reroll(MASK, 5, 0),))
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_whole_pictures_that_do_not_fit_into_memory_are_refused(spilling: SamplingEngine, lr: np.ndarray) -> None:
+    recipe = sample(spilling, lr).recipe
+    for variant in ((), (Mix(Sample(1, 0), 0.4),), (Reroll(MASK, 5, 0), Mix(Sample(1, 0), 0.4))):
+        with pytest.raises(MemoryBudgetError, match="smaller region"):
+            explore(spilling, lr, recipe, variant)
 
 
 def test_places_that_do_not_fit_into_memory_are_refused(

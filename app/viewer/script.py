@@ -12,7 +12,20 @@ MODULES = (
     *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys"),  # the same
     *("heatgrid", "heatstate", "walking", "steps", "latest", "spread"),  # the same
-    *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
+    *(
+        "dom",
+        "images",
+        "loader",
+        "pictures",
+        "draw",
+        "layers",
+        "differences",
+        "panes",
+        "tools",
+        "lens",
+        "crops",
+        "wipe",
+    ),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
     *("walk", "parents", "sliders", "wishmenu", "editmenu", "textmenu", "waysmenu", "explorebar", "exploring"),
     *("measure", "namefield", "history"),

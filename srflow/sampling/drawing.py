@@ -143,16 +143,22 @@ class Drawing:
             return result
         retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
         started = time.perf_counter()
-        assert result.picture is not None
-        error = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
-        state = State(result.picture, error, result.flags)
-        for number in range(begin, len(operations)):
-            done = task.whole_list(result.index, number)
-            state = state.with_patch(retoucher.apply(state, done, operations[number]))
-        picture = state.whole()
+        picture = result.picture if result.path is None else np.load(result.path, mmap_mode="r+")
+        assert picture is not None
+        try:
+            error = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
+            state = State(picture, error, result.flags)
+            for number in range(begin, len(operations)):
+                done = task.whole_list(result.index, number)
+                state = state.with_patch(retoucher.apply(state, done, operations[number]))
+        except BaseException:
+            if result.path is not None:
+                Path(result.path).unlink(missing_ok=True)
+            raise
+        state.lay_down()
         return replace(
             result,
-            picture=picture,
+            picture=None if result.picture is None else picture,
             lr_psnr=state.lr_psnr(task.request.lr),
             bits_per_dimension=None,
             flags=state.flags,

@@ -165,7 +165,8 @@ class SamplingEngine:
             _check_directions(request)
         if request.wish is not None or request.aim:
             _check_wish(request)
-        _check_in_memory(task)
+        if task.plan.on_disk:
+            _check_places(request)
 
         def work(channel: Channel) -> None:
             self._exploration(request, task, channel, cancel).run()
@@ -189,7 +190,8 @@ class SamplingEngine:
                 f"The edit's mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
                 f"{request.lr.shape[1]}x{request.lr.shape[0]}."
             )
-        _check_in_memory(task)
+        if task.plan.on_disk:
+            raise MemoryBudgetError("The picture does not fit into memory. Edit a smaller region of it.")
 
         def work(channel: Channel) -> None:
             stop = _stopper(cancel, channel)
@@ -371,11 +373,6 @@ class SamplingEngine:
             is_cpu=is_cpu,
             smaller_than=smaller_than,
         )
-        if plan.on_disk and count_whole(request.operations) < len(request.operations):
-            raise MemoryBudgetError(
-                "The samples do not fit into memory, and operations on places work there only. Choose a smaller region"
-                f"{' or fewer samples' if request.num_samples > 1 else ''}."
-            )
         if plan.on_disk:
             self._check_disk(plan.result_bytes)
         return plan
@@ -452,9 +449,13 @@ def _stopper(cancel: threading.Event | None, channel: Channel) -> Callable[[], N
     return stop
 
 
-def _check_in_memory(task: Task) -> None:
-    if task.plan.on_disk:
-        raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
+def _check_places(request: ExploreRequest) -> None:
+    """Raises: MemoryBudgetError: whole pictures are asked for."""
+    if any(not variant or any(one.place is None for one in variant) for variant in request.variants):
+        raise MemoryBudgetError(
+            "The picture does not fit into memory, so only variants of a place of it can be drawn. Explore a smaller "
+            "region of it."
+        )
 
 
 def _check_directions(request: ExploreRequest) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -205,11 +207,11 @@ class Exploration:
                 raise MemoryBudgetError(
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
-            assert result.picture is not None
-            error_sum = squared_lr_error(result.picture, task.request.lr, task.scale, self._stop)
+            picture = _mapped(result.path) if result.picture is None else result.picture
+            error_sum = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
             bits = result.bits_per_dimension
-            log_prob = None if bits is None else -bits * result.picture.size * math.log(2)
-            state = State(result.picture, error_sum, result.flags, log_prob)
+            log_prob = None if bits is None else -bits * picture.size * math.log(2)
+            state = State(picture, error_sum, result.flags, log_prob)
             self._cache.put(key, state)
         assert isinstance(state, State)
         return state
@@ -241,6 +243,14 @@ class Exploration:
             log_prob=state.log_prob,
             measured=self._measure(state),
         )
+
+
+def _mapped(path: str | None) -> np.ndarray:
+    """A picture in a .npy file, which goes with the array."""
+    assert path is not None
+    picture = np.load(path, mmap_mode="r")
+    weakref.finalize(picture, Path(path).unlink, missing_ok=True)
+    return picture
 
 
 def _at_least(box: Box, side: int, width: int, height: int) -> Box:

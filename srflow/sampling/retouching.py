@@ -90,17 +90,18 @@ class Retoucher:
         batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._worker.device.type == "cpu" else 1
         first = 0
         while first < len(ways):
-            chunk = ways[first : first + batch]
+            # The first one by itself: somebody waits for it.
+            chunk = ways[first : first + (batch if first else 1)]
             try:
                 raws = self._decode(region, done, chunk)
             except OutOfMemory as error:
-                if batch == 1:
+                if len(chunk) == 1:
                     raise MemoryBudgetError(
                         "The device has not enough memory to draw this place again. Choose a smaller one."
                     ) from error
                 batch = batch // 2
                 continue
-            for mask, raw in zip(masks[first : first + batch], raws, strict=True):
+            for mask, raw in zip(masks[first : first + len(chunk)], raws, strict=True):
                 yield self._lay_in(state, before, region, mask, raw)
             first += len(chunk)
 

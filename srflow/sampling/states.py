@@ -33,7 +33,7 @@ class Patch:
 class State:
     """A picture, uint8 (H, W, 3), with patches laid into it in their order.
 
-    picture: as it was last drawn as a whole; not to be changed. squared_error: of the picture, scaled down, against the
+    picture: as it was last drawn as a whole, perhaps mapped from a file; not to be changed. squared_error: of the picture, scaled down, against the
     LR picture, summed over all values. flags: see `SampleResult`. log_prob: see `Variant`.
     """
 
@@ -55,7 +55,7 @@ class State:
 
     def crop(self, rows: slice, columns: slice) -> np.ndarray:
         """A part of the picture, the caller's own."""
-        result = self.picture[rows, columns].copy()
+        result = np.array(self.picture[rows, columns])
         for patch in self.patches:
             height, width = patch.pixels.shape[:2]
             top, bottom = max(patch.top, rows.start), min(patch.top + height, rows.start + result.shape[0])
@@ -70,6 +70,14 @@ class State:
         """All of the picture, the caller's own."""
         return self.crop(slice(0, self.picture.shape[0]), slice(0, self.picture.shape[1]))
 
+    def lay_down(self) -> None:
+        """Lay the patches into the picture itself, which must be nobody else's."""
+        for patch in self.patches:
+            height, width = patch.pixels.shape[:2]
+            self.picture[patch.top : patch.top + height, patch.left : patch.left + width] = patch.pixels
+        if isinstance(self.picture, np.memmap):
+            self.picture.flush()
+
     def lr_psnr(self, lr: np.ndarray) -> float:
         """In dB, at most 100, as in `SampleResult`."""
         return capped_psnr(self.squared_error / lr.size)
@@ -79,7 +87,7 @@ class StateCache:
     """Drawn pictures and patches by what they are made of; when they take more than `max_bytes`, the longest unused go.
 
     A list of operations is cached step by step, so that one operation more, or one less, costs one step at most. Safe
-    for several threads.
+    for several threads. Of pictures that lie in files, which take hours rather than memory, only the last one is kept.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -100,6 +108,8 @@ class StateCache:
         with self._lock:
             if key in self._entries or _size(entry) > self.max_bytes:
                 return
+            if _is_mapped(entry):
+                self._entries = OrderedDict((k, e) for k, e in self._entries.items() if not _is_mapped(e))
             self._entries[key] = entry
             self._num_bytes += _size(entry)
             while self._num_bytes > self.max_bytes:
@@ -110,5 +120,11 @@ class StateCache:
         return self._num_bytes
 
 
+def _is_mapped(entry: State | Patch) -> bool:
+    return isinstance(entry, State) and isinstance(entry.picture, np.memmap)
+
+
 def _size(entry: State | Patch) -> int:
+    if _is_mapped(entry):
+        return 0
     return (entry.picture if isinstance(entry, State) else entry.pixels).nbytes

@@ -1,11 +1,17 @@
 // The row of close-ups: one place, enlarged, in all pictures.
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
-import { drawSoFar, withClip } from "./draw.js";
+import { drawSoFar, lookOfPicture, withClip } from "./draw.js";
 import { clamp, pixelAt } from "./geometry.js";
 import { placeEvent } from "./messages.js";
 
-/** @typedef {{button: HTMLButtonElement, canvas: HTMLCanvasElement, caption: HTMLElement}} Crop */
+/**
+ * @typedef {object} Crop
+ * @property {HTMLButtonElement} button
+ * @property {HTMLCanvasElement} canvas
+ * @property {HTMLElement} caption
+ * @property {string | undefined} look how the canvas looks; undefined: that cannot be told
+ */
 
 const SIZES = [76, 112]; // smallest and largest side, in CSS pixels
 const GAP = 6;
@@ -21,6 +27,8 @@ export class CropPanel {
     this.entries = new Map();
     this.zoom = 4; // CSS pixels per SR pixel
     this.isStale = true;
+    /** @type {{turn: number, columns: number, size: number} | null} */
+    this.measured = null;
     this.title = make("output", { class: "lv-crop-title" });
     this.zoomButtons = ZOOMS.map((zoom) =>
       makeButton(`${zoom}×`, `Enlarge the close-ups ${zoom} times`, () => this.setZoom(zoom), { "data-zoom": zoom }),
@@ -72,11 +80,18 @@ export class CropPanel {
     const caption = make("span", { class: "lv-crop-label" });
     const onclick = () => this.open(id);
     const button = make("button", { type: "button", class: "lv-crop", onclick }, canvas, caption);
-    return { button, canvas, caption };
+    return { button, canvas, caption, look: undefined };
   }
 
-  /** Columns and side (CSS pixels), so that rows are equally full; on phones the one row can be scrolled. */
+  /** Columns and side (CSS pixels). Measured once for each drawing: to ask for a size makes the browser lay out all. */
   grid() {
+    const { turn } = this.viewer.loader;
+    if (this.measured?.turn !== turn) this.measured = { turn, ...this.measureGrid() };
+    return this.measured;
+  }
+
+  /** So that rows are equally full; on phones the one row can be scrolled. */
+  measureGrid() {
     const width = this.row.clientWidth;
     const count = this.entries.size;
     const [smallest, largest] = SIZES;
@@ -136,13 +151,18 @@ export class CropPanel {
     for (const node of this.zoomButtons) node.disabled = !place;
     const zoom = this.zoom * ratio;
     const box = { x: 0, y: 0, width: size, height: size };
-    for (const [id, { canvas }] of this.entries) {
+    for (const [id, crop] of this.entries) {
+      const { canvas } = crop;
+      const picture = viewer.pictures.get(id);
+      const pixels = lookOfPicture(viewer, picture);
+      const look = pixels && JSON.stringify([size, zoom, place, viewer.frame, pixels]);
+      if (look && look === crop.look) continue;
+      crop.look = look;
       sizeCanvas(canvas, size, size);
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, size, size);
       if (!place) continue;
       const origin = { x: size / 2 - (place.x + 0.5) * zoom, y: size / 2 - (place.y + 0.5) * zoom };
-      const picture = viewer.pictures.get(id);
       withClip(context, box, () => drawSoFar(viewer, context, picture, zoom, origin, box, "place"));
     }
     setText(this.title, place ? this.describe(place) : "");

@@ -1,4 +1,4 @@
-// Drawing on canvases, and the layers of a pane from bottom to top. A further layer is one more function in LAYERS.
+// Drawing on canvases: pictures as far as they are there, at any zoom.
 
 import { halvingsFor, visiblePart } from "./geometry.js";
 import { deviceRatio } from "./dom.js";
@@ -151,6 +151,18 @@ export function drawSoFar(viewer, context, picture, zoom, origin, box, slot) {
 }
 
 /**
+ * How a picture looks as far as it is there. Of one that is too large to be kept whole, finer parts come and go.
+ * @param {Viewer} viewer
+ * @param {import("./pictures.js").Picture} picture
+ */
+export function lookOfPicture(viewer, picture) {
+  const shown = picture.levels.length ? picture : viewer.standIn();
+  if (shown?.base) return undefined;
+  const parts = [...picture.parts].filter(([, { levels }]) => levels.length).map(([url]) => url);
+  return [shown?.loadedUrl ?? "", picture.state, ...parts];
+}
+
+/**
  * What a pane shows in one of its halves, or in all of it.
  * @param {Viewer} viewer
  * @param {Pane} pane
@@ -178,68 +190,3 @@ export function drawContent(viewer, pane, context, zoom, origin, box, slot, side
 function drawMap({ overlay, frame }, context, zoom, origin, box) {
   if (overlay?.levels.length) drawPicture(context, overlay, frame, zoom, origin, box);
 }
-
-// ---------------------------------------------------------------- layers
-
-/** @typedef {(viewer: Viewer, pane: Pane, origin: Point, whole: Box) => void} Layer */
-
-/** Whether there is anything to show in a pane. @param {Viewer} viewer @param {Pane} pane */
-function isDrawable({ overlay, pictures, differences }, { kind, ids }) {
-  if (kind === "map") return Boolean(overlay?.levels.length);
-  const shown = ids.map((id) => pictures.get(id));
-  if (kind === "difference") return Boolean(differences.of(shown[0], shown[1]));
-  return shown.every((picture) => picture.levels.length > 0);
-}
-
-/** @type {Layer} */
-function drawPictures(viewer, pane, origin, whole) {
-  const { context } = pane;
-  const { zoom } = viewer.view;
-  const { width, height } = viewer.frame;
-  if (!isDrawable(viewer, pane)) {
-    // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
-    context.fillStyle = "rgba(128, 128, 128, 0.13)";
-    context.fillRect(origin.x, origin.y, width * zoom, height * zoom);
-  }
-  if (pane.kind !== "wipe") return drawContent(viewer, pane, context, zoom, origin, whole, "view");
-  const border = Math.round(whole.width * viewer.split);
-  const boxes = [{ ...whole, width: border }, { ...whole, x: border, width: whole.width - border }];
-  boxes.forEach((box, side) => {
-    withClip(context, box, () => drawContent(viewer, pane, context, zoom, origin, box, "view", side));
-  });
-}
-
-/** @type {Layer} */
-function drawOverlay(viewer, pane, origin, whole) {
-  const { overlay, overlayOn, opacity, view, frame } = viewer;
-  if (!overlayOn || !overlay?.levels.length || pane.kind === "map" || pane.kind === "difference") return;
-  pane.context.globalAlpha = opacity;
-  drawPicture(pane.context, overlay, frame, view.zoom, origin, whole);
-  pane.context.globalAlpha = 1;
-}
-
-/** @type {Layer} */
-function drawMask(viewer, pane, origin, whole) {
-  viewer.exploring.mask.draw(pane, origin, whole);
-  viewer.exploring.heat.draw(pane, origin, whole);
-}
-
-/** Outline what the close-ups show. @type {Layer} */
-function drawPlace(viewer, pane, origin) {
-  const place = viewer.shownPlace();
-  if (!place) return;
-  const { zoom } = viewer.view;
-  const shown = viewer.cropPanel.shownSide(); // SR pixels
-  const side = Math.round(shown * zoom);
-  const left = Math.round(origin.x + (place.x + 0.5 - shown / 2) * zoom);
-  const top = Math.round(origin.y + (place.y + 0.5 - shown / 2) * zoom);
-  outline(pane.context, { x: left, y: top, width: side, height: side });
-}
-
-/** @type {Layer} */
-function drawTool(viewer, pane, origin) {
-  viewer.tool.draw?.(pane, origin);
-}
-
-/** @type {Layer[]} */
-export const LAYERS = [drawPictures, drawOverlay, drawMask, drawPlace, drawTool];

@@ -32,6 +32,11 @@ export class MaskLayer {
     this.outlines = { open: [], locked: [] };
   }
 
+  /** Whether nothing is drawn, now and next time. */
+  get isBlank() {
+    return !this.bounds && !this.state.stale;
+  }
+
   /** Follow what has changed since the last time. */
   update() {
     const { stale } = this.state;

@@ -15,6 +15,7 @@ import { make, makeIcon } from "./dom.js";
  * @property {HTMLAnchorElement[]} links
  * @property {HTMLElement} cursor
  * @property {{zoom: number, x: number, y: number} | null} drawn what the canvas shows, for tests
+ * @property {string | undefined} look how the canvas looks, see layers.js
  */
 /** @typedef {{label: string, short: string, badge: string, state: string, url: string | null, file: string}} Words */
 /** @typedef {import("./pictures.js").Picture} Picture */
@@ -38,7 +39,10 @@ export function buildPane(onCaption) {
   const node = make("figure", { class: "lv-pane" }, head, make("div", { class: "lv-view" }, canvas, cursor));
   const context = canvas.getContext("2d");
   /** @type {Pane} */
-  const pane = { kind: "picture", ids: [], left: 0, top: 0, node, canvas, context, captions, links, cursor, drawn: null };
+  const pane = {
+    ...{ kind: "picture", ids: [], left: 0, top: 0, node, canvas, context, captions, links, cursor },
+    ...{ drawn: null, look: undefined },
+  };
   captions[0].addEventListener("click", () => onCaption(pane));
   return pane;
 }

@@ -14,7 +14,7 @@ import { addressOf } from "./messages.js";
 /**
  * @typedef {import("./images.js").Source & {
  *   url: string, valuesUrl: string | null, title: string, minimum: number, maximum: number, unit: string, colors: string[],
- *   remark: string, details: string, grey: import("./values.js").Grey | null,
+ *   remark: string, details: string, loadedUrl: string, grey: import("./values.js").Grey | null,
  *   reading: import("./spread.js").Reading | null, state: "loading" | "ready" | "failed"}} Overlay
  */
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
@@ -188,7 +188,7 @@ export class PictureSet {
   newOverlay() {
     const words = { title: "", minimum: 0, maximum: 0, unit: "", colors: /** @type {string[]} */ ([]) };
     const more = { remark: "", details: "", reading: /** @type {Overlay["reading"]} */ (null) };
-    return { ...emptySource(), ...words, ...more, grey: null, url: "", valuesUrl: null, state: "loading" };
+    return { ...emptySource(), ...words, ...more, grey: null, url: "", loadedUrl: "", valuesUrl: null, state: "loading" };
   }
 
   /** @param {string} url @param {string | null} valuesUrl @param {Overlay["reading"]} reading */
@@ -213,7 +213,7 @@ export class PictureSet {
     if (!isWanted()) return closeSource(source);
     if (source.levels.length) {
       closeSource(this.overlay);
-      Object.assign(this.overlay, source, { grey, reading, state: "ready" });
+      Object.assign(this.overlay, source, { grey, reading, loadedUrl: url, state: "ready" });
     } else {
       this.overlay.state = "failed";
     }

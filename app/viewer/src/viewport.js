@@ -1,8 +1,8 @@
 // The stage: panes of one size that all show the same part of the frame, and their drawing.
 
 import { deviceRatio, make, sizeCanvas } from "./dom.js";
-import { LAYERS } from "./draw.js";
 import { arrangePanes, clamp, constrainView, nextZoom, originOf, zoomToFit, zoomView } from "./geometry.js";
+import { drawPane } from "./layers.js";
 import { buildPane } from "./panes.js";
 
 const PANE_GAP = 6; // CSS pixels, like all sizes here
@@ -199,8 +199,7 @@ export class Viewport {
     const viewer = /** @type {import("./viewer.js").LinkedViewer} */ (/** @type {unknown} */ (this));
     viewer.loader.beginTurn();
     for (const pane of this.panes) {
-      pane.context.clearRect(0, 0, whole.width, whole.height);
-      for (const drawLayer of LAYERS) drawLayer(viewer, pane, origin, whole);
+      drawPane(viewer, pane, origin, whole);
       pane.drawn = { zoom: this.view.zoom, ...origin };
     }
     this.drawRest();
