@@ -42,6 +42,7 @@ def test_bars_are_read_measured_and_taken_away(visit):
     page = visit.page
     # The scale speaks grey levels, and what that rests on is one press away.
     expect(page.locator("#viewer .lv-legend")).to_contain_text("90 % of true pixels lie within ± this (grey levels)")
+    expect(page.locator("#viewer .lv-legend")).to_contain_text("certain 0")
     why = page.locator("#viewer .lv-why")
     expect(why).to_contain_text(re.compile(r"Truth inside in \d+ % \(promised 90 %\)"))
     expect(page.locator("#viewer .lv-details")).to_be_hidden()

@@ -33,8 +33,9 @@ class Patch:
 class State:
     """A picture, uint8 (H, W, 3), with patches laid into it in their order.
 
-    picture: as it was last drawn as a whole, perhaps mapped from a file; not to be changed. squared_error: of the picture, scaled down, against the
-    LR picture, summed over all values. flags: see `SampleResult`. log_prob: see `Variant`.
+    picture: as it was last drawn as a whole, perhaps mapped from a file; not to be changed. squared_error: of the
+    picture, scaled down, against the LR picture, summed over all values. flags: see `SampleResult`. log_prob: see
+    `Variant`.
     """
 
     picture: np.ndarray = field(repr=False)

@@ -14,7 +14,7 @@ import { addressOf } from "./messages.js";
 /**
  * @typedef {import("./images.js").Source & {
  *   url: string, valuesUrl: string | null, title: string, minimum: number, maximum: number, unit: string, colors: string[],
- *   remark: string, details: string, loadedUrl: string, grey: import("./values.js").Grey | null,
+ *   remark: string, details: string, bars: number | null, loadedUrl: string, grey: import("./values.js").Grey | null,
  *   reading: import("./spread.js").Reading | null, state: "loading" | "ready" | "failed"}} Overlay
  */
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
@@ -174,20 +174,20 @@ export class PictureSet {
       if (former) closeSource(former);
       return;
     }
-    const { title, minimum, maximum, unit, colors, remark, details } = spec;
+    const { title, minimum, maximum, unit, colors, remark, details, bars } = spec;
     const url = addressOf(spec.image);
     const valuesUrl = spec.values ? addressOf(spec.values) : null;
     const known = former ?? this.newOverlay();
     const isNew = known.url !== url || known.valuesUrl !== valuesUrl || known.state === "failed";
-    this.overlay = { ...known, title, minimum, maximum, unit, colors, remark, details, url, valuesUrl };
-    const reading = { minimum, top: spec.values_top, bars: spec.bars, ofLuma: spec.of_luma };
+    this.overlay = { ...known, title, minimum, maximum, unit, colors, remark, details, bars, url, valuesUrl };
+    const reading = { minimum, top: spec.values_top, bars, ofLuma: spec.of_luma };
     if (isNew) this.loadOverlay(url, valuesUrl, reading);
   }
 
   /** @returns {Overlay} */
   newOverlay() {
     const words = { title: "", minimum: 0, maximum: 0, unit: "", colors: /** @type {string[]} */ ([]) };
-    const more = { remark: "", details: "", reading: /** @type {Overlay["reading"]} */ (null) };
+    const more = { remark: "", details: "", bars: /** @type {number | null} */ (null), reading: /** @type {Overlay["reading"]} */ (null) };
     return { ...emptySource(), ...words, ...more, grey: null, url: "", loadedUrl: "", valuesUrl: null, state: "loading" };
   }
 

@@ -110,7 +110,10 @@ export class Readout {
     if (isDifference) this.fillDifferenceLegend();
     else if (isMap) {
       const title = overlay.unit ? `${overlay.title} (${overlay.unit})` : overlay.title;
-      this.fillLegend(title, shortNumber(overlay.minimum), overlay.colors, shortNumber(overlay.maximum));
+      // Of the bars it is known that they hold; without them, only the samples have been looked at.
+      const [low, high] = overlay.bars ? ["certain", "guessed"] : ["alike", "differ"];
+      const { minimum, maximum, colors } = overlay;
+      this.fillLegend(title, `${low} ${shortNumber(minimum)}`, colors, `${shortNumber(maximum)} ${high}`);
       this.fillWhy(overlay);
     }
   }
