@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
+from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import InputError, Notice, Picture, Precision, SampleRequest, SampleResult
 from srflow.images import upscale_uint8
 from srflow.pictures import read_picture
@@ -45,14 +45,14 @@ class Pipeline:
     """A checkpoint, ready to draw. Calling it gives the pixels that `srflow sample` with the same settings writes.
 
     Args:
-        checkpoint: the name of a shipped one, a folder, or a Hub id.
+        checkpoint: the name of a shipped one, a folder, or a Hub id; None: the default one.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: of the convolutions; None measures which is fastest.
     Raises: CheckpointError: it cannot be loaded. InputError: there is no such device.
     """
 
-    def __init__(self, checkpoint: str | Path, device: str = "auto", precision: Precision | None = None) -> None:
-        self._engine = SamplingEngine(device, precision, checkpoints=[checkpoint])
+    def __init__(self, checkpoint: str | Path | None, device: str = "auto", precision: Precision | None = None) -> None:
+        self._engine = SamplingEngine(device, precision, checkpoints=[resolve_checkpoint(checkpoint)])
 
     @property
     def info(self) -> EngineInfo:
@@ -100,9 +100,7 @@ class Pipeline:
         return SampleSet([_image(picture, result) for result in results], results, tuple(notes))
 
 
-def load(
-    checkpoint: str | Path = DEFAULT_CHECKPOINT, *, device: str = "auto", precision: Precision | None = None
-) -> Pipeline:
+def load(checkpoint: str | Path | None = None, *, device: str = "auto", precision: Precision | None = None) -> Pipeline:
     """A checkpoint as a function from a picture to super-resolutions of it: see `Pipeline`.
 
     `SRFlow.from_pretrained` gives the model itself, for work with tensors.
