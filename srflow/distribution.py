@@ -28,8 +28,10 @@ _MAX_DRAWN_SEED = 2**63 - 1  # the largest that torch.randint gives
 class SuperResolutions(Distribution):
     """p(hr | lr) of each of B LR pictures: `batch_shape` is (B,), `event_shape` (3, s h, s w).
 
-    An LR picture is conditioned when that is first needed, and once for all samples. Densities are over [0, 1], in
-    nats; `srflow.likelihood.bits_per_dimension` converts them.
+    An LR picture is conditioned when that is first needed, and once for all samples. So all that is asked of one object
+    with gradients shares a graph (sum up before `backward`); after a step of an optimiser, call the model anew.
+
+    Densities are over [0, 1], in nats; `srflow.likelihood.bits_per_dimension` converts them.
 
     Args:
         model: what `lr` is given to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from conftest import make_toy, random_pair
+from PIL import Image
 
 from srflow.checkpoints import own
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
@@ -59,6 +61,15 @@ def test_the_card_has_front_matter_and_is_not_overwritten(saved: Path) -> None:
     (saved / "README.md").write_text("mine")
     SRFlow.from_pretrained(saved).save_pretrained(saved)
     assert (saved / "README.md").read_text() == "mine"
+
+
+def test_the_example_on_the_card_runs(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.linear_gradient("L").resize((6, 4)).save(tmp_path / "lr.png")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", (saved / "README.md").read_text(), re.DOTALL)
+    exec(example.replace("path/to/this/folder", str(saved)), {})
+    with Image.open("sr.png") as drawn:
+        assert drawn.size == (24, 16)
 
 
 def _edit_config(folder: Path, **changes: object) -> None:
