@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from PIL import Image
+from setuptools import find_packages
 
 from srflow import __version__
 from srflow.extras import EXTRAS, describe_missing
@@ -23,7 +24,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
 DISTRIBUTIONS = {"skimage": "scikit-image"}  # where the name to install is not the one to import
 
 
@@ -42,6 +44,11 @@ def extra(name: str) -> set[str]:
 def test_requirements_are_the_core_with_the_page_and_what_is_left_for_developers() -> None:
     assert requirements("requirements.txt") == set(PROJECT["dependencies"]) | extra("app")
     assert extra("train") | extra("eval") <= requirements("requirements.txt") | requirements("requirements-dev.txt")
+
+
+def test_every_package_of_the_library_is_listed_for_the_wheel() -> None:
+    listed = {name for name in CONFIGURATION["tool"]["setuptools"]["packages"] if "shipped" not in name}
+    assert listed == set(find_packages(str(ROOT), include=["srflow*"])), "add it to packages in pyproject.toml"
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it() -> None:
