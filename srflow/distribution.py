@@ -151,8 +151,7 @@ class SuperResolutions(Distribution):
         batch_size: int,
     ) -> tuple[Tensor, Tensor]:
         """Samples, (*sample_shape, B, 3, s h, s w), and what `decode_with_log_prob` says of them."""
-        sample_shape = tuple(sample_shape)
-        if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sample_shape):
+        if not isinstance(sample_shape, Sequence) or any(type(size) is not int or size < 1 for size in sample_shape):
             raise InputError(f"sample_shape is {sample_shape}; it must hold whole numbers from 1, e.g. (8,).")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1.")

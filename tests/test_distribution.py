@@ -141,6 +141,7 @@ WRONG = {
     "lr of 8 bits": (lambda m, lr: m((lr * 255).byte()), "floats"),
     "lr up to 255": (lambda m, lr: m(lr * 255), "Divide"),
     "a shape of nothing": (lambda m, lr: m(lr).sample((0,)), r"sample_shape is \(0,\)"),
+    "a number for a shape": (lambda m, lr: m(lr).sample(4), "sample_shape is 4"),
     "a shape of fractions": (lambda m, lr: m(lr).sample((1.5,)), "sample_shape"),
     "no batch": (lambda m, lr: m(lr).sample((1,), batch_size=0), "batch_size is 0"),
     "too few seeds": (lambda m, lr: m(lr).sample(seed=[1, 2]), "2 seeds for 3"),

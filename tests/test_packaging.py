@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -26,7 +27,8 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = CONFIGURATION["project"]
-DISTRIBUTIONS = {"skimage": "scikit-image"}  # where the name to install is not the one to import
+DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image"}  # where the name to install is not the one to import
+OPTIONAL = {"pillow_heif", "pillow_jxl", "spaces"}  # used where they are
 
 
 def requirements(name: str) -> set[str]:
@@ -46,6 +48,31 @@ def test_requirements_are_the_core_with_the_page_and_what_is_left_for_developers
     assert extra("train") | extra("eval") <= requirements("requirements.txt") | requirements("requirements-dev.txt")
 
 
+def named(entries: set[str]) -> set[str]:
+    return {re.split(r"[\[>;]", entry)[0] for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"), [(["srflow"], ["eval", "train"]), (["srflow", "app"], ["app", "eval", "train"])]
+)
+def test_whatever_is_imported_is_declared(folders: list[str], extras: list[str]) -> None:
+    allowed = named(set(PROJECT["dependencies"]).union(*map(extra, extras)))
+    found = {}
+    for path in [path for folder in folders for path in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0]: path for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found[node.module.partition(".")[0]] = path
+    others = found.keys() - set(sys.stdlib_module_names) - {"srflow", "app"} - OPTIONAL
+    undeclared = {name: found[name] for name in others if DISTRIBUTIONS.get(name, name) not in allowed}
+    assert not undeclared
+    in_core = named(set(PROJECT["dependencies"]))
+    outside = {name for name in others if DISTRIBUTIONS.get(name, name) not in in_core}
+    if folders == ["srflow"]:  # what is not in the core is known as missing when it is
+        assert outside - {"tensorboard"} <= EXTRAS.keys()
+
+
 def test_every_package_of_the_library_is_listed_for_the_wheel() -> None:
     listed = {name for name in CONFIGURATION["tool"]["setuptools"]["packages"] if "shipped" not in name}
     assert listed == set(find_packages(str(ROOT), include=["srflow*"])), "add it to packages in pyproject.toml"
@@ -53,8 +80,7 @@ def test_every_package_of_the_library_is_listed_for_the_wheel() -> None:
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it() -> None:
     for package, name in EXTRAS.items():
-        installed = {re.split(r"[\[>]", entry)[0] for entry in extra(name)}
-        assert DISTRIBUTIONS.get(package, package) in installed
+        assert DISTRIBUTIONS.get(package, package) in named(extra(name))
     message = describe_missing(ModuleNotFoundError("…", name="accelerate.utils"))
     assert "accelerate" in message
     assert "[train]" in message
