@@ -20,6 +20,8 @@ VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+DOCS_VENV := build/docs-venv
+INSTALLED_DOCS := $(DOCS_VENV)/.installed
 TSC := $(VENV)/typescript/node_modules/typescript/bin/tsc
 
 .DEFAULT_GOAL := help
@@ -56,6 +58,11 @@ format: $(INSTALLED_DEV)  ## mend what can be mended and format
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
+.PHONY: docs
+docs: $(INSTALLED_DOCS)  ## build the documentation into build/docs
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --quiet
+	@echo "build/docs/index.html"
+
 .PHONY: install
 install: $(INSTALLED_DEV)  ## the environment with all packages, nothing else
 
@@ -75,6 +82,12 @@ $(INSTALLED): requirements.txt | $(VENV_PYTHON)
 $(INSTALLED_DEV): requirements-dev.txt requirements.txt | $(VENV_PYTHON)
 	$(VENV_PYTHON) -m pip install --disable-pip-version-check -r requirements-dev.txt
 	@touch $(INSTALLED) $@
+
+# An environment of its own: neither the page nor the tests need these packages.
+$(INSTALLED_DOCS): docs/requirements.txt
+	@[ -x $(DOCS_VENV)/bin/python ] || sh scripts/make_venv.sh $(DOCS_VENV) "$(PYTHON)"
+	$(DOCS_VENV)/bin/python -m pip install --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
 
 # The version, and what its files must be, are written down. npm comes with the packages above.
 $(TSC): scripts/typescript/package.json scripts/typescript/package-lock.json | $(INSTALLED_DEV)

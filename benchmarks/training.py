@@ -164,7 +164,7 @@ def start_model(recipe: Recipe, hr: Tensor, lr: Tensor) -> SRFlow:
     torch.manual_seed(0)
     model = SRFlow(recipe.model.config()).train()
     with torch.no_grad():
-        model(hr, lr)
+        model.log_prob(hr, lr)
         for parameter in model.parameters():
             if parameter.ndim == 4 and not parameter.any():
                 parameter.normal_(std=0.005)

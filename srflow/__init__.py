@@ -1,6 +1,7 @@
 """SRFlow-DA and its relatives: draw, weigh and steer the many super-resolutions of one picture.
 
-The package is imported without loading PyTorch; `srflow.SRFlow` and `srflow.Latents` load it when first used.
+`srflow.load("…")` gives a function from a picture to super-resolutions, `srflow.SRFlow` the model itself. The package
+is imported without loading PyTorch; what is offered here loads it when first used.
 """
 
 from __future__ import annotations
@@ -11,17 +12,39 @@ from typing import TYPE_CHECKING, Any
 from srflow.contract import SRFlowError
 
 if TYPE_CHECKING:
+    from srflow.distribution import SuperResolutions
     from srflow.latents import Latents
     from srflow.model import Conditioning, SRFlow
+    from srflow.pipeline import Pipeline, load
 
-__all__ = ["Conditioning", "Latents", "SRFlow", "SRFlowError", "__version__"]
+__all__ = [
+    "Conditioning",
+    "Latents",
+    "Pipeline",
+    "SRFlow",
+    "SRFlowError",
+    "SuperResolutions",
+    "__version__",
+    "load",
+]
 
 __version__ = "0.1.0"
 
-_LAZY = {"SRFlow": "srflow.model", "Conditioning": "srflow.model", "Latents": "srflow.latents"}
+_LAZY = {
+    "Conditioning": "srflow.model",
+    "Latents": "srflow.latents",
+    "Pipeline": "srflow.pipeline",
+    "SRFlow": "srflow.model",
+    "SuperResolutions": "srflow.distribution",
+    "load": "srflow.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'srflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from srflow.contract import SRFlowError
+from srflow.errors import SRFlowError
 
 __all__ = ["check_compiler"]
 

@@ -5,6 +5,8 @@ And how their messages quote what was wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "CalibrationError",
     "Cancelled",
@@ -21,6 +23,7 @@ __all__ = [
     "SRFlowError",
     "TrainingDivergedError",
     "brief",
+    "check_options",
 ]
 
 
@@ -78,6 +81,15 @@ class MemoryBudgetError(SRFlowError):
 
 class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
     """Work was stopped at the caller's wish."""
+
+
+def check_options(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises InputError: options are given that `what` does not have; the message names those that it has."""
+    known = tuple(known)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise InputError(f"{what} has no option {', '.join(unknown)}; {has}.")
 
 
 def brief(value: object) -> str:

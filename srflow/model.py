@@ -13,13 +13,16 @@ from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 
 from srflow.checkpoints import own
+from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import InputError
+from srflow.distribution import SuperResolutions
 from srflow.encoder import RRDBEncoder
+from srflow.errors import check_options
 from srflow.flow.actnorm import ActNorm
 from srflow.flow.conv_blocks import ZeroConv2d
 from srflow.flow.network import ConditionalFlow, PreparedLevel, PreparedStep
 from srflow.images import bicubic_upscale
-from srflow.latents import Latents, draw
+from srflow.latents import Latents, Temperature, draw
 from srflow.likelihood import log_likelihood, log_likelihood_map
 from srflow.presets import FlowConfig, ModelConfig, get_preset
 
@@ -48,9 +51,10 @@ class Conditioning:
 
     def num_bytes(self) -> int:
         """Memory held, in bytes."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self._tensors())
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
 
-    def _tensors(self) -> list[Tensor]:
+    def tensors(self) -> list[Tensor]:
+        """All of them, in the order in which `map` visits them."""
         tensors = [tensor for level in self.levels for step in level for tensor in (*step.injector, step.coupling)]
         return tensors if self.base is None else [*tensors, self.base]
 
@@ -90,22 +94,49 @@ class SRFlow(nn.Module, ModelHubMixin):
 
     @classmethod
     def from_pretrained(cls, folder_or_hub_id: str | Path, **hub_options: Any) -> SRFlow:  # type: ignore[override]
-        """Load a checkpoint of our own format from a folder, or, if there is no such folder, from the Hugging Face Hub.
+        """Load a checkpoint of our own format: a folder, or else a shipped one by its name, or else one of the Hub.
 
         Args: hub_options: revision, cache_dir, token, local_files_only, force_download.
         Returns: the model, on the CPU, in eval mode.
-        Raises: CheckpointError: if there is none, or it does not fit.
+        Raises: CheckpointError: if there is none, or it does not fit. InputError: an option of another name.
         """
-        return own.load(cls, folder_or_hub_id, **hub_options)
+        check_options("from_pretrained", hub_options, own.HUB_OPTIONS)
+        is_folder = Path(folder_or_hub_id).is_dir()
+        return own.load(cls, folder_or_hub_id if is_folder else resolve_checkpoint(folder_or_hub_id), **hub_options)
 
-    def save_pretrained(
-        self, save_directory: str | Path, *, model_card_kwargs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
+    def save_pretrained(  # type: ignore[override]
+        self,
+        save_directory: str | Path,
+        *,
+        config: None = None,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_options: Any,
+    ) -> str | None:
         """Write config.json, model.safetensors and, if the folder has none yet, README.md (the model card).
 
-        Args: model_card_kwargs: `details`, further text (Markdown) for the card.
+        Args:
+            config: None; here only since the Hub's mixin passes it on. A model has its configuration.
+            repo_id, push_to_hub: whether to upload the folder's model to the Hub, too, and where to; None: a repository
+                with the folder's name.
+            model_card_kwargs: `details`, further text (Markdown) for the card.
+            push_options: of `push_to_hub`: commit_message, private, token, branch, create_pr, …
+        Returns: the address of the commit on the Hub; None if nothing was uploaded.
+        Raises: InputError: an option of another name, or one of uploading without `push_to_hub`.
         """
-        own.save(self, save_directory, **(model_card_kwargs or {}))
+        card_options = model_card_kwargs or {}
+        check_options("save_pretrained's model_card_kwargs", card_options, ("details",))
+        check_options("save_pretrained", push_options, own.PUSH_OPTIONS if push_to_hub else ())
+        if config is not None:
+            raise InputError("save_pretrained writes the model's own configuration; it takes no other `config`.")
+        if repo_id is not None and not push_to_hub:
+            raise InputError(f"repo_id is {repo_id!r}, but nothing is uploaded without push_to_hub=True; add it.")
+        own.save(self, save_directory, **card_options)
+        if not push_to_hub:
+            return None
+        name = Path(save_directory).name if repo_id is None else repo_id
+        return self.push_to_hub(name, model_card_kwargs=model_card_kwargs, **push_options)
 
     @property
     def scale_factor(self) -> int:
@@ -127,7 +158,19 @@ class SRFlow(nn.Module, ModelHubMixin):
         """Whether every actnorm has seen its first batch, as in all models that were trained."""
         return all(layer.is_initialized for layer in self.flow.modules() if isinstance(layer, ActNorm))
 
-    def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
+    def forward(self, lr: Tensor) -> SuperResolutions:
+        """The distribution p(hr | lr) over the super-resolutions of each LR picture; nothing is computed yet.
+
+        Training does not come through here, but through `log_prob` and its relatives: a module that is wrapped, by
+        `DistributedDataParallel` or `torch.compile`, must return tensors, and that is each stage's objective (see
+        `srflow.training.objectives`), of which the model is a part.
+
+        Args: lr: (B, 3, h, w), in [0, 1], any h, w >= 1.
+        Raises: InputError: wrong shape, not floats, NaN, or values outside [0, 1].
+        """
+        return SuperResolutions(self, self._checked_lr(lr))
+
+    def log_prob(self, hr: Tensor, lr: Tensor) -> Tensor:
         """log p(hr | lr), (B,), in nats: the training objective, negated. Values are not checked here.
 
         Args: hr: (B, 3, s h, s w). lr: (B, 3, h, w).
@@ -136,7 +179,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         return log_likelihood(latents, log_dets)
 
     def log_prob_and_encoder_output(self, hr: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the encoder's own super-resolution, (B, 3, s h, s w), read off the same features.
+        """As `log_prob`, and the encoder's own super-resolution, (B, 3, s h, s w), read off the same features.
 
         Gradients of the latter reach the encoder's super-resolution tail alone.
         """
@@ -168,8 +211,7 @@ class SRFlow(nn.Module, ModelHubMixin):
             checkpoint: called between blocks and steps; it may raise, so that work can be stopped.
         Raises: InputError: wrong shape, not floats, NaN, or values outside [0, 1].
         """
-        _check_picture(lr, "lr", 0.0, 1.0)
-        return self._condition(lr, checkpoint)
+        return self._condition(self._checked_lr(lr), checkpoint)
 
     def draw_latents(
         self, height: int, width: int, *, num_samples: int = 1, seed: int = 0, first_sample: int = 0
@@ -204,7 +246,11 @@ class SRFlow(nn.Module, ModelHubMixin):
     def decode_with_log_prob(
         self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `decode`, with the exact log p(sr | lr) of each picture, (num_samples,), in nats, at no further cost."""
+        """As `decode`, with log p(sr | lr) of each picture, (num_samples,), in nats, at no further cost.
+
+        It is exact, but where the LR picture had to be padded (`check_has_density` tells): then it is that of the
+        padded super-resolution, of which the picture is a part; the part alone has no density.
+        """
         tensors = [latent.to(self.device, self.dtype) for latent in latents]
         self._check_latents(tensors, conditioning)
         x, log_dets = self._decode(tensors, conditioning, checkpoint)
@@ -232,30 +278,42 @@ class SRFlow(nn.Module, ModelHubMixin):
         latents, log_dets = self._checked_encode(hr, conditioning)
         return Latents(latents), log_likelihood_map(latents, log_dets, *hr.shape[-2:])
 
-    @torch.no_grad()
     def sample(
-        self, lr: Tensor, *, num_samples: int = 1, temperature: Any = None, seed: int = 0, batch_size: int = 4
+        self,
+        lr: Tensor,
+        *,
+        num_samples: int = 1,
+        temperature: Temperature | None = None,
+        seed: int = 0,
+        consistency_rounds: int = 0,
+        batch_size: int = 4,
     ) -> Tensor:
-        """Draw super-resolutions of one LR picture.
+        """Draw super-resolutions of one LR picture: of seed 0 unless told otherwise, the same ones with every call.
+
+        For a batch of LR pictures, and fresh samples with every call, see `forward`.
 
         Args:
             lr: (1, 3, h, w), in [0, 1].
             temperature: a number, one per latent, or a map; None takes the checkpoint's default.
+            consistency_rounds: of back-projection onto the LR picture; 0: none. The command and `srflow.load` do 5.
             batch_size: how many samples are decoded together; it changes memory and speed alone.
-        Returns: (num_samples, 3, s h, s w), not clipped.
+        Returns: (num_samples, 3, s h, s w), not clipped, unless there are rounds of back-projection.
         """
         if lr.ndim != 4 or lr.shape[0] != 1:
-            raise InputError(f"sample takes one picture, (1, 3, h, w); got shape {tuple(lr.shape)}.")
+            raise InputError(
+                f"sample takes one picture, (1, 3, h, w); got shape {tuple(lr.shape)}. For a batch, use "
+                "model(lr).sample((num_samples,))."
+            )
         if num_samples < 1 or batch_size < 1:
             raise InputError(f"num_samples is {num_samples} and batch_size {batch_size}; both must be at least 1.")
-        temperature = self.config.default_temperature if temperature is None else temperature
-        conditioning = self.condition(lr.to(self.device))
-        pictures = []
-        for first in range(0, num_samples, batch_size):
-            count = min(batch_size, num_samples - first)
-            latents = self.draw_latents(*lr.shape[-2:], num_samples=count, seed=seed, first_sample=first)
-            pictures.append(self.decode(latents * temperature, conditioning))
-        return torch.cat(pictures)
+        samples = self(lr).sample(
+            (num_samples,),
+            temperature=self.config.default_temperature if temperature is None else temperature,
+            seed=seed,
+            consistency_rounds=consistency_rounds,
+            batch_size=batch_size,
+        )
+        return samples[:, 0]
 
     def set_conv_dtype(self, dtype: torch.dtype) -> SRFlow:
         """For sampling: keep and run the conv nets in `dtype`, channels last; all else stays in float32.
@@ -269,6 +327,20 @@ class SRFlow(nn.Module, ModelHubMixin):
             if isinstance(module, nn.Conv2d):
                 module.to(dtype=dtype, memory_format=torch.channels_last)
         return self
+
+    def check_has_density(self, height: int, width: int) -> None:
+        """Raises InputError: an LR picture of that size has to be padded, so that its HR pictures have no density."""
+        if self._padded_size(height, width) != (height, width):
+            multiple = self.config.lr_multiple
+            raise InputError(
+                f"{self.config.name} gives likelihoods only where both LR sides are multiples of {multiple}; this LR "
+                f"picture is {height}x{width}. Crop hr to multiples of {self.scale_factor * multiple}."
+            )
+
+    def _checked_lr(self, lr: Tensor) -> Tensor:
+        """With the model's dtype and on its device."""
+        _check_picture(lr, "lr", 0.0, 1.0)
+        return lr.to(self.device, self.dtype)
 
     def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
         padded = pad_to_multiple(lr, self.config.lr_multiple)
@@ -299,11 +371,7 @@ class SRFlow(nn.Module, ModelHubMixin):
                 f"hr is {hr.shape[-2]}x{hr.shape[-1]}, but LR of {conditioning.height}x{conditioning.width} "
                 f"at x{s} needs {expected[0]}x{expected[1]}; crop it (see images.crop_to_multiple) or use its own LR."
             )
-        if self._padded_size(conditioning.height, conditioning.width) != (conditioning.height, conditioning.width):
-            raise InputError(
-                f"{self.config.name} weighs pictures whose LR sides are multiples of {self.config.lr_multiple} only; "
-                f"got {conditioning.height}x{conditioning.width}. Crop hr to multiples of {s * 2}."
-            )
+        self.check_has_density(conditioning.height, conditioning.width)
         if conditioning.batch_size not in (1, hr.shape[0]):
             raise InputError(f"Got {hr.shape[0]} hr pictures and conditioning of {conditioning.batch_size}.")
         return self._encode(hr.to(self.device, self.dtype), conditioning)
@@ -320,10 +388,10 @@ class SRFlow(nn.Module, ModelHubMixin):
                 f"Latents have shapes {actual}, but an LR picture of {conditioning.height}x{conditioning.width} needs "
                 f"{expected} (without the batch); draw them with draw_latents of that size."
             )
-        counts = {latent.shape[0] for latent in latents}
-        if len(counts) != 1 or conditioning.batch_size not in (1, *counts):
+        counts = [latent.shape[0] for latent in latents]  # no set: sizes have no hash while a program is exported
+        if any(count != counts[0] for count in counts) or conditioning.batch_size not in (1, counts[0]):
             raise InputError(
-                f"Got latents of {sorted(counts)} samples for {conditioning.batch_size} LR pictures; "
+                f"Got latents of {counts} samples for {conditioning.batch_size} LR pictures; "
                 "use one picture, or as many as there are samples."
             )
 
@@ -338,6 +406,8 @@ def _check_picture(picture: Tensor, name: str, low: float, high: float) -> None:
         raise InputError(f"{name} has shape {tuple(picture.shape)}: it is empty; every side must be at least 1.")
     if not picture.is_floating_point():
         raise InputError(f"{name} is {picture.dtype}; it must be floats in [0, 1] (images.to_tensor converts 8-bit).")
+    if torch.compiler.is_compiling():  # or being exported: values are not known then
+        return
     smallest, largest = (value.item() for value in torch.aminmax(picture.detach()))
     if not (smallest >= low and largest <= high):  # false for NaN, too
         raise InputError(

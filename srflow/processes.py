@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 
 if TYPE_CHECKING:
     from accelerate import PartialState

@@ -90,7 +90,7 @@ def initialise(model: SRFlow, lr_size: tuple[int, int]) -> None:
     """Actnorms from a batch, zero convs redrawn from what reaches them; leaves the model in eval mode."""
     hr, lr = random_pair(model.scale_factor, lr_size, model.dtype)
     with torch.no_grad():
-        redraw_zero_convs(model, lambda: model.train()(hr, lr))
+        redraw_zero_convs(model, lambda: model.train().log_prob(hr, lr))
     model.eval()
 
 

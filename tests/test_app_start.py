@@ -16,7 +16,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 from fake_engine import FakeEngine
-from setuptools import find_packages
 
 from srflow.contract import (
     Cancelled,
@@ -27,11 +26,6 @@ from srflow.contract import (
     SampleResult,
     Variant,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -167,11 +161,3 @@ def test_told_to_end_it_leaves_no_files(tmp_path):
     finally:
         process.kill()
     assert not list(tmp_path.glob("srflow-explorer/*"))
-
-
-def test_the_wheel_installs_no_package_called_app():
-    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    chosen = configuration["tool"]["setuptools"]["packages"]["find"]
-    packages = find_packages(str(ROOT), include=chosen["include"])
-    assert "srflow.sampling" in packages
-    assert {name.split(".")[0] for name in packages} == {"srflow"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import huggingface_hub
@@ -11,10 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 from conftest import make_toy, random_pair
+from PIL import Image
 
 from srflow.checkpoints import own
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
-from srflow.contract import CheckpointError
+from srflow.contract import CheckpointError, InputError
 from srflow.model import SRFlow
 from srflow.training.initialise import initial_model
 from srflow.training.recipe import load_recipe
@@ -34,10 +37,10 @@ def test_a_loaded_model_is_the_saved_one(saved: Path) -> None:
     assert not loaded.training
     assert loaded.config == model.config
     hr, lr = random_pair(4, dtype=torch.float32)
-    torch.testing.assert_close(loaded(hr, lr), model(hr, lr))
+    torch.testing.assert_close(loaded.log_prob(hr, lr), model.log_prob(hr, lr))
     # The actnorms are trained: other data in training mode must not set them anew.
     before = {key: value.clone() for key, value in loaded.state_dict().items()}
-    loaded.train()(hr * 0.1, lr * 0.1)
+    loaded.train().log_prob(hr * 0.1, lr * 0.1)
     assert all(torch.equal(value, before[key]) for key, value in loaded.state_dict().items())
 
 
@@ -58,6 +61,15 @@ def test_the_card_has_front_matter_and_is_not_overwritten(saved: Path) -> None:
     (saved / "README.md").write_text("mine")
     SRFlow.from_pretrained(saved).save_pretrained(saved)
     assert (saved / "README.md").read_text() == "mine"
+
+
+def test_the_example_on_the_card_runs(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.linear_gradient("L").resize((6, 4)).save(tmp_path / "lr.png")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", (saved / "README.md").read_text(), re.DOTALL)
+    exec(example.replace("path/to/this/folder", str(saved)), {})
+    with Image.open("sr.png") as drawn:
+        assert drawn.size == (24, 16)
 
 
 def _edit_config(folder: Path, **changes: object) -> None:
@@ -144,20 +156,60 @@ def test_hub_errors_are_worded(monkeypatch: pytest.MonkeyPatch) -> None:
         SRFlow.from_pretrained("no/such/folder")
 
 
-def test_pushing_to_the_hub_uploads_the_three_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    uploaded = {}
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Hub by a stand-in: a folder of repositories, as the client uploads to it and downloads from it."""
+    folder = tmp_path / "hub"
 
     def create_repo(_self: object, repo_id: str, **_: object) -> huggingface_hub.RepoUrl:
-        return huggingface_hub.RepoUrl(f"https://huggingface.co/{repo_id}")
+        owned = repo_id if "/" in repo_id else f"me/{repo_id}"  # as the Hub completes it
+        return huggingface_hub.RepoUrl(f"https://huggingface.co/{owned}")
 
-    def upload_folder(_self: object, *, repo_id: str, folder_path: Path, **_: object) -> str:
-        uploaded[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
-        return "url"
+    def upload_folder(_self: object, *, repo_id: str, folder_path: Path, revision: str | None, **_: object) -> str:
+        shutil.copytree(folder_path, folder / repo_id / (revision or "main"))
+        return f"commit of {repo_id}"
+
+    def download(repo_id: str, filename: str, revision: str = "main") -> str:
+        return str(folder / repo_id / revision / filename)
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", create_repo)
     monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", upload_folder)
-    make_toy("srflow-da-r-x4-compact", torch.float32).push_to_hub("somebody/some-model")
-    assert uploaded == {"somebody/some-model": ["README.md", "config.json", "model.safetensors"]}
+    monkeypatch.setattr(own, "hf_hub_download", download)
+    return folder
+
+
+def test_a_model_that_was_pushed_to_the_hub_comes_back_from_there(hub: Path, tmp_path: Path) -> None:
+    model = make_toy("srflow-da-r-x4-compact", torch.float32)
+    model.push_to_hub("somebody/some-model", model_card_kwargs={"details": "## Data"})
+    files = sorted(path.name for path in (hub / "somebody/some-model/main").iterdir())
+    assert files == ["README.md", "config.json", "model.safetensors"]
+    assert "## Data" in (hub / "somebody/some-model/main/README.md").read_text()
+    assert model.save_pretrained(tmp_path / "named", push_to_hub=True, branch="v1") == "commit of me/named"
+    for loaded in (SRFlow.from_pretrained("somebody/some-model"), SRFlow.from_pretrained("me/named", revision="v1")):
+        assert loaded.metadata.weights_sha256 == model.metadata.weights_sha256
+    assert model.save_pretrained(tmp_path / "kept") is None
+    assert not (hub / "me/kept").exists()
+
+
+UNKNOWN = {
+    "loading": (lambda m, f: SRFlow.from_pretrained(f, dtype="auto", typo=1), "dtype, typo; it has revision"),
+    "saving": (lambda m, f: m.save_pretrained(f, safe_serialization=True), "safe_serialization; it has none"),
+    "pushing": (lambda m, f: m.save_pretrained(f, push_to_hub=True, typo=1), "typo; it has commit_message"),
+    "the card": (lambda m, f: m.save_pretrained(f, model_card_kwargs={"language": "en"}), "language; it has details"),
+    "a name for nothing": (lambda m, f: m.save_pretrained(f, repo_id="a/b"), "push_to_hub=True"),
+    "another configuration": (lambda m, f: m.save_pretrained(f, config={}), "takes no other"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_options_that_do_not_exist_are_refused(saved: Path, hub: Path, case: str) -> None:
+    ask, message = UNKNOWN[case]
+    model = make_toy("srflow-da-r-x4-compact", torch.float32)
+    before = (saved / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(InputError, match=message):
+        ask(model, saved)
+    assert (saved / "model.safetensors").stat().st_mtime_ns == before
+    assert not hub.exists()
 
 
 def test_shipped_checkpoints_load() -> None:

@@ -51,7 +51,7 @@ def test_log_likelihood_is_that_of_the_jacobian(name: str) -> None:
 def test_gradients_reach_every_parameter_but_the_encoders_tail(name: str) -> None:
     model = make_toy(name).train()
     hr, lr = random_pair(model.scale_factor)
-    (-model(hr, lr).mean()).backward()
+    (-model.log_prob(hr, lr).mean()).backward()
     without = {key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
     tail = {f"encoder.{key}" for key in model.encoder.super_resolution_tail()}
     assert without == tail
@@ -86,14 +86,14 @@ def test_gradient_of_the_loss_against_finite_differences() -> None:
     model = make_toy("srflow-da-r-x4", lr_size=(2, 2))
     hr, lr = random_pair(4, (2, 2))
     parameter = model.flow.levels[1].steps[0].coupling.block.convs[1].weight
-    model(hr, lr).sum().backward()
+    model.log_prob(hr, lr).sum().backward()
     index = (1, 2, 0, 1)
     slope = parameter.grad[index].item()
     values = []
     for offset in (1e-5, -1e-5):
         with torch.no_grad():
             parameter[index] += offset
-            values.append(model(hr, lr).sum().item())
+            values.append(model.log_prob(hr, lr).sum().item())
             parameter[index] -= offset
     assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7)
 
@@ -150,9 +150,9 @@ def test_autocast_and_set_conv_dtype_run_the_conv_nets_in_bf16_and_nothing_else(
     model = make_toy(name, torch.float32)
     hr, lr = random_pair(4, dtype=torch.float32)
     with torch.no_grad():
-        exact = model(hr, lr)
+        exact = model.log_prob(hr, lr)
         with torch.autocast("cpu", torch.bfloat16):
-            autocast = model(hr, lr)
+            autocast = model.log_prob(hr, lr)
         assert autocast.dtype == torch.float32
         assert not torch.equal(autocast, exact)
         torch.testing.assert_close(autocast, exact, rtol=0.02, atol=10)

@@ -135,7 +135,7 @@ def test_missing_weights_say_where_they_were_looked_for(monkeypatch, tmp_path):
     with pytest.raises(CheckpointError, match=r"nowhere\.safetensors.*SRFLOW_LPIPS_WEIGHTS"):
         PerceptualDistance()
     monkeypatch.delenv(perceptual.WEIGHTS_VARIABLE)
-    monkeypatch.setattr(perceptual, "__file__", str(tmp_path / "srflow" / "evaluation" / "perceptual.py"))
+    monkeypatch.setattr(perceptual, "shipped_folder", lambda kind: tmp_path / kind)
     with pytest.raises(CheckpointError, match=r"assets/lpips/alexnet_features\.safetensors"):
         find_weights()
 

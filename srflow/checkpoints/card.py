@@ -32,12 +32,10 @@ relatives). It draws many high-resolution pictures for one low-resolution pictur
 | origin of the weights | {provenance} |
 
 ```python
-from srflow import SRFlow
-from srflow.images import load_image, save_png, to_tensor, to_uint8
+import srflow
 
-model = SRFlow.from_pretrained("path/to/this/folder")
-samples = model.sample(to_tensor(load_image("lr.png")), num_samples=8, seed=0)
-save_png("sr.png", to_uint8(samples[0]))
+samples = srflow.load("path/to/this/folder")("lr.png", num_samples=8)
+samples.images[0].save("sr.png")
 ```
 
 The model has seen low-resolution pictures made by bicubic reduction only. On others (camera blur, noise, JPEG) its

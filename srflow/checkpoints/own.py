@@ -25,11 +25,35 @@ from srflow.presets import ModelConfig
 if TYPE_CHECKING:
     from srflow.model import SRFlow
 
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "Metadata", "load", "load_tensors_strictly", "save"]
+__all__ = [
+    "CONFIG_FILE",
+    "HUB_OPTIONS",
+    "PUSH_OPTIONS",
+    "WEIGHTS_FILE",
+    "Metadata",
+    "load",
+    "load_tensors_strictly",
+    "save",
+]
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
+HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only", "force_download")
+"""What `SRFlow.from_pretrained` hands on to the Hub's download."""
+
+PUSH_OPTIONS = (
+    "commit_message",
+    "private",
+    "token",
+    "branch",
+    "create_pr",
+    "allow_patterns",
+    "ignore_patterns",
+    "delete_patterns",
+)
+"""What `SRFlow.save_pretrained` hands on to the Hub's `push_to_hub`."""
+
 _FORMAT_VERSION = 1
 
 Model = TypeVar("Model", bound="SRFlow")

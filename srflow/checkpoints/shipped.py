@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from srflow.contract import CheckpointError
+from srflow.shipped_files import shipped_folder
 
 __all__ = ["DEFAULT_CHECKPOINT", "resolve_checkpoint", "shipped_checkpoints"]
 
-_FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
+_FOLDER = shipped_folder("checkpoints")
 DEFAULT_CHECKPOINT = "srflow-da-r-x4-compact"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from srflow import __version__
 from srflow.contract import SRFlowError
+from srflow.extras import describe_missing
 
 __all__ = ["main"]
 
@@ -34,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return modules[parsed.command].run(parsed)
     except SRFlowError as error:
         print(f"srflow {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (missing := describe_missing(error)) is None:
+            raise
+        print(f"srflow {parsed.command}: {missing}", file=sys.stderr)
         return 2
     except OSError as error:  # of a disk or a folder; those that belong to a picture or a checkpoint have names
         place = f"{error.filename}: " if error.filename else ""

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was measured. Returns 0."""
     import json
 
-    from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
+    from srflow.checkpoints.shipped import resolve_checkpoint
     from srflow.contract import InputError
     from srflow.evaluation.reports import (
         agreement_facts,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     lr = read_picture(arguments.input).pixels
     truth = None if arguments.truth is None else read_picture(arguments.truth).pixels
     place = None if arguments.region is None else _mask(arguments.region, lr)
-    engine = SamplingEngine(arguments.device, arguments.precision, checkpoints=[arguments.model or DEFAULT_CHECKPOINT])
+    engine = SamplingEngine(arguments.device, arguments.precision, checkpoints=[resolve_checkpoint(arguments.model)])
     scale = engine.info().models[0].scale_factor
     size = lr.shape[1] * scale, lr.shape[0] * scale
     if truth is not None and truth.shape[1::-1] != size:

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
+    from srflow.checkpoints.shipped import resolve_checkpoint
     from srflow.contract import InputError, MemoryBudgetError, OutputError
     from srflow.files import check_writable
     from srflow.pictures import read_picture
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine = SamplingEngine(
             device,
             arguments.precision,
-            checkpoints=[arguments.model or DEFAULT_CHECKPOINT],
+            checkpoints=[resolve_checkpoint(arguments.model)],
             spill_folder=arguments.output,
             compiled=arguments.compile,
         )

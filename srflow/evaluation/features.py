@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from srflow.contract import CheckpointError, InputError, SRFlowError
 from srflow.evaluation.perceptual import check_pictures
 from srflow.images import to_tensor
+from srflow.shipped_files import shipped_folder
 
 __all__ = [
     "BACKBONES",
@@ -61,7 +62,7 @@ class Backbone:
     strides: HR pixels from one place of a feature to the next. channels: of each feature.
     mean, std: the network takes (x - mean) / std of RGB in [0, 1].
     weights_variable: environment variable that may name the weights file.
-    weights_file: where the repository has it, from the root; None: users bring their own.
+    weights_file: where it is in the shipped assets; None: users bring their own.
     ignored: how names of tensors may begin that a complete weights file has beyond those needed.
     """
 
@@ -223,15 +224,15 @@ def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor], scales: Sequence[
 def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> Path:
     """The file of a backbone's weights.
 
-    Looked for as `weights` if given; else where the backbone's environment variable says; else in `assets/` beside the
-    package's folder, which is the repository's root.
+    Looked for as `weights` if given; else where the backbone's environment variable says; else in the shipped
+    assets.
 
     Raises: InputError: there is no such backbone. CheckpointError: the file is not there; the message says where it was
         looked for.
     """
     backbone = _backbone(name)
     given = weights or os.environ.get(backbone.weights_variable)
-    own = None if backbone.weights_file is None else Path(__file__).resolve().parents[2] / backbone.weights_file
+    own = None if backbone.weights_file is None else shipped_folder("assets") / backbone.weights_file
     path = Path(given) if given else own
     if path is None:
         raise CheckpointError(
@@ -239,7 +240,8 @@ def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
             "Nothing is downloaded."
         )
     if not path.is_file():
-        kept = "" if backbone.weights_file is None else f"Take {backbone.weights_file.as_posix()} from the repository, "
+        file = backbone.weights_file
+        kept = "" if file is None else f"Take assets/{file.as_posix()} from the repository, "
         raise CheckpointError(
             f"There is no file {path} with the weights of {name}. {kept}{'or s' if kept else 'S'}et "
             f"{backbone.weights_variable} to where it is. Nothing is downloaded."
@@ -295,7 +297,7 @@ BACKBONES = {
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         weights_variable="SRFLOW_EFFICIENTNET_WEIGHTS",
-        weights_file=Path("assets", "efficientnet_lite0", "efficientnet_lite0_features.safetensors"),
+        weights_file=Path("efficientnet_lite0", "efficientnet_lite0_features.safetensors"),
         ignored=("blocks.5.", "blocks.6.", "conv_head.", "bn2.", "classifier."),
     ),
     "vgg19": Backbone(

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from srflow.contract import CheckpointError, InputError
+from srflow.shipped_files import shipped_folder
 
 if TYPE_CHECKING:
     import lpips
@@ -42,7 +43,7 @@ WEIGHTS_VARIABLE = "SRFLOW_LPIPS_WEIGHTS"
 MIN_SIDE = 32
 """Pixels a side of the smallest picture that AlexNet's strides leave something of."""
 
-_WEIGHTS_FILE = Path("assets", "lpips", "alexnet_features.safetensors")
+_WEIGHTS_FILE = Path("lpips", "alexnet_features.safetensors")  # of the shipped assets
 _MAX_PIXELS_HELD = 4_000_000  # of the pictures whose features `pairwise` holds at once: about 45 bytes for each
 
 _ROUNDING = 1e-6  # of `pairwise`; what is nearer is equal
@@ -188,15 +189,15 @@ def find_weights(weights: str | Path | None = None) -> Path:
     """The file of AlexNet's features.
 
     Looked for as `weights` if given; else where the environment variable `WEIGHTS_VARIABLE` says; else in
-    `assets/lpips/` beside the package's folder, which is the repository's root.
+    the shipped assets.
 
     Raises: CheckpointError: if it is not there; the message says where it was looked for.
     """
-    path = Path(weights or os.environ.get(WEIGHTS_VARIABLE) or Path(__file__).resolve().parents[2] / _WEIGHTS_FILE)
+    path = Path(weights or os.environ.get(WEIGHTS_VARIABLE) or shipped_folder("assets") / _WEIGHTS_FILE)
     if not path.is_file():
         raise CheckpointError(
-            f"LPIPS needs AlexNet's features, and there is no file {path}. Take {_WEIGHTS_FILE.as_posix()} from the "
-            f"repository, put it there, or set {WEIGHTS_VARIABLE} to where it is. Nothing is downloaded."
+            f"LPIPS needs AlexNet's features, and there is no file {path}. Take assets/{_WEIGHTS_FILE.as_posix()} from "
+            f"the repository, put it there, or set {WEIGHTS_VARIABLE} to where it is. Nothing is downloaded."
         )
     return path
 

@@ -95,7 +95,7 @@ def _initialise(model: SRFlow, device: torch.device) -> None:
     side = 4 * model.config.lr_multiple
     with torch.no_grad():
         lr = torch.rand(2, 3, side, side, device=device)
-        model(torch.rand(2, 3, side * model.scale_factor, side * model.scale_factor, device=device), lr)
+        model.log_prob(torch.rand(2, 3, side * model.scale_factor, side * model.scale_factor, device=device), lr)
 
 
 def _time_stage(

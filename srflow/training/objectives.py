@@ -63,7 +63,7 @@ class LikelihoodObjective(nn.Module):
     def forward(self, hr: Tensor, noise: Tensor, lr: Tensor) -> Losses:
         """Args: hr: (B, 3, s h, s w), in [0, 1]. noise: the same shape, added to hr. lr: (B, 3, h, w)."""
         if not self.encoder_output_weight:
-            loss = _bits(self.model(hr + noise, lr), hr) + self.dequantisation
+            loss = _bits(self.model.log_prob(hr + noise, lr), hr) + self.dequantisation
             return Losses(loss, {"loss": loss.detach()})
         log_prob, encoder_output = self.model.log_prob_and_encoder_output(hr + noise, lr)
         bits = _bits(log_prob, hr) + self.dequantisation

@@ -1,0 +1,220 @@
+"""Draw the rooms of the house and which imports which, from the code: docs/architecture.svg and the table below it.
+
+`python scripts/draw_architecture.py` writes both; a test compares them with the code. What is imported for annotations
+alone (under TYPE_CHECKING) is left out; what a function imports when it is called counts.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SVG = Path("docs", "architecture.svg")
+PAGE = Path("docs", "architecture.md")
+BEGIN, END = "<!-- imports: begin -->\n", "<!-- imports: end -->\n"
+
+# Top floor first. A room is a name and its modules; a package stands for all that is in it, unless it is named itself.
+FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
+    [("start", ("app_start", "srflow.__main__"))],
+    [("page", ("app",)), ("commands", ("srflow.cli", "srflow.extras"))],
+    [("one call", ("srflow", "srflow.pipeline", "srflow.export")), ("training", ("srflow.training",))],
+    [("engine", ("srflow.sampling",)), ("evaluation", ("srflow.evaluation",))],
+    [
+        (
+            "model",
+            (
+                "srflow.model",
+                "srflow.distribution",
+                "srflow.encoder",
+                "srflow.flow",
+                "srflow.fused",
+                "srflow.likelihood",
+                "srflow.latents",
+                "srflow.noise",
+                "srflow.presets",
+            ),
+        ),
+        ("checkpoints", ("srflow.checkpoints",)),
+        ("steering", ("srflow.steering",)),
+    ],
+    [("operations", ("srflow.operations",)), ("pictures", ("srflow.pictures", "srflow.images", "srflow.luma"))],
+    [
+        ("contract", ("srflow.contract",)),
+        (
+            "tools",
+            (
+                "srflow.errors",
+                "srflow.files",
+                "srflow.shipped_files",
+                "srflow.compiling",
+                "srflow.environment",
+                "srflow.processes",
+            ),
+        ),
+    ],
+]
+
+_WIDTH, _FLOOR, _BOX, _MARGIN = 860, 104, 58, 20
+_STYLE = """
+  text { font: 15px system-ui, sans-serif; fill: #222; text-anchor: middle }
+  text.small { font-size: 11px; fill: #555 }
+  rect { fill: #f3f5f8; stroke: #5b6b82; rx: 6px }
+  path { fill: none; stroke: #8493a8; stroke-width: 1.2 }
+  path.up { stroke: #b3261e; stroke-dasharray: 5 3 }
+"""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the library and the page, by its dotted name."""
+    found = {"app_start": ROOT / "app.py"}
+    for package in ("srflow", "app"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports_of(name: str, path: Path, known: dict[str, Path], *, top_level: bool = False) -> set[str]:
+    """The modules that one imports, of those known. Args: top_level: leave out what functions import when called."""
+    found: set[str] = set()
+    for node in _walk(ast.parse(path.read_text(encoding="utf-8")), top_level):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name in known}
+        elif isinstance(node, ast.ImportFrom) and node.module in known and not node.level:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in known else node.module)
+    return found - {name}
+
+
+def _walk(node: ast.AST, top_level: bool) -> Iterator[ast.AST]:
+    """All nodes, but for what stands under `if TYPE_CHECKING`, and perhaps what is inside functions."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        is_typing = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
+        is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+        if not is_typing and not (top_level and is_function):
+            yield from _walk(child, top_level)
+
+
+def room_of(module: str) -> str:
+    """The room that a module is in: that of the longest name that it begins with. Raises ValueError: it has none."""
+    rooms = {
+        owner: room
+        for floor in FLOORS
+        for room, owners in floor
+        for owner in owners
+        # The package `srflow` is its own module, not all that is in it.
+        if module == owner or (module.startswith(f"{owner}.") and owner != "srflow")
+    }
+    if not rooms:
+        raise ValueError(f"{module} is in no room; name it, or its package, in FLOORS of {Path(__file__).name}.")
+    return rooms[max(rooms, key=len)]
+
+
+def room_imports() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """For two rooms, the imports of modules that go from the one to the other; the version in `srflow` is none."""
+    known = modules()
+    edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for name, path in known.items():
+        for imported in imports_of(name, path, known):
+            rooms = room_of(name), room_of(imported)
+            if rooms[0] != rooms[1] and imported != "srflow":
+                edges.setdefault(rooms, set()).add((name, imported))
+    return edges
+
+
+def floor_of(room: str) -> int:
+    """Which floor, from the top."""
+    return next(number for number, floor in enumerate(FLOORS) if room in [name for name, _ in floor])
+
+
+def draw() -> str:
+    """The drawing, as SVG. Arrows that another path of arrows already tells of are left out."""
+    edges = set(room_imports())
+    centres = {}
+    for number, floor in enumerate(FLOORS):
+        for place, (room, _) in enumerate(floor):
+            x = _WIDTH * (2 * place + 1) / (2 * len(floor))
+            centres[room] = round(x), _MARGIN + number * _FLOOR + _BOX // 2
+    down = {edge for edge in edges if floor_of(edge[0]) < floor_of(edge[1])}
+    height = 2 * _MARGIN + (len(FLOORS) - 1) * _FLOOR + _BOX
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        'aria-label="The rooms of the code and their imports">',
+        f"<style>{_STYLE}</style>",
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0L8 4L0 8" style="fill:none"/></marker></defs>',
+    ]
+    for a, b in sorted(_reduced(down)):
+        (x, y), (to_x, to_y) = centres[a], centres[b]
+        parts.append(f'<path marker-end="url(#tip)" d="M{x} {y + _BOX // 2}L{to_x} {to_y - _BOX // 2}"/>')
+    for a, b in sorted(edges - down):
+        parts.append(f'<path class="up" marker-end="url(#tip)" d="{_upward(centres[a], centres[b])}"/>')
+    for floor in FLOORS:
+        for room, owners in floor:
+            x, y = centres[room]
+            names = ", ".join(owner.replace("app_start", "app.py").removeprefix("srflow.") for owner in owners)
+            small = names if len(names) <= 34 else f"{names[: names.rindex(',', 0, 32)]}, …"
+            parts.append(f'<rect x="{x - 120}" y="{y - _BOX // 2}" width="240" height="{_BOX}"/>')
+            parts.append(f'<text x="{x}" y="{y - 2}">{escape(room)}</text>')
+            parts.append(f'<text class="small" x="{x}" y="{y + 17}">{escape(small)}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _upward(start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The path of an arrow along a floor, from side to side; or up, from the top of a box to the bottom of another."""
+    (x, y), (to_x, to_y) = start, end
+    if y == to_y:
+        side = 120 if x < to_x else -120
+        shift = 8 if x < to_x else -8
+        return f"M{x + side} {y + shift}L{to_x - side} {to_y + shift}"
+    return f"M{x + 80} {y - _BOX // 2}L{to_x + 80} {to_y + _BOX // 2}"
+
+
+def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those edges of an acyclic graph that no longer path stands for."""
+
+    def reaches(start: str, goal: str, skipped: tuple[str, str]) -> bool:
+        return any(b == goal or reaches(b, goal, skipped) for a, b in edges if a == start and (a, b) != skipped)
+
+    return {edge for edge in edges if not reaches(*edge, skipped=edge)}
+
+
+def describe() -> str:
+    """Tables: what is in each room and what it imports, and the imports that do not go down."""
+    edges = room_imports()
+    lines = ["| room | modules | imports |", "|---|---|---|"]
+    for floor in FLOORS:
+        for room, owners in floor:
+            names = ", ".join(f"`{owner.replace('app_start', 'app.py')}`" for owner in owners)
+            below = [name for each in FLOORS for name, _ in each if (room, name) in edges]
+            lines.append(f"| {room} | {names} | {', '.join(below) or 'nothing'} |")
+    lines += ["", "Imports along a floor, or up:", "", "| from | to | by |", "|---|---|---|"]
+    for (a, b), pairs in sorted(edges.items()):
+        if floor_of(a) >= floor_of(b):
+            by = ", ".join(sorted({f"`{name}` → `{imported}`" for name, imported in pairs}))
+            lines.append(f"| {a} | {b} | {by} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(text: str) -> str:
+    """The page with its tables written anew."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}{describe()}{END}{rest.split(END)[1]}"
+
+
+def main() -> int:
+    """Write both files."""
+    (ROOT / SVG).write_text(draw(), encoding="utf-8")
+    path = ROOT / PAGE
+    path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

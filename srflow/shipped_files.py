@@ -1,0 +1,16 @@
+"""Where the checkpoints and assets that come with the package are: in a checkout at its root, in a wheel inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["shipped_folder"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped_folder(kind: Literal["checkpoints", "assets"]) -> Path:
+    """The folder of that name. Whether a file is in it is another matter: a wheel has the default model only."""
+    inside = _PACKAGE / f"shipped_{kind}"  # named so in pyproject.toml
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
