@@ -288,7 +288,8 @@ def test_the_overlay_lies_over_all_pictures_with_its_opacity(viewer):
     assert shown(100) == [list(OVERLAY_COLOR)] * 2
     half = np.add(pictures, OVERLAY_COLOR) / 2
     assert np.abs(np.subtract(shown(50), half)).max() <= 2
-    assert viewer.page.locator(".lv-legend").inner_text().split("\n") == ["Diversity (levels)", "alike 0", "25.5 differ"]
+    legend = viewer.page.locator(".lv-legend").inner_text()
+    assert legend.split("\n") == ["Diversity (levels)", "alike 0", "25.5 differ"]
     viewer.press("o")
     assert viewer.pixels(0)[100, 100, 0] == REDS["s0"]
     viewer.press("v")
