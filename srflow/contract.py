@@ -66,6 +66,7 @@ __all__ = [
     "ExploreEvent",
     "ExploreRequest",
     "Family",
+    "GrainRequest",
     "ImageError",
     "ImageTooLargeError",
     "InputError",
@@ -598,8 +599,26 @@ class EditRequest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class GrainRequest:
+    """The grain of one place for another.
+
+    lr: uint8, (h, w, 3). recipe: of the picture that gets it. mask: the place there. source: the place that it is taken
+    from, of any picture in the scale of the large one, uint8, (H, W, 3), `srflow.steering.grain.MIN_SOURCE` LR pixels a
+    side or more. seed: of the pieces that are taken from it.
+    """
+
+    lr: np.ndarray
+    recipe: Recipe
+    mask: Mask
+    source: np.ndarray
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """What is left of an edit, and how usual it is. Pairs are of the two variants: made consistent, made natural.
+    """What is left of an edit, or of grain that was laid on, and how usual it is.
+
+    Pairs are of the two variants: made consistent, made natural.
 
     mask: the place. drawn_lr_psnr: of the picture as it was drawn, see `SampleResult`. kept: which part of the change
     is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
@@ -619,7 +638,7 @@ class Verdict:
 
 
 EditEvent = Progress | Notice | Variant | Verdict
-"""What `Engine.edit` yields: variant 0, made consistent; variant 1, made natural; then the verdict."""
+"""What `Engine.edit` and `Engine.grain` yield: variant 0, made consistent; 1, made natural; then the verdict."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -705,6 +724,13 @@ class Engine(Protocol):
 
         Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
             memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Give a place the grain of another one, as far as the input and the model allow, and say how far that is.
+
+        Raises: as `edit`; InputError, too: there is too little to take it from.
         """
         ...
 

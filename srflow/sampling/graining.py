@@ -1,0 +1,45 @@
+"""The grain of another place, brought into what may lie behind the LR picture as edits are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from srflow.operations.given import Origin
+from srflow.sampling.editing import Editing, to_usual
+from srflow.sampling.regions import Region
+
+__all__ = ["Graining"]
+
+_SHARES = (1.0, 0.75, 0.5, 0.3, 0.15)  # of the noise's variance that is the grain's
+_STRENGTHS = (1.0, 0.85, 0.7)  # of the grain: at the size of noise, what has edges is less likely than noise
+
+
+class Graining(Editing):
+    """An `Editing` of a place that was given grain (`srflow.steering.grain.lay_grain`).
+
+    Grain takes the place of the noise that was there, so that what may be natural differs from an edit's: latents that
+    are smaller than those of samples are enlarged as well, and the noise before and the grain, which have nothing in
+    common, are mixed by square roots of shares, so that their size stays. On the five pairs of `srflow.steering.grain`
+    .69 of the grain was left so, where an edit's way kept .45.
+    """
+
+    origins: ClassVar[tuple[Origin, Origin]] = ("grain", "natural grain")
+
+    def _natural(
+        self,
+        before: Sequence[Tensor],
+        drawn: Sequence[Tensor],
+        samples: Sequence[Sequence[Tensor]],
+        region: Region,
+    ) -> list[list[Tensor]]:
+        """As of an edit: the grain of samples' size, weaker, and with more and more of the noise before."""
+        ends = [level * factor for level, factor in zip(drawn, to_usual(drawn, samples, region), strict=True)]
+        return [
+            [math.sqrt(1 - share) * z + math.sqrt(share) * strength * end for z, end in zip(before, ends, strict=True)]
+            for share in _SHARES
+            for strength in _STRENGTHS
+        ]
