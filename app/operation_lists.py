@@ -87,10 +87,15 @@ def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
     return from_json(text) if text.startswith("{") else from_address(text)
 
 
-def read_place(left: object, top: object, width: object, height: object, picture: OpenedPicture) -> Mask:
-    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture."""
-    across = read_int(left, "left", 0, picture.region.width - 1)
-    down = read_int(top, "top", 0, picture.region.height - 1)
+def read_place(
+    left: object, top: object, width: object, height: object, picture: OpenedPicture, which: str = ""
+) -> Mask:
+    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture.
+
+    Args: which: what the names of its corner begin with.
+    """
+    across = read_int(left, f"{which}left", 0, picture.region.width - 1)
+    down = read_int(top, f"{which}top", 0, picture.region.height - 1)
     right = across + read_int(width, "width", 1, picture.region.width - across)
     bottom = down + read_int(height, "height", 1, picture.region.height - down)
     box = across, down, right, bottom

@@ -845,6 +845,7 @@ def test_endpoints_are_documented(engine, sessions):
         "/sliders",
         "/wish",
         "/edit",
+        "/grain",
         "/could_be",
         "/measure",
         "/export",

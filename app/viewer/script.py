@@ -14,7 +14,8 @@ MODULES = (
     *("heatgrid", "heatstate", "walking", "steps", "latest", "spread"),  # the same
     *("dom", "images", "loader", "pictures", "draw", "differences", "panes", "tools", "lens", "crops", "wipe"),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
-    *("walk", "parents", "sliders", "wishmenu", "editmenu", "textmenu", "waysmenu", "explorebar", "exploring"),
+    *("walk", "parents", "sliders", "sourcetool"),
+    *("wishmenu", "editmenu", "textmenu", "waysmenu", "explorebar", "exploring"),
     *("measure", "namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
