@@ -15,7 +15,7 @@ from app.tasks import Update
 from app.verdicts import edit_verdict
 from app.viewer import Contrast, Edit, Paint
 from app.views import colorize
-from app.ways import laid_in, show_explored
+from app.ways import show_explored
 from srflow.contract import EditEvent, EditRequest, Engine, InputError, Progress, Variant, Verdict
 from srflow.luma import LUMA
 from srflow.operations import Mask, changed_place
@@ -127,7 +127,7 @@ def draw_forms(
         if isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
         elif isinstance(event, Variant):
-            pixels = laid_in(before, event)
+            pixels = event.laid_into(before)
             left = pixels if event.number == 0 else left
             path = session.new_folder(job, "way") / "explored.png"
             engine.save_png(path, pixels, text_of(event.recipe, event.flags), alpha=alpha)

@@ -15,7 +15,6 @@ from app.runs import make_request, sample_pixels, sample_text
 from app.session import Job
 from app.settings import Settings
 from app.tasks import Update
-from app.ways import laid_in
 from srflow.contract import (
     Comparison,
     Engine,
@@ -183,7 +182,7 @@ def reroll(
         job.check()
         variant = variants[number]
         files.append(folder / f"variant-{number:02d}.png")
-        engine.save_png(files[-1], laid_in(state, variant), text_of(variant.recipe, variant.flags), alpha=alpha)
+        engine.save_png(files[-1], variant.laid_into(state), text_of(variant.recipe, variant.flags), alpha=alpha)
     numbers: dict[str, Any] = {
         "files": chosen,
         "variants": [

@@ -25,7 +25,6 @@ from app.settings import Settings
 from app.sliders import ANGLES, draw_strips
 from app.tasks import Update
 from app.viewer.asking import MAX_TEXTS
-from app.ways import laid_in
 from app.wishes import check_wish_place, look_for_aim
 from srflow.contract import (
     Direction,
@@ -318,7 +317,7 @@ class SteeringEndpoints:
         for variant in variants:
             files.append(folder / f"steered-{variant.number}.png")
             text = text_of(variant.recipe, variant.flags)
-            self._engine.save_png(files[-1], laid_in(before, variant), text, alpha=alpha)
+            self._engine.save_png(files[-1], variant.laid_into(before), text, alpha=alpha)
         return tuple(files)
 
     def _build(self, options: Mapping[str, Any]) -> None:

@@ -534,6 +534,13 @@ class Variant:
     log_prob: float | None = None
     measured: float | None = None
 
+    def laid_into(self, state: np.ndarray) -> np.ndarray:
+        """Its whole picture, uint8, (s h, s w, 3), from the state's."""
+        picture = state.copy()
+        height, width = self.patch.shape[:2]
+        picture[self.top : self.top + height, self.left : self.left + width] = self.patch
+        return picture
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:

@@ -843,6 +843,7 @@ def test_endpoints_are_documented(engine, sessions):
         "/draw_list",
         "/reroll",
         "/sliders",
+        "/families",
         "/wish",
         "/edit",
         "/grain",

@@ -18,7 +18,7 @@ from app.page import Event, Page
 from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
 from app.panels.results import ResultsPanel
-from app.pools import Pool, Pools, check_tree_place, draw_pool, size_for
+from app.pools import Pool, Pools, draw_pool, size_for
 from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
@@ -27,6 +27,7 @@ from app.viewer import Asked, FoundName, Paste, SourcePlace, WayKind, parse_aske
 from app.ways import draw_ways, plain_wishes
 from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError, Wish
+from srflow.evaluation.families import check_tree_place
 from srflow.steering.wishes import MAX_REFERENCE, Like
 
 __all__ = ["ExplorePanel"]
