@@ -60,6 +60,7 @@ __all__ = [
     "Directions",
     "EditEvent",
     "EditRequest",
+    "Encoded",
     "Engine",
     "EngineInfo",
     "Estimate",
@@ -649,6 +650,20 @@ EditEvent = Progress | Notice | Variant | Verdict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """Pictures as latents of a model.
+
+    levels: float32, (K, C, h, w) of every level, finest first, times temperature. With the conditioning of the LR
+    picture, `SRFlow.decode` turns them into the pictures again, whatever was done to these: within rounding to 8 bits.
+    After the consistency step, or an edit, they are not exactly normal. log_probs: float64, (K,), log p(picture | lr),
+    in nats, for a density over [0, 1].
+    """
+
+    levels: tuple[np.ndarray, ...]
+    log_probs: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
     """A picture to compare samples with: uint8, (s h, s w, 3)."""
 
@@ -753,6 +768,19 @@ class Engine(Protocol):
         """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
 
         Raises: InputError: the place is too small or says nothing, or the texts are not 2 to 10.
+        """
+        ...
+
+    def encode(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Encoded:
+        """The latents of super-resolutions, uint8 or uint16, (s h, s w, 3), of one LR picture, uint8, (h, w, 3).
+
+        Raises: InputError: sizes or kinds do not fit. MemoryBudgetError: they are too large. Cancelled.
         """
         ...
 

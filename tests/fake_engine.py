@@ -26,6 +26,7 @@ from srflow.contract import (
     Directions,
     EditEvent,
     EditRequest,
+    Encoded,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -346,6 +347,12 @@ class FakeEngine:
             )
             for number in range(len(texts))
         )
+
+    def encode(self, lr, pictures, model=None, cancel=None) -> Encoded:
+        """Its latents are the pixels."""
+        self._check(cancel)
+        levels = np.stack([picture.transpose(2, 0, 1).astype(np.float32) / 255 for picture in pictures])
+        return Encoded(levels=(levels,), log_probs=levels.sum((1, 2, 3), dtype=np.float64))
 
     def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
         if request.wish is None:

@@ -21,6 +21,7 @@ from srflow.contract import (
     Cancelled,
     EditEvent,
     EditRequest,
+    Encoded,
     EngineInfo,
     Estimate,
     ExploreEvent,
@@ -46,6 +47,7 @@ from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text,
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.editing import Editing
+from srflow.sampling.encoding import encode_pictures
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.graining import Graining
@@ -254,6 +256,22 @@ class SamplingEngine:
                 raise Cancelled("Stopped.")
 
         return judge(lr, picture, mask.support, candidates, scale, or_negative=True, stop=stop)
+
+    def encode(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Encoded:
+        """The latents of super-resolutions. See `srflow.contract.Engine`."""
+        loaded = self._models.get(model)
+
+        def stop() -> None:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Stopped.")
+
+        return encode_pictures(self._worker, self._models.exact(loaded), lr, pictures, stop)
 
     def _exploration(
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
