@@ -23,10 +23,11 @@ class Graining(Editing):
 
     Grain takes the place of the noise that was there, so that what may be natural differs from an edit's: latents that
     are smaller than those of samples are enlarged as well, and the noise before and the grain, which have nothing in
-    common, are mixed by square roots of shares, so that their size stays. On the five pairs of `srflow.steering.grain`
-    three quarters of the grain were left so on average (.61 to .87), where an edit's way left .45 (.05 to .80). Three of
-    them then were within two standard deviations of samples' log-likelihood; those at +2.2 and +3.8 were smooth grain
-    for a rough place.
+    common, are mixed by square roots of shares, so that their size stays.
+
+    On the five pairs of `srflow.steering.grain` three quarters of the grain were left on average (.61 to .87), where an
+    edit's way left .45 (.05 to .80). Three of them then were within two standard deviations of samples' log-likelihood;
+    those at +2.2 and +3.8 were smooth grain for a rough place.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("grain", "natural grain")
