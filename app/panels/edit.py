@@ -73,7 +73,7 @@ class EditPanel:
 
 
 def _upload(label: str, name: str) -> gr.UploadButton:
-    return gr.UploadButton(label, size="sm", file_types=["image"], elem_id=name, min_width=140)
+    return gr.UploadButton(label, size="sm", file_types=["image"], elem_id=name, min_width=240, scale=0)
 
 
 def _file(value: object) -> Path:
