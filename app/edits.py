@@ -15,12 +15,12 @@ from app.tasks import Update
 from app.verdicts import edit_verdict
 from app.viewer import Contrast, Edit, Paint
 from app.views import colorize
-from app.ways import laid_in, show_explored
-from srflow.contract import EditRequest, Engine, InputError, Progress, Variant, Verdict
+from app.ways import show_explored
+from srflow.contract import EditEvent, EditRequest, Engine, InputError, Progress, Variant, Verdict
 from srflow.luma import LUMA
 from srflow.operations import Mask, changed_place
 
-__all__ = ["AS_DRAWN", "Edited", "draw_edit", "edit_place", "find_edited"]
+__all__ = ["AS_DRAWN", "Edited", "draw_edit", "draw_forms", "edit_place", "find_edited"]
 
 AS_DRAWN = "As drawn"
 _LABELS = ("Made consistent", "Made natural")
@@ -100,19 +100,34 @@ def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture
     recipe = edited.base.recipe
     assert recipe is not None
     explored = Explored(state=edited.base, kind="edit", mask=edited.mask, count=4)
-    drawn = _save(engine, session, job, AS_DRAWN, edited.pixels)
-    explored = replace(explored, ways=(drawn,))
-    yield show_explored(explored, "Bringing the edit back to what fits the input", 0.0)
-    before = edited.before
-    text_of, alpha = sample_text(picture), picture.alpha()
+    explored = replace(explored, ways=(_save(engine, session, job, AS_DRAWN, edited.pixels),))
     request = EditRequest(lr=picture.lr(), recipe=recipe, picture=edited.pixels, mask=edited.mask)
+    yield from draw_forms(engine, session, job, picture, explored, edited.before, engine.edit(request, job.cancel))
+
+
+def draw_forms(
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    explored: Explored,
+    before: np.ndarray,
+    events: Iterator[EditEvent],
+) -> Iterator[Update]:
+    """Show what the engine makes of an edit or of grain: consistent, natural, where it is unusual; and the verdict.
+
+    Args: explored: with the ways that are there already. before: the picture without it, uint8, (H, W, 3).
+    Raises: whatever the engine raises; Cancelled: when the job is.
+    """
+    yield show_explored(explored, f"Bringing the {explored.kind} to what fits the input", 0.0)
+    text_of, alpha = sample_text(picture), picture.alpha()
     verdict, left = None, before
-    for event in engine.edit(request, job.cancel):
+    for event in events:
         job.check()
         if isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
         elif isinstance(event, Variant):
-            pixels = laid_in(before, event)
+            pixels = event.laid_into(before)
             left = pixels if event.number == 0 else left
             path = session.new_folder(job, "way") / "explored.png"
             engine.save_png(path, pixels, text_of(event.recipe, event.flags), alpha=alpha)
@@ -120,13 +135,13 @@ def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture
                 id=path.parent.name, label=_LABELS[event.number], kind="sample", path=path, recipe=event.recipe
             )
             explored = replace(explored, ways=(*explored.ways, record))
-            yield show_explored(explored, f"{record.label}: drawn", len(explored.ways) / 4)
+            yield show_explored(explored, f"{record.label}: drawn", len(explored.ways) / explored.count)
         elif isinstance(event, Verdict):
             verdict = event
     assert verdict is not None, "it comes last"
-    unusual = _save(engine, session, job, _UNUSUAL, _marked(left, verdict, recipe.scale_factor))
+    unusual = _save(engine, session, job, _UNUSUAL, _marked(left, verdict, picture.scale_factor))
     explored = replace(explored, ways=(*explored.ways, unusual))
-    yield replace(show_explored(explored, edit_verdict(verdict)), kind="done", spoken=True)
+    yield replace(show_explored(explored, edit_verdict(verdict, explored.kind)), kind="done", spoken=True)
 
 
 def _save(engine: Engine, session: Session, job: Job, label: str, pixels: np.ndarray) -> PictureRecord:

@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.checks import read_bool
 from app.downloads import run_facts, save_std
+from app.family_endpoint import FamilyEndpoint
 from app.list_endpoints import ListEndpoints
 from app.measure_endpoints import MeasureEndpoints
 from app.page import Page
@@ -253,6 +254,7 @@ class Endpoints:
         button.click(self.sweep, without_temperature, [files, numbers], api_name="sweep", **_OPTIONS)
         self.lists = ListEndpoints(self.page.engine, self._call, _OPTIONS)
         self.sliders = SliderEndpoint(self.page.engine, self._call, _OPTIONS)
+        self.families = FamilyEndpoint(self.page.engine, self._call, _OPTIONS)
         self.measures = MeasureEndpoints(self.page.engine, self._call, _OPTIONS)
         self.steering = SteeringEndpoints(self.page.engine, self._call, _OPTIONS)
         gr.api(self.models, api_name="models", queue=False)

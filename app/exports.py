@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from app.downloads import run_facts
 from app.measuring import Samples, chosen_of, measure_chosen_line, measure_chosen_place
 from app.records import Run, View
 from srflow.contract import Engine, InputError
-from srflow.evaluation.exporting import EXPORTS, ExportFormat, SetData, as_csv, profile_table, write_set
+from srflow.evaluation.exporting import EXPORTS, LATENTS, ExportFormat, SetData, as_csv, profile_table, write_set
 from srflow.evaluation.reports import place_facts, report_agreement
 
 __all__ = ["FORMATS", "export"]
@@ -22,11 +23,13 @@ FORMATS: dict[str, str] = {
     "tiff": "TIFF stack (float32)",
     "ome-tiff": "OME-TIFF (float32)",
     "csv": "Tables (CSV in a zip)",
+    "latents": "Latents (safetensors)",
+    "latents-npz": "Latents (NPZ)",
 }
 
 
 def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path) -> Path:
-    """Write the set of a view into a folder.
+    """Write the set of a view into a folder; as latents, the picture that is explored comes last.
 
     Args: form: a key of `FORMATS`. folder: a file of a new name is made there.
     Raises: InputError: there are no samples.
@@ -45,6 +48,11 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
                 archive.writestr(name, text)
             archive.writestr("run.json", json.dumps(facts, indent=1))
         return path
+    kind: ExportFormat = form  # type: ignore[assignment]
+    path = target / f"{stem}{EXPORTS[kind]}"
+    if form in LATENTS:
+        write_set(path, kind, _with_latents(engine, samples, view, run, facts))
+        return path
     bars, count = run.bars, len(run.samples)
     is_of_all = bars is not None and bars.num_samples == count
     data = SetData(
@@ -53,10 +61,22 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
         bars=bars.pixels if bars is not None and is_of_all else {},
         coverage=bars.coverage if bars is not None and is_of_all else None,
     )
-    kind: ExportFormat = form  # type: ignore[assignment]
-    path = target / f"{stem}{EXPORTS[kind]}"
     write_set(path, kind, data)
     return path
+
+
+def _with_latents(engine: Engine, samples: Samples, view: View, run: Run, facts: Mapping[str, Any]) -> SetData:
+    """The set with its latents, in the order that the facts name."""
+    pictures, records = [*samples.read(run)], [*run.samples]
+    if view.explored is not None and view.explored.has_changes:
+        records.append(view.explored.state)
+        pictures.append(engine.read_picture(view.explored.state.path).pixels)
+    order = [
+        {"label": record.label, "recipe": None if record.recipe is None else json.loads(record.recipe.to_json())}
+        for record in records
+    ]
+    latents = engine.encode(run.picture.lr(), pictures, run.settings.model)
+    return SetData(samples=pictures, facts={**facts, "latents": order}, latents=latents)
 
 
 def _tables(samples: Samples, view: View, run: Run) -> Iterator[tuple[str, str]]:

@@ -120,7 +120,8 @@ class MeasureEndpoints:
         Args:
             image: the picture, any common format.
             file_format: "npz" (samples, mean, sigma, half width of calibrated bars, recipes), "tiff" (float32 stack for
-                ImageJ), "ome-tiff" (float32), or "csv" (tables of numbers, in a zip).
+                ImageJ), "ome-tiff" (float32), "csv" (tables of numbers, in a zip), "latents" (safetensors) or
+                "latents-npz" (the latents that the model decodes to these pixels, and their log-likelihood).
             model: key of a model; empty: the default one.
             temperature: 0 to 1.2; -1: the model's default.
             seed: whole number.

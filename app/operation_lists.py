@@ -15,7 +15,6 @@ from app.runs import make_request, sample_pixels, sample_text
 from app.session import Job
 from app.settings import Settings
 from app.tasks import Update
-from app.ways import laid_in
 from srflow.contract import (
     Comparison,
     Engine,
@@ -87,10 +86,15 @@ def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
     return from_json(text) if text.startswith("{") else from_address(text)
 
 
-def read_place(left: object, top: object, width: object, height: object, picture: OpenedPicture) -> Mask:
-    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture."""
-    across = read_int(left, "left", 0, picture.region.width - 1)
-    down = read_int(top, "top", 0, picture.region.height - 1)
+def read_place(
+    left: object, top: object, width: object, height: object, picture: OpenedPicture, which: str = ""
+) -> Mask:
+    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture.
+
+    Args: which: what the names of its corner begin with.
+    """
+    across = read_int(left, f"{which}left", 0, picture.region.width - 1)
+    down = read_int(top, f"{which}top", 0, picture.region.height - 1)
     right = across + read_int(width, "width", 1, picture.region.width - across)
     bottom = down + read_int(height, "height", 1, picture.region.height - down)
     box = across, down, right, bottom
@@ -178,7 +182,7 @@ def reroll(
         job.check()
         variant = variants[number]
         files.append(folder / f"variant-{number:02d}.png")
-        engine.save_png(files[-1], laid_in(state, variant), text_of(variant.recipe, variant.flags), alpha=alpha)
+        engine.save_png(files[-1], variant.laid_into(state), text_of(variant.recipe, variant.flags), alpha=alpha)
     numbers: dict[str, Any] = {
         "files": chosen,
         "variants": [

@@ -7,27 +7,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from app.gathering import gather
 from app.records import Explored, OpenedPicture
 from app.session import Job, Session
 from app.tasks import Update
 from app.ways import Wish, Words, show_explored
 from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Recipe
-from srflow.evaluation.families import Branch, Tree, grow_tree
+from srflow.evaluation.families import NUM_VERSIONS, Tree, named_branches, tree_of
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
-__all__ = ["MAX_FAMILY", "Pool", "Pools", "check_tree_place", "draw_pool", "size_for"]
+__all__ = ["MAX_FAMILY", "Pool", "Pools", "draw_pool", "size_for"]
 
 _NUM_ROLLS = 64
-_NUM_FOR_TREE = 160  # with fewer, what families explain cannot be told from chance
 _NUM_WHOLE = 24  # whole pictures take much longer
 _NUM_SHOWN = 5
 _NUM_EXTREMES = 6
 _NUM_NODES = 12  # of a tree: three branches with three each
-
-_LARGEST_PLACE = 12  # LR pixels a side: in a larger one, too much differs at once for families to form
 
 MAX_FAMILY = 24
 """Members of a family that are shown; the nearest ones come first."""
@@ -57,9 +52,7 @@ class Pool:
     @cached_property
     def tree(self) -> Tree:
         """Those that look alike."""
-        allowed = np.ones(self.size, bool)
-        allowed[list(self.comparison.left_out)] = False
-        return grow_tree(self.comparison.distances, candidates=allowed)
+        return tree_of(self.comparison)
 
     def wishes(self, kind: str) -> tuple[list[Wish], Words]:
         """Those that differ most ("different"), stand for the others best ("typical"), are "extremes", or "families".
@@ -67,9 +60,9 @@ class Pool:
         None: there are no families.
         """
         if kind == "families":
-            nodes = self._nodes()
             wishes = [
-                self._wish(node.number, f"{name}: {100 * len(node.members) / self.size:.0f} %") for name, node in nodes
+                self._wish(node.number, f"{_node_label(name)}: {100 * len(node.members) / self.size:.0f} %")
+                for name, node in named_branches(self.tree)
             ]
             count = len(self.tree.branches)
             end = f"{count} families explain {100 * self.tree.explained:.0f} % of what differs here"
@@ -111,20 +104,12 @@ class Pool:
     @property
     def levels(self) -> tuple[int, ...]:
         """How deep each of the families lies in the tree."""
-        return tuple(name.count(".") for name, _ in self._nodes())
+        return tuple(name.count(".") for name, _ in named_branches(self.tree))
 
     def node_family(self, place: int) -> tuple[list[Wish], Words]:
         """The members of one of the families, by its place among them."""
-        node = self._nodes()[place][1]
+        node = named_branches(self.tree)[place][1]
         return self._family(Family(number=node.number, members=node.members))
-
-    def _nodes(self) -> list[tuple[str, Branch]]:
-        """Each branch, followed by those inside it, with its name."""
-        found: list[tuple[str, Branch]] = []
-        for number, branch in enumerate(self.tree.branches, 1):
-            found.append((f"Family {number}", branch))
-            found += [(f"{number}.{inner}", leaf) for inner, leaf in enumerate(branch.branches, 1)]
-        return found
 
     def leads_to(self, number: int, recipe: Recipe) -> bool:
         """Whether that recipe is the one of that version."""
@@ -157,20 +142,8 @@ class Pools:
 def size_for(kind: str, mask: Mask | None) -> int:
     """How many versions are compared."""
     if kind == "families":
-        return _NUM_FOR_TREE
+        return NUM_VERSIONS
     return _NUM_WHOLE if mask is None else _NUM_ROLLS
-
-
-def check_tree_place(mask: Mask | None) -> None:
-    """Raises: InputError: it is not a place that can have families."""
-    if mask is None:
-        raise InputError("No place is chosen. Paint over a small one first, then ask for its families.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > _LARGEST_PLACE:
-        raise InputError(
-            f"Families need a place of at most {_LARGEST_PLACE} pixels of the small picture a side; this one has "
-            f"{right - left}×{bottom - top}. Choose a smaller one."
-        )
 
 
 def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explored) -> Generator[Update, None, Pool]:
@@ -188,6 +161,10 @@ def draw_pool(engine: Engine, job: Job, picture: OpenedPicture, explored: Explor
     yield show_explored(replace(explored, ways=(), count=count), f"Drawing {size} versions", 0.0)
     [comparison] = yield from gather(engine.explore(request, job.cancel), job, Comparison)
     return Pool(recipe=recipe, mask=mask, seed=explored.seed, size=size, comparison=comparison)
+
+
+def _node_label(name: str) -> str:
+    return name if "." in name else f"Family {name}"
 
 
 def _operation(mask: Mask | None, seed: int, number: int) -> Operation:

@@ -297,11 +297,12 @@ class Explored:
 class Chosen:
     """What a visitor wants measured: a place of the LR picture, and a line from (x, y) to (x, y) in SR pixels.
 
-    subject: of the picture that they belong to.
+    subject: of the picture that they belong to. base: id of the sample that one would go on from at the place.
     """
 
     subject: str
     place: Mask | None = None
+    base: str = ""
     line: Line | None = None
 
 

@@ -14,7 +14,7 @@ from app.session import Job, Session
 from app.tasks import Update
 from app.verdicts import wish_verdict
 from app.viewer import MAX_SLIDERS
-from app.ways import Wish, draw_each, laid_in, show_explored
+from app.ways import Wish, draw_each, show_explored
 from srflow.contract import Direction, Directions, Engine, ExploreRequest, InputError, Progress, Recipe, Variant
 from srflow.contract import Wish as MeasuredWish
 from srflow.evaluation.slider_names import name_ends
@@ -164,7 +164,7 @@ def draw_strips(
             yield Update(text="Drawing along each slider", fraction=event.fraction)
         elif isinstance(event, Variant):
             whole = event.patch if whole is None else whole
-            crops.append(laid_in(whole, event)[top:bottom, left:right])
+            crops.append(event.laid_into(whole)[top:bottom, left:right])
             measured += [] if event.measured is None else [event.measured]
     weight = mask.weights(scale)
     if measured:  # the picture itself came first

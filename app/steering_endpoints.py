@@ -1,4 +1,4 @@
-"""Endpoints that steer a place: /wish, /edit and /could_be."""
+"""Endpoints that steer a place: /wish, /edit, /grain and /could_be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from app.candidates import check_candidate_place
 from app.checks import read_float
 from app.gathering import gather
+from app.grain import middle_of
 from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
@@ -24,13 +25,14 @@ from app.settings import Settings
 from app.sliders import ANGLES, draw_strips
 from app.tasks import Update
 from app.viewer.asking import MAX_TEXTS
-from app.ways import laid_in
 from app.wishes import check_wish_place, look_for_aim
 from srflow.contract import (
     Direction,
+    EditEvent,
     EditRequest,
     Engine,
     ExploreRequest,
+    GrainRequest,
     InputError,
     Recipe,
     Variant,
@@ -165,20 +167,68 @@ class SteeringEndpoints:
             after = self._engine.read_picture(session.adopt(Path(edited))).pixels
             before = yield from self._before(job, picture, recipe)
             request = EditRequest(lr=picture.lr(), recipe=recipe, picture=after)
-            told = yield from gather(self._engine.edit(request, job.cancel), job, object)
-            variants = [event for event in told if isinstance(event, Variant)]
-            [verdict] = [event for event in told if isinstance(event, Verdict)]
-            values = asdict(verdict)
-            numbers = {name: values[name] for name in ("drawn_lr_psnr", "kept", "deviations", "plausibility")}
-            numbers |= {
-                "lr_psnr": [variant.lr_psnr for variant in variants],
-                "operations": [to_values(variant.recipe.whole_list) for variant in variants],
-            }
-            files = self._save(session.download_folder(), picture, before, variants)
-            drawn.append(Drawn(files, numbers))
+            events = self._engine.edit(request, job.cancel)
+            drawn.append((yield from self._judged(session, job, picture, before, events)))
 
         drawn: list[Drawn] = []
         common = (image, model, -1.0, 0, 1, consistency, high_resolution_input)
+        yield from give_drawn(self._call(common, work), drawn)
+
+    def grain(
+        self,
+        image: str,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        source_left: float = 0,
+        source_top: float = 0,
+        photo: str | None = None,
+        operations: str = "",
+        model: str = "",
+        seed: float = 0,
+        consistency: bool = True,
+        high_resolution_input: bool = False,
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+        """Give a place the grain, or texture, of another place or of a photo, as far as the input allows.
+
+        Args:
+            image: the small picture, any common format.
+            left: of the place that gets it, in pixels of the low-resolution picture.
+            top: likewise.
+            width: likewise, of both places.
+            height: likewise.
+            source_left: of the place in the super-resolution that the grain is taken from.
+            source_top: likewise.
+            photo: a file to take the grain from instead: its middle, at most 512 pixels a side.
+            operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0.
+            model: key of a model; empty: the default one.
+            seed: whole number: which pieces are taken where the source is larger or smaller than the place.
+            consistency: whether the pictures, scaled down, are made to match the input closely.
+            high_resolution_input: scale `image` down first (bicubic).
+
+        Returns:
+            As of edit: two PNGs, made consistent and made natural, and a JSON with the verdict.
+        """
+
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            place = read_place(left, top, width, height, picture)
+            if photo is None:
+                box = read_place(source_left, source_top, width, height, picture, "source_").box
+            recipe = self._recipe(picture, settings, chosen)
+            before = yield from self._before(job, picture, recipe)
+            if photo is None:
+                first_column, first_row, column, row = (edge * picture.scale_factor for edge in box)
+                source = np.ascontiguousarray(before[first_row:row, first_column:column])
+            else:
+                source = middle_of(self._engine.read_picture(session.adopt(Path(photo))).pixels)
+            request = GrainRequest(lr=picture.lr(), recipe=recipe, mask=place, source=source, seed=settings.seed)
+            events = self._engine.grain(request, job.cancel)
+            drawn.append((yield from self._judged(session, job, picture, before, events)))
+
+        drawn: list[Drawn] = []
+        common = (image, model, -1.0, seed, 1, consistency, high_resolution_input)
         yield from give_drawn(self._call(common, work), drawn)
 
     def could_be(
@@ -244,6 +294,21 @@ class SteeringEndpoints:
         [state] = yield from gather(self._engine.explore(request, job.cancel), job, Variant)
         return state.patch
 
+    def _judged(
+        self, session: Session, job: Job, picture: OpenedPicture, before: np.ndarray, events: Iterator[EditEvent]
+    ) -> Generator[Update, None, Drawn]:
+        """Both forms of an edit, and the verdict in numbers."""
+        told = yield from gather(events, job, object)
+        variants = [event for event in told if isinstance(event, Variant)]
+        [verdict] = [event for event in told if isinstance(event, Verdict)]
+        values = asdict(verdict)
+        numbers = {name: values[name] for name in ("drawn_lr_psnr", "kept", "deviations", "plausibility")}
+        numbers |= {
+            "lr_psnr": [variant.lr_psnr for variant in variants],
+            "operations": [to_values(variant.recipe.whole_list) for variant in variants],
+        }
+        return Drawn(self._save(session.download_folder(), picture, before, variants), numbers)
+
     def _save(
         self, folder: Path, picture: OpenedPicture, before: np.ndarray, variants: Sequence[Variant]
     ) -> tuple[Path, ...]:
@@ -252,7 +317,7 @@ class SteeringEndpoints:
         for variant in variants:
             files.append(folder / f"steered-{variant.number}.png")
             text = text_of(variant.recipe, variant.flags)
-            self._engine.save_png(files[-1], laid_in(before, variant), text, alpha=alpha)
+            self._engine.save_png(files[-1], variant.laid_into(before), text, alpha=alpha)
         return tuple(files)
 
     def _build(self, options: Mapping[str, Any]) -> None:
@@ -263,6 +328,8 @@ class SteeringEndpoints:
             left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))
             wish = gr.Textbox('{"type": "roughness"}', label="wish")
             deviations = gr.Number(2, label="deviations")
+            source = [gr.Number(0, label=name) for name in ("source_left", "source_top")]
+            photo = gr.File(label="photo", type="filepath")
             texts = gr.Textbox("", label="texts")
             operations = gr.Textbox("", label="operations")
             model = gr.Textbox("", label="model")
@@ -277,6 +344,8 @@ class SteeringEndpoints:
         button.click(self.wish, of_wish, [files, numbers], api_name="wish", **options)
         of_edit = [image, edited, operations, model, consistency, is_hr]
         button.click(self.edit, of_edit, [files, numbers], api_name="edit", **options)
+        of_grain = [image, *place, *source, photo, operations, model, seed, consistency, is_hr]
+        button.click(self.grain, of_grain, [files, numbers], api_name="grain", **options)
         of_texts = [image, *place, texts, operations, model, is_hr]
         button.click(self.could_be, of_texts, [numbers], api_name="could_be", **options)
 

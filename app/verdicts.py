@@ -32,13 +32,13 @@ def wish_verdict(scale: WishScale, variant: Variant) -> str:
     return text[0].upper() + text[1:]
 
 
-def edit_verdict(verdict: Verdict) -> str:
-    """Of an edit: what fits the input, and what of it is as likely as samples are."""
+def edit_verdict(verdict: Verdict, what: str) -> str:
+    """What of an "edit", or of "grain", fits the input, and what of it is as likely as samples are."""
     consistent, natural = (f"{max(0.0, kept) * 100:.0f} %" for kept in verdict.kept)
     deviations = verdict.deviations
     if max(verdict.kept) < _NOTHING:
-        return f"The input rules this edit out: {consistent} of it is left. ← and → compare, Enter keeps one."
-    parts = [f"{consistent} of the edit fits the input, {_likelihood(deviations[0])}"]
+        return f"The input rules this {what} out: {consistent} of it is left. ← and → compare, Enter keeps one."
+    parts = [f"{consistent} of the {what} fits the input, {_likelihood(deviations[0])}"]
     parts.append(f"made natural, {natural} is left, {_likelihood(deviations[1])}")
     return f"{'; '.join(parts)}. ← and → compare, Enter keeps one."
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.runs import sample_text
 from app.session import Job, Session
@@ -15,7 +13,7 @@ from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress
 from srflow.contract import Wish as MeasuredWish
 from srflow.operations import RIGHT_ANGLE, Mix, Operation, Reroll, Sample
 
-__all__ = ["NUM_WAYS", "Wish", "Words", "draw_each", "draw_ways", "laid_in", "plain_wishes", "show_explored"]
+__all__ = ["NUM_WAYS", "Wish", "Words", "draw_each", "draw_ways", "plain_wishes", "show_explored"]
 
 NUM_WAYS = 8
 
@@ -126,7 +124,7 @@ def draw_each(
                 yield event
             # A folder each, so that those that are not chosen can go.
             path = session.new_folder(job, "way") / "explored.png"
-            engine.save_png(path, laid_in(whole, event), text_of(event.recipe, event.flags), alpha=alpha)
+            engine.save_png(path, event.laid_into(whole), text_of(event.recipe, event.flags), alpha=alpha)
             label = wishes[event.number - 1].label
             yield PictureRecord(id=path.parent.name, label=label, kind="sample", path=path, recipe=event.recipe)
 
@@ -135,11 +133,3 @@ def show_explored(explored: Explored, text: str, fraction: float | None = None) 
     """Ways that are there so far: nothing that one would undo."""
     changed, changes = frozenset({Part.EXPLORED}), {"explored": explored}
     return Update(text=text, fraction=fraction, changed=changed, changes=changes, is_step=False)
-
-
-def laid_in(whole: np.ndarray, variant: Variant) -> np.ndarray:
-    """The picture of a variant: the state's, with the variant's patch in it."""
-    picture = whole.copy()
-    height, width = variant.patch.shape[:2]
-    picture[variant.top : variant.top + height, variant.left : variant.left + width] = variant.patch
-    return picture

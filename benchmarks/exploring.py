@@ -19,20 +19,24 @@ import torch
 from benchmarks.report import interleaved, machine, save, table
 from srflow.contract import (
     Aim,
+    Comparison,
     Directions,
     EditRequest,
     ExploreRequest,
+    GrainRequest,
     Recipe,
     SampleRequest,
     SampleResult,
     Variant,
     Verdict,
+    Wish,
 )
+from srflow.evaluation.families import NUM_VERSIONS, tree_of
 from srflow.images import load_image
 from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.regions import FEATHER, MARGIN
-from srflow.steering.wishes import Roughness
+from srflow.steering.wishes import Like, Roughness
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ("astronaut", "cat", "coffee")
@@ -40,6 +44,7 @@ COMPACT = "srflow-da-r-x4-compact"
 _SIDE = 96  # LR, of the whole picture
 _PLACE = 32  # LR, of the place in its middle
 _SLIDER_PLACE = 24  # LR, of a place with sliders
+_FAMILY_PLACE = 8  # LR, of a place with families
 _SLIDERS, _POSITIONS, _ROLLS = 5, (-90, -60, -30, 30, 60, 90), 48  # as on the page
 
 
@@ -123,6 +128,8 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
         for words, value, goal in (
             *slider_times(engine, lr, recipe, repeats),
             *steering_times(engine, lr, recipe, repeats),
+            *source_times(engine, lr, recipe, repeats),
+            *taking_times(engine, lr, recipe, repeats),
         )
     ]
     return [table(("", "median", "of a whole picture", "goal"), rows), ""]
@@ -136,12 +143,7 @@ def steering_times(
     before = explore(engine, lr, recipe, [()])[0].patch
     found: dict[str, list[float]] = {"wish": [], "edit": [], "text": []}
     for seed in range(1001, 1001 + max(1, repeats // 2)):  # not those of the sliders, whose rolls are kept
-        rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
-        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=Roughness(), aim=True)
-        started = time.perf_counter()
-        [aim] = [event for event in engine.explore(request) if isinstance(event, Aim)]
-        explore(engine, lr, recipe, [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS])
-        found["wish"].append(time.perf_counter() - started)
+        found["wish"].append(wish_seconds(engine, lr, recipe, place, seed, Roughness()))
         edited = before.copy()
         rows, columns = (slice(4 * span.start, 4 * span.stop) for span in middle(_SIDE, _SLIDER_PLACE))
         edited[rows, columns] = np.clip(128 + 2 * (edited[rows, columns].astype(int) - 128) + seed % 100, 0, 255)
@@ -160,6 +162,56 @@ def steering_times(
         (f"an edit of {what} with its verdict", float(np.median(found["edit"])), "1.5 s"),
         (f"one of five texts tried in {what}", float(np.median(found["text"])), "500 ms"),
     ]
+
+
+def source_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+    """Seconds of grain from another place with its verdict, and until a wish for its look has its slider."""
+    place = mask(place=_SLIDER_PLACE)
+    source = np.ascontiguousarray(explore(engine, lr, recipe, [()])[0].patch[: 4 * _SLIDER_PLACE, : 4 * _SLIDER_PLACE])
+    found: dict[str, list[float]] = {"grain": [], "like": []}
+    for seed in range(2001, 2001 + max(1, repeats // 2)):  # of rolls that were not kept
+        # Another source each time, so that nothing of it was drawn before.
+        request = GrainRequest(lr=lr, recipe=recipe, mask=place, source=np.roll(source, seed, 1), seed=seed)
+        started = time.perf_counter()
+        assert any(isinstance(event, Verdict) for event in engine.grain(request))
+        found["grain"].append(time.perf_counter() - started)
+        found["like"].append(wish_seconds(engine, lr, recipe, place, seed, Like(source)))
+    what = f"{_SLIDER_PLACE}×{_SLIDER_PLACE} LR"
+    return [
+        (f"grain of another place for {what}, with its verdict", float(np.median(found["grain"])), "1.5 s"),
+        (f"a wish about {what} for what another place looks like", float(np.median(found["like"])), "2 s"),
+    ]
+
+
+def taking_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+    """Seconds until a place has its families, once, and of the latents of a picture."""
+    place = mask(place=_FAMILY_PLACE)
+    rolls = tuple((Reroll(place, 3001, roll),) for roll in range(NUM_VERSIONS))
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, choose=1)
+    started = time.perf_counter()
+    [comparison] = [event for event in engine.explore(request) if isinstance(event, Comparison)]
+    tree_of(comparison)
+    families = time.perf_counter() - started
+    picture, latents = explore(engine, lr, recipe, [()])[0].patch, []
+    for _ in range(max(1, repeats // 2)):
+        started = time.perf_counter()
+        engine.encode(lr, [picture])
+        latents.append(time.perf_counter() - started)
+    side = f"{_FAMILY_PLACE}×{_FAMILY_PLACE}"
+    return [
+        (f"families of a place of {side} LR: {NUM_VERSIONS} rolls and their tree, once", families, "5 s"),
+        (f"latents of one picture of {_SIDE}×{_SIDE} LR, the conditioning included", float(np.median(latents)), ""),
+    ]
+
+
+def wish_seconds(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, place: Mask, seed: int, wish: Wish) -> float:
+    """Until a wish has its slider."""
+    rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    started = time.perf_counter()
+    [aim] = [event for event in engine.explore(request) if isinstance(event, Aim)]
+    explore(engine, lr, recipe, [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS])
+    return time.perf_counter() - started
 
 
 def slider_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:

@@ -60,12 +60,14 @@ __all__ = [
     "Directions",
     "EditEvent",
     "EditRequest",
+    "Encoded",
     "Engine",
     "EngineInfo",
     "Estimate",
     "ExploreEvent",
     "ExploreRequest",
     "Family",
+    "GrainRequest",
     "ImageError",
     "ImageTooLargeError",
     "InputError",
@@ -533,6 +535,13 @@ class Variant:
     log_prob: float | None = None
     measured: float | None = None
 
+    def laid_into(self, state: np.ndarray) -> np.ndarray:
+        """Its whole picture, uint8, (s h, s w, 3), from the state's."""
+        picture = state.copy()
+        height, width = self.patch.shape[:2]
+        picture[self.top : self.top + height, self.left : self.left + width] = self.patch
+        return picture
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
@@ -598,8 +607,26 @@ class EditRequest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class GrainRequest:
+    """The grain of one place for another.
+
+    lr: uint8, (h, w, 3). recipe: of the picture that gets it. mask: the place there. source: the place that it is taken
+    from, of any picture in the scale of the large one, uint8, (H, W, 3), `srflow.steering.grain.MIN_SOURCE` LR pixels a
+    side or more. seed: of the pieces that are taken from it.
+    """
+
+    lr: np.ndarray
+    recipe: Recipe
+    mask: Mask
+    source: np.ndarray
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """What is left of an edit, and how usual it is. Pairs are of the two variants: made consistent, made natural.
+    """What is left of an edit, or of grain that was laid on, and how usual it is.
+
+    Pairs are of the two variants: made consistent, made natural.
 
     mask: the place. drawn_lr_psnr: of the picture as it was drawn, see `SampleResult`. kept: which part of the change
     is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
@@ -619,7 +646,21 @@ class Verdict:
 
 
 EditEvent = Progress | Notice | Variant | Verdict
-"""What `Engine.edit` yields: variant 0, made consistent; variant 1, made natural; then the verdict."""
+"""What `Engine.edit` and `Engine.grain` yield: variant 0, made consistent; 1, made natural; then the verdict."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """Pictures as latents of a model.
+
+    levels: float32, (K, C, h, w) of every level, finest first, times temperature. With the conditioning of the LR
+    picture, `SRFlow.decode` turns them into the pictures again, whatever was done to these: within rounding to 8 bits.
+    After the consistency step, or an edit, they are not exactly normal. log_probs: float64, (K,), log p(picture | lr),
+    in nats, for a density over [0, 1].
+    """
+
+    levels: tuple[np.ndarray, ...]
+    log_probs: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -708,6 +749,13 @@ class Engine(Protocol):
         """
         ...
 
+    def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Give a place the grain of another one, as far as the input and the model allow, and say how far that is.
+
+        Raises: as `edit`; InputError, too: there is too little to take it from.
+        """
+        ...
+
     def could_be(
         self,
         lr: np.ndarray,
@@ -720,6 +768,19 @@ class Engine(Protocol):
         """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
 
         Raises: InputError: the place is too small or says nothing, or the texts are not 2 to 10.
+        """
+        ...
+
+    def encode(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Encoded:
+        """The latents of super-resolutions, uint8 or uint16, (s h, s w, 3), of one LR picture, uint8, (h, w, 3).
+
+        Raises: InputError: sizes or kinds do not fit. MemoryBudgetError: they are too large. Cancelled.
         """
         ...
 

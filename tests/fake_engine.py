@@ -26,11 +26,13 @@ from srflow.contract import (
     Directions,
     EditEvent,
     EditRequest,
+    Encoded,
     EngineInfo,
     Estimate,
     ExploreEvent,
     ExploreRequest,
     Family,
+    GrainRequest,
     ImageError,
     ImageTooLargeError,
     InputError,
@@ -117,6 +119,7 @@ class FakeEngine:
         self.explored: list[ExploreRequest] = []
         self.num_cancelled = 0
         self.edited: list[EditRequest] = []
+        self.grained: list[GrainRequest] = []
         self.num_directions = 3
 
     def info(self) -> EngineInfo:
@@ -283,11 +286,25 @@ class FakeEngine:
 
     def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
         self.edited.append(request)
+        yield from self._forms(request, ("edit", "natural edit"), cancel)
+
+    def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """All of the place gets the source's mean colour."""
+        self.grained.append(request)
+        scale, (height, width) = request.recipe.scale_factor, request.lr.shape[:2]
+        picture = np.empty((scale * height, scale * width, 3), np.uint8)
+        picture[:] = request.source.mean((0, 1))
+        edit = EditRequest(lr=request.lr, recipe=request.recipe, picture=picture, mask=request.mask)
+        yield from self._forms(edit, ("grain", "natural grain"), cancel)
+
+    def _forms(
+        self, request: EditRequest, origins: tuple[str, str], cancel: threading.Event | None
+    ) -> Iterator[EditEvent]:
         yield Progress(stage="sampling", fraction=0.5, text="Comparing")
         self._check(cancel)
         scale, height, width = request.recipe.scale_factor, *request.lr.shape[:2]
         mask = request.mask or Mask(width, height, (0, 0, width, height), (255, width * height))
-        for number, origin in enumerate(("edit", "natural edit")):
+        for number, origin in enumerate(origins):
             latents = np.full((3, mask.box[3] - mask.box[1], mask.box[2] - mask.box[0]), number, np.float32)
             left, top, right, bottom = (edge * scale for edge in mask.box)
             yield Variant(
@@ -330,6 +347,12 @@ class FakeEngine:
             )
             for number in range(len(texts))
         )
+
+    def encode(self, lr, pictures, model=None, cancel=None) -> Encoded:
+        """Its latents are the pixels."""
+        self._check(cancel)
+        levels = np.stack([picture.transpose(2, 0, 1).astype(np.float32) / 255 for picture in pictures])
+        return Encoded(levels=(levels,), log_probs=levels.sum((1, 2, 3), dtype=np.float64))
 
     def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
         if request.wish is None:

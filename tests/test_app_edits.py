@@ -118,8 +118,8 @@ def test_the_verdict_on_what_is_too_flat() -> None:
         kept=(1.0, -0.02),
         deviations=(7.4, 1.0),
     )
-    assert "flatter than samples (+7 sd)" in edit_verdict(verdict)
-    assert "made natural, 0 % is left" in edit_verdict(verdict)
+    assert "flatter than samples (+7 sd)" in edit_verdict(verdict, "edit")
+    assert "made natural, 0 % is left" in edit_verdict(verdict, "edit")
 
 
 def test_the_verdict_on_what_the_input_rules_out() -> None:
@@ -128,4 +128,4 @@ def test_the_verdict_on_what_the_input_rules_out() -> None:
         kept=(0.012, 0.004),
         deviations=(-25.0, 1.0),
     )
-    assert edit_verdict(verdict).startswith("The input rules this edit out: 1 % of it is left.")
+    assert edit_verdict(verdict, "edit").startswith("The input rules this edit out: 1 % of it is left.")

@@ -16,6 +16,7 @@ from page_harness import Harness
 from PIL import Image
 
 from app.exports import FORMATS
+from srflow.latents import Latents, read_metadata
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_every_format_holds_the_samples(harness):
     assert facts["set"]["bars"]["coverage"] == 0.9
     for form in ("tiff", "ome-tiff"):
         np.testing.assert_array_equal(tifffile.imread(export(harness, form)), samples.transpose(0, 3, 1, 2))
-    assert set(FORMATS) == {"npz", "tiff", "ome-tiff", "csv"}
+    assert set(FORMATS) == {"npz", "tiff", "ome-tiff", "csv", "latents", "latents-npz"}
 
 
 def test_without_calibration_there_is_no_interval(harness):
@@ -137,3 +138,27 @@ def test_the_export_endpoint_gives_one_file(harness, image):
     assert tifffile.imread(path).shape == (3, 3, 320, 384)
     with pytest.raises(gr.Error, match="The format"):
         call(harness, "export", image, "bmp", "", 0.9, 5, 3, True, False)
+
+
+def test_latents_are_of_all_samples_and_of_what_is_explored(harness):
+    samples = sampled(harness)
+    width, height = harness.scene.grid
+    mask = {"width": width, "height": height, "box": [2, 2, 4, 4], "runs": [255, 4]}
+    asked = {"action": "roll", "id": "s1", "mask": mask, "dial": 0, "subject": harness.scene.subject}
+    harness.fire(harness.results.viewer, "explore", asked)
+    harness.fire(harness.results.viewer, "explore", asked | {"action": "accept", "id": harness.scene.walk.ids[2]})
+    explored = np.array(Image.open(harness.session.view.explored.state.path))
+    pictures = np.stack([*samples, explored]).transpose(0, 3, 1, 2).astype(np.float32) / 255
+    path = export(harness, "latents")
+    assert path.endswith(".latents.safetensors")
+    np.testing.assert_array_equal(Latents.load(path)[0].numpy(), pictures)
+    order = json.loads(read_metadata(path)["facts"])["latents"]
+    assert [each["label"] for each in order] == [*(f"Sample {number}" for number in range(1, 5)), "Explored, 1 change"]
+    assert "operations" in order[4]["recipe"]
+    with np.load(export(harness, "latents-npz")) as found:
+        np.testing.assert_array_equal(found["level_0"], pictures)
+
+
+def test_the_endpoint_gives_latents(harness, image):
+    path = call(harness, "export", image, "latents", "", 0.9, 5, 3, True, False)
+    assert Latents.load(path).num_samples == 3

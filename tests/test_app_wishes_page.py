@@ -68,3 +68,66 @@ def test_a_download_that_was_edited_is_brought_back(visit: Explorer, engine, tmp
     visit.wait_for_viewer("viewer.scene.walk?.kind === 'edit' && viewer.scene.walk.ids.length === 4")
     assert visit.viewer("viewer.scene.walk.start") == name
     assert engine.edited[-1].mask.support == (12, 10, 23, 15)
+
+
+def click(visit: Explorer, index: int, x: float, y: float) -> None:
+    box = visit.canvas(index).bounding_box()
+    visit.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    visit.page.mouse.down()
+    visit.page.mouse.up()
+
+
+def test_grain_is_taken_from_the_place_that_is_clicked(visit: Explorer, engine) -> None:
+    visit.choose_box(4, 4, 8, 10)
+    visit.page.get_by_role("button", name="More ways").click()
+    visit.page.get_by_role("button", name="Grain from another place").click()
+    hint = visit.page.locator(".lv-explore-hint")
+    expect(hint).to_contain_text("click the place that it is taken from")
+    visit.press("Escape")
+    expect(hint).not_to_contain_text("taken from")
+    assert visit.viewer("viewer.exploring.source.isOn") is False
+    visit.page.get_by_role("button", name="More ways").click()
+    visit.page.get_by_role("button", name="Grain from another place").click()
+    visit.drag(2, (0.4, 0.4), (0.5, 0.5))
+    assert visit.viewer("viewer.exploring.source.isOn"), "a drag moves the picture"
+    visit.page.keyboard.press("0")
+    clicked = visit.viewer("viewer.panes[2].ids[0]")
+    click(visit, 2, 0.5, 0.5)
+    visit.wait_for_viewer("viewer.scene.walk?.kind === 'grain' && viewer.scene.walk.ids.length === 3")
+    grid = visit.viewer("viewer.scene.grid")
+    height, width = engine.grained[-1].source.shape[:2]
+    assert (width, height) == (32, 40)
+    middle = visit.file(clicked)
+    left, top = (int(side / 2 - part / 2) for side, part in zip(grid, (8, 10), strict=True))
+    near = [(4 * (top + down), 4 * (left + right)) for down in (0, 1) for right in (0, 1)]  # it may be half a pixel off
+    cuts = [middle[row : row + 40, column : column + 32] for row, column in near]
+    assert any(np.array_equal(engine.grained[-1].source, cut) for cut in cuts)
+    expect(visit.page.locator("#status .done")).to_contain_text("of the grain fits the input")
+    natural = visit.viewer("viewer.scene.walk.ids[1]")
+    visit.press("ArrowRight")
+    assert visit.keep() == natural
+    visit.undo(None)
+
+
+def test_a_wish_for_another_place_s_look_asks_for_that_place(visit: Explorer, engine) -> None:
+    visit.choose_box(4, 4, 8, 10)
+    visit.page.get_by_role("button", name="More ways").click()
+    visit.page.get_by_label("What is wished for").select_option("like")
+    visit.page.get_by_role("group", name="More ways").get_by_role("button", name="Wish", exact=True).click()
+    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("click the place that it is taken from")
+    visit.press("Enter")
+    expect(
+        visit.page.get_by_role("slider", name="Slider 1: less like the patch to more like the patch")
+    ).to_be_focused()
+    assert engine.explored[-3].wish.reference.shape == (40, 32, 3)
+
+
+def test_a_photo_gives_its_grain(visit: Explorer, engine, tmp_path) -> None:
+    visit.choose_box(4, 4, 8, 10)
+    visit.page.wait_for_timeout(600)  # a box is told when it has come to rest
+    Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(tmp_path / "photo.png")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.locator("#grain-photo").click()
+    chooser.value.set_files(tmp_path / "photo.png")
+    visit.wait_for_viewer("viewer.scene.walk?.kind === 'grain' && viewer.scene.walk.ids.length === 3")
+    assert engine.grained[-1].source.shape == (50, 60, 3)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from srflow.contract import Bar, InputError
+from srflow.contract import Bar, Encoded, InputError
 from srflow.evaluation.exporting import EXPORTS, SetData, as_csv, write_set
+from srflow.latents import Latents, read_metadata
 
 FACTS = {"seed": 3, "note": "τ × σ"}
 
@@ -74,8 +75,24 @@ def test_what_cannot_be_written_leaves_no_file(samples, tmp_path):
     with pytest.raises(TypeError):
         write_set(tmp_path / "a", "npz", SetData(samples=samples, facts={"x": object()}))
     assert list(tmp_path.iterdir()) == []
-    assert set(EXPORTS) == {"npz", "tiff", "ome-tiff"}
+    assert set(EXPORTS) == {"npz", "tiff", "ome-tiff", "latents", "latents-npz"}
 
 
 def test_tables_are_csv():
     assert as_csv(["a", "b"], [[1, None], ["x, y", np.float32(0.25)]]) == 'a,b\n1,\n"x, y",0.25\n'
+
+
+def test_latents_are_read_back_from_both_formats(samples, tmp_path):
+    rng = np.random.default_rng(1)
+    levels = tuple(rng.standard_normal(shape, np.float32) for shape in ((5, 6, 6, 10), (5, 24, 3, 5)))
+    data = SetData(samples=samples, facts=FACTS, latents=Encoded(levels=levels, log_probs=np.arange(5.0)))
+    write_set(tmp_path / "a.safetensors", "latents", data)
+    for level, found in zip(levels, Latents.load(tmp_path / "a.safetensors"), strict=True):
+        np.testing.assert_array_equal(found.numpy(), level)
+    assert json.loads(read_metadata(tmp_path / "a.safetensors")["facts"]) == FACTS
+    write_set(tmp_path / "a.npz", "latents-npz", data)
+    with np.load(tmp_path / "a.npz") as found:
+        assert set(found) == {"level_0", "level_1", "log_prob", "facts"}
+        np.testing.assert_array_equal(found["level_1"], levels[1])
+        np.testing.assert_array_equal(found["log_prob"], np.arange(5.0))
+        assert json.loads(str(found["facts"])) == FACTS

@@ -11,7 +11,7 @@ import test_list_endpoints as lists
 from PIL import Image
 from test_list_endpoints import HEIGHT, LIST, WIDTH, call
 
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, Recipe, Variant
 from srflow.operations import Draw, Given, Slide, from_values, to_json
 from srflow.steering.wishes import Brightness, Stripes
 
@@ -58,6 +58,32 @@ def test_an_edit_comes_back_in_two_forms_with_a_verdict(harness, engine, image, 
         assert Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
         assert isinstance(from_values(operations)[-1], Given)
     json.dumps(numbers)
+
+
+def grain(harness, image, source=(0, 0), photo=None, **changes: object) -> tuple:
+    left, top, width, height = (changes.get(name, value) for name, value in zip("ltwh", (4, 3, 6, 5), strict=True))
+    return call(harness, "grain", image, left, top, width, height, *source, photo, to_json(LIST), "", 7, True, False)
+
+
+def test_grain_comes_back_in_two_forms_with_a_verdict(harness, engine, image, tmp_path) -> None:
+    files, numbers = grain(harness, image, (2, 1))
+    [request] = engine.grained
+    assert (request.mask.support, request.seed, request.source.shape) == ((4, 3, 10, 8), 7, (20, 24, 3))
+    [state] = [event.patch for event in engine.explore(engine.explored[0]) if isinstance(event, Variant)]
+    assert np.array_equal(request.source, state[4:24, 8:32])
+    for file, operations in zip(files, numbers["operations"], strict=True):
+        assert Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
+    assert from_values(numbers["operations"][1])[-1].origin == "natural grain"
+    assert set(numbers) == {"drawn_lr_psnr", "kept", "deviations", "plausibility", "lr_psnr", "operations"}
+    photo = np.random.default_rng(1).integers(0, 256, (30, 600, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    grain(harness, image, photo=str(tmp_path / "photo.png"))
+    assert np.array_equal(engine.grained[1].source, photo[:, 44:556])
+    with pytest.raises(gr.Error, match="source_left"):
+        grain(harness, image, (WIDTH, 0))
+    with pytest.raises(gr.Error, match="width"):
+        grain(harness, image, w=WIDTH)
+    assert len(engine.grained) == 2
 
 
 def test_texts_are_ruled_on(harness, engine, image) -> None:

@@ -1,4 +1,4 @@
-"""A picture that was downloaded, edited elsewhere, and is brought back."""
+"""Files that go into a place: a download that was edited elsewhere, and a photograph whose grain it gets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 import gradio as gr
 
 from app.edits import draw_edit, find_edited
+from app.exploring import find_base
+from app.grain import draw_grain, middle_of
 from app.page import Event, Page
+from app.panels.controls import new_seed
 from app.records import PictureRecord, View
 from app.session import Job
 from app.tasks import Part, Update, Values, Work
@@ -19,17 +22,13 @@ __all__ = ["EditPanel"]
 
 
 class EditPanel:
-    """One button, beside the downloads."""
+    """Two buttons, below the pictures."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.button = gr.UploadButton(
-            "Bring back a download that you edited",
-            size="sm",
-            file_types=["image"],
-            elem_id="bring-back",
-            min_width=140,
-        )
+        with gr.Row(elem_classes="bar-row", elem_id="files-in"):
+            self.button = _upload("Bring back a download that you edited", "bring-back")
+            self.photo = _upload("Give the chosen place the grain of a photo", "grain-photo")
         self.outputs: list[Any] = []
         self.streamed = self.outputs
 
@@ -40,6 +39,7 @@ class EditPanel:
     def wire(self, page: Page) -> None:
         """An upload begins the work."""
         page.start(self.button.upload, self.work, [self.button])
+        page.start(self.photo.upload, self.give_grain, [self.photo])
 
     def work(self, event: Event) -> Work:
         """Find out of what it is an edit, and bring that back to what fits the input."""
@@ -49,14 +49,37 @@ class EditPanel:
             candidates = _candidates(view)
             if view.picture is None or not candidates:
                 raise InputError("There are no samples that the file could be an edit of. Press Sample first.")
-            file = event.values[self.button]
-            if not isinstance(file, str):
-                raise InputError("No file has come in. Please try again.")
+            file = _file(event.values[self.button])
             yield Update(text="Comparing the file with the pictures here", fraction=0.0)
-            edited = find_edited(self.page.engine, Path(file), candidates, view.picture.scale_factor)
+            edited = find_edited(self.page.engine, file, candidates, view.picture.scale_factor)
             yield from draw_edit(self.page.engine, event.session, job, view.picture, edited)
 
         return work
+
+    def give_grain(self, event: Event) -> Work:
+        """The place that was chosen last gets the grain of a photograph."""
+
+        def work(job: Job) -> Iterator[Update]:
+            engine, session = self.page.engine, event.session
+            view = session.view
+            picture, chosen = view.picture, view.chosen
+            if picture is None or chosen is None or chosen.place is None or chosen.subject != picture.subject:
+                raise InputError("No place is chosen. Paint over one first, then give it the grain of a photo.")
+            base, _ = find_base(session, chosen.base)
+            source = middle_of(engine.read_picture(_file(event.values[self.photo])).pixels)
+            yield from draw_grain(engine, session, job, picture, base, chosen.place, source, new_seed())
+
+        return work
+
+
+def _upload(label: str, name: str) -> gr.UploadButton:
+    return gr.UploadButton(label, size="sm", file_types=["image"], elem_id=name, min_width=240, scale=0)
+
+
+def _file(value: object) -> Path:
+    if not isinstance(value, str):
+        raise InputError("No file has come in. Please try again.")
+    return Path(value)
 
 
 def _candidates(view: View) -> list[PictureRecord]:

@@ -12,20 +12,23 @@ import gradio as gr
 from app.candidates import check_candidate_place, try_texts
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
+from app.grain import draw_grain, pixels_of
 from app.mixing import child_wishes, draw_between, mixing_place
 from app.page import Event, Page
 from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
 from app.panels.results import ResultsPanel
-from app.pools import Pool, Pools, check_tree_place, draw_pool, size_for
+from app.pools import Pool, Pools, draw_pool, size_for
 from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, FoundName, Paste, WayKind, parse_asked, parse_subject
+from app.viewer import Asked, FoundName, Paste, SourcePlace, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_wishes
 from app.wishes import carry_out, check_wish_place
-from srflow.contract import InputError
+from srflow.contract import InputError, Wish
+from srflow.evaluation.families import check_tree_place
+from srflow.steering.wishes import MAX_REFERENCE, Like
 
 __all__ = ["ExplorePanel"]
 
@@ -89,6 +92,8 @@ class ExplorePanel:
                 yield from move_sliders(self.page.engine, session, job, picture, explored, asked.angles)
             elif asked.action in ("children", "between"):
                 yield from self._mix(session, job, picture, base, asked)
+            elif asked.action == "grain":
+                yield from self._grain(session, job, picture, base, asked)
             elif asked.edit is not None:
                 yield from self._edit(session, job, picture, base, asked)
             elif asked.action in ("heat", "flat", "uncertain"):
@@ -103,9 +108,12 @@ class ExplorePanel:
     ) -> Iterator[Update]:
         """Ways to go on from one picture."""
         seed = _seed(session.view.explored, asked, base)
+        wish = asked.wish
+        if asked.source is not None:
+            wish = self._likeness(session, asked.source, picture.scale_factor)
         if asked.action == "sliders":
             check_place(asked.mask)  # before anything is taken
-        if asked.wish is not None:
+        if wish is not None:
             check_wish_place(asked.mask)
         if asked.texts:
             check_candidate_place(asked.mask)
@@ -116,7 +124,7 @@ class ExplorePanel:
         elif _is_way(session, base):  # going on from a way takes it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
-        kind = cast(WayKind, asked.action)
+        kind = cast(WayKind, asked.action if wish is None else "wish")
         wanted = Explored(state=base, kind=kind, mask=asked.mask, seed=seed, dial=asked.dial, detail=asked.detail)
         if kind == "sliders":
             yield from find_sliders(self.page.engine, session, job, picture, wanted)
@@ -124,8 +132,8 @@ class ExplorePanel:
         if asked.texts:
             yield from try_texts(self.page.engine, session, job, picture, wanted, asked.texts)
             return
-        if asked.wish is not None:
-            yield from carry_out(self.page.engine, session, job, picture, wanted, asked.wish)
+        if wish is not None:
+            yield from carry_out(self.page.engine, session, job, picture, wanted, wish)
             return
         if kind in ("roll", "more"):
             wishes, words = plain_wishes(wanted)
@@ -164,6 +172,24 @@ class ExplorePanel:
         engine = self.page.engine
         edited = edit_place(engine, base, asked.edit, asked.mask, picture.scale_factor, pasted)
         yield from draw_edit(engine, session, job, picture, edited)
+
+    def _grain(
+        self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
+    ) -> Iterator[Update]:
+        """A place gets the grain of another one."""
+        if asked.mask is None or asked.source is None:
+            raise InputError("No place is chosen. Paint over one first, then click where its grain shall come from.")
+        engine = self.page.engine
+        source = pixels_of(engine, find_base(session, asked.source.id)[0], asked.source, picture.scale_factor)
+        if _is_way(session, base):  # going on from a way takes it
+            yield from accept(session, job, base)
+            base, _ = find_base(session, asked.id)
+        yield from draw_grain(engine, session, job, picture, base, asked.mask, source, new_seed())
+
+    def _likeness(self, session: Session, source: SourcePlace, scale: int) -> Wish:
+        """The wish for what a place looks like."""
+        pixels = pixels_of(self.page.engine, find_base(session, source.id)[0], source, scale)
+        return Like(pixels[:MAX_REFERENCE, :MAX_REFERENCE])
 
     def _pool(
         self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored

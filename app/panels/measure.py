@@ -87,7 +87,8 @@ class MeasurePanel:
         """A place was chosen in the viewer, or is none any more."""
         picture = self._picture(event)
         place = parse_mask(event.data, picture.region.width, picture.region.height)
-        return self._choose(event, picture, place=place)
+        base = event.data.get("id") if isinstance(event.data, dict) else None
+        return self._choose(event, picture, place=place, base=str(base or "")[:100])
 
     def take_line(self, event: Event) -> Values:
         """A line was drawn in the viewer."""

@@ -21,6 +21,7 @@ from app.viewer.edit import Contrast, Edit, Paint, Paste
 from app.viewer.heat import Found, FoundName
 from app.viewer.lines import Line, parse_line
 from app.viewer.masks import parse_mask
+from app.viewer.place import SourcePlace, parse_source
 from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Scene",
     "SliderBank",
     "SliderStrip",
+    "SourcePlace",
     "StripStep",
     "Walk",
     "WayKind",
@@ -53,6 +55,7 @@ __all__ = [
     "parse_mask",
     "parse_picture_id",
     "parse_place",
+    "parse_source",
     "parse_step",
     "parse_subject",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 from app.viewer.edit import Edit, parse_edit
 from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
+from app.viewer.place import SourcePlace, parse_source
 from srflow.contract import InputError, Wish
 from srflow.errors import brief
 from srflow.operations import Heat, Mask
@@ -16,8 +17,10 @@ from srflow.steering.wishes import wish_from_values
 __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind", "parse_asked"]
 
 PoolKind = Literal["different", "typical", "extremes", "families"]
-WayKind = Literal[PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit", "texts"]
-Action = Literal[WayKind, FoundName, "slide", "accept", "leave"]
+WayKind = Literal[
+    PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit", "grain", "texts"
+]
+Action = Literal[WayKind, FoundName, "like", "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
 
 MAX_PARENTS = 8
@@ -40,12 +43,13 @@ class Asked:
     many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
     a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
     with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
-    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "edit": the
-    place is changed by hand. "texts": could they be there? "accept": a way becomes the state. "leave": none is.
+    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "like": a
+    slider towards what another place looks like. "edit": the place is changed by hand. "grain": it gets the grain of
+    another place. "texts": could they be there? "accept": a way becomes the state. "leave": none is.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
-    edit: what is done. texts: that are tried.
+    edit: what is done. texts: that are tried. source: the other place.
     """
 
     action: Action
@@ -59,6 +63,7 @@ class Asked:
     wish: Wish | None = None
     edit: Edit | None = None
     texts: tuple[str, ...] = ()
+    source: SourcePlace | None = None
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -66,7 +71,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat", "angles", "wish", "edit" and "texts" may be left out.
+            "heat", "angles", "wish", "edit", "texts" and "source" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -76,7 +81,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     mask = parse_mask(value, width, height)
     action, name, dial = (value.get(key) for key in ("action", "id", "dial"))
     if not isinstance(action, str) or action not in get_args(Action):
-        raise InputError(f"What is asked for is one of {', '.join(get_args(Action))}; got {brief(action)}.")
+        raise InputError(f"Nothing is called {brief(action)} that could be asked for. Please reload the page.")
     if not _is_id(name):
         raise InputError(f"The picture's id is a short text; got {brief(name)}.")
     if type(dial) is not int or not 0 <= dial <= 100:
@@ -93,8 +98,10 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     wish, edit, texts = value.get("wish"), value.get("edit"), value.get("texts", [])
     if not isinstance(texts, list) or len(texts) > MAX_TEXTS or not all(map(_is_id, texts)):
         raise InputError(f"At most {MAX_TEXTS} texts are tried at once; got {brief(texts)}.")
-    for needed, given in (("wish", wish), ("edit", edit), ("texts", texts or None)):
-        if (given is not None) != (action == needed):
+    source = value.get("source")
+    needs = ("wish", wish, ("wish",)), ("edit", edit, ("edit",)), ("texts", texts or None, ("texts",))
+    for needed, given, actions in (*needs, ("other place", source, ("grain", "like"))):
+        if (given is not None) != (action in actions):
             raise InputError(f"No {needed} came with what is asked for, or not rightly. Please reload the page.")
     return Asked(
         *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
@@ -103,6 +110,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         wish=None if wish is None else wish_from_values(wish),
         edit=None if edit is None else parse_edit(edit),
         texts=tuple(texts),
+        source=None if source is None else parse_source(source, width, height),
     )
 
 

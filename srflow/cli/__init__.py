@@ -13,7 +13,7 @@ from srflow.extras import describe_missing
 
 __all__ = ["main"]
 
-_COMMANDS = ("info", "sample", "measure", "replay", "encode", "convert", "train", "evaluate", "calibrate")
+_COMMANDS = ("info", "sample", "measure", "families", "replay", "encode", "convert", "train", "evaluate", "calibrate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from srflow.contract import Bar, Value
     from srflow.evaluation.exporting import ExportFormat
     from srflow.sampling.engine import SamplingEngine
@@ -16,17 +18,26 @@ __all__ = ["export_samples"]
 
 
 def export_samples(
-    engine: SamplingEngine, pngs: Sequence[Path], stem: Path, formats: Sequence[ExportFormat], bits: int
+    engine: SamplingEngine,
+    lr: np.ndarray,
+    pngs: Sequence[Path],
+    stem: Path,
+    formats: Sequence[ExportFormat],
+    bits: int,
 ) -> list[Path]:
     """Write the samples of one picture once more, together.
 
     They are read from their PNGs, since some may have been there before.
 
-    Args: pngs: of all its samples, in their order. stem: of the files to write, without a suffix. bits: of the PNGs.
+    Args:
+        lr: the picture, uint8, (h, w, 3).
+        pngs: of all its samples, in their order.
+        stem: of the files to write, without a suffix.
+        bits: of the PNGs.
     Returns: the files. Raises: InputError: too much for a format.
     """
     from srflow.contract import RECIPE_KEY, CalibrationError, Recipe
-    from srflow.evaluation.exporting import EXPORTS, SetData, write_set
+    from srflow.evaluation.exporting import EXPORTS, LATENTS, SetData, write_set
     from srflow.evaluation.reports import BarSource
     from srflow.pictures import read_picture, read_png_text
 
@@ -47,7 +58,8 @@ def export_samples(
             coverage = engine.calibration().coverage
         except CalibrationError as error:
             facts["why_no_bars"] = str(error)
-    data = SetData(samples=samples, facts=facts, bars=bars, coverage=coverage)
+    latents = engine.encode(lr, samples) if LATENTS.intersection(formats) else None
+    data = SetData(samples=samples, facts=facts, bars=bars, coverage=coverage, latents=latents)
     written = []
     for form in dict.fromkeys(formats):
         written.append(stem.with_name(stem.name + EXPORTS[form]))

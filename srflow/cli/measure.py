@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from srflow.cli.places import add_region_argument, read_region
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,12 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of the calibration, if the picture was reduced by bicubic; elsewhere the spread of the samples is given."
     )
     parser.add_argument("input", type=Path, help="a low-resolution picture")
-    parser.add_argument(
-        "--region",
-        type=int,
-        nargs=4,
-        metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
-        help="a place to take the mean of, in pixels of the input; FRC is taken there, if it is large enough",
+    add_region_argument(
+        parser, "a place to take the mean of, in pixels of the input; FRC is taken there, if it is large enough"
     )
     parser.add_argument(
         "--line", type=int, nargs=4, metavar=("X", "Y", "X2", "Y2"), help="a profile, in pixels of the result"
@@ -79,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--csv is for the profile: give --line, too.")
     lr = read_picture(arguments.input).pixels
     truth = None if arguments.truth is None else read_picture(arguments.truth).pixels
-    place = None if arguments.region is None else _mask(arguments.region, lr)
+    place = None if arguments.region is None else read_region(arguments.region, lr)
     engine = SamplingEngine(arguments.device, arguments.precision, checkpoints=[resolve_checkpoint(arguments.model)])
     scale = engine.info().models[0].scale_factor
     size = lr.shape[1] * scale, lr.shape[0] * scale
@@ -168,18 +166,6 @@ def _bars(engine: SamplingEngine, recipe: Recipe, num_samples: int) -> BarSource
         consistency_rounds=recipe.consistency_rounds,
         why_not=why_not,
     )
-
-
-def _mask(region: list[int], lr: np.ndarray) -> Any:
-    from srflow.contract import InputError
-    from srflow.operations import Mask
-
-    left, top, width, height = region
-    if width < 1 or height < 1 or left < 0 or top < 0 or left + width > lr.shape[1] or top + height > lr.shape[0]:
-        raise InputError(
-            f"--region {left} {top} {width} {height} does not lie in the picture of {lr.shape[1]}x{lr.shape[0]} pixels."
-        )
-    return Mask(lr.shape[1], lr.shape[0], (left, top, left + width, top + height), (255, width * height))
 
 
 def _line(ends: list[int], size: tuple[int, int]) -> tuple[int, int, int, int]:

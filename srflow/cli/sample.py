@@ -40,11 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--export",
-        choices=("npz", "tiff", "ome-tiff"),
+        choices=("npz", "tiff", "ome-tiff", "latents", "latents-npz"),
         action="append",
         default=[],
-        help="write NAME_samples, too, with all samples of a picture: for NumPy, as a float32 stack for ImageJ, or as "
-        "OME-TIFF, of as many bits as the PNGs; may be given several times",
+        help="write NAME_samples, too, with all samples of a picture: for NumPy, as a float32 stack for ImageJ, as "
+        "OME-TIFF, of as many bits as the PNGs, or as latents (safetensors, or for NumPy), which the model decodes to "
+        "these pixels again; may be given several times",
     )
     parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
     parser.add_argument(
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
                 try:
                     for result in _draw(engine, path, arguments, names[path], bar.update):
                         outcome.doubtful += not result.is_as_asked
-                    _export(engine, names[path], arguments)
+                    _export(engine, path, names[path], arguments)
                     outcome.done += 1
                 except (InputError, MemoryBudgetError, OutputError) as error:
                     if not inputs.is_folder:
@@ -141,13 +142,15 @@ def _draw(
                 yield event
 
 
-def _export(engine: SamplingEngine, name: str, arguments: argparse.Namespace) -> None:
+def _export(engine: SamplingEngine, path: Path, name: str, arguments: argparse.Namespace) -> None:
     """All samples of a picture in one file, if that was asked for."""
     from srflow.cli.exporting import export_samples
+    from srflow.pictures import read_picture
 
     if arguments.export:
         pngs = [arguments.output / f"{name}_sample{index}.png" for index in range(arguments.num_samples)]
-        export_samples(engine, pngs, arguments.output / f"{name}_samples", arguments.export, arguments.bits)
+        lr = read_picture(path).pixels
+        export_samples(engine, lr, pngs, arguments.output / f"{name}_samples", arguments.export, arguments.bits)
 
 
 def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata: bool) -> None:

@@ -1,4 +1,4 @@
-"""Sets of samples as data for other programs: NPZ, float32 TIFF stack, OME-TIFF, CSV.
+"""Sets of samples as data for other programs: NPZ, float32 TIFF stack, OME-TIFF, CSV, and their latents.
 
 Values are grey levels, 0 to 255, whatever depth the samples were drawn in.
 """
@@ -15,17 +15,27 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from srflow.contract import Encoded
 from srflow.errors import InputError
 from srflow.evaluation.calibration_file import Bar, Value
 from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.reports import LineReport
 from srflow.files import atomic_write
 
-__all__ = ["EXPORTS", "ExportFormat", "SetData", "as_csv", "profile_table", "write_set"]
+__all__ = ["EXPORTS", "LATENTS", "ExportFormat", "SetData", "as_csv", "profile_table", "write_set"]
 
-ExportFormat = Literal["npz", "tiff", "ome-tiff"]
-EXPORTS: dict[ExportFormat, str] = {"npz": ".npz", "tiff": ".tif", "ome-tiff": ".ome.tif"}
+ExportFormat = Literal["npz", "tiff", "ome-tiff", "latents", "latents-npz"]
+EXPORTS: dict[ExportFormat, str] = {
+    "npz": ".npz",
+    "tiff": ".tif",
+    "ome-tiff": ".ome.tif",
+    "latents": ".latents.safetensors",
+    "latents-npz": ".latents.npz",
+}
 """Suffix of the files of each format."""
+
+LATENTS = frozenset({"latents", "latents-npz"})
+"""The formats that hold latents instead of pictures."""
 
 _MAX_CLASSIC_TIFF = 2**32 - 2**25  # bytes; ImageJ reads no BigTIFF
 
@@ -35,13 +45,15 @@ class SetData:
     """A set that is to be written.
 
     samples: (H, W, 3) each: uint8, or uint16 where they were drawn in 16 bits. facts: settings, recipes and numbers, as
-    JSON values. bars: of single pixels, where they are calibrated, with the share that they promise.
+    JSON values. bars: of single pixels, where they are calibrated, with the share that they promise. latents: of the
+    samples, for the formats that hold these.
     """
 
     samples: Sequence[np.ndarray]
     facts: Mapping[str, Any]
     bars: Mapping[Value, Bar] = field(default_factory=dict)
     coverage: float | None = None
+    latents: Encoded | None = None
 
     def levels(self) -> np.ndarray:
         """The samples in grey levels, (K, H, W, 3), float32."""
@@ -57,6 +69,9 @@ def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
     tiff: an ImageJ stack, float32, one slice a sample, one channel a colour; the facts are its "Info".
     ome-tiff: the same for programs that read OME: Z is the sample, C the colour; the facts are its description.
 
+    latents: what `Latents.load` reads, the facts in its metadata (`read_metadata`) under that name.
+    latents-npz: level_0, level_1, …, (K, C, h, w), float32; log_prob, (K,), in nats; facts.
+
     Raises: InputError: no such format, no sample, or too much for the format. OSError: it cannot be written.
     """
     if form not in get_args(ExportFormat):
@@ -64,9 +79,16 @@ def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
     if not data.samples:
         raise InputError("There is no sample to export. Draw some first.")
     facts = json.dumps(data.facts)
+    arrays: dict[str, Any]
+    if form == "latents":
+        _save_latents(path, data, facts)
+        return
     with atomic_write(path, "wb") as file:
         if form == "npz":
-            arrays: dict[str, Any] = {**_arrays(data), "facts": np.array(facts)}
+            arrays = {**_arrays(data), "facts": np.array(facts)}
+            np.savez(file, **arrays)
+        elif form == "latents-npz":
+            arrays = {**_latent_arrays(data), "facts": np.array(facts)}
             np.savez(file, **arrays)
         else:
             file.write(_tiff(form, data.levels().transpose(0, 3, 1, 2), facts))
@@ -108,6 +130,21 @@ def _arrays(data: SetData) -> dict[str, np.ndarray]:
             arrays["half_width"] = np.stack(widths, axis=-1).astype(np.float32)
             arrays["coverage"] = np.array(data.coverage)
     return arrays
+
+
+def _save_latents(path: str | Path, data: SetData, facts: str) -> None:
+    import torch  # not by those who export pictures only
+
+    from srflow.latents import Latents
+
+    assert data.latents is not None
+    Latents([torch.from_numpy(level) for level in data.latents.levels]).save(path, {"facts": facts})
+
+
+def _latent_arrays(data: SetData) -> dict[str, np.ndarray]:
+    assert data.latents is not None
+    levels = {f"level_{number}": level for number, level in enumerate(data.latents.levels)}
+    return {**levels, "log_prob": data.latents.log_probs}
 
 
 def _tiff(form: ExportFormat, levels: np.ndarray, facts: str) -> memoryview:

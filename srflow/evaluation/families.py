@@ -7,17 +7,36 @@ distance to the mean of a set C is Σ_C D(x, c) / |C| - Σ_C Σ_C D(c, c') / 2|C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from srflow.contract import InputError
+from srflow.contract import Comparison, InputError
+from srflow.operations import Mask, Operation
 
-__all__ = ["MIN_EXPLAINED", "Branch", "Tree", "grow_tree"]
+__all__ = [
+    "LARGEST_PLACE",
+    "MIN_EXPLAINED",
+    "NUM_VERSIONS",
+    "Branch",
+    "Tree",
+    "check_tree_place",
+    "grow_tree",
+    "named_branches",
+    "tree_facts",
+    "tree_of",
+]
 
 MIN_EXPLAINED = 0.10
 """Of what differs, on versions that had no part in growing the tree; with less, there are no families."""
+
+NUM_VERSIONS = 160
+"""Of a place, for its tree: with fewer, what families explain cannot be told from chance."""
+
+LARGEST_PLACE = 12
+"""LR pixels a side: in a larger place, too much differs at once for families to form."""
 
 _MIN_SHARE = 0.05  # of all versions: a smaller branch is none
 _STARTS = 8
@@ -70,6 +89,49 @@ def grow_tree(distances: np.ndarray, count: int = 3, candidates: np.ndarray | No
     if explained < MIN_EXPLAINED:
         return Tree((), explained)
     return Tree(_grow(inner, np.arange(len(inner)), count, 2 if both > outer else 1, numbers), explained)
+
+
+def check_tree_place(mask: Mask | None) -> Mask:
+    """The place, if it can have families. Raises: InputError: it cannot."""
+    if mask is None:
+        raise InputError("No place is chosen. Paint over a small one first, then ask for its families.")
+    left, top, right, bottom = mask.support
+    if max(right - left, bottom - top) > LARGEST_PLACE:
+        raise InputError(
+            f"Families need a place of at most {LARGEST_PLACE} pixels of the small picture a side; this one has "
+            f"{right - left}×{bottom - top}. Choose a smaller one."
+        )
+    return mask
+
+
+def tree_of(comparison: Comparison) -> Tree:
+    """The tree of versions that were compared, without those that the comparison left out."""
+    allowed = np.ones(len(comparison.distances), bool)
+    allowed[list(comparison.left_out)] = False
+    return grow_tree(comparison.distances, candidates=allowed)
+
+
+def named_branches(tree: Tree) -> list[tuple[str, Branch]]:
+    """Each branch, followed by those inside it, with its number: "1", "1.1", "1.2", "2", …"""
+    found: list[tuple[str, Branch]] = []
+    for number, branch in enumerate(tree.branches, 1):
+        found.append((str(number), branch))
+        found += [(f"{number}.{inner}", leaf) for inner, leaf in enumerate(branch.branches, 1)]
+    return found
+
+
+def tree_facts(tree: Tree, size: int, operation_of: Callable[[int], Operation]) -> dict[str, Any]:
+    """A tree as JSON values. size: how many versions there were. operation_of: what leads to one, by its number."""
+    families = [
+        {
+            "name": name,
+            "share": len(branch.members) / size,
+            "members": list(branch.members),
+            "operation": operation_of(branch.number).to_values(),
+        }
+        for name, branch in named_branches(tree)
+    ]
+    return {"num_versions": size, "explained": tree.explained, "families": families}
 
 
 def _grow(inner: np.ndarray, members: np.ndarray, count: int, levels: int, numbers: np.ndarray) -> tuple[Branch, ...]:

@@ -5,7 +5,7 @@
     mix       on the way to another sample or list, everywhere or at a place
     heat      another temperature, everywhere or at a place
     slide     towards a mixture of rolls of a place
-    given     latents as numbers, e.g. those of an edited place
+    given     latents as numbers: those of a place that was edited, or got other grain
 
 After every one but the last the latents are standard normal before temperature. What a list means to the latents is in
 `field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.

@@ -24,8 +24,9 @@ __all__ = ["MAX_GIVEN", "Given", "Origin"]
 MAX_GIVEN = 1_000_000
 """Latents of all such operations of a list together; at 48 an LR pixel of a x4 model, a place of 144x144."""
 
-Origin = Literal["edit", "natural edit"]
-"""Where the latents come from: an edited picture, as its consistent part has them, or brought back to usual sizes."""
+Origin = Literal["edit", "natural edit", "grain", "natural grain"]
+"""Where the latents come from: a picture that was edited, or given the grain of another place; as its consistent part
+has them, or brought back to usual sizes."""
 
 _MAX_LATENT = 1000.0
 _MAX_LEVELS = 8

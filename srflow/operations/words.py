@@ -106,8 +106,9 @@ def _describe(operation: Operation, temperature: float) -> str:
     if isinstance(operation, Heat):
         return f"{place} {_warmth(operation, temperature)}, temperature {operation.temperature:.2g}"
     if isinstance(operation, Given):
-        natural = " and made natural" if operation.origin == "natural edit" else ""
-        return f"{place} edited by hand{natural}"
+        done = "given other grain" if operation.origin.endswith("grain") else "edited by hand"
+        natural = " and made natural" if operation.origin.startswith("natural") else ""
+        return f"{place} {done}{natural}"
     return f"{place}: {operation.name}"
 
 

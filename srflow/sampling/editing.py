@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from srflow.sampling.states import State
 from srflow.sampling.task import Task
 from srflow.sampling.weighing import Scales, Weighed
 
-__all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask"]
+__all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask", "to_usual"]
 
 NOT_EDITED = "The edited picture is the same as before. Draw something, or choose another file."
 """What an edit is answered that is none."""
@@ -54,7 +55,7 @@ _SEED = 0
 
 
 class Editing:
-    """Carries out one `EditRequest`.
+    """Carries out one `EditRequest`. What `Graining` does in another way has a name or a method of its own.
 
     Args:
         request: what was edited.  task: of the picture before the edit.
@@ -62,6 +63,9 @@ class Editing:
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
         channel: told what happens.  stop: raises Cancelled when the work shall end.
     """
+
+    origins: ClassVar[tuple[Origin, Origin]] = ("edit", "natural edit")
+    """Of the latents of what is made consistent, and of what is made natural."""
 
     def __init__(
         self,
@@ -87,13 +91,13 @@ class Editing:
         self._check(region)
         scales = self._scales(region)
         edited = self._edited(before, mask)
-        self._tell("Making the edit consistent with the input", 0.1)
+        self._tell(f"Making the {self.origins[0]} consistent with the input", 0.1)
         [consistent] = scales.weigh([self._made_consistent(scales.crop_of(edited), scales.crop_of(before), region)])
         field = self._field(region)
         # Around the place it may be colder; what is there is not judged.
         temperatures = [torch.as_tensor(each).clamp_min(_MIN_TEMPERATURE) for each in field.temperatures()]
         drawn = [level / t for level, t in zip(consistent.latents, temperatures, strict=True)]
-        first = self._draw(0, self._given(mask, region, drawn, "edit"))
+        first = self._draw(0, self._given(mask, region, drawn, self.origins[0]))
 
         self._tell("Comparing it with samples", 0.3)
         rolls = [Reroll(mask, _SEED, roll) for roll in range(NUM_SAMPLES)]
@@ -101,19 +105,37 @@ class Editing:
         latents = [[level / t for level, t in zip(one.latents, temperatures, strict=True)] for one in samples]
 
         self._tell("Looking for what is natural of it", 0.7)
-        to = _tamed(drawn, latents, region)
         ways = [
-            self._given(
-                mask, region, [z + share * (end - z) for z, end in zip(field.levels, to, strict=True)], "natural edit"
-            )
-            for share in _SHARES
+            self._given(mask, region, levels, self.origins[1])
+            for levels in self._natural(field.levels, drawn, latents, region)
         ]
-        on_the_way = scales.weigh([scales.crop_of(state) for state in self._states(ways)])
-        number = _first_usual([each.log_prob for each in on_the_way], [each.log_prob for each in samples])
+        on_the_way: list[Weighed] = []
+
+        def weigh_each() -> Iterator[float]:
+            for state in self._states(ways):
+                on_the_way.extend(scales.weigh([scales.crop_of(state)]))
+                yield on_the_way[-1].log_prob
+
+        number = _first_usual(weigh_each(), [each.log_prob for each in samples])
         second = self._draw(1, ways[number])
         weighed = [*scales.weigh([scales.crop_of(first)]), on_the_way[number]]
         unusual = _unusual(drawn, latents, region, mask)
         self._channel.send(self._verdict(mask, before, edited, (first, second), weighed, samples, unusual))
+
+    def _natural(
+        self,
+        before: Sequence[Tensor],
+        drawn: Sequence[Tensor],
+        samples: Sequence[Sequence[Tensor]],
+        region: Region,
+    ) -> list[list[Tensor]]:
+        """Latents, (C, h, w) of every level, that may be natural, those that keep most of what was drawn first.
+
+        On the way from those before the edit to those that were drawn, scaled back where they are larger than samples'.
+        """
+        factors = to_usual(drawn, samples, region)
+        ends = [level * factor.clamp_max(1.0) for level, factor in zip(drawn, factors, strict=True)]
+        return [[z + share * (end - z) for z, end in zip(before, ends, strict=True)] for share in _SHARES]
 
     def _states(self, ways: Sequence[Operation]) -> Iterator[State]:
         """Of the picture before the edit, with one operation more; they are about one place."""
@@ -141,12 +163,12 @@ class Editing:
         if count > room:
             side = math.isqrt(max(0, room) * (right - left) * (bottom - top) // count)
             raise InputError(
-                f"The edit spans {right - left}x{bottom - top} LR pixels; about {side}x{side} can be carried. Choose a "
-                "smaller place, and go on with the rest afterwards."
+                f"The place spans {right - left}x{bottom - top} LR pixels; about {side}x{side} can be carried. Choose "
+                "a smaller place, and go on with the rest afterwards."
             )
         if count > _MAX_WEIGHED:
             raise MemoryBudgetError(
-                f"An edit of {right - left}x{bottom - top} LR pixels takes too long and too much memory to be judged. "
+                f"A place of {right - left}x{bottom - top} LR pixels takes too long and too much memory to be judged. "
                 f"Choose a smaller place, and go on with the rest afterwards."
             )
 
@@ -187,7 +209,7 @@ class Editing:
         if any(torch.as_tensor(each).min() < _MIN_TEMPERATURE for each in own):
             raise InputError(
                 f"The temperature here is below {_MIN_TEMPERATURE}, where the model knows one picture only: there is "
-                "nothing to compare an edit with. Raise the temperature of the place first."
+                "nothing to compare with. Raise the temperature of the place first."
             )
         return field
 
@@ -266,14 +288,14 @@ def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
     return mask
 
 
-def _tamed(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region) -> list[Tensor]:
-    """Latents, (C, h, w) of every level, scaled back where they are larger than those of samples."""
+def to_usual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region) -> list[Tensor]:
+    """By what latents, (C, h, w) of every level, have to be multiplied to be as large as those of samples, (h, w)."""
     width = region.decoded[2] - region.decoded[0]
     result = []
     for number, level in enumerate(drawn):
         window = max(1, round(_TAMING * level.shape[-1] / width)) // 2 * 2 + 1
         usual = torch.stack([_size(sample[number], window) for sample in samples]).mean(0)
-        result.append(level * (usual / _size(level, window).clamp_min(1e-6)).clamp_max(1.0))
+        result.append(usual / _size(level, window).clamp_min(1e-6))
     return result
 
 
@@ -287,11 +309,18 @@ def _unusual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], regio
     return ((own - sizes.mean(0)) / max(spread, 1e-9))[rows, columns].float().numpy()
 
 
-def _first_usual(log_probs: Sequence[float], samples: Sequence[float]) -> int:
-    """The first that is as likely as usual samples are, neither less nor more; if none is, the nearest to it."""
-    spread = max(float(np.std(samples, ddof=1)), 1e-9)
-    distances = [abs(each - float(np.mean(samples))) / spread for each in log_probs]
-    return next((number for number, each in enumerate(distances) if each <= _USUAL), int(np.argmin(distances)))
+def _first_usual(log_probs: Iterable[float], samples: Sequence[float]) -> int:
+    """The first that is as likely as usual samples are, neither less nor more; if none is, the nearest to it.
+
+    Those after it are not asked for.
+    """
+    spread, mean = max(float(np.std(samples, ddof=1)), 1e-9), float(np.mean(samples))
+    distances: list[float] = []
+    for number, log_prob in enumerate(log_probs):
+        distances.append(abs(log_prob - mean) / spread)
+        if distances[-1] <= _USUAL:
+            return number
+    return int(np.argmin(distances))
 
 
 def _size(level: Tensor, window: int) -> Tensor:

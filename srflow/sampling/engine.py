@@ -21,10 +21,12 @@ from srflow.contract import (
     Cancelled,
     EditEvent,
     EditRequest,
+    Encoded,
     EngineInfo,
     Estimate,
     ExploreEvent,
     ExploreRequest,
+    GrainRequest,
     InputError,
     MemoryBudgetError,
     Metadata,
@@ -45,19 +47,22 @@ from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text,
 from srflow.sampling.background import Channel, in_background
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.editing import Editing
+from srflow.sampling.encoding import encode_pictures
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
+from srflow.sampling.graining import Graining
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
-from srflow.sampling.regions import Region
+from srflow.sampling.regions import Region, scaled
 from srflow.sampling.retouching import Retoucher
-from srflow.sampling.states import StateCache
+from srflow.sampling.states import State, StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
 from srflow.sampling.weighing import Scales
 from srflow.sampling.worker import Work, Worker
 from srflow.steering.candidates import Candidate, judge
+from srflow.steering.grain import lay_grain
 from srflow.steering.lettering import draw_versions
 from srflow.steering.wishes import MIN_ROLLS
 
@@ -185,25 +190,49 @@ class SamplingEngine:
                 f"The edited picture must be of 8 bits and {expected[1]}x{expected[0]} pixels, as it was before the "
                 f"edit; got {picture.dtype} {picture.shape}."
             )
-        if mask is not None and (mask.height, mask.width) != request.lr.shape[:2]:
-            raise InputError(
-                f"The edit's mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
-                f"{request.lr.shape[1]}x{request.lr.shape[0]}."
-            )
-        if task.plan.on_disk:
-            raise MemoryBudgetError("The picture does not fit into memory. Edit a smaller region of it.")
+        if mask is not None:
+            _check_size(mask, request.lr)
+        yield from self._edited(Editing, task, request.lr, request.recipe, lambda _: request, cancel)
+
+    def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Give a place the grain of another one. See `srflow.contract.Engine`."""
+        task = self._task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
+        check_seed(request.seed)
+        _check_size(request.mask, request.lr)
+        lr, mask = request.lr, request.mask
+        laid = lay_grain(lr, request.source, mask.support, task.scale, request.seed)
+
+        def edit(before: State) -> EditRequest:
+            picture = before.whole()
+            picture[scaled(mask.support, task.scale)] = laid
+            return EditRequest(lr=lr, recipe=request.recipe, picture=picture, mask=mask)
+
+        yield from self._edited(Graining, task, lr, request.recipe, edit, cancel)
+
+    def _edited(
+        self,
+        kind: type[Editing],
+        task: Task,
+        lr: np.ndarray,
+        recipe: Recipe,
+        edit: Callable[[State], EditRequest],
+        cancel: threading.Event | None,
+    ) -> Iterator[EditEvent]:
+        """What becomes of an edit of the recipe's picture."""
+        _check_in_memory(task)
 
         def work(channel: Channel) -> None:
             stop = _stopper(cancel, channel)
-            explored = ExploreRequest(lr=request.lr, recipe=request.recipe, variants=((),))
+            explored = ExploreRequest(lr=lr, recipe=recipe, variants=((),))
             exploration = self._exploration(explored, task, channel, cancel)
             model = self._models.exact(task.loaded)
-            padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
+            padded = pad_to_multiple(to_tensor(lr), task.loaded.info.lr_multiple)
 
             def scales(region: Region) -> Scales:
                 return Scales(self._worker, model, padded, region, stop)
 
-            Editing(request, task, exploration, scales, padded, channel, stop).run()
+            request = edit(exploration.state(recipe.operations))
+            kind(request, task, exploration, scales, padded, channel, stop).run()
 
         events = in_background(work, name="edit")
         with closing(events):
@@ -228,6 +257,22 @@ class SamplingEngine:
                 raise Cancelled("Stopped.")
 
         return judge(lr, picture, mask.support, candidates, scale, or_negative=True, stop=stop)
+
+    def encode(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Encoded:
+        """The latents of super-resolutions. See `srflow.contract.Engine`."""
+        loaded = self._models.get(model)
+
+        def stop() -> None:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("Stopped.")
+
+        return encode_pictures(self._worker, self._models.exact(loaded), lr, pictures, stop)
 
     def _exploration(
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
@@ -456,6 +501,19 @@ def _check_places(request: ExploreRequest) -> None:
             "The picture does not fit into memory, so only variants of a place of it can be drawn. Explore a smaller "
             "region of it."
         )
+
+
+def _check_size(mask: Mask, lr: np.ndarray) -> None:
+    if (mask.height, mask.width) != lr.shape[:2]:
+        raise InputError(
+            f"The mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
+            f"{lr.shape[1]}x{lr.shape[0]}."
+        )
+
+
+def _check_in_memory(task: Task) -> None:
+    if task.plan.on_disk:
+        raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
 
 def _check_directions(request: ExploreRequest) -> None:

@@ -22,6 +22,7 @@ from srflow.luma import LUMA
 from srflow.operations.slide import MAX_WEIGHT
 
 __all__ = [
+    "MAX_REFERENCE",
     "MIN_ROLLS",
     "Aim",
     "Brightness",
@@ -43,7 +44,9 @@ MIN_ROLLS = 16
 _MIN_PERIOD, _MAX_PERIOD = 2.0, 64.0
 _PATCH = 6  # pixels a side, as in Bahat and Michaeli's explorable super-resolution (2020)
 _MAX_PATCHES = 400
-_MAX_REFERENCE = 256  # pixels a side
+MAX_REFERENCE = 256
+"""Pixels a side of a patch to imitate."""
+
 _OPEN = 1.5  # 8-bit units; below, nobody sees what a wish does
 
 
@@ -196,11 +199,11 @@ class Like(Wish):
             or self.reference.dtype != np.uint8
             or len(shape) != 3
             or shape[2] != 3
-            or not all(_PATCH <= side <= _MAX_REFERENCE for side in shape[:2])
+            or not all(_PATCH <= side <= MAX_REFERENCE for side in shape[:2])
         ):
             raise InputError(
                 f"The patch to imitate is of shape {shape}; it must be a colour picture of 8 bits with sides of "
-                f"{_PATCH} to {_MAX_REFERENCE} pixels."
+                f"{_PATCH} to {MAX_REFERENCE} pixels."
             )
 
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:

@@ -21,6 +21,7 @@ from app.viewer import (
     Scene,
     SliderBank,
     SliderStrip,
+    SourcePlace,
     StripStep,
     Walk,
     component,
@@ -292,7 +293,7 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "source": None, "subject": "one"},
 }
 
 
@@ -306,6 +307,10 @@ def test_what_is_asked_for_is_read():
     edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
     assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
     assert parse_asked(ASKED | {"action": "texts", "texts": ["3", "8"]}, 5, 4).texts == ("3", "8")
+    source = {"id": "s2", "box": [0, 1, 5, 4]}
+    for action in ("grain", "like"):
+        assert list(validator("ExploreEvent").iter_errors(ASKED | {"action": action, "source": source})) == []
+        assert parse_asked(ASKED | {"action": action, "source": source}, 5, 4).source == SourcePlace("s2", (0, 1, 5, 4))
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -372,6 +377,16 @@ def test_what_is_asked_for_is_read():
         {"action": "texts", "texts": ["3"] * 11},
         {"action": "texts", "texts": [3, 8]},
         {"action": "texts", "texts": "3, 8"},
+        {"action": "grain"},
+        {"action": "like"},
+        {"source": {"id": "s2", "box": [0, 0, 5, 4]}},
+        {"action": "grain", "source": {"id": "s2"}},
+        {"action": "grain", "source": {"id": 2, "box": [0, 0, 5, 4]}},
+        {"action": "grain", "source": {"id": "s" * 1000, "box": [0, 0, 5, 4]}},
+        {"action": "grain", "source": {"id": "s2", "box": [0, 0, 6, 4]}},
+        {"action": "grain", "source": {"id": "s2", "box": [2, 0, 2, 4]}},
+        {"action": "grain", "source": {"id": "s2", "box": [0, 0, 5.0, 4]}},
+        {"action": "like", "source": {"id": "s2", "box": "0, 0, 5, 4"}},
     ],
     ids=lambda changes: repr(list(changes)),
 )

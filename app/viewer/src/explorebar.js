@@ -1,6 +1,7 @@
 // The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
+import { SOURCE_HINT } from "./sourcetool.js";
 import { WaysMenu } from "./waysmenu.js";
 
 const FIRST_DIAL = 35; // percent
@@ -87,6 +88,7 @@ export class ExploreBar {
 
   /** What to do next, in words; "" for those who know. */
   hintText() {
+    if (this.viewer.exploring.source.isOn) return SOURCE_HINT;
     const { isEmpty } = this.viewer.exploring.mask;
     if (this.isWaitingForPlace) return isEmpty ? PLACE_FIRST : NOW_MORE;
     if (this.hasExplored) return "";
@@ -98,9 +100,10 @@ export class ExploreBar {
   }
 
   /**
-   * @param {import("./messages.js").WayKind} action
+   * @param {import("./messages.js").WayKind | "like"} action
    * @param {string | undefined} id
-   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
+   *   source?: import("./messages.js").SourceMessage}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;
@@ -138,9 +141,9 @@ export class ExploreBar {
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hintText());
-    const { walk, editor, heat } = viewer.exploring;
+    const { walk, editor, heat, source } = viewer.exploring;
     // While one paints, what to do next is said below the tools: a line more here would move the pictures.
     const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
-    this.hint.hidden = !this.hint.textContent || walk.isOpen || isSaidBelow;
+    this.hint.hidden = !this.hint.textContent || (!source.isOn && (walk.isOpen || isSaidBelow));
   }
 }

@@ -8,6 +8,7 @@ import { BrushRing } from "./maskring.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
 import { Sliders } from "./sliders.js";
+import { SourceTool } from "./sourcetool.js";
 import { Walk } from "./walk.js";
 
 export class Exploring {
@@ -19,6 +20,7 @@ export class Exploring {
     this.walk = new Walk(viewer);
     this.parents = new Parents(viewer);
     this.sliders = new Sliders(viewer);
+    this.source = new SourceTool(viewer);
     this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node, this.heat.row.node);
@@ -33,6 +35,7 @@ export class Exploring {
 
   /** One paints at a time. @param {MaskEditor} editor */
   endOthers(editor) {
+    this.source.end();
     for (const other of [this.mask, this.heat]) if (other !== editor) other.toggle(false);
   }
 
@@ -43,6 +46,7 @@ export class Exploring {
     this.parents.takeScene();
     this.walk.takeScene();
     this.sliders.takeScene();
+    if (!this.viewer.scene?.grid) this.source.end();
   }
 
   /** After anything but the view has changed. */
@@ -64,7 +68,7 @@ export class Exploring {
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   onKey(event) {
-    return this.editor.onKey(event) || this.walk.onKey(event);
+    return this.source.onKey(event) || this.editor.onKey(event) || this.walk.onKey(event);
   }
 
   /**
@@ -72,7 +76,8 @@ export class Exploring {
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
-   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
+   *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
+   *   source?: import("./messages.js").SourceMessage}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

@@ -31,12 +31,13 @@
  * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "texts"} WayKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "grain" | "texts"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
 /** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the chosen place */
+/** @typedef {{id: string, box: number[]}} SourceMessage a place that something is taken from */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
@@ -111,7 +112,7 @@
  */
 /**
  * @typedef {object} ExploreEvent
- * @property {WayKind | FoundName | "slide" | "accept" | "leave"} action
+ * @property {WayKind | FoundName | "like" | "slide" | "accept" | "leave"} action
  * @property {string} id
  * @property {MaskMessage | null} mask
  * @property {number} dial
@@ -122,6 +123,7 @@
  * @property {WishMessage | null} wish
  * @property {EditMessage | null} edit
  * @property {string[]} texts
+ * @property {SourceMessage | null} source
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -194,12 +196,13 @@ export function maskEvent(scene, mask, id) {
  * @param {string} id
  * @param {MaskMessage | null} mask
  * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
- *   edit?: EditMessage | null, texts?: string[]}} settings
+ *   edit?: EditMessage | null, texts?: string[], source?: SourceMessage | null}} settings
  * @returns {ExploreEvent}
  */
 export function exploreEvent(scene, action, id, mask, settings) {
-  const { dial, detail, others = [], heat = [], angles = [], wish = null, edit = null, texts = [] } = settings;
-  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, texts, subject: scene.subject };
+  const { dial, detail, others = [], heat = [], angles = [] } = settings;
+  const { wish = null, edit = null, texts = [], source = null } = settings;
+  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, texts, source, subject: scene.subject };
 }
 
 /**

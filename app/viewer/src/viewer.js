@@ -82,7 +82,9 @@ export class LinkedViewer extends VisitorActions {
     return this.cropPanel.entries;
   }
 
+  /** What has the pointer. @returns {import("./tools.js").Tool} */
   get tool() {
+    if (this.exploring.source.isOn) return this.exploring.source;
     if (this.exploring.editor.tool) return this.exploring.editor.tool;
     return this.line.isOn ? this.line : this.loupe ? this.tools.loupe : this.tools.move;
   }
@@ -192,6 +194,7 @@ export class LinkedViewer extends VisitorActions {
 
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
+    else if (this.exploring.source.isOn) this.exploring.source.end();
     else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
     else if (this.line.isOn) this.line.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
@@ -201,6 +204,7 @@ export class LinkedViewer extends VisitorActions {
   toggleLoupe() {
     super.toggleLoupe();
     if (!this.loupe) return;
+    this.exploring.source.end();
     this.exploring.editor.toggle(false);
     this.line.toggle(false);
   }
@@ -209,7 +213,7 @@ export class LinkedViewer extends VisitorActions {
   setHover(hover) {
     if (!hover && !this.hover) return;
     this.hover = hover;
-    if (this.loupe) return this.invalidate();
+    if (this.loupe || this.exploring.source.isOn) return this.invalidate();
     this.exploring.ring.place();
     this.readout.refresh(); // moving the pointer alone changes no picture
   }

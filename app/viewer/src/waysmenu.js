@@ -14,6 +14,9 @@ const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and
 const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
+const GRAIN_TEXT =
+  "The chosen place with the texture of another, of any picture here. For a photo of your own, see below the pictures.";
+
 const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
 
 export class WaysMenu {
@@ -40,6 +43,7 @@ export class WaysMenu {
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
     this.wishes = new WishMenu(viewer, () => this.askWish());
     this.edits = new EditMenu(viewer, () => this.askEdit());
+    this.grain = makeButton("Grain from another place", "", () => this.askSource("grain"));
     this.texts = new TextMenu(() => this.askTexts());
     this.fiveText = make("p");
     this.extremesText = make("p");
@@ -52,7 +56,7 @@ export class WaysMenu {
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
-      ...[this.edits.node, make("p", {}, EDITS_TEXT), this.texts.node, make("p", {}, TEXTS_TEXT)],
+      ...[this.edits.node, make("p", {}, EDITS_TEXT), this.grain, make("p", {}, GRAIN_TEXT), this.texts.node, make("p", {}, TEXTS_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
@@ -110,7 +114,16 @@ export class WaysMenu {
   }
 
   askWish() {
-    if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+    if (this.wishes.needsSource) this.askSource("like");
+    else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+  }
+
+  /** Of the chosen place and of one that is clicked. @param {"grain" | "like"} action */
+  askSource(action) {
+    if (!this.hasPlace()) return;
+    this.toggle(false);
+    this.viewer.exploring.source.begin((source) => this.ask(action, { source }));
+    this.viewer.stage.focus({ preventScroll: true });
   }
 
   askEdit() {
@@ -133,8 +146,9 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "edit" | "texts"} action
-   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[]}} [settings]
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "like" | "edit" | "grain" | "texts"} action
+   * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
+   *   source?: import("./messages.js").SourceMessage}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;

@@ -10,6 +10,7 @@ const WISHES = {
   stripes: "stripes",
   brightness: "darker ↔ brighter",
   colour: "a colour",
+  like: "like another place",
 };
 
 export class WishMenu {
@@ -41,6 +42,11 @@ export class WishMenu {
     this.node = make("div", { class: "lv-ways-row" });
     this.node.append(this.kind, this.period.node, this.direction.node, this.colour.node, this.button);
     this.refresh();
+  }
+
+  /** Whether another place has to be chosen first. */
+  get needsSource() {
+    return this.kind.value === "like";
   }
 
   /** What is wished for. */

@@ -1,0 +1,115 @@
+"""The endpoint that groups versions of a place by what they look like: /families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+
+from app.gathering import gather
+from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
+from app.panels.picture import PictureInput
+from app.records import OpenedPicture
+from app.runs import sample_text
+from app.session import Job, Session
+from app.settings import Settings
+from app.tasks import Update
+from srflow.contract import Comparison, Engine, ExploreRequest, Variant
+from srflow.evaluation.families import NUM_VERSIONS, check_tree_place, named_branches, tree_facts, tree_of
+from srflow.operations import Draw, Reroll, to_values
+
+__all__ = ["FamilyEndpoint"]
+
+
+class FamilyEndpoint:
+    """As `app.list_endpoints.ListEndpoints`.
+
+    Args:
+        engine: the engine.
+        call: carries out a call, see `Endpoints`.
+        options: of the endpoint's event.
+    """
+
+    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
+        self._engine, self._call = engine, call
+        self._build(options)
+
+    def families(
+        self,
+        image: str,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        operations: str = "",
+        model: str = "",
+        seed: float = 0,
+        consistency: bool = True,
+        high_resolution_input: bool = False,
+    ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
+        """Group 160 versions of a small place of a super-resolution by what they look like, as a tree.
+
+        Args:
+            image: the picture, any common format.
+            left: of the place, in pixels of the low-resolution picture.
+            top: likewise.
+            width: likewise, at most 12.
+            height: likewise.
+            operations: the picture that the place belongs to, as for draw_list; empty: the first sample of seed 0.
+            model: key of a model; empty: the default one.
+            seed: whole number, of the versions.
+            consistency: whether the picture, scaled down, is made to match the input closely.
+            high_resolution_input: scale the picture down first (bicubic).
+
+        Returns:
+            PNG files, one a family: the version in its middle, with its recipe inside. And a JSON: the picture's
+            operations, the share of what differs that the families explain, measured on versions that had no part in
+            finding them, and in the order of the files each family's name ("1", "1.1", "1.2", "2", …), its share of
+            the versions, their numbers, and the operation that leads to the one in the middle. No families: only
+            texture differs there.
+        """
+
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+            chosen = read_operations(operations, Draw(0, 0, settings.temperature))
+            place = check_tree_place(read_place(left, top, width, height, picture))
+            engine, lr = self._engine, picture.lr()
+            recipe = engine.recipe(list_request(picture, settings, chosen))
+            versions = [Reroll(place, settings.seed, number) for number in range(NUM_VERSIONS)]
+            variants = tuple((version,) for version in versions)
+            request = ExploreRequest(lr=lr, recipe=recipe, variants=variants, choose=1)
+            [comparison] = yield from gather(engine.explore(request, job.cancel), job, Comparison)
+            tree = tree_of(comparison)
+            nodes = tuple((versions[branch.number],) for _, branch in named_branches(tree))
+            request = ExploreRequest(lr=lr, recipe=recipe, variants=((), *nodes))
+            found = yield from gather(engine.explore(request, job.cancel), job, Variant)
+            state, *middles = sorted(found, key=lambda variant: variant.number)
+            text_of, alpha, folder = sample_text(picture), picture.alpha(), session.download_folder()
+            files = []
+            for variant, (name, _) in zip(middles, named_branches(tree), strict=True):
+                files.append(folder / f"family-{name}.png")
+                text = text_of(variant.recipe, variant.flags)
+                engine.save_png(files[-1], variant.laid_into(state.patch), text, alpha=alpha)
+            facts = tree_facts(tree, NUM_VERSIONS, lambda number: versions[number])
+            drawn.append(Drawn(tuple(files), {"operations": to_values(chosen), **facts}))
+
+        drawn: list[Drawn] = []
+        yield from give_drawn(
+            self._call((image, model, -1.0, seed, 1, consistency, high_resolution_input), work), drawn
+        )
+
+    def _build(self, options: Mapping[str, Any]) -> None:
+        """Components, which are not shown, and the endpoint."""
+        with gr.Column(visible=False):
+            image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
+            left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))
+            operations = gr.Textbox("", label="operations")
+            model = gr.Textbox("", label="model")
+            seed = gr.Number(0, precision=0, label="seed")
+            consistency = gr.Checkbox(True, label="consistency")
+            is_hr = gr.Checkbox(False, label="high_resolution_input")
+            files = gr.File(file_count="multiple", label="families")
+            numbers = gr.JSON(label="numbers")
+            button = gr.Button()
+        inputs = [image, left, top, width, height, operations, model, seed, consistency, is_hr]
+        button.click(self.families, inputs, [files, numbers], api_name="families", **options)

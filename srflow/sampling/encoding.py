@@ -1,0 +1,68 @@
+"""Super-resolutions of one picture as latents, for export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srflow.contract import Encoded, InputError, MemoryBudgetError
+from srflow.images import to_tensor
+from srflow.model import Conditioning, SRFlow, pad_to_multiple
+from srflow.sampling.worker import OutOfMemory, Worker
+
+__all__ = ["encode_pictures"]
+
+_MAX_PIXELS = 4_000_000
+"""Of one picture: encoding needs all of it at once."""
+
+
+def encode_pictures(
+    worker: Worker, model: SRFlow, lr: np.ndarray, pictures: Sequence[np.ndarray], stop: Callable[[], None]
+) -> Encoded:
+    """See `srflow.contract.Engine.encode`.
+
+    Args: model: in float32, on the device.  stop: raises Cancelled when the work shall end.
+    """
+    scale = model.scale_factor
+    height, width = lr.shape[0] * scale, lr.shape[1] * scale
+    if not pictures:
+        raise InputError("There is no picture to encode. Draw some first.")
+    for picture in pictures:
+        if picture.dtype not in (np.uint8, np.uint16) or picture.shape != (height, width, 3):
+            raise InputError(
+                f"Pictures to encode must be of 8 or 16 bits and {width}x{height} pixels, as this LR picture asks for; "
+                f"got {picture.dtype} {picture.shape}."
+            )
+    if height * width > _MAX_PIXELS:
+        raise MemoryBudgetError(
+            f"Latents of {width}x{height} pixels do not fit into memory at once; {_MAX_PIXELS // 1_000_000} megapixels "
+            "are the most. Take a smaller region."
+        )
+    padded = pad_to_multiple(to_tensor(lr), model.config.lr_multiple).to(model.device)
+    size = padded.shape[-2] * scale - height, padded.shape[-1] * scale - width
+    try:
+        conditioning = worker.run(lambda: model.condition(padded, stop), stop)
+        found = [_encode(worker, model, _floats(picture, size), conditioning, stop) for picture in pictures]
+    except OutOfMemory as error:
+        raise MemoryBudgetError("The device has not enough memory to encode this. Take a smaller region.") from error
+    levels = tuple(np.concatenate(level) for level in zip(*(levels for levels, _ in found), strict=True))
+    return Encoded(levels=levels, log_probs=np.array([log_prob for _, log_prob in found]))
+
+
+def _encode(
+    worker: Worker, model: SRFlow, picture: Tensor, conditioning: Conditioning, stop: Callable[[], None]
+) -> tuple[list[np.ndarray], float]:
+    def work() -> tuple[list[np.ndarray], float]:
+        latents, log_prob = model.encode(picture.to(model.device), conditioning)
+        return [level.cpu().numpy() for level in latents], log_prob.item()
+
+    return worker.run(work, stop)
+
+
+def _floats(picture: np.ndarray, missing: tuple[int, int]) -> Tensor:
+    """(1, 3, H, W) in [0, 1]; at the right and bottom, so many edge pixels are repeated."""
+    whole = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+    return torch.from_numpy(whole.transpose(2, 0, 1).astype(np.float32) / np.iinfo(picture.dtype).max)[None]

@@ -1,0 +1,48 @@
+"""The grain of another place, brought into what may lie behind the LR picture as edits are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from srflow.operations.given import Origin
+from srflow.sampling.editing import Editing, to_usual
+from srflow.sampling.regions import Region
+
+__all__ = ["Graining"]
+
+_SHARES = (1.0, 0.6, 0.3)  # of the noise's variance that is the grain's
+_STRENGTHS = (1.0, 0.85, 0.7)  # of the grain: at the size of noise, what has edges is less likely than noise
+
+
+class Graining(Editing):
+    """An `Editing` of a place that was given grain (`srflow.steering.grain.lay_grain`).
+
+    Grain takes the place of the noise that was there, so that what may be natural differs from an edit's: latents that
+    are smaller than those of samples are enlarged as well, and the noise before and the grain, which have nothing in
+    common, are mixed by square roots of shares, so that their size stays.
+
+    On the five pairs of `srflow.steering.grain` three quarters of the grain were left on average (.61 to .87), where an
+    edit's way left .45 (.05 to .80). Three of them then were within two standard deviations of samples' log-likelihood;
+    those at +2.2 and +3.8 were smooth grain for a rough place.
+    """
+
+    origins: ClassVar[tuple[Origin, Origin]] = ("grain", "natural grain")
+
+    def _natural(
+        self,
+        before: Sequence[Tensor],
+        drawn: Sequence[Tensor],
+        samples: Sequence[Sequence[Tensor]],
+        region: Region,
+    ) -> list[list[Tensor]]:
+        """As of an edit: the grain of samples' size, weaker, and with more and more of the noise before."""
+        ends = [level * factor for level, factor in zip(drawn, to_usual(drawn, samples, region), strict=True)]
+        return [
+            [math.sqrt(1 - share) * z + math.sqrt(share) * strength * end for z, end in zip(before, ends, strict=True)]
+            for share in _SHARES
+            for strength in _STRENGTHS
+        ]
