@@ -1,0 +1,181 @@
+"""The engine: the one door to a model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+
+from srflow.contract.exploring import EditEvent, EditRequest, Encoded, ExploreEvent, ExploreRequest, GrainRequest
+from srflow.contract.pictures import Metadata, Picture
+from srflow.contract.recipe import Precision, Recipe
+from srflow.contract.sampling import Estimate, Reference, SampleEvent, SampleRequest
+from srflow.evaluation.calibration_file import Calibration
+from srflow.operations import Mask
+
+if TYPE_CHECKING:
+    from srflow.steering.candidates import Candidate
+
+__all__ = [
+    "Engine",
+    "EngineInfo",
+    "ModelInfo",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """A model that can be asked for. label: for people. lr_multiple: LR sides are padded to a multiple of it."""
+
+    key: str
+    label: str
+    scale_factor: int
+    default_temperature: float
+    weights_sha256: str | None
+    license: str
+    provenance: str
+    lr_multiple: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What the engine runs on and what it offers. device, precision_reason: a short text for people.
+
+    memory_limit: bytes that a request may take at most.
+    """
+
+    device: str
+    precision: Precision
+    precision_reason: str
+    memory_limit: int
+    models: tuple[ModelInfo, ...]
+    default_model: str
+    version: str
+
+
+class Engine(Protocol):
+    """The one door to a model: `srflow.sampling.engine.SamplingEngine` is the real one, tests use a few lines of numpy.
+
+    All methods may be called from any thread. Whatever takes long takes `cancel`: when it is set, the work stops within
+    a fraction of a second and `Cancelled` is raised. Leaving the iterator of `sample` early stops the work, too.
+    """
+
+    def info(self) -> EngineInfo:
+        """Device, precision, models."""
+        ...
+
+    def estimate(self, request: SampleRequest) -> Estimate:
+        """Time, memory and tiles of a request; nothing is computed. Raises InputError, MemoryBudgetError."""
+        ...
+
+    def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
+        """Draw the samples; each is yielded when it is finished.
+
+        Raises: InputError: the request does not fit. MemoryBudgetError: not enough memory even in the smallest tiles.
+            CheckpointError: the model cannot be loaded. Cancelled.
+        """
+        ...
+
+    def recipe(self, request: SampleRequest) -> Recipe:
+        """The recipe of the request's first sample, for `explore` to go on from; nothing is computed.
+
+        Raises InputError, MemoryBudgetError.
+        """
+        ...
+
+    def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
+        """Draw the variants; each is yielded when it is finished. What the state needs is kept for the next call.
+
+        Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
+            MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Bring an edited picture back into what may lie behind the LR picture, and say what is left of the edit.
+
+        Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
+            memory. CheckpointError. Cancelled.
+        """
+        ...
+
+    def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
+        """Give a place the grain of another one, as far as the input and the model allow, and say how far that is.
+
+        Raises: as `edit`; InputError, too: there is too little to take it from.
+        """
+        ...
+
+    def could_be(
+        self,
+        lr: np.ndarray,
+        picture: np.ndarray,
+        mask: Mask,
+        texts: Sequence[str],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> tuple[Candidate, ...]:
+        """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
+
+        Raises: InputError: the place is too small or says nothing, or the texts are not 2 to 10.
+        """
+        ...
+
+    def encode(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Encoded:
+        """The latents of super-resolutions, uint8 or uint16, (s h, s w, 3), of one LR picture, uint8, (h, w, 3).
+
+        Raises: InputError: sizes or kinds do not fit. MemoryBudgetError: they are too large. Cancelled.
+        """
+        ...
+
+    def calibration(self, model: str | None = None) -> Calibration:
+        """How wide bars about the mean of a set must be to hold the truth as often as promised: see `Calibration.bar`.
+
+        Raises: NotCalibratedError: nothing was measured for the model. InputError: there is no such model.
+        """
+        ...
+
+    def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
+        """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step)."""
+        ...
+
+    def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
+        """Read a picture file, on white. Raises ImageError, ImageTooLargeError: see `srflow.pictures.load_image`."""
+        ...
+
+    def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
+        """Read a picture file with all that belongs to it. Raises as `open_picture`."""
+        ...
+
+    def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """An HR picture → its LR picture for that model (MATLAB's bicubic), and the ground truth, cropped to fit."""
+        ...
+
+    def save_png(
+        self,
+        path: str | Path,
+        picture: np.ndarray,
+        text: Mapping[str, str] | None = None,
+        *,
+        alpha: np.ndarray | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, whole or not at all: see `srflow.pictures.save_png`.
+
+        alpha: the opacity, of the picture's size, or of the LR picture's: then it is enlarged bicubically.
+        """
+        ...
+
+    def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
+        """The text in a PNG; its recipe is under `RECIPE_KEY`. Raises ImageError."""
+        ...
