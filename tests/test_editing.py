@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from srflow.operations import Given, Heat, Mask, Reroll
 from srflow.sampling import editing
 from srflow.sampling.editing import find_mask
 from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.weighing import Scales, Weighed, Yardsticks
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 PLACE = slice(36, 76), slice(40, 84)  # HR
@@ -100,6 +102,28 @@ def test_a_piece_of_another_sample_stays_and_is_found_usual(
     error = laid_in(drawn.picture, consistent)[inside].astype(float) - picture[inside]
     change = drawn.picture[inside].astype(float) - picture[inside]
     assert np.sqrt(np.square(error).mean()) < 0.2 * np.sqrt(np.square(change).mean())
+
+
+def test_a_second_edit_of_a_place_is_compared_with_the_same_samples(
+    engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[int] = []
+    original = Scales.weigh
+
+    def counting(scales: Scales, crops: Sequence[np.ndarray]) -> list[Weighed]:
+        weighed.append(len(crops))
+        return original(scales, crops)
+
+    monkeypatch.setattr(Scales, "weigh", counting)
+    mask = find_mask(drawn.picture, brighter(drawn.picture), 4)
+    monkeypatch.setattr(engine, "_yardsticks", Yardsticks())
+    first = edit(engine, lr, drawn.recipe, brighter(drawn.picture), mask)
+    assert weighed.count(editing.NUM_SAMPLES) == 1
+    again = edit(engine, lr, drawn.recipe, brighter(drawn.picture), mask)
+    assert weighed.count(editing.NUM_SAMPLES) == 1, "from before"
+    assert again[2].deviations == first[2].deviations
+    edit(engine, lr, drawn.recipe, 255 - drawn.picture)
+    assert weighed.count(editing.NUM_SAMPLES) == 2, "another place has samples of its own"
 
 
 def test_noise_is_found_implausible_and_made_natural(

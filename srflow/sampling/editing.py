@@ -23,6 +23,7 @@ from torch import Tensor
 from srflow.contract import EditRequest, InputError, MemoryBudgetError, Progress, Verdict
 from srflow.evaluation.metrics import capped_psnr
 from srflow.images import to_tensor
+from srflow.model import Conditioning
 from srflow.operations import Box, Given, Mask, Operation, Reroll, changed_place, check_operations
 from srflow.operations.field import Field, Place
 from srflow.operations.given import MAX_GIVEN, Origin
@@ -33,7 +34,7 @@ from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.regions import Region, scaled
 from srflow.sampling.states import State
 from srflow.sampling.task import Task
-from srflow.sampling.weighing import Scales, Weighed
+from srflow.sampling.weighing import Scales, Weighed, Yardstick, Yardsticks
 
 __all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask", "to_usual"]
 
@@ -59,7 +60,8 @@ class Editing:
 
     Args:
         request: what was edited.  task: of the picture before the edit.
-        exploration: draws its states.  scales: makes what weighs pictures of a region.
+        exploration: draws its states.  yardsticks: of edits before.
+        scales: makes what weighs pictures of a region, by its conditioning, if that is known.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
         channel: told what happens.  stop: raises Cancelled when the work shall end.
     """
@@ -72,13 +74,15 @@ class Editing:
         request: EditRequest,
         task: Task,
         exploration: Exploration,
-        scales: Callable[[Region], Scales],
+        yardsticks: Yardsticks,
+        scales: Callable[[Region, Conditioning | None], Scales],
         padded: Tensor,
         channel: Channel,
         stop: Callable[[], None],
     ) -> None:
         self._request, self._task, self._exploration = request, task, exploration
-        self._scales, self._padded, self._channel, self._stop = scales, padded, channel, stop
+        self._yardsticks, self._scales = yardsticks, scales
+        self._padded, self._channel, self._stop = padded, channel, stop
         height, width = padded.shape[-2:]
         self._shapes = tuple(task.loaded.model.latent_shapes(height, width))
 
@@ -89,7 +93,9 @@ class Editing:
         mask = self._place(before)
         region = Region.around(mask, self._task.loaded.info.lr_multiple)
         self._check(region)
-        scales = self._scales(region)
+        key = self._request.recipe, mask
+        known = self._yardsticks.get(key)
+        scales = self._scales(region, None if known is None else known.conditioning)
         edited = self._edited(before, mask)
         self._tell(f"Making the {self.origins[0]} consistent with the input", 0.1)
         [consistent] = scales.weigh([self._made_consistent(scales.crop_of(edited), scales.crop_of(before), region)])
@@ -100,8 +106,12 @@ class Editing:
         first = self._draw(0, self._given(mask, region, drawn, self.origins[0]))
 
         self._tell("Comparing it with samples", 0.3)
-        rolls = [Reroll(mask, _SEED, roll) for roll in range(NUM_SAMPLES)]
-        samples = scales.weigh([scales.crop_of(state) for state in self._states(rolls)])
+        if known is None:
+            rolls = [Reroll(mask, _SEED, roll) for roll in range(NUM_SAMPLES)]
+            weighed_rolls = scales.weigh([scales.crop_of(state) for state in self._states(rolls)])
+            known = Yardstick(scales.conditioning, weighed_rolls)
+            self._yardsticks.put(key, known)
+        samples = known.samples
         latents = [[level / t for level, t in zip(one.latents, temperatures, strict=True)] for one in samples]
 
         self._tell("Looking for what is natural of it", 0.7)

@@ -41,7 +41,7 @@ from srflow.contract import (
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
-from srflow.model import pad_to_multiple
+from srflow.model import Conditioning, pad_to_multiple
 from srflow.operations import Mask, Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
@@ -59,7 +59,7 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import State, StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
-from srflow.sampling.weighing import Scales
+from srflow.sampling.weighing import Scales, Yardsticks
 from srflow.sampling.worker import Work, Worker
 from srflow.steering.candidates import Candidate, judge
 from srflow.steering.grain import lay_grain
@@ -121,6 +121,7 @@ class SamplingEngine:
         self._models = Models(checkpoints, self._device, compiled)
         self._worker = Worker(self._device, cache_bytes)
         self._states = StateCache(state_bytes)
+        self._yardsticks = Yardsticks()
         self._perceptual: PerceptualDistance | None = None
         self._perceptual_lock = threading.Lock()
 
@@ -228,11 +229,11 @@ class SamplingEngine:
             model = self._models.exact(task.loaded)
             padded = pad_to_multiple(to_tensor(lr), task.loaded.info.lr_multiple)
 
-            def scales(region: Region) -> Scales:
-                return Scales(self._worker, model, padded, region, stop)
+            def scales(region: Region, conditioning: Conditioning | None) -> Scales:
+                return Scales(self._worker, model, padded, region, stop, conditioning)
 
             request = edit(exploration.state(recipe.operations))
-            kind(request, task, exploration, scales, padded, channel, stop).run()
+            kind(request, task, exploration, self._yardsticks, scales, padded, channel, stop).run()
 
         events = in_background(work, name="edit")
         with closing(events):

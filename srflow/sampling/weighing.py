@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -19,11 +21,12 @@ from srflow.sampling.regions import CONTEXT, Region, scaled
 from srflow.sampling.states import State
 from srflow.sampling.worker import OutOfMemory, Worker
 
-__all__ = ["Scales", "Weighed"]
+__all__ = ["Scales", "Weighed", "Yardstick", "Yardsticks"]
 
 _Result = TypeVar("_Result")
 
 _BATCH_PIXELS = 64 * 1024  # HR pixels that are encoded together
+_MAX_YARDSTICKS = 4  # of some 20 MB each, for a place of 24x24 LR pixels
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,28 @@ class Scales:
         worker: the device.  model: in float32, on the device.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
         region: the place.  stop: raises Cancelled when the work shall end.
+        conditioning: of the region, from other scales of it; None: it is computed when it is first needed.
     """
 
-    def __init__(self, worker: Worker, model: SRFlow, padded: Tensor, region: Region, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        model: SRFlow,
+        padded: Tensor,
+        region: Region,
+        stop: Callable[[], None],
+        conditioning: Conditioning | None = None,
+    ) -> None:
         self._worker, self._model, self._padded, self._stop = worker, model, padded, stop
         self.region = region
-        self._conditioning: Conditioning | None = None
+        self._conditioning = conditioning
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """Of the region."""
+        if self._conditioning is None:
+            self._conditioning = self._condition()
+        return self._conditioning
 
     def crop_of(self, state: State) -> np.ndarray:
         """A picture's `Region.decoded`, uint8, (h, w, 3); where that reaches beyond it, its edges are repeated."""
@@ -60,7 +79,7 @@ class Scales:
 
     def weigh(self, crops: Sequence[np.ndarray]) -> list[Weighed]:
         """Weigh crops of `Region.decoded`, uint8 (h, w, 3) or float32 (3, h, w) in [0, 1]."""
-        conditioning = self._conditioning = self._conditioning or self._condition()
+        conditioning = self.conditioning
         result: list[Weighed] = []
         batch = max(1, _BATCH_PIXELS // (conditioning.height * conditioning.width * self._model.scale_factor**2))
         for first in range(0, len(crops), batch):
@@ -95,6 +114,36 @@ class Scales:
         size = whole.height, whole.width
         cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
         return replace(cut, height=bottom - top, width=right - left)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What edits of one place of one picture are compared with. samples: of the place, weighed."""
+
+    conditioning: Conditioning = field(repr=False)
+    samples: list[Weighed] = field(repr=False)
+
+
+class Yardsticks:
+    """Those of the last few places, so that a second edit of a place takes half the time. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Yardstick] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Yardstick | None:
+        """None: there is none, or none any more."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, yardstick: Yardstick) -> None:
+        """Keep one; the one that was not used for longest goes."""
+        with self._lock:
+            self._kept[key] = yardstick
+            if len(self._kept) > _MAX_YARDSTICKS:
+                self._kept.popitem(last=False)
 
 
 def _picture(crop: np.ndarray) -> Tensor:
