@@ -14,8 +14,8 @@ difference from the source, in dB:
     the same, as likely as samples are (`srflow.sampling.graining`)                                  4.0
 
 By looks, too, strands and scales come over in the last two only; tiled latents look like another roll, but rougher.
-The detail is of brightness: in colour it was no nearer to the source, and seen as less likely by 15 standard deviations
-of samples' log-likelihood on average, not by 9.
+The detail is of brightness: in colour it was no nearer to the source, and farther from samples' log-likelihood, by 15
+standard deviations on average (to either side) instead of 9.
 """
 
 from __future__ import annotations
