@@ -27,8 +27,8 @@ class EditPanel:
     def __init__(self, page: Page) -> None:
         self.page = page
         with gr.Row(elem_classes="bar-row", elem_id="files-in"):
-            self.button = _upload("Bring back a download that you edited", "bring-back")
-            self.photo = _upload("Give the chosen place the grain of a photo", "grain-photo")
+            self.button = _upload("Bring back an edited file", "bring-back")
+            self.photo = _upload("Grain from a photo", "grain-photo")
         self.outputs: list[Any] = []
         self.streamed = self.outputs
 
