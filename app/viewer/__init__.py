@@ -1,10 +1,16 @@
 """The linked viewer: pictures side by side that are moved and enlarged as one."""
 
 from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
-from app.viewer.component import (
+from app.viewer.clicks import parse_picture_id, parse_place, parse_subject
+from app.viewer.component import LinkedViewer
+from app.viewer.edit import Contrast, Edit, Paint, Paste
+from app.viewer.heat import Found, FoundName
+from app.viewer.lines import Line, parse_line
+from app.viewer.masks import parse_mask
+from app.viewer.place import SourcePlace, parse_source
+from app.viewer.scene import (
     LOOK_ONLY,
     Blend,
-    LinkedViewer,
     Overlay,
     Part,
     Picture,
@@ -13,15 +19,7 @@ from app.viewer.component import (
     SliderStrip,
     StripStep,
     Walk,
-    parse_picture_id,
-    parse_place,
-    parse_subject,
 )
-from app.viewer.edit import Contrast, Edit, Paint, Paste
-from app.viewer.heat import Found, FoundName
-from app.viewer.lines import Line, parse_line
-from app.viewer.masks import parse_mask
-from app.viewer.place import SourcePlace, parse_source
 from app.viewer.steps import Mark, parse_mark, parse_step
 
 __all__ = [

@@ -24,7 +24,7 @@ from app.viewer import (
     SourcePlace,
     StripStep,
     Walk,
-    component,
+    data,
     parse_asked,
     parse_mark,
     parse_mask,
@@ -148,7 +148,7 @@ def test_the_schema_is_computed_once(monkeypatch):
     viewer = LinkedViewer(render=False)
     schema = viewer.api_info()
     schema["properties"].clear()  # whoever changes a copy changes no other
-    monkeypatch.setattr(component._SceneData, "model_json_schema", None)
+    monkeypatch.setattr(data.SceneData, "model_json_schema", None)
     assert "pictures" in viewer.api_info()["properties"]
 
 
@@ -164,7 +164,7 @@ def test_nothing_from_the_browser_comes_in_as_a_value():
 def test_the_scene_has_the_fields_of_the_description():
     """The models that Gradio serialises, field by field."""
     for name in ("Scene", "Picture", "Part", "Overlay", "Walk", "Found", "Slider", "Sliders", "Step"):
-        model = getattr(component, f"_{name}Data")
+        model = getattr(data, f"_{name}Data", None) or getattr(data, f"{name}Data")
         described = SCHEMA["$defs"][name]
         assert list(model.model_fields) == described["required"], name
         assert set(described["properties"]) == set(described["required"]), name

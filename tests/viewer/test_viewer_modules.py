@@ -11,7 +11,8 @@ from pathlib import Path
 import gradio as gr
 import playwright
 
-from app.viewer.component import VIEWER_KEYS, LinkedViewer
+from app.viewer.component import LinkedViewer
+from app.viewer.scene import VIEWER_KEYS
 from app.viewer.script import MODULES, SOURCE_FOLDER, join_modules, join_styles
 
 SCRIPT = join_modules()

@@ -3,7 +3,7 @@
 export const SAMPLE_KEYS = 16;
 
 /**
- * Letters here are reserved: `VIEWER_KEYS` in component.py. A test compares the two.
+ * Letters here are reserved: `VIEWER_KEYS` in scene.py. A test compares the two.
  * @type {Record<string, string>}
  */
 const ACTIONS = {

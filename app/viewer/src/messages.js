@@ -1,5 +1,5 @@
 // The messages between Python and the browser, as types. `messages.json` is the description; tests hold this file,
-// component.py and what really travels against it.
+// data.py and what really travels against it.
 
 /** @typedef {{url: string}} FileData below the address of the page */
 /** @typedef {{top: number, rows: number, image: FileData}} PartMessage */

@@ -1,0 +1,278 @@
+"""What the linked viewer is given: pictures, the map, ways to go on, the history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from app.viewer.asking import WayKind
+from app.viewer.clicks import parse_place
+from app.viewer.heat import Found
+from srflow.contract import InputError
+
+__all__ = [
+    "LOOK_ONLY",
+    "VIEWER_KEYS",
+    "Blend",
+    "Overlay",
+    "Part",
+    "Picture",
+    "Scene",
+    "SliderBank",
+    "SliderStrip",
+    "StripStep",
+    "Walk",
+]
+
+VIEWER_KEYS = "acdfhjlnopruvwxz"
+"""Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Finished rows of a picture that is still being made: a PNG file, as wide as the frame, to be put at row `top`."""
+
+    top: int
+    rows: int
+    path: str | Path
+
+    def __post_init__(self) -> None:
+        if self.top < 0 or self.rows < 1:
+            raise InputError(f"A part has rows from 0 on; got {self.rows} from {self.top} on.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a scene.
+
+    id: unique in the scene; the same id is the same place in the grid from one scene to the next. Until the visitor
+        chooses another, differences subtract the picture "mean", or else "truth".
+    label: short text for people.
+    path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed,
+        or, if there was none, the scene's `placeholder`.
+    parts: rows that are finished already, while `path` is None.
+    kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
+        and, if wanted, the grid); or "way": one of `Scene.walk`, and in no grid. A reference smaller than the frame is
+        enlarged pixel by pixel.
+    badge: short mark beside the label, for example "flagged".
+    key: lower-case letter that shows a reference, or "".
+    file_name: under which the browser saves the PNG file; "": made from the label.
+    """
+
+    id: str
+    label: str
+    path: str | Path | None = None
+    kind: Literal["sample", "reference", "way"] = "sample"
+    badge: str = ""
+    key: str = ""
+    parts: Sequence[Part] = ()
+    file_name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.parts and self.path is not None:
+            raise InputError(f"Picture {self.id!r} is finished; it has no parts.")
+        if not self.id or not self.label:
+            raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
+        if self.kind not in ("sample", "reference", "way"):
+            raise InputError(f"A picture is of kind 'sample', 'reference' or 'way', not {self.kind!r}.")
+        if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
+            raise InputError(
+                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A map over the pictures, with its legend.
+
+    path: PNG in colour, of any size; it is stretched over the frame, and shown as a tile after the samples.
+    title: for the switch and the legend, for example "Diversity".
+    minimum, maximum: values at the two ends of the scale, in `unit`.
+    colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
+    values_path: PNG in grey (8 bits), from which the viewer reads single values: 0 for `minimum`, 255 for `values_top`.
+    values_top: None: `maximum`; with another one, values beyond the scale's end can be read, too.
+    bars: what share of the truth lies within "mean ± value", promised; None: the values are standard deviations.
+    of_luma: whether the values are of the brightness; else of all three channels.
+    remark: few words beside the legend, on which a visitor opens `details`.
+    """
+
+    path: str | Path
+    title: str
+    minimum: float
+    maximum: float
+    colors: Sequence[str]
+    unit: str = ""
+    values_path: str | Path | None = None
+    values_top: float | None = None
+    bars: float | None = None
+    of_luma: bool = True
+    remark: str = ""
+    details: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.minimum <= self.maximum:
+            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not fall.")
+        if len(self.colors) < 2 or not all(_COLOR.fullmatch(color) for color in self.colors):
+            raise InputError(f"The overlay needs two or more colours as '#rrggbb'; got {list(self.colors)!r}.")
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A way between two pictures, which the visitor moves from one to the other.
+
+    id: its own. ends: ids of the two. percent: how far it is on the way.
+    """
+
+    id: str
+    ends: tuple[str, str]
+    percent: int
+
+
+LOOK_ONLY = "to look at"
+"""The badge of ways that cannot be kept. The browser knows it by this word."""
+
+
+@dataclass(frozen=True)
+class SliderStrip:
+    """One slider of a place.
+
+    path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
+    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
+    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
+    """
+
+    path: str | Path
+    ends: tuple[str, str]
+    share: float
+    deviations: tuple[float, ...] | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class SliderBank:
+    """The sliders of a place; none: only texture differs there. angles: where they are, in degrees, -90 to 90."""
+
+    strips: tuple[SliderStrip, ...]
+    angles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Ways to go on from a picture, which the visitor walks through in place.
+
+    start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
+    bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
+    blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
+    sliders: by which the one way was found, as soon as they are there. levels: of a tree, how deep each way lies.
+    """
+
+    start: str
+    ids: tuple[str, ...]
+    count: int
+    box: tuple[int, int, int, int]
+    kind: WayKind
+    dial: int = 0
+    blend: Blend | None = None
+    found: Found | None = None
+    sliders: SliderBank | None = None
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripStep:
+    """One step of the history, as the strip below the pictures shows it.
+
+    number: by which events name it. parent: number of the step of the strip that it followed. path: PNG of its
+    thumbnail. caption: two or three words. name: that the visitor gave it, or "". words: what it is, at length.
+    difference: what leads from it to what is shown; None: the two cannot be compared. kind: what was new in it.
+    """
+
+    number: int
+    parent: int | None
+    path: str | Path
+    caption: str
+    words: str
+    kind: Literal["picture", "samples", "sweep", "explored"] = "explored"
+    name: str = ""
+    is_pinned: bool = False
+    is_current: bool = False
+    difference: str | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that the viewer shows.
+
+    width, height: the frame in SR pixels; pictures of other sizes are scaled to it.
+    pictures: in the order of grid, buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7.
+    overlay: map of where the samples differ, or None. The visitor can show it as a tile of the grid (on at first, with
+        two samples or more) and over all pictures.
+    overlay_expected: keep a place for the map's tile while `overlay` is None, so that the grid does not change when the
+        map arrives.
+    subject: names the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
+        chosen place are kept, and each old picture stays until the new one is loaded.
+    mode, selected, compare, place: settings to apply once, when they differ from the former scene's: the mode, the id
+        of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the crops in SR pixels. None: the
+        visitor's choice stays.
+    placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
+    suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
+        None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
+    grid: (width, height) of the low-resolution picture, on whose pixels the visitor may choose a place. None: the tools
+        for that are not there.
+    walk: ways to go on, while the visitor looks at them; None: there are none.
+    explored: id of the picture that the visitor has explored, shown alone whenever it is another one than before.
+    steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
+        is shown is a reference of the scene, with the id "step-NUMBER".
+    note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
+    temperature: of the samples, or of what is explored; None: not known.
+    serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
+        or cannot be loaded.
+    revision: a scene with a lower one than the viewer has shown already came too late, and is left aside.
+    """
+
+    width: int
+    height: int
+    pictures: Sequence[Picture] = ()
+    overlay: Overlay | None = None
+    subject: str = ""
+    mode: Literal["grid", "single", "wipe", "difference"] | None = None
+    selected: str | None = None
+    compare: tuple[str, str] | None = None
+    place: tuple[int, int] | None = None
+    placeholder: str | None = None
+    suggested_place: tuple[int, int] | None = None
+    note: str = ""
+    overlay_expected: bool = False
+    grid: tuple[int, int] | None = None
+    walk: Walk | None = None
+    explored: str | None = None
+    steps: Sequence[StripStep] = ()
+    temperature: float | None = None
+    serial: str = ""
+    revision: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+        if self.grid is not None and min(self.grid) < 1:
+            raise InputError(f"A low-resolution picture has at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}.")
+        ids = [picture.id for picture in self.pictures]
+        if len(set(ids)) != len(ids):
+            raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
+        if self.mode not in (None, "grid", "single", "wipe", "difference"):
+            raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
+        walked = () if self.walk is None else (self.walk.start, *self.walk.ids)
+        for chosen in (self.selected, self.placeholder, self.explored, *walked, *(self.compare or ())):
+            if chosen is not None and chosen not in ids:
+                raise InputError(f"The scene has no picture {chosen!r}; it has {ids!r}.")
+        for place in (self.place, self.suggested_place):
+            if place is not None:
+                parse_place({"x": place[0], "y": place[1]}, self.width, self.height)
+        for part in (part for picture in self.pictures for part in picture.parts):
+            if part.top + part.rows > self.height:
+                raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
