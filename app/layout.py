@@ -29,8 +29,8 @@ from app.panels.picture import PicturePanel
 from app.panels.results import ResultsPanel
 from app.panels.sweep import SweepPanel
 from app.pictures import MAX_FILE_SIZE
-from app.session import MAX_SESSIONS, Sessions
 from app.visit import Visit
+from app.visitors import MAX_SESSIONS, Sessions
 from app.wording import TITLE
 from srflow.contract import Engine
 

@@ -9,9 +9,10 @@ from app.examples import EXAMPLES
 from app.pictures import open_source
 from app.records import Source, View
 from app.runs import draw
-from app.session import Job, Sessions
+from app.session import Job
 from app.settings import Settings
 from app.tasks import Part, Update, perform
+from app.visitors import Sessions
 from srflow.contract import Engine
 
 __all__ = ["Opening", "example_source"]

@@ -20,11 +20,12 @@ from app.links import write_query
 from app.memory import drop_copies
 from app.opening import Opening
 from app.records import Source, View
-from app.session import KEEP, Job, Session, Sessions
+from app.session import KEEP, Job, Session
 from app.tasks import ALL, Part, Update, Values, Work, answer, perform
 from app.thumbnails import recall
 from app.viewer import LinkedViewer
 from app.views import status_html
+from app.visitors import Sessions
 from srflow.contract import Engine
 
 __all__ = ["NEXT_SERIAL", "Event", "Page", "Panel"]

@@ -22,7 +22,8 @@ from srflow.model import SRFlow
 from srflow.presets import PRESETS, ModelConfig
 
 if TYPE_CHECKING:
-    from app.session import Session, Sessions
+    from app.session import Session
+    from app.visitors import Sessions
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -142,7 +143,7 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def sessions(tmp_path: Path) -> Iterator[Sessions]:
     """The page's visitors, with their files in a folder of the test's own."""
-    from app.session import Sessions  # it imports Gradio, which most tests do without
+    from app.visitors import Sessions  # it imports Gradio, which most tests do without
 
     sessions = Sessions(tmp_path / "roots")
     yield sessions

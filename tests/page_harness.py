@@ -12,8 +12,9 @@ from fake_engine import FakeEngine
 from gradio.helpers import special_args
 
 from app.layout import build_page
-from app.session import Session, Sessions
+from app.session import Session
 from app.viewer import Scene
+from app.visitors import Sessions
 
 
 class Harness:

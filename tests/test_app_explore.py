@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from test_app_page import Visit
 
 from app.layout import build_page, launch_options
-from app.session import Sessions
+from app.visitors import Sessions
 from srflow.contract import RECIPE_KEY, Recipe
 from srflow.operations import Mix, Reroll
 

@@ -11,7 +11,7 @@ from page_harness import Harness
 from PIL import Image
 
 from app.layout import build_page
-from app.session import Sessions
+from app.visitors import Sessions
 from app.ways import NUM_WAYS
 from srflow.contract import RECIPE_KEY, MemoryBudgetError, Recipe
 from srflow.operations import Mask, Mix, Reroll

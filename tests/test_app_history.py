@@ -16,8 +16,8 @@ from test_app_exploring import ask, mask_of, picture, pixels
 from app import links
 from app.history import History
 from app.records import View
-from app.session import Sessions
 from app.thumbnails import SIDE, make_thumbnail
+from app.visitors import Sessions
 from srflow.operations import Draw, Mask, Reroll, to_address
 
 

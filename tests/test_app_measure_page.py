@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from test_app_explore import Explorer
 
 from app.layout import build_page, launch_options
-from app.session import Sessions
+from app.visitors import Sessions
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -27,7 +27,7 @@ from traffic import TIMEOUT, Traffic
 from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
-from app.session import Sessions
+from app.visitors import Sessions
 from srflow.contract import RECIPE_KEY, Recipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

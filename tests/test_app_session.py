@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from app import session as sessions_module
+from app import visitors as sessions_module
 from app.history import History
 from app.records import OpenedPicture, PictureRecord, Region, Run, Source, View
-from app.session import Session, Sessions
+from app.session import Session
 from app.settings import Settings
 from app.tasks import ALL, Part, Update, perform
+from app.visitors import Sessions
 from srflow.contract import Cancelled, InputError
 
 SETTINGS = Settings(model="fake-x4", temperature=0.9)
@@ -427,7 +428,7 @@ def test_a_page_left_open_for_hours_keeps_its_files_and_one_left_for_days_does_n
 
 def test_folders_of_a_program_that_was_killed_go_at_the_next_start(tmp_path):
     code = (
-        "import os, sys; from app.session import Sessions\n"
+        "import os, sys; from app.visitors import Sessions\n"
         "sessions = Sessions(sys.argv[1]); sessions.open(); print(sessions.root, flush=True); os._exit(1)"
     )
     root = Path(__file__).resolve().parents[1]
