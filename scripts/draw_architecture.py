@@ -1,12 +1,14 @@
 """Draw the rooms of the house and which imports which, from the code: docs/architecture.svg and the table below it.
 
-`python scripts/draw_architecture.py` writes both; a test compares them with the code. What is imported for annotations
-alone (under TYPE_CHECKING) is left out; what a function imports when it is called counts.
+`python scripts/draw_architecture.py` writes both, and docs/files.md; a test compares them with the code. What is
+imported for annotations alone (under TYPE_CHECKING) is left out; what a function imports when it is called counts.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 import sys
 from collections.abc import Iterator
 from html import escape
@@ -15,6 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SVG = Path("docs", "architecture.svg")
 PAGE = Path("docs", "architecture.md")
+HOUSE = Path("docs", "files.md")
+HOUSE_HEAD = """# Every file in a line
+
+What each file of the library and the page says of itself first. Written by `python scripts/draw_architecture.py`; a
+test fails where it is no longer true.
+"""
 BEGIN, END = "<!-- imports: begin -->\n", "<!-- imports: end -->\n"
 
 # Top floor first. A room is a name and its modules; a package stands for all that is in it, unless it is named itself.
@@ -208,8 +216,34 @@ def page(text: str) -> str:
     return f"{before}{BEGIN}{describe()}{END}{rest.split(END)[1]}"
 
 
+def first_words(path: Path) -> str:
+    """What a file says of itself first: the first line of a docstring, the first sentence of a comment."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    lines = itertools.takewhile(lambda line: line.startswith("//"), text.splitlines())
+    words = " ".join(line.removeprefix("//").strip() for line in lines)
+    return re.split(r"(?<=[.:;]) ", words, maxsplit=1)[0].rstrip(":;")
+
+
+def house() -> str:
+    """The page that lists every file of the library and the page, with its job."""
+    paths = [
+        path for folder in ("srflow", "app") for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js")
+    ]
+    folders = itertools.groupby(sorted(paths, key=lambda path: (path.parent, path.name)), key=lambda path: path.parent)
+    parts = [HOUSE_HEAD]
+    for folder, files in folders:
+        words = [(path.name, first_words(path)) for path in files]
+        rows = "\n".join(f"| `{name}` | {said} |" for name, said in words if said)
+        if rows:
+            parts.append(f"## {folder.relative_to(ROOT)}\n\n| file | what it is for |\n|---|---|\n{rows}\n")
+    return "\n".join(parts)
+
+
 def main() -> int:
-    """Write both files."""
+    """Write all three files."""
+    (ROOT / HOUSE).write_text(house(), encoding="utf-8")
     (ROOT / SVG).write_text(draw(), encoding="utf-8")
     path = ROOT / PAGE
     path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")

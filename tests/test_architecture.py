@@ -25,6 +25,17 @@ def test_the_drawing_is_that_of_the_code(drawing: ModuleType) -> None:
     how = "run python scripts/draw_architecture.py"
     assert drawing.page(text) == text, how
     assert drawing.draw() == (ROOT / drawing.SVG).read_text(encoding="utf-8"), how
+    assert drawing.house() == (ROOT / drawing.HOUSE).read_text(encoding="utf-8"), how
+
+
+def test_every_file_says_what_it_is_for(drawing: ModuleType) -> None:
+    silent = [
+        path.name
+        for folder in ("srflow", "app")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".js") and not drawing.first_words(path)
+    ]
+    assert silent == []
 
 
 def test_no_module_imports_itself_by_way_of_others(drawing: ModuleType) -> None:
