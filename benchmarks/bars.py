@@ -18,8 +18,8 @@ from srflow.contract import SampleRequest, SampleResult
 from srflow.evaluation.agreement import find_agreement, ring_correlation
 from srflow.evaluation.measuring import LUMA, check_truth
 from srflow.evaluation.reports import BarSource, report_line, report_place
-from srflow.images import load_image
 from srflow.operations import Mask
+from srflow.pictures import load_image
 from srflow.sampling.engine import SamplingEngine
 
 EXAMPLES = ("astronaut", "cat", "coffee", "rocket", "grass")

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from srflow.images import bicubic_upscale, downscale_uint8, load_image, to_tensor, to_uint8
+from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8
 from srflow.model import SRFlow
+from srflow.pictures import load_image
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -32,8 +32,8 @@ from srflow.contract import (
     Wish,
 )
 from srflow.evaluation.families import NUM_VERSIONS, tree_of
-from srflow.images import load_image
 from srflow.operations import Heat, Mask, Mix, Operation, Reroll, Sample, Slide
+from srflow.pictures import load_image
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.regions import FEATHER, MARGIN
 from srflow.steering.wishes import Like, Roughness

@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from benchmarks.plain import PlainSampler
 from benchmarks.report import interleaved, machine, save, table
 from srflow.contract import SampleRequest
-from srflow.images import load_image, to_tensor
+from srflow.images import to_tensor
 from srflow.model import SRFlow
+from srflow.pictures import load_image
 from srflow.presets import PRESETS
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.flops import flops_per_pixel

@@ -30,7 +30,8 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
     [("start", ("app_start", "srflow.__main__"))],
     [("page", ("app",)), ("commands", ("srflow.cli", "srflow.extras"))],
     [("one call", ("srflow", "srflow.pipeline", "srflow.export")), ("training", ("srflow.training",))],
-    [("engine", ("srflow.sampling",)), ("evaluation", ("srflow.evaluation",))],
+    [("engine", ("srflow.sampling",))],
+    [("evaluation", ("srflow.evaluation",))],
     [
         (
             "model",
@@ -40,23 +41,29 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
                 "srflow.encoder",
                 "srflow.flow",
                 "srflow.fused",
-                "srflow.likelihood",
-                "srflow.latents",
-                "srflow.noise",
                 "srflow.presets",
             ),
         ),
         ("checkpoints", ("srflow.checkpoints",)),
-        ("steering", ("srflow.steering",)),
     ],
-    [("operations", ("srflow.operations",)), ("pictures", ("srflow.pictures", "srflow.images", "srflow.luma"))],
+    [("pictures", ("srflow.pictures",))],
+    [("contract", ("srflow.contract",))],
+    [("steering", ("srflow.steering",)), ("calibration", ("srflow.calibration",))],
+    [("operations", ("srflow.operations",))],
     [
-        ("contract", ("srflow.contract",)),
+        (
+            "mathematics",
+            ("srflow.latents", "srflow.noise", "srflow.likelihood", "srflow.images", "srflow.consistency"),
+        )
+    ],
+    [
         (
             "tools",
             (
                 "srflow.errors",
                 "srflow.files",
+                "srflow.arrays",
+                "srflow.luma",
                 "srflow.shipped_files",
                 "srflow.compiling",
                 "srflow.environment",

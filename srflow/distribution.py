@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from srflow.consistency import back_project
 from srflow.contract import InputError
 from srflow.latents import Latents, Temperature, draw
-from srflow.sampling.consistency import back_project
 
 if TYPE_CHECKING:
     from srflow.model import Conditioning, SRFlow
@@ -71,7 +71,7 @@ class SuperResolutions(Distribution):
                 command take, unless told otherwise, is `model.config.default_temperature`.
             seed: for all LR pictures, or one for each: sample i of a seed is the same in any batch. None draws one for
                 each picture from torch's generator, which `torch.manual_seed` sets.
-            consistency_rounds: of back-projection onto the LR picture, see `srflow.sampling.consistency`; 0: none.
+            consistency_rounds: of back-projection onto the LR picture, see `srflow.consistency`; 0: none.
             batch_size: how many samples of a single LR picture are decoded together; it changes memory and speed alone.
         Returns: (*sample_shape, B, 3, s h, s w); not clipped, unless there are rounds of back-projection.
         Raises: InputError: an argument is out of range.

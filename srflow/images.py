@@ -1,7 +1,7 @@
 """Arrays ↔ float tensors, and MATLAB's bicubic scaling of both.
 
 An array is (H, W, 3) uint8, RGB, 0 to 255. A tensor is (B, 3, H, W) float, RGB, 0 to 1. Picture files are read and
-written in `srflow.pictures`; its functions can be imported from here, too.
+written in `srflow.pictures`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srflow.contract import InputError
-from srflow.pictures import MAX_PIXELS, SUFFIXES, list_images, load_image, read_png_text, save_png
-from srflow.pictures.arrays import check_uint8
+from srflow.arrays import check_uint8
+from srflow.errors import InputError
 
 __all__ = [
-    "MAX_PIXELS",
-    "SUFFIXES",
     "bicubic_downscale",
     "bicubic_upscale",
     "crop_to_multiple",
     "downscale_uint8",
-    "list_images",
-    "load_image",
-    "read_png_text",
-    "save_png",
     "to_tensor",
     "to_uint8",
     "to_uint8_batch",

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 from srflow.files import atomic_write
 from srflow.likelihood import standard_normal_log_prob
 from srflow.noise import MAX_WORD, standard_normal

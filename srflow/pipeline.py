@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from srflow.checkpoints.shipped import resolve_checkpoint
+from srflow.consistency import DEFAULT_ROUNDS
 from srflow.contract import InputError, Notice, Picture, Precision, SampleRequest, SampleResult
 from srflow.images import upscale_uint8
 from srflow.pictures import read_picture
-from srflow.sampling.consistency import DEFAULT_ROUNDS
 from srflow.sampling.engine import SamplingEngine
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 
 __all__ = ["PRESETS", "ConvBlockKind", "EncoderConfig", "FlowConfig", "ModelConfig", "get_preset"]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from srflow.calibration.file import Check, MeasuredBar, MeasuredSetting
 from srflow.contract import (
     Calibration,
     Cancelled,
@@ -55,7 +56,6 @@ from srflow.contract import (
     Verdict,
     picture_sha256,
 )
-from srflow.evaluation.calibration_file import Check, MeasuredBar, MeasuredSetting
 from srflow.operations import Given, Mask, Operation, check_operations
 from srflow.steering.candidates import Candidate
 from srflow.steering.wishes import find_aim

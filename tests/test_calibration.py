@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm, t
 
-from srflow.contract import InputError
-from srflow.evaluation.calibration import (
+from srflow.calibration.bars import (
     LAMBDAS,
     box_means,
     conformal_lambda,
@@ -19,6 +18,7 @@ from srflow.evaluation.calibration import (
     rcps_lambda,
     sigma_floor,
 )
+from srflow.contract import InputError
 
 
 def pictures(count, num_samples, dispersion=1.0, places=4000, seed=0):

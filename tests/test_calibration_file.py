@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from srflow.evaluation.calibration_file import (
+from srflow.calibration.file import (
     CALIBRATION_FILE,
     Calibration,
     CalibrationError,
@@ -255,5 +255,5 @@ def test_damaged_and_hostile_files_are_refused_by_name(tmp_path, text, message):
 
 
 def test_reading_needs_no_torch():
-    code = "import sys, srflow.evaluation.calibration_file; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
+    code = "import sys, srflow.calibration.file; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

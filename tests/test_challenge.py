@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_toy
 
+from srflow.consistency import back_project
 from srflow.contract import ImageError, InputError
 from srflow.evaluation.challenge import (
     GroundTruth,
@@ -20,8 +21,8 @@ from srflow.evaluation.metrics import PSNR_CAP, lr_psnr, mse_map, psnr, score_ma
 from srflow.evaluation.pairing import PicturePair, find_pairs
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.evaluation.results import Scores
-from srflow.images import bicubic_upscale, downscale_uint8, save_png, to_tensor, to_uint8, to_uint8_batch, upscale_uint8
-from srflow.sampling.consistency import back_project
+from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8, to_uint8_batch, upscale_uint8
+from srflow.pictures import save_png
 
 PRESET = "srflow-da-r-x4-compact"
 

@@ -14,9 +14,10 @@ from conftest import make_toy
 from training_helpers import TOY
 
 from srflow.cli import main
-from srflow.images import downscale_uint8, load_image, save_png, to_tensor
+from srflow.images import downscale_uint8, to_tensor
 from srflow.latents import Latents
 from srflow.model import SRFlow
+from srflow.pictures import load_image, save_png
 from srflow.presets import PRESETS
 
 

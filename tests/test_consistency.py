@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from srflow.consistency import DEFAULT_ROUNDS, back_project
 from srflow.contract import InputError
 from srflow.evaluation.metrics import lr_psnr
 from srflow.images import bicubic_downscale, bicubic_upscale, downscale_uint8, to_tensor, to_uint8
-from srflow.sampling.consistency import DEFAULT_ROUNDS, back_project
 
 
 def smooth_picture(height, width):

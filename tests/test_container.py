@@ -47,7 +47,7 @@ def test_the_page_starts_from_the_files_that_are_copied(tmp_path: Path) -> None:
         address = f"http://127.0.0.1:{port}/"
         page = _wait_for(address, process, log)
         models = Client(address, verbose=False).predict(api_name="/models")
-        example = urllib.request.urlopen(f"{address}gradio_api/file={tmp_path}/assets/examples/cat.png", timeout=30)
+        example = urllib.request.urlopen(f"{address}gradio_api/file={tmp_path}/assets/examples/cat.png", timeout=300)
     finally:
         process.terminate()
         process.wait(30)
@@ -57,7 +57,7 @@ def test_the_page_starts_from_the_files_that_are_copied(tmp_path: Path) -> None:
         assert folder.name in str(models)
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120.0) -> str:
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 600.0) -> str:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()

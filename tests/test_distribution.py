@@ -8,9 +8,9 @@ import torch
 from conftest import make_toy, random_pair
 
 from srflow import SuperResolutions
+from srflow.consistency import back_project
 from srflow.contract import InputError
 from srflow.model import SRFlow
-from srflow.sampling.consistency import back_project
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from srflow.contract import (
     Variant,
     Verdict,
 )
-from srflow.images import downscale_uint8, load_image, upscale_uint8
+from srflow.images import downscale_uint8, upscale_uint8
 from srflow.operations import Given, Heat, Mask, Reroll
+from srflow.pictures import load_image
 from srflow.sampling import editing
 from srflow.sampling.editing import find_mask
 from srflow.sampling.engine import SamplingEngine

@@ -16,10 +16,10 @@ from srflow import SRFlow
 from srflow.checkpoints.shipped import shipped_checkpoints
 from srflow.cli import main
 from srflow.contract import Cancelled, InputError, MemoryBudgetError, SampleRequest
-from srflow.images import downscale_uint8, load_image, save_png, to_tensor, to_uint8_batch
+from srflow.images import downscale_uint8, to_tensor, to_uint8_batch
 from srflow.latents import Latents, read_metadata
 from srflow.operations import Heat, Mask, Reroll
-from srflow.pictures import read_picture
+from srflow.pictures import load_image, read_picture, save_png
 from srflow.sampling import encoding
 from srflow.sampling.engine import SamplingEngine
 

@@ -27,8 +27,9 @@ from srflow.contract import (
     SampleResult,
     SetSummary,
 )
-from srflow.images import downscale_uint8, load_image, read_png_text, save_png, to_tensor
+from srflow.images import downscale_uint8, to_tensor
 from srflow.likelihood import bits_per_dimension
+from srflow.pictures import load_image, read_png_text, save_png
 from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel

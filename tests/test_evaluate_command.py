@@ -7,7 +7,8 @@ import torch
 from conftest import make_toy
 
 from srflow.cli import main
-from srflow.images import downscale_uint8, load_image, save_png, upscale_uint8
+from srflow.images import downscale_uint8, upscale_uint8
+from srflow.pictures import load_image, save_png
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,9 @@ from srflow.evaluation.choosing import farthest, plausible, typical
 from srflow.evaluation.directions import place_features
 from srflow.evaluation.metrics import crop_ground_truth, crop_to_ground_truth, psnr
 from srflow.evaluation.perceptual import pairwise_lpips
-from srflow.images import downscale_uint8, load_image
+from srflow.images import downscale_uint8
 from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
+from srflow.pictures import load_image
 from srflow.sampling import engine as engine_module
 from srflow.sampling import retouching
 from srflow.sampling.engine import SamplingEngine

@@ -16,8 +16,8 @@ from test_list_endpoints import LIST, call
 from srflow.cli import main
 from srflow.contract import RECIPE_KEY, Recipe
 from srflow.evaluation import families as trees
-from srflow.images import load_image, read_png_text, save_png
 from srflow.operations import Draw, Reroll, from_values, to_json
+from srflow.pictures import load_image, read_png_text, save_png
 
 harness, image, grouped = lists.harness, lists.image, families.grouped
 PLACE = (4, 3, 8, 7)

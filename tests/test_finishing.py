@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from srflow.consistency import back_project
 from srflow.evaluation.metrics import psnr
-from srflow.images import downscale_uint8, load_image, read_png_text, save_png, to_uint8
+from srflow.images import downscale_uint8, to_uint8
+from srflow.pictures import load_image, read_png_text, save_png
 from srflow.pictures.png_writer import write_png
 from srflow.sampling import finishing
-from srflow.sampling.consistency import back_project
 from srflow.sampling.finishing import Canvas, lr_psnr
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import make_grid

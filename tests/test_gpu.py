@@ -19,7 +19,7 @@ from training_helpers import TOY, stop_at, toy_recipe, write_pictures
 
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import Notice, SampleRequest, SampleResult
-from srflow.images import load_image
+from srflow.pictures import load_image
 from srflow.sampling.engine import SamplingEngine
 from srflow.training.trainer import Trainer
 

@@ -22,16 +22,13 @@ from srflow.images import (
     bicubic_upscale,
     crop_to_multiple,
     downscale_uint8,
-    list_images,
-    load_image,
-    read_png_text,
-    save_png,
     to_tensor,
     to_uint8,
     to_uint8_batch,
     to_uint16,
     upscale_uint8,
 )
+from srflow.pictures import list_images, load_image, read_png_text, save_png
 
 
 def random_picture(*shape: int, seed: int = 0) -> np.ndarray:

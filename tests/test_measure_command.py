@@ -14,11 +14,10 @@ import torch
 from conftest import make_toy
 from fake_engine import CALIBRATION
 
+from srflow.calibration.file import CALIBRATION_FILE, save_calibration
 from srflow.cli import main
 from srflow.contract import NotCalibratedError
-from srflow.evaluation.calibration_file import CALIBRATION_FILE, save_calibration
-from srflow.images import save_png
-from srflow.pictures import read_picture
+from srflow.pictures import read_picture, save_png
 from srflow.sampling.engine import SamplingEngine
 
 NAME = "srflow-da-r-x4-compact"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from srflow.calibration.bars import nominal_lambda
 from srflow.contract import Bar, InputError
-from srflow.evaluation.calibration import nominal_lambda
 from srflow.evaluation.measuring import check_truth, line_pixels, measure_line, measure_place
 
 

@@ -16,7 +16,8 @@ from srflow.evaluation.metrics import (
     score_maps,
     ssim,
 )
-from srflow.images import downscale_uint8, list_images, load_image, upscale_uint8
+from srflow.images import downscale_uint8, upscale_uint8
+from srflow.pictures import list_images, load_image
 
 
 def flat(value, height=32, width=40):

@@ -3,7 +3,8 @@ import pytest
 
 from srflow.contract import DatasetError, ImageError, InputError
 from srflow.evaluation.pairing import find_pairs, find_samples
-from srflow.images import downscale_uint8, save_png
+from srflow.images import downscale_uint8
+from srflow.pictures import save_png
 
 
 def save(path, height=40, width=48, value=128):

@@ -14,8 +14,8 @@ from conftest import make_toy
 
 from srflow.cli import main
 from srflow.contract import LR_KEY, RECIPE_KEY, Recipe, SampleRequest, SampleResult
-from srflow.images import load_image, read_png_text, save_png
 from srflow.operations import Heat, Mask, Reroll
+from srflow.pictures import load_image, read_png_text, save_png
 from srflow.sampling.engine import SamplingEngine
 
 NAME = "srflow-da-r-x4-compact"

@@ -18,8 +18,8 @@ from PIL import Image
 
 from srflow.cli import main
 from srflow.contract import RECIPE_KEY, Recipe
-from srflow.images import load_image, read_png_text, save_png, upscale_uint8
-from srflow.pictures import png_bits, read_picture
+from srflow.images import upscale_uint8
+from srflow.pictures import load_image, png_bits, read_picture, read_png_text, save_png
 from srflow.sampling import engine as engine_module
 from srflow.sampling.inference import InferenceModel
 

@@ -11,17 +11,18 @@ import pytest
 import torch
 from conftest import make_toy
 
+from srflow.calibration.bars import LAMBDAS, nominal_lambda
+from srflow.calibration.file import load_calibration
 from srflow.cli import main
+from srflow.consistency import back_project
 from srflow.contract import InputError
 from srflow.evaluation import calibrating, spread
 from srflow.evaluation.calibrating import calibrate_model, check_calibration
-from srflow.evaluation.calibration import LAMBDAS, nominal_lambda
-from srflow.evaluation.calibration_file import load_calibration
 from srflow.evaluation.drawing import DrawnBatch
 from srflow.evaluation.pairing import find_pairs
 from srflow.evaluation.spread import SpreadMeter
-from srflow.images import downscale_uint8, save_png, to_tensor, to_uint8_batch
-from srflow.sampling.consistency import back_project
+from srflow.images import downscale_uint8, to_tensor, to_uint8_batch
+from srflow.pictures import save_png
 
 PRESET = "srflow-da-r-x4-compact"
 WEIGHTS = "d" * 64

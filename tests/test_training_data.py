@@ -9,7 +9,8 @@ from PIL import Image
 from training_helpers import write_pictures
 
 from srflow.contract import DatasetError
-from srflow.images import downscale_uint8, load_image
+from srflow.images import downscale_uint8
+from srflow.pictures import load_image
 from srflow.training import store as store_module
 from srflow.training.patches import Batch, PatchSampler, orient
 from srflow.training.prefetching import Prefetcher

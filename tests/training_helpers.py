@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srflow.images import save_png
+from srflow.pictures import save_png
 from srflow.training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:  # processes that a test starts import this module and need no trainer

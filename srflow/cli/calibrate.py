@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write the file, print the table. Returns the exit code."""
+    from srflow.calibration.file import save_calibration
     from srflow.evaluation.calibrating import calibrate_model, check_calibration
-    from srflow.evaluation.calibration_file import save_calibration
     from srflow.evaluation.pairing import find_pairs
     from srflow.evaluation.report import calibration_table
 
@@ -117,8 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _output(arguments: argparse.Namespace) -> Path:
+    from srflow.calibration.file import CALIBRATION_FILE
     from srflow.checkpoints.shipped import resolve_checkpoint
-    from srflow.evaluation.calibration_file import CALIBRATION_FILE
 
     if arguments.output is None:
         folder = Path(resolve_checkpoint(arguments.model))

@@ -190,7 +190,7 @@ def _named_folder(text: str) -> tuple[str, Path]:
 
 
 def _refine(scale_factor: int, rounds: int) -> Refine | None:
-    from srflow.sampling.consistency import back_project
+    from srflow.consistency import back_project
 
     return partial(back_project, scale_factor=scale_factor, rounds=rounds) if rounds else None
 

@@ -54,7 +54,7 @@ def load_model(name: str | Path, device: torch.device, conv_dtype: str) -> SRFlo
 
 def consistency_rounds(given: int | None) -> int:
     """The option's value, or the default. Raises InputError: it is below 0."""
-    from srflow.sampling.consistency import DEFAULT_ROUNDS
+    from srflow.consistency import DEFAULT_ROUNDS
 
     rounds = DEFAULT_ROUNDS if given is None else given
     if rounds < 0:

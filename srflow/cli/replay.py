@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
     """The recipe, and, of a PNG, its text."""
     from srflow.contract import RECIPE_KEY, InputError, Recipe
-    from srflow.images import read_png_text
+    from srflow.pictures import read_png_text
 
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")

@@ -5,6 +5,7 @@ Imports neither torch nor an image library, so that a page or a script can use a
 
 from __future__ import annotations
 
+from srflow.calibration.file import Bar, Calibration, Value
 from srflow.contract.engine import Engine, EngineInfo, ModelInfo
 from srflow.contract.exploring import (
     Comparison,
@@ -62,7 +63,6 @@ from srflow.errors import (
     SRFlowError,
     TrainingDivergedError,
 )
-from srflow.evaluation.calibration_file import Bar, Calibration, Value
 from srflow.steering.wishes import Aim, Wish
 
 __all__ = [

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 
+from srflow.calibration.file import Calibration
 from srflow.contract.exploring import EditEvent, EditRequest, Encoded, ExploreEvent, ExploreRequest, GrainRequest
 from srflow.contract.pictures import Metadata, Picture
 from srflow.contract.recipe import Precision, Recipe
 from srflow.contract.sampling import Estimate, Reference, SampleEvent, SampleRequest
-from srflow.evaluation.calibration_file import Calibration
 from srflow.operations import Mask
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 from torch import nn
 
 from srflow import __version__
-from srflow.contract import InputError
-from srflow.evaluation.calibration import (
+from srflow.calibration.bars import (
     LAMBDAS,
     Choose,
     conformal_lambda,
@@ -23,11 +22,12 @@ from srflow.evaluation.calibration import (
     rcps_lambda,
     sigma_floor,
 )
-from srflow.evaluation.calibration_file import Calibration, Check, MeasuredBar, MeasuredSetting
+from srflow.calibration.file import Calibration, Check, MeasuredBar, MeasuredSetting
+from srflow.consistency import DEFAULT_ROUNDS
+from srflow.contract import InputError
 from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.spread import PictureSpread, Survey, measure_spreads
-from srflow.sampling.consistency import DEFAULT_ROUNDS
 
 if TYPE_CHECKING:
     from srflow.model import SRFlow

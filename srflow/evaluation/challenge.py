@@ -33,8 +33,9 @@ from srflow.evaluation.metrics import (
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.evaluation.results import MethodResult, Scores
-from srflow.images import downscale_uint8, load_image, to_tensor, to_uint8, upscale_uint8
+from srflow.images import downscale_uint8, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension
+from srflow.pictures import load_image
 
 if TYPE_CHECKING:
     from srflow.model import Conditioning, SRFlow

@@ -13,7 +13,8 @@ from srflow.contract import ImageError
 from srflow.evaluation.challenge import check_size
 from srflow.evaluation.metrics import psnr
 from srflow.evaluation.pairing import PicturePair
-from srflow.images import downscale_uint8, load_image
+from srflow.images import downscale_uint8
+from srflow.pictures import load_image
 
 __all__ = ["Checked", "check_files"]
 

@@ -15,9 +15,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from srflow.calibration.file import Bar, Value
 from srflow.contract import Encoded
 from srflow.errors import InputError
-from srflow.evaluation.calibration_file import Bar, Value
 from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.reports import LineReport
 from srflow.files import atomic_write

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from srflow import luma
+from srflow.calibration.bars import rank_histogram
+from srflow.calibration.file import Bar, Value
 from srflow.errors import InputError
-from srflow.evaluation.calibration import rank_histogram
-from srflow.evaluation.calibration_file import Bar, Value
 
 __all__ = [
     "LUMA",

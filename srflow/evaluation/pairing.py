@@ -13,8 +13,8 @@ import numpy as np
 from srflow.contract import DatasetError, ImageError, InputError
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_ground_truth
 from srflow.evaluation.perceptual import MIN_SIDE
-from srflow.images import downscale_uint8, load_image
-from srflow.pictures import find_pictures, list_images
+from srflow.images import downscale_uint8
+from srflow.pictures import find_pictures, list_images, load_image
 
 __all__ = ["PicturePair", "find_pairs", "find_samples"]
 

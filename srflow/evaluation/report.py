@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from srflow.evaluation.calibration_file import Calibration
+from srflow.calibration.file import Calibration
 from srflow.evaluation.results import MethodResult, Scores
 from srflow.files import atomic_write
 

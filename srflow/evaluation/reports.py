@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from srflow.calibration.file import Bar, Calibration, Value
 from srflow.errors import CalibrationError, NotCalibratedError
 from srflow.evaluation.agreement import MIN_SIDE, Agreement, find_agreement
-from srflow.evaluation.calibration_file import Bar, Calibration, Value
 from srflow.evaluation.measuring import line_pixels, measure_line, measure_place
 from srflow.operations import Mask
 

@@ -18,17 +18,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from srflow.calibration.bars import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
+from srflow.calibration.file import MAX_SAMPLES, MAX_TEMPERATURE, Value
+from srflow.consistency import back_project
 from srflow.contract import InputError, picture_sha256
-from srflow.evaluation.calibration import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
-from srflow.evaluation.calibration_file import MAX_SAMPLES, MAX_TEMPERATURE, Value
 from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler
 from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_to_ground_truth
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import MIN_SIDE
+from srflow.evaluation.summary import RunningMoments
 from srflow.images import downscale_uint8, to_uint8
-from srflow.sampling.consistency import back_project
-from srflow.sampling.summary import RunningMoments
 
 if TYPE_CHECKING:
     from srflow.model import SRFlow

@@ -26,6 +26,7 @@ from srflow.contract import (
     picture_sha256,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
+from srflow.evaluation.summary import RunningSummary, TruthScorer
 from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
@@ -37,7 +38,6 @@ from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.states import State
-from srflow.sampling.summary import RunningSummary, TruthScorer
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile
 from srflow.sampling.worker import OutOfMemory, Worker

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srflow.consistency import back_project
 from srflow.contract import EditRequest, InputError, MemoryBudgetError, Progress, Verdict
 from srflow.evaluation.metrics import capped_psnr
 from srflow.images import to_tensor
@@ -28,7 +29,6 @@ from srflow.operations import Box, Given, Mask, Operation, Reroll, changed_place
 from srflow.operations.field import Field, Place
 from srflow.operations.given import MAX_GIVEN, Origin
 from srflow.sampling.background import Channel
-from srflow.sampling.consistency import back_project
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.regions import Region, scaled

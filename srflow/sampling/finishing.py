@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srflow.consistency import REACH, back_project
 from srflow.evaluation.metrics import capped_psnr
 from srflow.images import downscale_uint8, to_uint8, to_uint16
-from srflow.sampling.consistency import REACH, back_project
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import Grid, RowBlender, Tile
 

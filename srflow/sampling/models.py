@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from srflow.calibration.file import load_calibration
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
 from srflow.contract import (
     Calibration,
@@ -20,7 +21,6 @@ from srflow.contract import (
     NotCalibratedError,
     Precision,
 )
-from srflow.evaluation.calibration_file import load_calibration
 from srflow.model import SRFlow
 from srflow.sampling.hardware import DTYPES
 from srflow.sampling.inference import InferenceModel

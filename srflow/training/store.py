@@ -20,8 +20,8 @@ import numpy as np
 
 from srflow.contract import DatasetError, InputError
 from srflow.files import atomic_write
-from srflow.images import downscale_uint8, load_image
-from srflow.pictures import find_pictures
+from srflow.images import downscale_uint8
+from srflow.pictures import find_pictures, load_image
 
 __all__ = ["SIZE_MULTIPLE", "PictureStore", "Sources", "centre_crops", "default_cache_folder"]
 

@@ -15,8 +15,8 @@ from typing import Any, Literal, NoReturn, cast, get_args
 
 import numpy as np
 
+from srflow.calibration.bars import LAMBDAS, MAX_BOX, prediction_sigma
 from srflow.errors import CalibrationError, NotCalibratedError
-from srflow.evaluation.calibration import LAMBDAS, MAX_BOX, prediction_sigma
 from srflow.files import atomic_write
 
 __all__ = [

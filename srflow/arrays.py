@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 
 __all__ = ["check_uint8"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from srflow.contract import InputError
+from srflow.errors import InputError
 from srflow.images import bicubic_downscale, bicubic_upscale
 
 __all__ = ["DEFAULT_ROUNDS", "REACH", "back_project"]
