@@ -53,6 +53,7 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
                 "srflow.compiling",
                 "srflow.environment",
                 "srflow.processes",
+                "srflow.work",
             ),
         ),
     ],
