@@ -1,6 +1,9 @@
 """Mutated pictures and checkpoints: none may crash the program, hang it, take much memory or leave half a file.
 
-    python -m benchmarks.fuzz --pictures 20000 --checkpoints 5000
+    python -m benchmarks.fuzz --pictures 20000 --checkpoints 5000 --configs 5000 --headers 5000
+
+checkpoints: weights files of others, of which any byte may change. configs, headers: well-formed JSON with other
+values, in the configuration of a checkpoint of our own, and in the header of its weights or of released ones.
 
 Each is made from a good file by a few random changes, a function of its number alone, and is read as the program reads
 it. It may be read or refused by one of the package's own errors; anything else is a failure, which is printed with its
@@ -15,6 +18,7 @@ import faulthandler
 import io
 import json
 import logging
+import math
 import os
 import resource
 import subprocess
@@ -26,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -35,7 +40,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from srflow.checkpoints.released import convert, read_released
 from srflow.contract import CheckpointError, ImageError
+from srflow.model import SRFlow
 from srflow.pictures import read_picture, save_png
+from srflow.presets import get_preset
 
 MAX_PIXELS = 1_000_000
 """Of the pictures that are read; the good ones have about a thousand."""
@@ -191,7 +198,144 @@ def try_checkpoint(number: int, folder: Path) -> str:
     return "read"
 
 
-TRIALS: dict[str, Callable[[int, Path], str]] = {"pictures": try_picture, "checkpoints": try_checkpoint}
+@cache
+def own_checkpoint() -> tuple[str, bytes]:
+    """A small good checkpoint of our own: its config.json, and its weights file."""
+    preset = get_preset("srflow-da-r-x4-compact")
+    encoder = {"num_features": 4, "growth_channels": 2, "num_blocks": 2, "stacked_blocks": (0, 1)}
+    flow = {"hidden_channels": 4, "steps_per_level": 2, "splits": ((2,), ()), "projection_channels": 4}
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        SRFlow(preset.resized(encoder, flow)).save_pretrained(folder)
+        return Path(folder, "config.json").read_text(), Path(folder, "model.safetensors").read_bytes()
+
+
+@cache
+def released_weights() -> bytes:
+    """A small released network, as safetensors."""
+    import safetensors.torch
+
+    folder = Path(__file__).resolve().parents[1] / "tests" / "golden"
+    tensors = safetensors.torch.load_file(folder / "SRFlow-DA-R_DF2K_4X.safetensors")
+    tensors = {name.removeprefix("sd."): value for name, value in tensors.items() if name.startswith("sd.")}
+    return safetensors.torch.save(tensors | safetensors.torch.load_file(folder / "RRDB_4X.safetensors"))
+
+
+def _altered(value: Any, rng: np.random.Generator) -> Any:
+    """JSON with one change, at any depth."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = list(value)[int(rng.integers(len(value)))]
+        match int(rng.integers(0, 8)):
+            case 0:
+                return {name: item for name, item in value.items() if name != key}
+            case 1:
+                return {_renamed(name, rng) if name == key else name: item for name, item in value.items()}
+            case _:
+                return value | {key: _altered(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.6:
+        place = int(rng.integers(len(value)))
+        match int(rng.integers(0, 4)):
+            case 0:
+                return value[:place] + value[place + 1 :]
+            case 1:
+                return [*value, value[place]]
+            case _:
+                return [*value[:place], _altered(value[place], rng), *value[place + 1 :]]
+    return _VALUES[int(rng.integers(len(_VALUES)))]
+
+
+_VALUES: tuple[Any, ...] = (
+    *(None, True, False, "", "x", "²", "F8_E4M3", "I64", "F16", "BF16", "F64", "BOOL", "C64"),
+    *(-1, 0, 1, 2, 3, 4, 5, 7, 12, 64, 255, 2000, 2_000_000, 2**31, 2**63, 10**400, 0.5, 2.5, 1e-320, 1e300),
+    *(float("inf"), float("nan"), [], {}, [[]], [1] * 5000, [0, 1], [2, 2], [3, 2], [16], [[1], [2]], {"a": 1}),
+)
+
+
+def _renamed(name: str, rng: np.random.Generator) -> str:
+    """A name with a number in it replaced by another one, or with a letter changed."""
+    places = [place for place, letter in enumerate(name) if letter.isdigit()]
+    if places and rng.random() < 0.7:
+        place = places[int(rng.integers(len(places)))]
+        digits = ["-1", "0", "1", "2", "9", "77", "3000000", "9" * 5000, "²", "٣"]
+        return name[:place] + digits[int(rng.integers(len(digits)))] + name[place + 1 :]
+    place = int(rng.integers(len(name) + 1))
+    return name[:place] + "x" + name[place + 1 :]
+
+
+def _with_altered_header(content: bytes, rng: np.random.Generator) -> bytes:
+    size = int.from_bytes(content[:8], "little")
+    values = json.loads(content[8 : 8 + size])
+    for _ in range(int(rng.integers(1, 4))):
+        if rng.random() < 0.5:  # the same bytes, of other sides: such a file is well-formed
+            name = list(values)[int(rng.integers(len(values)))]
+            shape = values[name].get("shape") if isinstance(values[name], dict) else None
+            if isinstance(shape, list):
+                values[name] = values[name] | {"shape": _reshaped(shape, rng)}
+        else:
+            values = _altered(values, rng)
+        if not isinstance(values, dict) or not values:
+            break
+    header = json.dumps(values).encode()
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
+
+
+def _reshaped(shape: list[Any], rng: np.random.Generator) -> list[Any]:
+    match int(rng.integers(0, 4)):
+        case 0:
+            return shape[::-1]
+        case 1:
+            return [*shape, 1]
+        case 2:
+            return [math.prod(shape)] if all(isinstance(side, int) for side in shape) else []
+        case _:
+            return [1, *shape]
+
+
+def try_config(number: int, folder: Path) -> str:
+    """Load a checkpoint whose config.json was altered. Returns what became of it. Raises: whatever is a failure."""
+    config, weights = own_checkpoint()
+    rng = np.random.default_rng(number)
+    values = json.loads(config)
+    for _ in range(int(rng.integers(1, 4))):
+        values = _altered(values, rng)
+    text = json.dumps(values) if number % 50 else "[" * 200_000
+    return _load(folder, text, weights)
+
+
+def try_header(number: int, folder: Path) -> str:
+    """Load, or convert, weights whose header was altered. Returns what became of it. Raises: whatever is a failure."""
+    rng = np.random.default_rng(number)
+    if number % 2:
+        config, weights = own_checkpoint()
+        return _load(folder, config, _with_altered_header(weights, rng))
+    path = folder / "weights.safetensors"
+    path.write_bytes(_with_altered_header(released_weights(), rng))
+    try:
+        convert(read_released(path), path.name, blocks=(0, 1, 2, 3))
+    except CheckpointError:
+        return "refused"
+    return "read"
+
+
+def _load(folder: Path, config: str, weights: bytes) -> str:
+    (folder / "config.json").write_text(config)
+    (folder / "model.safetensors").write_bytes(weights)
+    try:
+        SRFlow.from_pretrained(folder)
+    except CheckpointError:
+        return "refused"
+    return "read"
+
+
+TRIALS: dict[str, Callable[[int, Path], str]] = {
+    "pictures": try_picture,
+    "checkpoints": try_checkpoint,
+    "configs": try_config,
+    "headers": try_header,
+}
+
+_MAX_GROWTH = 300
+"""MiB by which trials may make the memory grow: the good files take a few."""
 
 
 def run_batch(kind: str, numbers: range) -> dict[str, object]:
@@ -228,6 +372,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--checkpoints", type=int, default=500)
+    parser.add_argument("--configs", type=int, default=500)
+    parser.add_argument("--headers", type=int, default=500)
     parser.add_argument("--first", type=int, default=0, help="number of the first one (default: 0)")
     parser.add_argument("--worker", nargs=3, metavar=("KIND", "FIRST", "COUNT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -254,6 +400,8 @@ def main() -> int:
             longest, grown = max(longest, result["longest"]), max(grown, result["grown_mib"])
             problems += [f"{number}: {text}" for number, text in result["failures"].items()]
             problems += [f"{first}: half a file: {name}" for name in result["halves"]]
+            if result["grown_mib"] > _MAX_GROWTH:
+                problems.append(f"{first} to {first + count - 1}: memory grew by {result['grown_mib']:.0f} MiB")
         lines = [
             f"{kind}: {dict(counts)}, {len(problems)} failures, longest {longest:.2f} s of processor time, memory "
             f"grown by at most {grown:.0f} MiB in a batch of {_BATCH}"

@@ -68,6 +68,7 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
                 "srflow.compiling",
                 "srflow.environment",
                 "srflow.processes",
+                "srflow.work",
             ),
         ),
     ],

@@ -13,6 +13,7 @@ from huggingface_hub import ModelHubMixin
 from torch import Tensor, nn
 
 from srflow.checkpoints import own
+from srflow.checkpoints.metadata import Metadata
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import InputError
 from srflow.distribution import SuperResolutions
@@ -80,10 +81,11 @@ class SRFlow(nn.Module, ModelHubMixin):
         metadata: licence and origin of the weights, kept with them.
     """
 
-    def __init__(self, config: ModelConfig, metadata: own.Metadata | None = None) -> None:
+    def __init__(self, config: ModelConfig, metadata: Metadata | None = None) -> None:
         super().__init__()
         self.config = config
-        self.metadata = metadata or own.Metadata()
+        self.metadata = metadata or Metadata()
+        self._conv_dtype: torch.dtype | None = None  # see `set_conv_dtype`
         self.encoder = RRDBEncoder(config.encoder, config.scale_factor, _level_strides(config.flow))
         self.flow = ConditionalFlow(config.flow, config.encoder.conditioning_channels)
 
@@ -102,7 +104,12 @@ class SRFlow(nn.Module, ModelHubMixin):
         """
         check_options("from_pretrained", hub_options, own.HUB_OPTIONS)
         is_folder = Path(folder_or_hub_id).is_dir()
-        return own.load(cls, folder_or_hub_id if is_folder else resolve_checkpoint(folder_or_hub_id), **hub_options)
+        source = folder_or_hub_id if is_folder else resolve_checkpoint(folder_or_hub_id)
+        found = own.read(source, **hub_options)
+        with torch.device("meta"):  # no random weights are made, and none taken from the caller's generator
+            model = cls(found.config, found.metadata)
+        own.load_tensors_strictly(model, found.tensors, str(source))
+        return model.eval()
 
     def save_pretrained(  # type: ignore[override]
         self,
@@ -132,7 +139,13 @@ class SRFlow(nn.Module, ModelHubMixin):
             raise InputError("save_pretrained writes the model's own configuration; it takes no other `config`.")
         if repo_id is not None and not push_to_hub:
             raise InputError(f"repo_id is {repo_id!r}, but nothing is uploaded without push_to_hub=True; add it.")
-        own.save(self, save_directory, **card_options)
+        if self._conv_dtype is not None:
+            raise InputError(
+                f"This model's convolutions were changed for sampling in {self._conv_dtype} (set_conv_dtype); what is "
+                "saved now would be another model. Save one that was not changed: load it anew."
+            )
+        checkpoint = own.Checkpoint(self.config, self.metadata, self.state_dict())
+        self.metadata = own.write(save_directory, checkpoint, **card_options)
         if not push_to_hub:
             return None
         name = Path(save_directory).name if repo_id is None else repo_id
@@ -319,8 +332,9 @@ class SRFlow(nn.Module, ModelHubMixin):
         """For sampling: keep and run the conv nets in `dtype`, channels last; all else stays in float32.
 
         The log factors of the last convolutions are folded into their weights before the cast. Not for training (use
-        `torch.autocast`, which keeps float32 weights), and not reversible. Returns self.
+        `torch.autocast`, which keeps float32 weights), not reversible, and not to be saved. Returns self.
         """
+        self._conv_dtype = dtype
         for module in self.modules():
             if isinstance(module, ZeroConv2d):
                 module.fold_log_factors()

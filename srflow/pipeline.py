@@ -91,13 +91,14 @@ class Pipeline:
             tile=tile,
             summaries=False,
         )
-        results, notes = [], list(picture.notes)
+        images, results, notes = [], [], list(picture.notes)
         for event in self._engine.sample(request):
             if isinstance(event, Notice):
                 notes.append(event.text)
             elif isinstance(event, SampleResult):
+                images.append(_image(picture, event))
                 results.append(event)
-        return SampleSet([_image(picture, result) for result in results], results, tuple(notes))
+        return SampleSet(images, results, tuple(notes))
 
 
 def load(checkpoint: str | Path | None = None, *, device: str = "auto", precision: Precision | None = None) -> Pipeline:
@@ -131,7 +132,7 @@ def _image(picture: Picture, result: SampleResult) -> Image.Image:
     if pixels is None:  # it did not fit into memory beside the others
         assert result.path is not None
         pixels = np.load(result.path)
-        Path(result.path).unlink()
+        Path(result.path).unlink()  # the others shall have room
     image = Image.fromarray(pixels[..., 0] if picture.is_grey else pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(upscale_uint8(picture.alpha, result.recipe.scale_factor)))

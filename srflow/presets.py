@@ -7,11 +7,13 @@ the same parts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from srflow.errors import InputError
+from srflow.errors import InputError, brief
 
 __all__ = ["PRESETS", "ConvBlockKind", "EncoderConfig", "FlowConfig", "ModelConfig", "get_preset"]
 
@@ -19,9 +21,20 @@ ConvBlockKind = Literal["deep", "skip", "residual", "shallow"]
 LongSkip = Literal["last_block", "first_conv"]
 
 
+# Far beyond any network of the family. A configuration that was altered must not have millions of layers built, or
+# layers with more weights than there is memory, before it is seen that the weights do not fit.
+_MAX_WIDTH = 1024
+_MAX_LAYERS = 256
+_MAX_SQUEEZE = 16
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InputError(message)
+
+
+def _require_between(what: str, value: int, low: int, high: int) -> None:
+    _require(low <= value <= high, f"{what} is {brief(value)}; it must be from {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +55,9 @@ class EncoderConfig:
     residual: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("num_features", "growth_channels", "num_blocks"):
-            value = getattr(self, name)
-            _require(value >= 1, f"EncoderConfig.{name} is {value}; it must be at least 1.")
+        _require_between("EncoderConfig.num_features", self.num_features, 1, _MAX_WIDTH)
+        _require_between("EncoderConfig.growth_channels", self.growth_channels, 1, _MAX_WIDTH)
+        _require_between("EncoderConfig.num_blocks", self.num_blocks, 1, _MAX_LAYERS)
         _require(
             self.long_skip in get_args(LongSkip),
             f"EncoderConfig.long_skip is {self.long_skip!r}; use one of {', '.join(get_args(LongSkip))}.",
@@ -52,8 +65,12 @@ class EncoderConfig:
         bad = [block for block in self.stacked_blocks if not 0 <= block < self.num_blocks]
         _require(
             not bad,
-            f"EncoderConfig.stacked_blocks names {bad}, but there are only blocks 0 to {self.num_blocks - 1}; "
+            f"EncoderConfig.stacked_blocks names {brief(bad)}, but there are only blocks 0 to {self.num_blocks - 1}; "
             "give indices in that range.",
+        )
+        _require(
+            len(set(self.stacked_blocks)) == len(self.stacked_blocks),
+            f"EncoderConfig.stacked_blocks is {brief(self.stacked_blocks)}; name each block once.",
         )
 
     @property
@@ -96,19 +113,41 @@ class FlowConfig:
         )
         _require(len(self.squeeze_factors) >= 1, "FlowConfig.squeeze_factors is empty; a flow has at least one level.")
         for factor in self.squeeze_factors:
-            _require(factor >= 2, f"FlowConfig.squeeze_factors holds {factor}; factors are 2 or more.")
-        _require(self.steps_per_level >= 1, f"FlowConfig.steps_per_level is {self.steps_per_level}; at least 1.")
-        _require(self.hidden_channels >= 1, f"FlowConfig.hidden_channels is {self.hidden_channels}; at least 1.")
-        _require(self.projection_channels >= 0, f"FlowConfig.projection_channels is {self.projection_channels}; min 0.")
+            _require_between("A factor in FlowConfig.squeeze_factors", factor, 2, _MAX_SQUEEZE)
+        _require_between("The product of FlowConfig.squeeze_factors", self.total_squeeze, 2, _MAX_SQUEEZE)
+        _require_between("FlowConfig.steps_per_level", self.steps_per_level, 1, _MAX_LAYERS)
+        _require_between("FlowConfig.hidden_channels", self.hidden_channels, 1, _MAX_WIDTH)
+        _require_between("FlowConfig.projection_channels", self.projection_channels, 0, _MAX_WIDTH)
         for bound in (self.log_scale_bound, self.log_sigma_bound):
-            _require(bound is None or bound > 0, f"A log-scale bound is {bound}; use None or a number above 0.")
+            _require(
+                bound is None or 0 < bound < math.inf,
+                f"A log-scale bound is {bound}; use None or a number above 0.",
+            )
         _require(
             self.conv_block in get_args(ConvBlockKind),
             f"FlowConfig.conv_block is {self.conv_block!r}; use one of {', '.join(get_args(ConvBlockKind))}.",
         )
         for steps in self.splits:
             bad = [step for step in steps if not 1 <= step <= self.steps_per_level]
-            _require(not bad, f"FlowConfig.splits names steps {bad}; steps are 1 to {self.steps_per_level}.")
+            _require(not bad, f"FlowConfig.splits names steps {brief(bad)}; steps are 1 to {self.steps_per_level}.")
+            _require(
+                len(set(steps)) == len(steps),
+                f"FlowConfig.splits names steps {brief(steps)} of one level; name each once.",
+            )
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """Raises InputError: a coupling or a split would have to halve an odd number of channels."""
+        channels = 3
+        for level, (factor, splits) in enumerate(zip(self.squeeze_factors, self.splits, strict=True), start=1):
+            channels *= factor**2
+            for step in range(1, self.steps_per_level + 1):
+                _require(
+                    channels % 2 == 0,
+                    f"Step {step} of level {level} of the flow has {channels} channels, which cannot be halved; use "
+                    "even squeeze factors, and fewer splits.",
+                )
+                channels //= 2 if step in splits else 1
 
     @property
     def num_levels(self) -> int:
@@ -118,10 +157,7 @@ class FlowConfig:
     @property
     def total_squeeze(self) -> int:
         """How many HR pixels a side one position of the coarsest level stands for."""
-        product = 1
-        for factor in self.squeeze_factors:
-            product *= factor
-        return product
+        return math.prod(self.squeeze_factors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +171,7 @@ class ModelConfig:
     default_temperature: float = 0.9
 
     def __post_init__(self) -> None:
-        _require(self.scale_factor in (4, 8), f"ModelConfig.scale_factor is {self.scale_factor}; 4 and 8 are known.")
+        _require(self.scale_factor in (4, 8), f"ModelConfig.scale_factor is {brief(self.scale_factor)}; use 4 or 8.")
         ratio = self.flow.total_squeeze / self.scale_factor
         _require(
             ratio in (1, 2),
@@ -158,10 +194,10 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """The inverse of `to_dict`. Raises InputError if a field is unknown, missing or out of range."""
-        values = dict(values)
-        values["encoder"] = _build(EncoderConfig, values.get("encoder"), "encoder")
-        values["flow"] = _build(FlowConfig, values.get("flow"), "flow")
+        """The inverse of `to_dict`.
+
+        Raises: InputError: a field is unknown, missing, of another kind or out of range.
+        """
         return _build(cls, values, "model")
 
     def resized(self, encoder: Mapping[str, Any] | None = None, flow: Mapping[str, Any] | None = None) -> ModelConfig:
@@ -171,18 +207,40 @@ class ModelConfig:
 
 def _build(cls: type, values: Any, what: str) -> Any:
     if not isinstance(values, Mapping):
-        raise InputError(f"The {what} configuration is {type(values).__name__}, not a table of settings.")
-    known = {field.name for field in fields(cls)}
-    unknown = sorted(set(values) - known)
-    _require(not unknown, f"The {what} configuration has unknown settings {unknown}; known are {sorted(known)}.")
+        raise InputError(f"The {what} configuration is {brief(values)}, not a table of settings.")
+    kinds = get_type_hints(cls)
+    unknown = sorted(set(values) - {field.name for field in fields(cls)})
+    _require(not unknown, f"The {what} configuration has unknown settings {brief(unknown)}; known are {sorted(kinds)}.")
+    built = {
+        name: _build(kinds[name], value, name) if name in _TABLES else _checked(value, kinds[name], f"{what}.{name}")
+        for name, value in values.items()
+    }
     try:
-        return cls(**{key: _tupled(value) for key, value in values.items()})
+        return cls(**built)
     except TypeError as error:
-        raise InputError(f"The {what} configuration is incomplete or holds a wrong type: {error}.") from error
+        raise InputError(f"The {what} configuration is incomplete: {error}.") from error
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
+_TABLES = ("encoder", "flow")
+_KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
+
+
+def _checked(value: Any, kind: Any, name: str) -> Any:
+    """`value`, as JSON has it, if it is of that kind; lists become tuples. Raises InputError: it is of another kind."""
+    if get_origin(kind) is Literal:
+        _require(isinstance(value, str), f"The setting {name} is {brief(value)}; it must be a text.")
+        return value
+    if get_origin(kind) is tuple:
+        _require(isinstance(value, (list, tuple)), f"The setting {name} is {brief(value)}; it must be a list.")
+        return tuple(_checked(item, get_args(kind)[0], f"{name}[{number}]") for number, item in enumerate(value))
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if float in kinds and type(value) is int and abs(value) < _MAX_WIDTH:
+        return float(value)
+    _require(
+        type(value) in kinds,
+        f"The setting {name} is {brief(value)}; it must be {' or '.join(_KIND_NAMES[each] for each in kinds)}.",
+    )
+    return value
 
 
 def _multi_scale(

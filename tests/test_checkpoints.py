@@ -79,6 +79,11 @@ def _edit_config(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(values))
 
 
+def _edit_top(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def _edit_tensors(folder: Path, change: object) -> None:
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
     change(tensors)
@@ -96,6 +101,16 @@ BROKEN = {
     "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"x" * 100), "truncated"),
     "missing key": (lambda f: _edit_tensors(f, lambda t: t.pop("encoder.conv_first.bias")), "1 keys missing .encoder"),
     "extra key": (lambda f: _edit_tensors(f, lambda t: t.update(surprise=torch.zeros(1))), "too many .surprise"),
+    "whole numbers": (
+        lambda f: _edit_tensors(f, lambda t: t.update({"encoder.conv_first.bias": torch.ones(4, dtype=torch.int64)})),
+        "1 of another kind .encoder.conv_first.bias holds torch.int64",
+    ),
+    "far too many layers": (
+        lambda f: _edit_config(f, encoder={"num_blocks": 2_000_000}), "num_blocks is 2000000; it must be from 1 to 256"
+    ),
+    "nested too deeply": (lambda f: (f / "config.json").write_text("[" * 200_000), "not a configuration"),
+    "no licence": (lambda f: _edit_top(f, license=None), "license is None; it must be a text"),
+    "format version": (lambda f: _edit_top(f, format_version=True), "format version True"),
     "NaN": (lambda f: _edit_tensors(f, lambda t: t["encoder.conv_first.bias"].fill_(torch.nan)), "not finite"),
     "another scale factor": (
         lambda f: _edit_config(f, **make_toy("srflow-da-r-x8-compact", torch.float32).config.to_dict()),
@@ -110,6 +125,36 @@ def test_broken_checkpoints_get_a_named_error(saved: Path, case: str) -> None:
     damage(saved)
     with pytest.raises(CheckpointError, match=message):
         SRFlow.from_pretrained(saved)
+
+
+def test_loading_takes_no_random_numbers_and_weights_of_other_precisions(saved: Path) -> None:
+    def halve(tensors: dict[str, torch.Tensor]) -> None:
+        tensors.update({name: tensor.half() for name, tensor in tensors.items() if tensor.is_floating_point()})
+
+    _edit_tensors(saved, halve)
+    state = torch.get_rng_state()
+    loaded = SRFlow.from_pretrained(saved)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    assert loaded.is_initialized
+    (saved / "model.safetensors").unlink()  # what was loaded does not hang on the file
+    assert torch.isfinite(loaded.sample(torch.rand(1, 3, 4, 4))).all()
+
+
+def test_a_model_that_was_changed_for_sampling_is_not_saved(saved: Path) -> None:
+    model = SRFlow.from_pretrained(saved)
+    before = (saved / "model.safetensors").read_bytes()
+    model.set_conv_dtype(torch.bfloat16)
+    with pytest.raises(InputError, match="set_conv_dtype"):
+        model.save_pretrained(saved)
+    assert (saved / "model.safetensors").read_bytes() == before
+
+
+def test_what_is_kept_knows_no_model() -> None:
+    """The model knows how it is kept; files, card and metadata know of configurations and tensors only."""
+    for name in ("own", "card", "metadata", "shipped"):
+        assert "srflow.model" not in Path(own.__file__).with_name(f"{name}.py").read_text(), name
 
 
 def test_a_newer_format_is_refused(saved: Path) -> None:

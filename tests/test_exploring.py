@@ -491,11 +491,13 @@ def test_operations_work_on_pictures_in_files(
     rolls = explore(engine, lr, recipe, operations[:1], operations[1:])
 
     spilling = request.getfixturevalue("spilling")
-    drawn = sample(spilling, lr, tile=16, operations=operations)
+    events = spilling.sample(SampleRequest.from_recipe(whole.recipe, lr, summaries=False))
+    drawn = next(event for event in events if isinstance(event, SampleResult))
     assert drawn.picture is None
     np.testing.assert_array_equal(np.load(drawn.path), whole.picture)
     assert drawn.lr_psnr == whole.lr_psnr
-    Path(drawn.path).unlink()
+    events.close()
+    assert list((tmp_path / "spill").iterdir()) == []
 
     def check(*variants: tuple[Operation, ...]) -> None:
         for own, expected in zip(explore(spilling, lr, recipe, *variants), rolls, strict=False):

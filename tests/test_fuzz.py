@@ -8,9 +8,11 @@ import pytest
 
 from benchmarks import fuzz
 
+_TRIALS = [("pictures", 240), ("checkpoints", 60), ("configs", 300), ("headers", 300)]
+
 
 @pytest.mark.filterwarnings("ignore")  # Pillow and torch speak of damages that they can read past
-@pytest.mark.parametrize(("kind", "count"), [("pictures", 240), ("checkpoints", 60)])
+@pytest.mark.parametrize(("kind", "count"), _TRIALS)
 def test_mutated_files_are_read_or_refused(kind: str, count: int, tmp_path: Path) -> None:
     outcomes = [fuzz.TRIALS[kind](number, tmp_path) for number in range(count)]
     assert {"read", "refused"} == set(outcomes)

@@ -13,7 +13,7 @@ from conftest import initialise, make_toy, random_pair, toy_config
 from srflow.contract import Cancelled, InputError
 from srflow.images import bicubic_upscale
 from srflow.model import SRFlow
-from srflow.presets import PRESETS, EncoderConfig, get_preset
+from srflow.presets import PRESETS, EncoderConfig, ModelConfig, get_preset
 
 COMPACT = "srflow-da-r-x4-compact"
 
@@ -228,12 +228,51 @@ def test_bad_numbers_get_a_named_error(model: SRFlow) -> None:
 def test_unknown_presets_and_wrong_configurations_get_a_named_error() -> None:
     with pytest.raises(InputError, match="srflow-da-r-x4"):
         get_preset("srflow-x2")
-    with pytest.raises(InputError, match=r"\[5\].*0 to 2"):
+    with pytest.raises(InputError, match=r"names 5, .*0 to 2"):
         EncoderConfig(num_blocks=3, stacked_blocks=(1, 5))
     with pytest.raises(InputError, match="tanhh"):
         PRESETS[COMPACT].resized(flow={"conv_block": "tanhh"})
     with pytest.raises(InputError, match="scale factor"):
         PRESETS[COMPACT].resized(flow={"squeeze_factors": (2, 2, 4), "splits": ((1,), (1,), ())})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": ((2, 4), ())}, "Step 5 of level 1 .* 3 channels, which cannot be halved"),
+        ({"squeeze_factors": (3,), "splits": ((),)}, "27 channels"),
+        ({"squeeze_factors": (2, 10**400), "splits": ((), ())}, "far too large; it must be from 2 to 16"),
+        ({"splits": ((6, 6), ())}, "once"),
+        ({"log_scale_bound": float("inf")}, "log-scale bound"),
+        ({"hidden_channels": 5000}, "from 1 to 1024"),
+    ],
+)
+def test_flows_that_cannot_be_built_get_a_named_error(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PRESETS[COMPACT].resized(flow=changes)
+
+
+def test_settings_of_another_kind_get_a_named_error() -> None:
+    def changed(table: str | None, name: str, value: object) -> dict[str, object]:
+        values = PRESETS[COMPACT].to_dict()
+        (values if table is None else values[table])[name] = value
+        return values
+
+    for table, name, value, message in (
+        (None, "name", 5, "model.name is 5; it must be a text"),
+        (None, "scale_factor", 4.0, "model.scale_factor is 4.0; it must be a whole number"),
+        (None, "flow", None, "flow configuration is None"),
+        ("encoder", "num_blocks", True, "encoder.num_blocks is True; it must be a whole number"),
+        ("encoder", "residual", 1, "encoder.residual is 1; it must be true or false"),
+        ("encoder", "stacked_blocks", "012", "encoder.stacked_blocks is '012'; it must be a list"),
+        ("encoder", "long_skip", ["last_block"], "encoder.long_skip .* must be a text"),
+        ("flow", "splits", [[1.5], []], r"flow.splits\[0\]\[0\] is 1.5"),
+        ("flow", "log_scale_bound", "1", "flow.log_scale_bound is '1'; it must be a number or null"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ModelConfig.from_dict(changed(table, name, value))
+    assert ModelConfig.from_dict(changed("flow", "log_scale_bound", 1)).flow.log_scale_bound == 1.0
+    assert ModelConfig.from_dict(PRESETS[COMPACT].to_dict()) == PRESETS[COMPACT]
 
 
 def _loaded_modules(statement: str) -> set[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from huggingface_hub import ModelCardData
 
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
+from srflow.checkpoints.metadata import Metadata
+from srflow.presets import ModelConfig
 
 __all__ = ["model_card"]
 
@@ -43,9 +43,13 @@ pictures are not to be trusted. Fine detail is drawn, not measured: compare seve
 {details}"""
 
 
-def model_card(model: SRFlow, details: str | None = None) -> str:
-    """The card's text. Args: details: Markdown added at the end: data, training, evaluation, limits."""
-    config, metadata = model.config, model.metadata
+def model_card(config: ModelConfig, metadata: Metadata, sizes: Mapping[str, int], details: str | None = None) -> str:
+    """The card's text.
+
+    Args:
+        sizes: of each of the model's parameters, by its name, how many numbers it has.
+        details: Markdown added at the end: data, training, evaluation, limits.
+    """
     data = ModelCardData(
         library_name="srflow", pipeline_tag="image-to-image", license=metadata.license, tags=list(_TAGS)
     )
@@ -53,8 +57,8 @@ def model_card(model: SRFlow, details: str | None = None) -> str:
         front_matter=data.to_yaml(),
         name=config.name,
         scale_factor=config.scale_factor,
-        flow_parameters=sum(p.numel() for p in model.flow.parameters()),
-        encoder_parameters=sum(p.numel() for p in model.encoder.parameters()),
+        flow_parameters=sum(size for name, size in sizes.items() if name.startswith("flow.")),
+        encoder_parameters=sum(size for name, size in sizes.items() if name.startswith("encoder.")),
         num_levels=config.flow.num_levels,
         steps_per_level=config.flow.steps_per_level,
         conv_block=config.flow.conv_block,

@@ -103,8 +103,8 @@ def _from_basicsr(name: str) -> str:
 
 def _from_numbered(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """model.0 is the first convolution, model.1.sub the trunk with its last convolution, the others what follows."""
-    numbers = sorted({int(match[1]) for name in tensors if (match := re.fullmatch(r"model\.(\d+)\.weight", name))})
-    trunk = {int(match[1]) for name in tensors if (match := re.match(r"model\.1\.sub\.(\d+)\.", name))}
+    numbers = sorted({int(match[1]) for name in tensors if (match := re.fullmatch(r"model\.(\d{1,4})\.weight", name))})
+    trunk = {int(match[1]) for name in tensors if (match := re.match(r"model\.1\.sub\.(\d{1,4})\.", name))}
     if len(numbers) < 3 or not trunk:
         raise CheckpointError(f"{source} begins like an ESRGAN file of the first kind, but parts of it are missing.")
     names = {0: "conv_first", numbers[-1]: "conv_last", numbers[-2]: "HRconv"}
@@ -116,7 +116,7 @@ def _from_numbered(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]
             own = f"RRDB_trunk.{match[1]}.RDB{match[2]}.conv{match[3]}"
         elif module == f"model.1.sub.{max(trunk)}":
             own = "trunk_conv"
-        elif (match := re.fullmatch(r"model\.(\d+)", module)) and int(match[1]) in names:
+        elif (match := re.fullmatch(r"model\.(\d{1,4})", module)) and int(match[1]) in names:
             own = names[int(match[1])]
         else:
             own = module  # unknown: converting names it

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -18,22 +19,21 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from safetensors import SafetensorError
 
 from srflow.checkpoints.card import model_card
-from srflow.contract import CheckpointError, InputError
+from srflow.checkpoints.metadata import Metadata
+from srflow.errors import CheckpointError, InputError, brief
 from srflow.files import atomic_write
 from srflow.presets import ModelConfig
-
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
 
 __all__ = [
     "CONFIG_FILE",
     "HUB_OPTIONS",
     "PUSH_OPTIONS",
     "WEIGHTS_FILE",
+    "Checkpoint",
     "Metadata",
-    "load",
     "load_tensors_strictly",
-    "save",
+    "read",
+    "write",
 ]
 
 CONFIG_FILE = "config.json"
@@ -56,38 +56,35 @@ PUSH_OPTIONS = (
 
 _FORMAT_VERSION = 1
 
-Model = TypeVar("Model", bound="SRFlow")
+_MAX_CONFIG_BYTES = 1 << 20
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """What is known of the weights beside their values.
+class Checkpoint:
+    """What a checkpoint's folder holds. tensors: a model's `state_dict`, by the same names."""
 
-    license: an SPDX identifier in lower case, as on the Hub. provenance: where they come from, for people to read.
-    weights_sha256: of the weights file last loaded or saved, so that a picture can name what made it; None for weights
-    that were never on disk.
-    """
-
-    license: str = "apache-2.0"
-    provenance: str = "Randomly initialised; not trained."
-    weights_sha256: str | None = None
+    config: ModelConfig
+    metadata: Metadata
+    tensors: dict[str, torch.Tensor] = field(repr=False)
 
 
-def save(model: SRFlow, folder: str | Path, *, details: str | None = None) -> None:
-    """Write `model` to `folder`, each file to a temporary name first. An existing model card is left as it is.
+def write(folder: str | Path, checkpoint: Checkpoint, *, details: str | None = None) -> Metadata:
+    """Write a checkpoint to `folder`, each file to a temporary name first. An existing model card is left as it is.
 
     Args: details: Markdown for the model card, below its summary.
+    Returns: the metadata with the hash of the weights file that was written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     data = safetensors.torch.save(tensors, metadata={"format": "pt"})
-    model.metadata = replace(model.metadata, weights_sha256=hashlib.sha256(data).hexdigest())
+    metadata = replace(checkpoint.metadata, weights_sha256=hashlib.sha256(data).hexdigest())
     config = {
         "format_version": _FORMAT_VERSION,
-        "model": model.config.to_dict(),
-        "license": model.metadata.license,
-        "provenance": model.metadata.provenance,
+        "model": checkpoint.config.to_dict(),
+        "license": metadata.license,
+        "provenance": metadata.provenance,
     }
     with atomic_write(folder / WEIGHTS_FILE) as file:
         file.write(data)
@@ -95,25 +92,28 @@ def save(model: SRFlow, folder: str | Path, *, details: str | None = None) -> No
         file.write((json.dumps(config, indent=2) + "\n").encode())
     if not (folder / CARD_FILE).exists():
         with atomic_write(folder / CARD_FILE) as file:
-            file.write(model_card(model, details).encode())
+            sizes = {name: tensor.numel() for name, tensor in tensors.items() if tensor.is_floating_point()}
+            file.write(model_card(checkpoint.config, metadata, sizes, details).encode())
+    return metadata
 
 
-def load(cls: type[Model], folder_or_hub_id: str | Path, **hub_options: Any) -> Model:
-    """Read a folder, or a repository of the Hub, into a new model of class `cls`, on the CPU and in eval mode.
+def read(folder_or_hub_id: str | Path, **hub_options: Any) -> Checkpoint:
+    """Read a folder, or a repository of the Hub.
 
-    Raises: CheckpointError: not found, truncated, of a newer format, or keys or shapes differ from the model's.
+    Raises: CheckpointError: not found, truncated, of a newer format, or with a configuration that no model has.
     """
     config_path, weights_path = _locate(folder_or_hub_id, hub_options)
     config, metadata = _read_config(config_path)
-    model = cls(config, replace(metadata, weights_sha256=_sha256(weights_path)))
-    load_tensors_strictly(model, _read_tensors(weights_path), str(weights_path))
-    return model.eval()
+    tensors = _read_tensors(weights_path)
+    return Checkpoint(config, replace(metadata, weights_sha256=_sha256(weights_path)), tensors)
 
 
-def load_tensors_strictly(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: str) -> None:
-    """Copy `tensors` into `module`, every one into its place.
+def load_tensors_strictly(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], source: str) -> None:
+    """Give `module` a copy of `tensors`, every one in its place, with the kind of numbers that the module has there.
 
-    Raises: CheckpointError: names the keys that are missing, left over, of another shape, or not finite.
+    The module may be on the meta device: then it is on the CPU afterwards, and no other weights were ever made.
+
+    Raises: CheckpointError: names the keys that are missing, left over, of another shape or kind, or not finite.
     """
     expected = module.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
@@ -125,17 +125,37 @@ def load_tensors_strictly(module: torch.nn.Module, tensors: dict[str, torch.Tens
     ]
     problems = [
         f"{len(names)} {what} ({_some(names)})"
-        for names, what in ((missing, "keys missing"), (extra, "keys too many"), (reshaped, "of another shape"))
+        for names, what in (
+            (missing, "keys missing"),
+            (extra, "keys too many"),
+            (reshaped, "of another shape"),
+            (_of_another_kind(tensors, expected), "of another kind"),
+        )
         if names
     ]
     if problems:
         raise CheckpointError(
             f"{source} does not fit the model: {'; '.join(problems)}. It belongs to another preset or scale factor."
         )
+    is_empty = any(tensor.device.type == "meta" for tensor in expected.values())
+    if is_empty:
+        tensors = {name: tensor.to("cpu", expected[name].dtype, copy=True) for name, tensor in tensors.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise CheckpointError(f"{source} holds values that are not finite, in {_some(broken)}. Take another file.")
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=is_empty)
+
+
+def _of_another_kind(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """What cannot be converted, in words. Sparse, quantised and 8-bit tensors have no place in a network of ours."""
+    wrong = []
+    for name, tensor in expected.items():
+        if name in tensors:
+            dtype = tensors[name].dtype
+            is_right = dtype in _FLOATS if tensor.is_floating_point() else dtype == tensor.dtype
+            if not is_right or tensors[name].layout is not torch.strided:
+                wrong.append(f"{name} holds {dtype}, {tensors[name].layout}")
+    return wrong
 
 
 def _locate(folder_or_hub_id: str | Path, hub_options: dict[str, Any]) -> tuple[Path, Path]:
@@ -168,14 +188,21 @@ def _locate(folder_or_hub_id: str | Path, hub_options: dict[str, Any]) -> tuple[
 
 def _read_config(path: Path) -> tuple[ModelConfig, Metadata]:
     try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise CheckpointError(f"{path} has {path.stat().st_size} bytes; {_MAX_CONFIG_BYTES} are the most.")
         values = json.loads(path.read_text(encoding="utf-8"))
         version, model = values["format_version"], values["model"]
-        metadata = Metadata(str(values["license"]), str(values["provenance"]))
-    except (ValueError, KeyError, TypeError) as error:
+        texts = {name: values[name] for name in ("license", "provenance")}
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise CheckpointError(f"{path} is not a configuration of this package ({error!r}); choose another.") from error
-    if version != _FORMAT_VERSION:
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise CheckpointError(f"{path}: the setting {name} is {brief(text)}; it must be a text.")
+    metadata = Metadata(**texts)
+    if type(version) is not int or version != _FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {version!r}; this release reads version {_FORMAT_VERSION}. Update the package."
+            f"{path} has format version {brief(version)}; this release reads version {_FORMAT_VERSION}. Update the "
+            "package."
         )
     try:
         return ModelConfig.from_dict(model), metadata

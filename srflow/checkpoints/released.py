@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from srflow.checkpoints.foreign import read_tensors
+from srflow.checkpoints.metadata import Metadata
 from srflow.checkpoints.naming import pick_network
-from srflow.checkpoints.own import Metadata, load_tensors_strictly
-from srflow.contract import CheckpointError
+from srflow.checkpoints.own import load_tensors_strictly
+from srflow.errors import CheckpointError, InputError
+from srflow.flow.network import ConditionalFlow
 from srflow.model import SRFlow
 from srflow.presets import PRESETS, ConvBlockKind, EncoderConfig, FlowConfig, ModelConfig
 
@@ -61,10 +63,19 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
         tensors: as `read_released` gives them.
         source: the file's name, for messages and the note on the weights' origin.
         blocks: which encoder blocks are stacked, counted from 0; None takes the detected preset's.
-    Raises: CheckpointError: keys left over or missing, shapes that contradict each other, or an unknown network.
+    Raises: CheckpointError: keys left over or missing, shapes that contradict each other, or an unknown network. All
+        of that is found out before anything is built.
     """
+    try:
+        return _convert(tensors, source, blocks)
+    except InputError as error:  # of the configuration
+        raise CheckpointError(f"{source} is no network of this family: {error}") from error
+
+
+def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | None) -> Converted:
     network = pick_network(tensors, source)
     tensors = network.tensors
+    _check_kinds(tensors, source)
     dead = tuple(sorted(name for name in tensors if name.startswith(_DEAD_PREFIX)))
     flow = {
         name.removeprefix(_FLOW_PREFIX): tensor
@@ -91,7 +102,8 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
         encoder=replace(encoder_config, stacked_blocks=stacked),
         flow=flow_config,
     )
-    model = SRFlow(config, Metadata(RELEASED_LICENSE, _PROVENANCE.format(source=Path(source).name)))
+    with torch.device("meta"):
+        model = SRFlow(config, Metadata(RELEASED_LICENSE, _PROVENANCE.format(source=Path(source).name)))
     ours = {f"encoder.{key}": value for key, value in _rename_encoder(encoder, source).items()}
     ours |= {f"flow.{key}": value for key, value in _rename_flow(layers, flow_config, source)}
     load_tensors_strictly(model, ours, source)
@@ -109,13 +121,26 @@ def _encoder_alone(tensors: dict[str, Tensor], config: EncoderConfig, scale_fact
         "other",
         f"Encoder converted from {Path(source).name}, under the licence of that file; the flow is random, not trained.",
     )
-    model = SRFlow(replace(preset, encoder=encoder), metadata)
+    with torch.device("meta"):
+        model = SRFlow(replace(preset, encoder=encoder), metadata)
     load_tensors_strictly(model.encoder, _rename_encoder(tensors, source), source)
+    model.flow = ConditionalFlow(model.config.flow, encoder.conditioning_channels)
     return model.eval()
 
 
+def _check_kinds(tensors: dict[str, Tensor], source: str) -> None:
+    """Raises CheckpointError: a tensor is no weights of a layer, whatever its name."""
+    for name, tensor in tensors.items():
+        is_whole = tensor.layout is torch.strided and tensor.untyped_storage().nbytes() >= tensor.nbytes
+        if not is_whole or not 1 <= tensor.ndim <= 4 or tensor.numel() == 0:
+            raise CheckpointError(
+                f"{source}: {name} is of shape {tuple(tensor.shape)}, {tensor.layout}; a layer's weights are dense, "
+                "not empty, and have one to four dimensions."
+            )
+
+
 def _read_encoder_config(tensors: dict[str, Tensor], source: str) -> tuple[EncoderConfig, int]:
-    block_numbers = {int(match[1]) for name in tensors if (match := re.match(r"RRDB_trunk\.(\d+)\.", name))}
+    block_numbers = {int(match[1]) for name in tensors if (match := re.match(r"RRDB_trunk\.(\d{1,4})\.", name))}
     growth = tensors.get("RRDB_trunk.0.RDB1.conv1.weight")
     num_up_convs = sum(re.fullmatch(r"upconv\d\.weight", name) is not None for name in tensors)
     first, last = tensors["conv_first.weight"], tensors.get("conv_last.weight")
@@ -176,7 +201,7 @@ class _Layer:
 def _read_layers(tensors: dict[str, Tensor], source: str) -> list[_Layer]:
     grouped: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        match = re.fullmatch(r"layers\.(\d+)\.(.+)", name)
+        match = re.fullmatch(r"layers\.(\d{1,4})\.(.+)", name)
         if match is None:
             raise CheckpointError(f"{source} has the key {_FLOW_PREFIX}{name}, which no released flow has.")
         grouped.setdefault(int(match[1]), {})[match[2]] = tensor
@@ -187,6 +212,11 @@ def _read_layers(tensors: dict[str, Tensor], source: str) -> list[_Layer]:
             kind = "squeeze"
         elif "conv.weight" in own:
             kind = "split"
+            if own["conv.weight"].ndim != 4:
+                raise CheckpointError(
+                    f"{source}: conv.weight of layer {number} of the flow is of shape "
+                    f"{tuple(own['conv.weight'].shape)}; a convolution's has four dimensions."
+                )
         elif "invconv.weight" not in own:
             raise CheckpointError(f"{source}: layer {number} of the flow has no invconv.weight; its kind is unknown.")
         else:
@@ -202,6 +232,11 @@ def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
     channels = 3
     for layer, following in zip(layers, [*layers[1:], None], strict=True):
         if layer.kind == "squeeze" and following is not None:
+            if following.kind not in ("transition", "step") or not channels:
+                raise CheckpointError(
+                    f"{source}: layer {layer.number} of the flow holds no tensors, and no step follows it; this is no "
+                    "released network."
+                )
             squeeze_factors.append(round((following.channels / channels) ** 0.5))
             splits.append([])
             steps.append(0)
@@ -218,12 +253,15 @@ def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
     first_step = next(layer for layer in layers if layer.kind == "step")
     kind = _conv_block_kind(first_step)
     first_conv, _ = _BLOCK_NAMES[kind]
+    first_name = f"affine.fAffine{first_conv}.weight"
+    if first_name not in first_step.tensors:
+        raise CheckpointError(f"{source}: layer {first_step.number} of the flow has no {first_name}.")
     return FlowConfig(
         squeeze_factors=tuple(squeeze_factors),
         steps_per_level=steps[0],
         splits=tuple(tuple(level) for level in splits),
         conv_block=kind,
-        hidden_channels=first_step.tensors[f"affine.fAffine{first_conv}.weight"].shape[0],
+        hidden_channels=first_step.tensors[first_name].shape[0],
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from srflow.contract import Recipe
@@ -56,8 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     engine = SamplingEngine(arguments.device, recipe.precision, checkpoints=[model], spill_folder=output.parent)
     recipe = replace(recipe, model=engine.info().default_model)  # a folder may have another name; its weights count
     lr = _find_lr(engine, recipe, text, arguments)
-    picture, path = _draw(engine, recipe, lr)
-    try:
+    with _drawn(engine, recipe, lr) as picture:
         carried = {LR_KEY: text[LR_KEY]} if LR_KEY in text else {}
         original = engine.read_picture(arguments.recipe) if text else None
         kept = original if original is not None and original.pixels.shape == picture.shape else None
@@ -75,9 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"{arguments.recipe} is not of the size that its recipe says: it was changed since.")
         difference = np.abs(original.pixels.astype(np.int16) - picture).max(2)
         different, largest = np.count_nonzero(difference), int(difference.max())
-    finally:
-        if path is not None:
-            path.unlink()
     if different:
         print(
             f"{different} of {difference.size} pixels differ from {arguments.recipe}, by {largest} at most: it "
@@ -138,20 +137,18 @@ def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], argum
     return lr
 
 
-def _draw(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> tuple[np.ndarray, Path | None]:
-    """The picture, and the file that it is in if it does not fit into memory."""
+@contextmanager
+def _drawn(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> Iterator[np.ndarray]:
+    """The picture; if it does not fit into memory, it lies in a file that goes at the end."""
     import numpy as np
 
     from srflow.contract import Notice, SampleRequest, SampleResult
 
-    for event in engine.sample(SampleRequest.from_recipe(recipe, lr, summaries=False)):
-        if isinstance(event, Notice):
-            print(event.text, file=sys.stderr)
-        elif isinstance(event, SampleResult):
-            for flag in event.flags:
-                print(flag, file=sys.stderr)
-            if event.picture is None:
-                assert event.path is not None
-                return np.load(event.path, mmap_mode="r"), Path(event.path)
-            return event.picture, None
-    raise AssertionError("The engine gave no sample.")
+    with closing(engine.sample(SampleRequest.from_recipe(recipe, lr, summaries=False))) as events:
+        for event in events:
+            if isinstance(event, Notice):
+                print(event.text, file=sys.stderr)
+            elif isinstance(event, SampleResult):
+                for flag in event.flags:
+                    print(flag, file=sys.stderr)
+                yield np.load(str(event.path), mmap_mode="r") if event.picture is None else event.picture

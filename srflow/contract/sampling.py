@@ -143,8 +143,9 @@ class TruthScores:
 class SampleResult:
     """One finished sample.
 
-    picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, the caller's
-    to remove. deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
+    picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which is
+    there until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move away before.
+    deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
     lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
     sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
     piece, and of one in tiles the sum over the tiles' own parts, which nearly is; None where operations changed a place

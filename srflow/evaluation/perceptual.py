@@ -11,6 +11,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from srflow.contract import CheckpointError, InputError
 from srflow.shipped_files import shipped_folder
+from srflow.work import Run, at_once
 
 if TYPE_CHECKING:
     import lpips
@@ -92,12 +94,14 @@ class PerceptualDistance:
 
         return map_of
 
-    def pairwise(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def pairwise(self, pictures: Sequence[np.ndarray], run: Run = at_once) -> np.ndarray:
         """LPIPS of every two pictures: how far samples are from each other.
 
         Large sets are worked through in blocks, so that the features of a few pictures are held at a time.
 
-        Args: pictures: N of them, uint8, (H, W, 3), of one size.
+        Args:
+            pictures: N of them, uint8, (H, W, 3), of one size.
+            run: runs each piece of the work: the features of one picture, or its distances from a block.
         Returns: float32, (N, N), symmetric, with zeros on the diagonal.
         Raises: InputError: as in `map`, or if there are none.
         """
@@ -107,31 +111,43 @@ class PerceptualDistance:
             _check(picture, pictures[0])
         block = max(1, _MAX_PIXELS_HELD // (pictures[0].shape[0] * pictures[0].shape[1]))
         result = np.zeros((len(pictures), len(pictures)), dtype=np.float32)
-        weights = self._weights(pictures[0])
+        weights = run(lambda: self._weights(pictures[0]))
         for first in range(0, len(pictures), block):
-            self._compare_block(pictures, range(first, min(first + block, len(pictures))), weights, result)
+            self._compare_block(pictures, range(first, min(first + block, len(pictures))), weights, result, run)
         result[result < _ROUNDING] = 0.0
         return result + result.T
 
-    @torch.no_grad()
-    def _compare_block(self, pictures: Sequence[np.ndarray], rows: range, weights: Tensor, result: np.ndarray) -> None:
+    def _compare_block(
+        self, pictures: Sequence[np.ndarray], rows: range, weights: Tensor, result: np.ndarray, run: Run
+    ) -> None:
         """Fill the given rows of `result` right of the diagonal; their features are let go of at the end.
 
         The mean of the map is a sum of weighted squared differences of features, and those of all pairs are one matrix
         product: Σ w (a - b)² = Σ w a² + Σ w b² - 2 Σ w a b. Taken from their mean, so that few digits are lost.
         """
-        block = torch.stack([self._flat(pictures[i]) for i in rows])  # (R, D)
-        centre = block.mean(0)
-        block -= centre
-        weighted = block * weights
-        norms = (weighted * block).sum(1)
-        inside = norms[:, None] + norms - 2 * weighted @ block.T
+        flat = [run(partial(self._flat, pictures[i])) for i in rows]
+
+        @torch.no_grad()
+        def within() -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
+            block = torch.stack(flat)  # (R, D)
+            centre = block.mean(0)
+            block -= centre
+            weighted = block * weights
+            norms = (weighted * block).sum(1)
+            inside = norms[:, None] + norms - 2 * weighted @ block.T
+            return centre, weighted, norms, inside.cpu().numpy()
+
+        @torch.no_grad()
+        def to_another(picture: np.ndarray) -> np.ndarray:
+            other = self._flat(picture) - centre
+            return (norms + (other.square() * weights).sum() - 2 * weighted @ other).cpu().numpy()
+
+        centre, weighted, norms, inside = run(within)
+        flat.clear()
         span = slice(rows.start, rows.stop)
-        result[span, span] = np.triu(inside.cpu().numpy(), 1)
+        result[span, span] = np.triu(inside, 1)
         for j in range(rows.stop, len(pictures)):
-            other = self._flat(pictures[j]) - centre
-            distances = norms + (other.square() * weights).sum() - 2 * weighted @ other
-            result[span, j] = distances.cpu().numpy()
+            result[span, j] = run(partial(to_another, pictures[j]))
 
     def _flat(self, picture: np.ndarray) -> Tensor:
         """All features, (D,)."""

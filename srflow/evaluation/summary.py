@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from srflow.contract import ChallengeScores, SetSummary, TruthScores
 from srflow.evaluation.measuring import LUMA
 from srflow.evaluation.metrics import BestOfSamples, crop_ground_truth, crop_to_ground_truth, mse_map, psnr, ssim
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
+from srflow.work import Run, at_once
 
 __all__ = ["RunningMoments", "RunningSummary", "TruthScorer"]
 
@@ -78,8 +80,16 @@ class RunningSummary:
         """The summary without what is only worth its time at the end."""
         return SetSummary(final=False, **self._cheap())
 
-    def final(self, perceptual: PerceptualDistance | None, challenge: ChallengeScores | None) -> SetSummary:
-        """All of it. Args: perceptual: for LPIPS between all pairs, or None to leave these out."""
+    @property
+    def pictures(self) -> Sequence[np.ndarray]:
+        """All that were taken, in their order."""
+        return self._pictures
+
+    def final(self, distances_of_pairs: np.ndarray | None, challenge: ChallengeScores | None) -> SetSummary:
+        """The whole summary.
+
+        Args: distances_of_pairs: LPIPS between all `pictures`, float32, (N, N); None: it was not asked for.
+        """
         mean = self._rgb.mean()
         distances = tuple(
             float(np.sqrt(np.mean(np.square(picture - mean), dtype=np.float64))) for picture in self._pictures
@@ -90,12 +100,11 @@ class RunningSummary:
             "challenge": challenge,
         }
         count = len(self._pictures)
-        if perceptual is not None and min(mean.shape[:2]) >= MIN_SIDE:
-            matrix = perceptual.pairwise(self._pictures)
-            values["pairwise_lpips"] = matrix
-            values["medoid"] = self._indices[int(np.argmin(matrix.sum(1)))]
+        if distances_of_pairs is not None:
+            values["pairwise_lpips"] = distances_of_pairs
+            values["medoid"] = self._indices[int(np.argmin(distances_of_pairs.sum(1)))]
             if count > 1:
-                values["mean_pairwise_lpips"] = float(matrix.sum() / (count * (count - 1)))
+                values["mean_pairwise_lpips"] = float(distances_of_pairs.sum() / (count * (count - 1)))
         return SetSummary(final=True, **values)
 
     def _cheap(self) -> dict[str, Any]:
@@ -118,15 +127,18 @@ class RunningSummary:
 class TruthScorer:
     """Pictures against one ground truth, and a set of samples by the challenge's protocol.
 
-    Raises: nothing for small pictures: what they are too small for is None.
+    For small pictures nothing is raised: what they are too small for is None.
+
+    Args: run: runs each piece of LPIPS's work.
     """
 
-    def __init__(self, ground_truth: np.ndarray, perceptual: PerceptualDistance) -> None:
+    def __init__(self, ground_truth: np.ndarray, perceptual: PerceptualDistance, run: Run = at_once) -> None:
+        self._run = run
         smallest = min(ground_truth.shape[:2])
         self._hr = crop_ground_truth(ground_truth) if smallest >= _MIN_SIDE_CHALLENGE else ground_truth
         smallest = min(self._hr.shape[:2])
         self._with_ssim = smallest >= _MIN_SIDE_SSIM
-        self._lpips_map = perceptual.map_to(self._hr) if smallest >= MIN_SIDE else None
+        self._lpips_map = run(lambda: perceptual.map_to(self._hr)) if smallest >= MIN_SIDE else None
         self._lpips, self._mse = BestOfSamples(), BestOfSamples()
         self._scores: list[TruthScores] = []
 
@@ -158,7 +170,8 @@ class TruthScorer:
 
     def _score(self, picture: np.ndarray) -> tuple[TruthScores, np.ndarray, np.ndarray | None]:
         picture = crop_to_ground_truth(picture, self._hr)
-        lpips_map = None if self._lpips_map is None else self._lpips_map(picture)
+        lpips_map_of = self._lpips_map
+        lpips_map = None if lpips_map_of is None else self._run(lambda: lpips_map_of(picture))
         scores = TruthScores(
             psnr=psnr(picture, self._hr),
             ssim=ssim(picture, self._hr) if self._with_ssim else None,

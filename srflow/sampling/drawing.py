@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -23,9 +22,10 @@ from srflow.contract import (
     Reference,
     ReferenceKind,
     SampleResult,
+    TruthScores,
     picture_sha256,
 )
-from srflow.evaluation.perceptual import PerceptualDistance
+from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.evaluation.summary import RunningSummary, TruthScorer
 from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
@@ -37,10 +37,12 @@ from srflow.sampling.finishing import Canvas, file_of, lr_psnr, squared_lr_error
 from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.retouching import Retoucher
+from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile
 from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.work import OnStep
 
 __all__ = ["Drawing"]
 
@@ -61,9 +63,9 @@ class Drawing:
         model: the task's, on the device.
         task: what to do.
         channel: told what happens; says when nobody listens any more.
-        stop: raises Cancelled when the work shall end.
+        stop: raises Cancelled if the request was cancelled.
         replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
-        spill_folder: where samples go that do not fit into memory.
+        folder: where samples go that do not fit into memory; whoever made it removes it.
         distance: makes the LPIPS network, when it is first needed.
     """
 
@@ -73,18 +75,19 @@ class Drawing:
         model: InferenceModel,
         task: Task,
         channel: Channel,
-        stop: Callable[[], None],
+        stop: OnStep,
         replan: Callable[[Task], Task],
-        spill_folder: Path,
+        folder: SpillFolder,
         distance: Callable[[], PerceptualDistance],
     ) -> None:
         self._worker, self._model, self._task, self._channel, self._stop = worker, model, task, channel, stop
-        self._replan, self._spill_folder, self._distance = replan, spill_folder, distance
+        self._replan, self._folder, self._distance = replan, folder, distance
         request = task.request
         self._lr = to_tensor(request.lr)
         self._padded = pad_to_multiple(self._lr, task.loaded.info.lr_multiple)
         self._lr_sha256 = picture_sha256(request.lr)
         self._truth: TruthScorer | None = None
+        self._fraction = 0.0  # of all work, as last told
 
     def draw(self, estimate: Estimate) -> None:
         """All samples, then their summary."""
@@ -92,15 +95,14 @@ class Drawing:
         request = task.request
         send(estimate)
         if request.ground_truth is not None and not task.plan.on_disk:
-            self._truth = TruthScorer(request.ground_truth, self._distance())
+            self._truth = self._scorer(request.ground_truth)
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
         if summary is not None:
             for index, picture in request.earlier:
                 summary.add(index, picture)
-                if self._truth is not None:
-                    self._truth.add_sample(picture)
+                self._score(picture)
         waiting = list(range(request.first_index, request.first_index + request.num_samples))
 
         def finished(result: SampleResult) -> None:
@@ -111,19 +113,29 @@ class Drawing:
                 summary.add(result.index, result.picture)
                 send(summary.so_far())
 
+        def draw_group() -> None:
+            group = tuple(waiting[: self._task.plan.group])
+            self._draw_tiles(group, finished, done=1 - len(waiting) / request.num_samples)
+
+        def told(tile: int) -> None:
+            send(Notice(text=f"The device's memory ran out; going on in tiles of {tile}×{tile} pixels."))
+
         while waiting:
-            try:
-                group = tuple(waiting[: self._task.plan.group])
-                self._draw_tiles(group, finished, done=1 - len(waiting) / request.num_samples)
-            except OutOfMemory:
-                self._task = self._replan(self._task)
-                tile = self._task.plan.grid.tile
-                send(Notice(text=f"The device's memory ran out; going on in tiles of {tile}×{tile} pixels."))
+            self._retried(draw_group, told)
         if summary is not None:
-            send(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
+            self._tell(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
             self._stop()
-            distance = self._distance() if request.pairwise_lpips else None
-            send(summary.final(distance, self._truth.challenge() if self._truth else None))
+            distances = self._distances_of_pairs(summary.pictures) if request.pairwise_lpips else None
+            send(summary.final(distances, self._truth.challenge() if self._truth else None))
+
+    def _distances_of_pairs(self, pictures: Sequence[np.ndarray]) -> np.ndarray | None:
+        """LPIPS between all pictures; None: they are too small for it, or too large for the device."""
+        if min(pictures[0].shape[:2]) < MIN_SIDE:
+            return None
+        with suppress(OutOfMemory):
+            return self._distance().pairwise(pictures, self._run)
+        self._channel.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
+        return None
 
     def draw_one(self) -> SampleResult:
         """The request's first sample, without what operations on places make of it; in the task's own tiles only.
@@ -145,16 +157,11 @@ class Drawing:
         started = time.perf_counter()
         picture = result.picture if result.path is None else np.load(result.path, mmap_mode="r+")
         assert picture is not None
-        try:
-            error = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
-            state = State(picture, error, result.flags)
-            for number in range(begin, len(operations)):
-                done = task.whole_list(result.index, number)
-                state = state.with_patch(retoucher.apply(state, done, operations[number]))
-        except BaseException:
-            if result.path is not None:
-                Path(result.path).unlink(missing_ok=True)
-            raise
+        error = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
+        state = State(picture, error, result.flags)
+        for number in range(begin, len(operations)):
+            done = task.whole_list(result.index, number)
+            state = state.with_patch(retoucher.apply(state, done, operations[number]))
         state.lay_down()
         return replace(
             result,
@@ -162,7 +169,7 @@ class Drawing:
             lr_psnr=state.lr_psnr(task.request.lr),
             bits_per_dimension=None,
             flags=state.flags,
-            truth=self._truth.add_sample(picture) if self._truth else None,
+            truth=self._score(picture),
             seconds=result.seconds + time.perf_counter() - started,
         )
 
@@ -171,17 +178,16 @@ class Drawing:
         request, scale = self._task.request, self._task.scale
         if self._task.plan.on_disk:
             raise MemoryBudgetError("The pictures to compare with do not fit into memory. Choose a smaller region.")
-        if request.ground_truth is not None:
-            self._truth = TruthScorer(request.ground_truth, self._distance())
+        truth = None if request.ground_truth is None else self._scorer(request.ground_truth)
 
         def send(kind: ReferenceKind, picture: np.ndarray, known: float | None = None) -> None:
-            scores = self._truth.score(picture) if self._truth else None
-            known = lr_psnr(picture, request.lr, scale) if known is None else known
+            scores = None if truth is None else self._judged(lambda: truth.score(picture))
+            known = lr_psnr(picture, request.lr, scale, self._stop) if known is None else known
             self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
 
         send("bicubic", upscale_uint8(request.lr, scale))
         encoder = self._retried(self._super_resolve)
-        known = lr_psnr(encoder, request.lr, scale)
+        known = lr_psnr(encoder, request.lr, scale, self._stop)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
         zero: list[SampleResult] = []
@@ -190,13 +196,46 @@ class Drawing:
         assert zero[0].picture is not None
         send("zero_temperature", zero[0].picture)
 
-    def _retried(self, work: Callable[[], _Result]) -> _Result:
-        """In smaller and smaller tiles while memory runs out."""
+    def _retried(self, work: Callable[[], _Result], told: Callable[[int], None] | None = None) -> _Result:
+        """In smaller and smaller tiles while memory runs out. Args: told: called with the side of the new tiles."""
         while True:
-            try:
+            with suppress(OutOfMemory):
                 return work()
-            except OutOfMemory:
-                self._task = self._replan(self._task)
+            # Not while the error is handled: it holds the frames, and so the tensors, of the work that failed, and what
+            # is free now decides on the new tiles.
+            self._task = self._replan(self._task)
+            if told is not None:
+                told(self._task.plan.grid.tile)
+
+    def _run(self, work: Callable[[], _Result]) -> _Result:
+        return self._worker.run(work, self._stop, self._waiting)
+
+    def _waiting(self) -> None:
+        text = "Waiting: the device draws something else"
+        self._channel.offer(Progress(stage="waiting", fraction=self._fraction, text=text))
+
+    def _tell(self, progress: Progress) -> None:
+        self._fraction = progress.fraction
+        self._channel.offer(progress)
+
+    def _scorer(self, ground_truth: np.ndarray) -> TruthScorer:
+        distance = self._distance()
+        return self._judged(lambda: TruthScorer(ground_truth, distance, self._run))
+
+    def _score(self, picture: np.ndarray) -> TruthScores | None:
+        """One more sample's scores, if there is a ground truth."""
+        truth = self._truth
+        return None if truth is None else self._judged(lambda: truth.add_sample(picture))
+
+    def _judged(self, work: Callable[[], _Result]) -> _Result:
+        """Smaller tiles would be of no use where whole pictures are compared."""
+        try:
+            return work()
+        except OutOfMemory as error:
+            raise MemoryBudgetError(
+                "The device has not enough memory to compare pictures of this size with the ground truth. Choose a "
+                "smaller region, or ask without ground truth."
+            ) from error
 
     def _super_resolve(self) -> np.ndarray:
         task = self._task
@@ -204,10 +243,10 @@ class Drawing:
         blender = RowBlender(task.plan.grid, task.scale)
         rows = []
         for tile in task.plan.grid:
-            own = self._worker.super_resolve(self._model, self._cut(tile), self._stop)
+            own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
             complete = blender.add(tile, own)
             if complete is not None:
-                rows.append(to_uint8(complete))
+                rows.append(self._run(partial(to_uint8, complete)))
         return np.concatenate(rows)[: height * task.scale, : width * task.scale]
 
     def _draw_tiles(
@@ -243,7 +282,7 @@ class Drawing:
         share = len(indices) / task.request.num_samples
 
         def report(progress: Progress) -> None:
-            self._channel.offer(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
+            self._tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
 
         work = _Work(len(plan.grid), len(indices), *self._model.num_checkpoints)
         meter = _Meter(work, self._stop, report)
@@ -251,49 +290,54 @@ class Drawing:
             checkpoint = meter.begin("conditioning", number)
             key = tile_key(task, self._lr_sha256, number)
             keep = plan.kept_bytes <= self._worker.cache.max_bytes
-            prepared = self._worker.condition(self._model, self._cut(tile), key, keep, self._stop, checkpoint)
+            prepared = self._worker.condition(
+                self._model, self._cut(tile), key, keep, self._stop, checkpoint, self._waiting
+            )
             for first in range(0, len(indices), plan.batch):
                 batch = indices[first : first + plan.batch]
                 checkpoint = meter.begin("sampling", number, first, len(batch))
                 started = time.perf_counter()
                 latents = self._latents(tile, batch)
-                samples = self._worker.decode(self._model, latents, prepared, self._stop, checkpoint)
+                samples = self._worker.decode(self._model, latents, prepared, self._stop, checkpoint, self._waiting)
                 seconds = (time.perf_counter() - started) / len(batch)
                 for index, decoded in zip(batch, samples, strict=True):
                     started = time.perf_counter()
                     decoded = self._replaced(decoded, tile) if decoded.is_broken else decoded
                     canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
                     top = canvas.num_rows
-                    with self._worker.measured("finishing", self._model, tile.rows.size * tile.columns.size):
-                        rows = canvas.add(tile, decoded, self._log_prob(tile, decoded), self._stop)
+                    before = canvas.seconds
+                    rows = canvas.add(tile, decoded, self._run(partial(self._log_prob, tile, decoded)), self._stop)
+                    pixels = tile.rows.size * tile.columns.size
+                    self._worker.record("finishing", self._model, pixels, canvas.seconds - before)
                     spent[index] += seconds + time.perf_counter() - started
                     if in_tiles and rows is not None:
                         self._channel.send(PartialSample(index=index, top=top, rows=np.array(rows)))
                     if tile.is_last:
+                        result = self._result(index, canvas, spent[index], scored=scored)
                         # Not kept here: a sample in one piece is not needed any more once it has been sent.
-                        finished(self._result(index, canvases.pop(index), spent[index], scored=scored))
+                        del canvases[index], canvas
+                        finished(result)
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
         """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
-        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop)
-        bicubic = bicubic_upscale(self._cut(tile), self._task.scale)[0]
-        if is_sound(own) and (own - bicubic).abs().mean() < _ENCODER_DIFFERENCE:
-            return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
-        return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
+        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
+
+        def choose() -> Decoded:
+            bicubic = bicubic_upscale(self._cut(tile).to(own), self._task.scale)[0]
+            if is_sound(own) and (own - bicubic).abs().mean() < _ENCODER_DIFFERENCE:
+                return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
+            return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
+
+        return self._run(choose)
 
     def _canvas(self, index: int) -> Canvas:
         task = self._task
-        path = None
-        if task.plan.on_disk:
-            self._spill_folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f"srflow-{index}-", suffix=".npy", dir=self._spill_folder)
-            os.close(handle)
-            path = Path(name)
-        lr = self._lr.to(self._worker.device)
-        return Canvas(task.plan.grid, lr, task.scale, task.request.consistency_rounds, path, task.request.deep)
+        path = self._folder.path(f"{index}.npy") if task.plan.on_disk else None
+        rounds, device = task.request.consistency_rounds, self._worker.device
+        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, task.request.deep, device, self._run)
 
     def _cut(self, tile: Tile) -> Tensor:
-        return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)].to(self._worker.device)
+        return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)]
 
     def _latents(self, tile: Tile, indices: tuple[int, ...]) -> list[Tensor]:
         """Latents times temperature, (N, C, h, w) each: the whole picture's at this place, without making the rest."""
@@ -340,7 +384,7 @@ class Drawing:
             recipe=task.recipe(index),
             seconds=seconds + time.perf_counter() - started,
             # With operations on places the picture is not the sample yet.
-            truth=self._truth.add_sample(canvas.picture) if self._truth and scored and is_done else None,
+            truth=self._score(canvas.picture) if scored and is_done else None,
         )
 
 
@@ -363,15 +407,13 @@ class _Work:
 
 
 class _Meter:
-    """Tells how far a drawing is, now and then, from the middle of whatever is being done."""
+    """Reports a request's progress from the middle of its work, at most every `_NEWS_SECONDS`."""
 
-    def __init__(self, work: _Work, stop: Callable[[], None], report: Callable[[Progress], None]) -> None:
+    def __init__(self, work: _Work, stop: OnStep, report: Callable[[Progress], None]) -> None:
         self._work, self._stop, self._report = work, stop, report
         self._told = 0.0
 
-    def begin(
-        self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1
-    ) -> Callable[[], None]:
+    def begin(self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1) -> OnStep:
         """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
         work = self._work
         passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding

@@ -202,7 +202,9 @@ class Editing:
         """`Region.decoded` without what the LR picture contradicts, float32, (3, h, w)."""
         lr_rows, lr_columns = scaled(region.decoded, 1)
         lr = self._padded[..., lr_rows, lr_columns]
-        projected = back_project(to_tensor(edited), lr, self._task.scale, _ROUNDS, self._stop)
+        projected = self._exploration.on_device(
+            lambda: back_project(to_tensor(edited), lr, self._task.scale, _ROUNDS, self._stop)
+        )
         rows, columns = scaled(region.patch, self._task.scale, region.decoded)
         result = to_tensor(before)
         result[..., rows, columns] = projected[..., rows, columns]

@@ -56,6 +56,7 @@ from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
 from srflow.sampling.regions import Region, scaled
 from srflow.sampling.retouching import Retoucher
+from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import State, StateCache
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
@@ -94,7 +95,8 @@ class SamplingEngine:
         state_bytes: how much pictures that are explored may hold together, likewise.
         piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 640 MiB on a CPU, and what
             is free on a GPU.
-        spill_folder: where samples go that do not fit into memory; None: the system's folder for temporary files.
+        spill_folder: where requests make folders for samples that do not fit into memory, which go with the request;
+            None: the system's folder for temporary files.
         compiled: have PyTorch compile the networks, for GPUs; on a CPU it was no faster.
     Raises: CheckpointError: a checkpoint cannot be loaded. InputError: no such device, or no compiler.
     """
@@ -145,13 +147,16 @@ class SamplingEngine:
         """
         return self._estimate(self._task(request))
 
-    def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
+    def sample(
+        self, request: SampleRequest, cancel: threading.Event | None = None
+    ) -> Generator[SampleEvent, None, None]:
         """Draw the samples; each is yielded when it is finished. See `srflow.contract.Engine`."""
         task = self._task(request)
         estimate = self._estimate(task)
-        yield from in_background(
-            lambda channel: self._drawing(task, channel, cancel).draw(estimate), name="draw samples"
-        )
+        with SpillFolder(self._spill_folder) as folder:
+            yield from in_background(
+                lambda channel: self._drawing(task, channel, cancel, folder).draw(estimate), name="draw samples"
+            )
 
     def recipe(self, request: SampleRequest) -> Recipe:
         """Of the request's first sample. Raises: as `estimate`."""
@@ -283,10 +288,21 @@ class SamplingEngine:
         padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
         retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
 
-        def drawing(whole: Task) -> Drawing:
-            return self._drawing(whole, channel, cancel)
+        def drawing(whole: Task, folder: SpillFolder) -> Drawing:
+            return self._drawing(whole, channel, cancel, folder)
 
-        return Exploration(request, task, self._states, retoucher, drawing, self._distance, channel, stop)
+        return Exploration(
+            request,
+            task,
+            self._worker,
+            self._states,
+            retoucher,
+            drawing,
+            self._spill_folder,
+            self._distance,
+            channel,
+            stop,
+        )
 
     def _check_choice(self, request: ExploreRequest, task: Task) -> None:
         if not 1 <= request.choose <= _MAX_VARIANTS:
@@ -313,10 +329,11 @@ class SamplingEngine:
         The encoder's is left out where training with the flow has spoilt it.
         """
         task = self._task(replace(request, num_samples=1, summaries=False))
+        folder = SpillFolder(self._spill_folder)
         events: Generator[Reference, None, None] = in_background(
-            lambda channel: self._drawing(task, channel, cancel).draw_references(), name="draw references"
+            lambda channel: self._drawing(task, channel, cancel, folder).draw_references(), name="draw references"
         )
-        with closing(events):
+        with folder, closing(events):
             yield from (event for event in events if isinstance(event, Reference))
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
@@ -457,7 +474,7 @@ class SamplingEngine:
 
     def _seconds(self, task: Task, what: Work) -> float:
         """Of an LR pixel: measured, or guessed."""
-        measured = self._worker.seconds_per_pixel(what, task.loaded.model.config.name, DTYPES[task.precision])
+        measured = self._worker.seconds_per_pixel(what, task.loaded.model.config, DTYPES[task.precision])
         if measured is not None:
             return measured
         if what == "finishing" or self._device.type == "mps":
@@ -467,10 +484,10 @@ class SamplingEngine:
         speed = _CPU_EFFICIENCY * conv_throughput(task.precision) if on_cpu else _GPU_FLOPS[task.precision]
         return flops_per_pixel(task.loaded.model, what) / speed
 
-    def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None) -> Drawing:
+    def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None, folder: SpillFolder) -> Drawing:
         model = self._models.rearranged(task.loaded, task.precision)
         stop = _stopper(cancel, channel)
-        return Drawing(self._worker, model, task, channel, stop, self._replan, self._spill_folder, self._distance)
+        return Drawing(self._worker, model, task, channel, stop, self._replan, folder, self._distance)
 
     def _replan(self, task: Task) -> Task:
         """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,12 +22,16 @@ from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.regions import Region, scaled
 from srflow.sampling.retouching import Retoucher
+from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import Patch, State, StateCache
 from srflow.sampling.task import Task
-from srflow.sampling.worker import OutOfMemory
+from srflow.sampling.worker import OutOfMemory, Worker
 from srflow.steering.wishes import find_aim
+from srflow.work import OnStep
 
 __all__ = ["Exploration"]
+
+_Result = TypeVar("_Result")
 
 
 class Exploration:
@@ -34,24 +39,30 @@ class Exploration:
 
     Args:
         request: what to draw.  task: the same as a sample's, checked.
+        worker: the device.
         cache: of states, kept between requests.  retoucher: of the task.
-        drawing: makes what draws a whole picture.  distance: makes the LPIPS network, when it is first needed.
-        channel: told what happens.  stop: raises Cancelled when the work shall end.
+        drawing: makes what draws a whole picture, in a folder for what does not fit into memory.
+        spill_folder: where such folders are made; each goes with the picture in it, when the cache lets go of it.
+        distance: makes the LPIPS network, when it is first needed.
+        channel: told what happens.  stop: raises Cancelled if the request was cancelled.
     """
 
     def __init__(
         self,
         request: ExploreRequest,
         task: Task,
+        worker: Worker,
         cache: StateCache,
         retoucher: Retoucher,
-        drawing: Callable[[Task], Drawing],
+        drawing: Callable[[Task, SpillFolder], Drawing],
+        spill_folder: Path,
         distance: Callable[[], PerceptualDistance],
         channel: Channel,
-        stop: Callable[[], None],
+        stop: OnStep,
     ) -> None:
         self._request, self._task, self._cache, self._retoucher = request, task, cache, retoucher
-        self._drawing, self._distance, self._channel, self._stop = drawing, distance, channel, stop
+        self._drawing, self._spill_folder, self._distance = drawing, spill_folder, distance
+        self._worker, self._channel, self._stop = worker, channel, stop
         self._draw = request.recipe.whole_list[:1]
         self._finished = 0
 
@@ -140,9 +151,18 @@ class Exploration:
             [value for value in log_probs if value is not None],
         )
 
+    def on_device(self, work: Callable[[], _Result]) -> _Result:
+        """Run a piece of work on the device. Raises: MemoryBudgetError: it has not enough memory for it."""
+        try:
+            return self._worker.run(work, self._stop)
+        except OutOfMemory as error:
+            raise MemoryBudgetError(
+                "The device has not enough memory to compare these pictures. Choose a smaller place."
+            ) from error
+
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
         if min(pictures[0].shape[:2]) >= MIN_SIDE:
-            return self._distance().pairwise(pictures)
+            return self._distance().pairwise(pictures, self.on_device)
         flat = np.stack(pictures).reshape(len(pictures), -1).astype(np.float32) / 255
         return np.sqrt(np.square(flat[:, None] - flat).mean(2))
 
@@ -201,13 +221,18 @@ class Exploration:
         state = self._cache.get(key)
         if state is None:
             task = replace(self._task, request=replace(self._task.request, operations=operations))
+            folder = SpillFolder(self._spill_folder)
             try:
-                result = self._drawing(task).draw_one()
-            except OutOfMemory as error:
+                result = self._drawing(task, folder).draw_one()
+                picture = result.picture if result.path is None else _mapped(result.path, folder)
+            except BaseException as error:
+                folder.remove()
+                if not isinstance(error, OutOfMemory):
+                    raise
                 raise MemoryBudgetError(
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
-            picture = _mapped(result.path) if result.picture is None else result.picture
+            assert picture is not None
             error_sum = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
             bits = result.bits_per_dimension
             log_prob = None if bits is None else -bits * picture.size * math.log(2)
@@ -245,11 +270,10 @@ class Exploration:
         )
 
 
-def _mapped(path: str | None) -> np.ndarray:
-    """A picture in a .npy file, which goes with the array."""
-    assert path is not None
+def _mapped(path: str, folder: SpillFolder) -> np.ndarray:
+    """A picture in a .npy file, whose folder goes with the array."""
     picture = np.load(path, mmap_mode="r")
-    weakref.finalize(picture, Path(path).unlink, missing_ok=True)
+    weakref.finalize(picture, folder.remove)
     return picture
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,8 +17,11 @@ from srflow.evaluation.metrics import capped_psnr
 from srflow.images import downscale_uint8, to_uint8, to_uint16
 from srflow.sampling.guard import Decoded
 from srflow.sampling.tiling import Grid, RowBlender, Tile
+from srflow.work import OnStep, Run, at_once
 
 __all__ = ["STRIP_PIXELS", "Canvas", "file_of", "lr_psnr", "squared_lr_error"]
+
+_Result = TypeVar("_Result")
 
 STRIP_PIXELS = 1 << 20
 """HR pixels of a strip: what the consistency step works on at once, beside what it has to see around it."""
@@ -28,16 +34,28 @@ class Canvas:
 
     Args:
         grid: the tiles.
-        lr: (1, 3, h, w), not padded, on the device that shall do the work.
+        lr: (1, 3, h, w), not padded, on the CPU.
         scale: HR pixels to an LR pixel.
         rounds: of the consistency step.
         path: a .npy file to be made for the result; None keeps it in memory.
         is_deep: whether to make the picture in 16 bits, too; its file has "-16" in its name.
+        device: that does the work.
+        run: runs each piece of it there.
     """
 
     def __init__(
-        self, grid: Grid, lr: Tensor, scale: int, rounds: int, path: Path | None = None, is_deep: bool = False
+        self,
+        grid: Grid,
+        lr: Tensor,
+        scale: int,
+        rounds: int,
+        path: Path | None = None,
+        is_deep: bool = False,
+        device: torch.device | str = "cpu",
+        run: Run = at_once,
     ) -> None:
+        self._device, self._run_piece = device, run
+        self.seconds = 0.0  # of work, without waiting for the device
         self._lr, self._scale, self._rounds = lr, scale, rounds
         self._is_grey = bool((lr[:, :1] == lr).all())
         self._blender = RowBlender(grid, scale)
@@ -69,7 +87,7 @@ class Canvas:
         """Share of the raw values outside [0, 1]."""
         return self._num_clipped / self.picture.size
 
-    def add(self, tile: Tile, decoded: Decoded, log_prob: float, checkpoint: Callable[[], None]) -> np.ndarray | None:
+    def add(self, tile: Tile, decoded: Decoded, log_prob: float, checkpoint: OnStep) -> np.ndarray | None:
         """Take a tile. log_prob: of its own part, in nats. checkpoint: called between strips and rounds; it may raise.
 
         Returns: the rows that this finished, uint8 (n, W, 3), if any.
@@ -80,12 +98,22 @@ class Canvas:
         rows = self._blender.add(tile, decoded.raw)
         return None if rows is None else self._finish(rows, checkpoint)
 
-    def _finish(self, rows: Tensor, checkpoint: Callable[[], None]) -> np.ndarray | None:
+    def _run(self, work: Callable[[], _Result]) -> _Result:
+        def timed() -> _Result:
+            started = time.perf_counter()
+            try:
+                return work()
+            finally:
+                self.seconds += time.perf_counter() - started
+
+        return self._run_piece(timed)
+
+    def _finish(self, rows: Tensor, checkpoint: OnStep) -> np.ndarray | None:
         scale = self._scale
         height, width = self._lr.shape[-2:]
         missing = (height * scale) - self._raw_top * scale - self._raw.shape[1]
         rows = rows[:, :missing, : width * scale]  # what was padded goes
-        self._num_clipped += int(((rows < 0) | (rows > 1)).sum())
+        self._num_clipped += self._run(lambda: int(((rows < 0) | (rows > 1)).sum()))
         self._raw = rows if self._raw.shape[1] == 0 else torch.cat([self._raw, rows.to(self._raw)], 1)
         halo = REACH * self._rounds
         available = self._raw_top + self._raw.shape[1] // scale
@@ -95,27 +123,28 @@ class Canvas:
         strip = max(1, 2 * halo, STRIP_PIXELS // (width * scale * scale))
         while self._done < stop:
             checkpoint()
-            self._finish_strip(self._done, min(stop, self._done + strip), halo, checkpoint)
+            end = min(stop, self._done + strip)
+            self._run(partial(self._finish_strip, self._done, end, halo, checkpoint))
+            self._done = end
         top = max(0, self._done - halo)
         self._raw = self._raw[:, (top - self._raw_top) * scale :].clone() if self._done < height else self._raw[:, :0]
         self._raw_top = top if self._done < height else height
         return self.picture[begun * scale : self._done * scale] if self._done > begun else None
 
     @torch.inference_mode()
-    def _finish_strip(self, start: int, stop: int, halo: int, checkpoint: Callable[[], None]) -> None:
+    def _finish_strip(self, start: int, stop: int, halo: int, checkpoint: OnStep) -> None:
         """LR rows [start, stop), made from `halo` rows more on either side, as far as there are any."""
         scale = self._scale
         first, last = max(0, start - halo), min(self._lr.shape[-2], stop + halo)
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
-        raw = raw[None].to(self._lr.device)
-        strip = back_project(raw, self._lr[:, :, first:last], scale, self._rounds, checkpoint)
+        lr = self._lr[:, :, first:last].to(self._device)
+        strip = back_project(raw[None].to(self._device), lr, scale, self._rounds, checkpoint)
         if self._is_grey:  # the model has learnt from colour pictures, and draws faint colours into grey ones, too
             strip = strip.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         rows = strip[:, :, (start - first) * scale : (stop - first) * scale]
         self.picture[start * scale : stop * scale] = to_uint8(rows)
         if self.deep is not None:
             self.deep[start * scale : stop * scale] = to_uint16(rows)
-        self._done = stop
 
 
 def file_of(picture: np.ndarray | None) -> str | None:
@@ -127,14 +156,12 @@ def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | No
     return np.empty(shape, dtype) if path is None else np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None) -> float:
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: OnStep | None = None) -> float:
     """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
     return capped_psnr(squared_lr_error(picture, lr, scale, checkpoint) / lr.size)
 
 
-def squared_lr_error(
-    picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: Callable[[], None] | None = None
-) -> int:
+def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: OnStep | None = None) -> int:
     """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
     In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. checkpoint: called

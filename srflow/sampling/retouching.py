@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -31,8 +32,11 @@ from srflow.sampling.states import Patch, State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile, make_grid
 from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.work import OnStep
 
 __all__ = ["Retoucher"]
+
+_Result = TypeVar("_Result")
 
 _MAX_BATCH = 16
 _BYTES = 120  # for an HR pixel of a place, while it is laid in: about ten pictures of three floats
@@ -46,7 +50,7 @@ class Retoucher:
         worker: the device.  model: the task's, on the device.
         task: whose model, precision, rounds, tiles and LR picture they are.
         padded: the LR picture as the model takes it, (1, 3, h, w).  lr_sha256: of the LR picture.
-        stop: raises Cancelled when the work shall end.
+        stop: raises Cancelled if the request was cancelled.
     """
 
     def __init__(
@@ -56,11 +60,11 @@ class Retoucher:
         task: Task,
         padded: Tensor,
         lr_sha256: str,
-        stop: Callable[[], None],
+        stop: OnStep,
     ) -> None:
         self._worker, self._model, self._task, self._stop = worker, model, task, stop
         self._padded, self._lr_sha256 = padded, lr_sha256
-        self._lr = to_tensor(task.request.lr).to(worker.device)
+        self._lr = to_tensor(task.request.lr)
         self._multiple = task.loaded.info.lr_multiple
 
     def apply(self, state: State, done: Sequence[Operation], operation: Operation) -> Patch:
@@ -94,6 +98,10 @@ class Retoucher:
             chunk = ways[first : first + (batch if first else 1)]
             try:
                 raws = self._decode(region, done, chunk)
+                patches = [
+                    self._run(partial(self._lay_in, state, before, region, mask, raw))
+                    for mask, raw in zip(masks[first : first + len(chunk)], raws, strict=True)
+                ]
             except OutOfMemory as error:
                 if len(chunk) == 1:
                     raise MemoryBudgetError(
@@ -101,9 +109,11 @@ class Retoucher:
                     ) from error
                 batch = batch // 2
                 continue
-            for mask, raw in zip(masks[first : first + len(chunk)], raws, strict=True):
-                yield self._lay_in(state, before, region, mask, raw)
+            yield from patches
             first += len(chunk)
+
+    def _run(self, work: Callable[[], _Result]) -> _Result:
+        return self._worker.run(work, self._stop)
 
     def _decode(self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]) -> list[_Raw]:
         """Each way inside `region.decoded`."""
@@ -121,9 +131,9 @@ class Retoucher:
                 complete = blenders[number].add(tile, decoded.raw)
                 rows[number] += [] if complete is None else [complete]
                 flags[number] |= dict.fromkeys(decoded.flags)
-                log_probs[number] += _log_prob(decoded, tile, box, region.chosen)
+                log_probs[number] += self._run(partial(_log_prob, decoded, tile, box, region.chosen))
         return [
-            _Raw(torch.cat(own, 1), tuple(found), log_prob)
+            _Raw(own[0] if len(own) == 1 else torch.cat(own, 1), tuple(found), log_prob)
             for own, found, log_prob in zip(rows, flags, log_probs, strict=True)
         ]
 
@@ -152,18 +162,17 @@ class Retoucher:
             seen = (*near, min(width, box[2] + CONTEXT), min(height, box[3] + CONTEXT))
             key = tile_key(self._task, self._lr_sha256, 0), seen
         rows, columns = scaled(seen, 1)
-        lr = self._padded[..., rows, columns].to(self._worker.device)
+        lr = self._padded[..., rows, columns]
         prepared = self._worker.condition(self._model, lr, key, True, self._stop, self._stop)
-        return prepared.crop(*scaled(box, 1, seen))
+        return self._run(lambda: prepared.crop(*scaled(box, 1, seen)))
 
     def _crop_of(self, state: State, region: Region) -> np.ndarray:
         return state.crop(*scaled(region.work, self._task.scale))
 
-    @torch.inference_mode()
     def _lay_in(self, state: State, before: np.ndarray, region: Region, mask: Mask, decoded: _Raw) -> Patch:
         scale = self._task.scale
         rows, columns = scaled(region.work, 1)
-        lr = self._lr[..., rows, columns]
+        lr = self._lr[..., rows, columns].to(self._worker.device)
         old = to_tensor(before).to(self._worker.device)
         seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
         raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._worker.device)

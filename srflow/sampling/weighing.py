@@ -108,12 +108,15 @@ class Scales:
         left, top, right, bottom = self.region.decoded
         seen = max(0, left - CONTEXT), max(0, top - CONTEXT), min(width, right + CONTEXT), min(height, bottom + CONTEXT)
         seen_rows, seen_columns = scaled(seen, 1)
-        lr = self._padded[..., seen_rows, seen_columns].to(self._model.device)
-        whole = self._run(lambda: self._model.condition(lr, self._stop))
         rows, columns = scaled(self.region.decoded, 1, seen)
-        size = whole.height, whole.width
-        cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
-        return replace(cut, height=bottom - top, width=right - left)
+
+        def work() -> Conditioning:
+            whole = self._model.condition(self._padded[..., seen_rows, seen_columns], self._stop)
+            size = whole.height, whole.width
+            cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
+            return replace(cut, height=bottom - top, width=right - left)
+
+        return self._run(work)
 
 
 @dataclass(frozen=True)

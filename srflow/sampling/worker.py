@@ -11,13 +11,14 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from srflow.presets import ModelConfig
 from srflow.sampling.cache import PreparedCache
 from srflow.sampling.guard import Decoded, decode
 from srflow.sampling.inference import InferenceModel, PreparedPicture
+from srflow.work import OnStep
 
 __all__ = ["OutOfMemory", "Work", "Worker"]
 
-Callback = Callable[[], None]
 Work = Literal["conditioning", "sampling", "finishing"]
 _Result = TypeVar("_Result")
 
@@ -36,34 +37,39 @@ class Worker:
         self.device = device
         self.cache = PreparedCache(cache_bytes)
         self._lock = threading.Lock()
-        self._seconds_per_pixel: dict[tuple[Work, str, torch.dtype], float] = {}
+        self._seconds_per_pixel: dict[tuple[Work, ModelConfig, torch.dtype], float] = {}
 
-    def seconds_per_pixel(self, what: Work, architecture: str, dtype: torch.dtype) -> float | None:
-        """Of LR, as last measured with a model of that name and precision; None before that."""
-        return self._seconds_per_pixel.get((what, architecture, dtype))
+    def seconds_per_pixel(self, what: Work, config: ModelConfig, dtype: torch.dtype) -> float | None:
+        """Of LR, as last measured with a model of that architecture and precision; None before that."""
+        return self._seconds_per_pixel.get((what, config, dtype))
 
-    @contextmanager
-    def measured(self, what: Work, model: InferenceModel, pixels: int) -> Iterator[None]:
-        """Time a piece of work on so many LR pixels."""
-        started = time.perf_counter()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self._seconds_per_pixel[what, model.config.name, model.dtype] = (time.perf_counter() - started) / pixels
+    def record(self, what: Work, model: InferenceModel, pixels: int, seconds: float) -> None:
+        """Remember how long a piece of work on so many LR pixels took."""
+        self._seconds_per_pixel[what, model.config, model.dtype] = seconds / pixels
 
     def condition(
-        self, model: InferenceModel, lr: Tensor, key: Hashable, keep: bool, stop: Callback, checkpoint: Callback
+        self,
+        model: InferenceModel,
+        lr: Tensor,
+        key: Hashable,
+        keep: bool,
+        stop: OnStep,
+        checkpoint: OnStep,
+        waiting: OnStep | None = None,
     ) -> PreparedPicture:
         """What does not depend on the sample, from the cache if it is there under `key`; kept there if `keep`.
 
-        Args: lr: (1, 3, h, w).  stop: called while waiting for the device.  checkpoint: called between blocks and
-            steps. Both may raise.
+        Args:
+            lr: (1, 3, h, w), on any device.
+            stop: called while waiting for the device, and once when it is free. It may raise.
+            checkpoint: called between blocks and steps. It may raise.
+            waiting: called every tenth of a second while somebody else has the device.
         """
-        with self._taken(stop):
+        with self._taken(stop, waiting):
             prepared = self.cache.get(key)
             if prepared is None:
-                with self.measured("conditioning", model, lr.shape[-2] * lr.shape[-1]):
-                    prepared = self._retried(lambda: model.condition(lr, checkpoint))
+                with self._measured("conditioning", model, lr.shape[-2] * lr.shape[-1]):
+                    prepared = self._retried(lambda: model.condition(lr.to(self.device), checkpoint))
                 if keep:
                     self.cache.put(key, prepared)
         return prepared
@@ -73,30 +79,49 @@ class Worker:
         model: InferenceModel,
         latents: Sequence[Tensor],
         prepared: PreparedPicture,
-        stop: Callback,
-        checkpoint: Callback,
+        stop: OnStep,
+        checkpoint: OnStep,
+        waiting: OnStep | None = None,
     ) -> list[Decoded]:
-        """Samples of one picture or tile: see `guard.decode`; `stop` and `checkpoint` as for `condition`."""
+        """Samples of one picture or tile: see `guard.decode`; the last three as for `condition`."""
         pixels = prepared.height * prepared.width * latents[0].shape[0]
-        with self._taken(stop), self.measured("sampling", model, pixels):
-            on_device = [latent.to(self.device) for latent in latents]
-            return self._retried(lambda: decode(model, on_device, prepared, checkpoint))
 
-    def super_resolve(self, model: InferenceModel, lr: Tensor, stop: Callback) -> Tensor:
-        """The encoder's own picture, (3, s h, s w)."""
-        with self._taken(stop):
-            return self._retried(lambda: model.super_resolve(lr, stop))[0]
+        def work() -> list[Decoded]:
+            return decode(model, [latent.to(self.device) for latent in latents], prepared, checkpoint)
 
-    def run(self, work: Callable[[], _Result], stop: Callback) -> _Result:
-        """Any other work on the device; `stop` as for `condition`."""
-        with self._taken(stop):
+        with self._taken(stop, waiting), self._measured("sampling", model, pixels):
+            return self._retried(work)
+
+    def super_resolve(self, model: InferenceModel, lr: Tensor, stop: OnStep, waiting: OnStep | None = None) -> Tensor:
+        """The encoder's own picture, (3, s h, s w); arguments as for `condition`."""
+        with self._taken(stop, waiting):
+            return self._retried(lambda: model.super_resolve(lr.to(self.device), stop))[0]
+
+    def run(self, work: Callable[[], _Result], stop: OnStep, waiting: OnStep | None = None) -> _Result:
+        """Any other work on the device, e.g. the consistency step or LPIPS. See `srflow.work.Run`.
+
+        Args: stop, waiting: as for `condition`.
+        Raises: OutOfMemory: even with nothing else kept.
+        """
+        with self._taken(stop, waiting):
             return self._retried(work)
 
     @contextmanager
-    def _taken(self, stop: Callback) -> Iterator[None]:
+    def _measured(self, what: Work, model: InferenceModel, pixels: int) -> Iterator[None]:
+        """Time a piece of work on so many LR pixels."""
+        started = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.record(what, model, pixels, time.perf_counter() - started)
+
+    @contextmanager
+    def _taken(self, stop: OnStep, waiting: OnStep | None) -> Iterator[None]:
         """The device, as soon as it is free."""
         while not self._lock.acquire(timeout=0.1):
             stop()
+            if waiting is not None:
+                waiting()
         try:
             stop()
             with torch.inference_mode():
@@ -127,6 +152,8 @@ class Worker:
         self.cache.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
