@@ -1,4 +1,4 @@
-"""Could it be …? Texts laid into a place of a picture, and what the input says of each."""
+"""Could it be …? Texts or pieces of pictures laid into a place, and what the input says of each."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
+from app.viewer import SourcePlace
 from app.ways import show_explored
 from srflow.contract import Engine, InputError
 from srflow.operations import Mask
 
-__all__ = ["check_candidate_place", "try_texts"]
+__all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
 
 _LARGEST = 48  # LR pixels a side
 _LOWEST = 3  # LR pixels: lower characters were too small in the validation
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
-    """The place, if texts can be tried there. Raises: InputError: it is none, or too large."""
+    """The place, if texts or pieces can be tried there. Raises: InputError: it is none, or too large."""
     if mask is None:
         raise InputError("No place is chosen. Box the character or the word, then ask.")
     left, top, right, bottom = mask.support
@@ -33,6 +34,18 @@ def check_candidate_place(mask: Mask | None) -> Mask:
     return mask
 
 
+def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
+    """The place about the middle of the source that is as large as the chosen one, moved into the picture."""
+    left, top, right, bottom = mask.support
+    edges = []
+    for low, high, side, limit in (
+        (source.box[0], source.box[2], right - left, mask.width),
+        (source.box[1], source.box[3], bottom - top, mask.height),
+    ):
+        edges.append(min(max((low + high - side) // 2, 0), limit - side))
+    return SourcePlace(source.id, (edges[0], edges[1], edges[0] + right - left, edges[1] + bottom - top))
+
+
 def try_texts(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, texts: Sequence[str]
 ) -> Iterator[Update]:
@@ -40,12 +53,44 @@ def try_texts(
 
     Raises: InputError: nothing can be told there. Cancelled: when the job is.
     """
-    mask, scale = check_candidate_place(explored.mask), picture.scale_factor
     explored = replace(explored, ways=(), count=len(texts))
     yield show_explored(explored, f"Trying {len(texts)} texts", 0.0)
+    names = [f"“{text}”" for text in texts]
+    explored, text = _compare(engine, session, job, picture, explored, texts, names, "texts")
+    top, bottom = check_candidate_place(explored.mask).support[1::2]
+    if bottom - top <= _LOWEST + 1:
+        text += f" Characters lower than {_LOWEST} small pixels are too small to rely on this."
+    yield replace(show_explored(explored, text), kind="done", spoken=True)
+
+
+def try_pieces(
+    engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[np.ndarray]
+) -> Iterator[Update]:
+    """As `try_texts`, of pieces of pictures in the place's size, uint8, (H, W, 3) each, called by their numbers."""
+    explored = replace(explored, ways=(), count=len(pieces))
+    yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
+    names = [f"Piece {number}" for number in range(1, len(pieces) + 1)]
+    explored, text = _compare(engine, session, job, picture, explored, pieces, names, "pieces")
+    text += " How often that is right was checked on lettering, not on pieces of pictures."
+    yield replace(show_explored(explored, text), kind="done", spoken=True)
+
+
+def _compare(
+    engine: Engine,
+    session: Session,
+    job: Job,
+    picture: OpenedPicture,
+    explored: Explored,
+    candidates: Sequence[str] | Sequence[np.ndarray],
+    names: Sequence[str],
+    what: str,
+) -> tuple[Explored, str]:
+    """The candidates in their place, as ways, and what is said of them all."""
+    mask, scale = check_candidate_place(explored.mask), picture.scale_factor
     before = engine.read_picture(explored.state.path).pixels
     recipe = explored.state.recipe
-    judged = engine.could_be(picture.lr(), before, mask, texts, None if recipe is None else recipe.model, job.cancel)
+    model = None if recipe is None else recipe.model
+    judged = engine.could_be(picture.lr(), before, mask, candidates, model, job.cancel)
     left, top, right, bottom = (edge * scale for edge in mask.support)
     for each in judged:
         job.check()
@@ -53,23 +98,19 @@ def try_texts(
         pixels[top:bottom, left:right] = np.asarray(each.pixels)
         path = session.new_folder(job, "way") / "candidate.png"
         engine.save_png(path, pixels)
-        label = f"“{texts[each.number]}” {each.ruling}"
+        label = f"{names[each.number]} {each.ruling}"
         record = PictureRecord(id=path.parent.name, label=label, kind="reference", path=path)
         explored = replace(explored, ways=(*explored.ways, record))
-    left_over = [texts[each.number] for each in judged if each.ruling != "ruled out"]
-    ruled_out = [texts[each.number] for each in judged if each.ruling == "ruled out"]
-    text = _told(left_over, ruled_out)
-    if mask.support[3] - mask.support[1] <= _LOWEST + 1:
-        text += f" Characters lower than {_LOWEST} small pixels are too small to rely on this."
-    yield replace(show_explored(explored, text), kind="done", spoken=True)
+    left_over = [names[each.number] for each in judged if each.ruling != "ruled out"]
+    ruled_out = [names[each.number] for each in judged if each.ruling == "ruled out"]
+    return explored, _told(left_over, ruled_out, what)
 
 
-def _told(left_over: Sequence[str], ruled_out: Sequence[str]) -> str:
+def _told(left_over: Sequence[str], ruled_out: Sequence[str], what: str) -> str:
     if not left_over:
-        return "The input rules out all of them: something else is there, or the box does not fit the text."
-    names = ", ".join(f"“{text}”" for text in left_over)
+        return f"The input rules out all of the {what}: something else is there, or the box does not fit them."
+    names = ", ".join(left_over)
     if not ruled_out:
         return f"The input cannot tell {names} apart."
-    others = ", ".join(f"“{text}”" for text in ruled_out)
     told = f"{names} fits" if len(left_over) == 1 else f"The input cannot tell {names} apart"
-    return f"{told}; it rules out {others}, if one of the texts was there and looked like this."
+    return f"{told}; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."

@@ -24,7 +24,7 @@ from app.session import Job, Session
 from app.settings import Settings
 from app.sliders import ANGLES, draw_strips
 from app.tasks import Update
-from app.viewer.asking import MAX_TEXTS
+from app.viewer.asking import MAX_CANDIDATES
 from app.wishes import check_wish_place, look_for_aim
 from srflow.contract import (
     Direction,
@@ -267,8 +267,8 @@ class SteeringEndpoints:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             place = check_candidate_place(read_place(left, top, width, height, picture))
             wanted = [text.strip() for text in str(texts).split(",") if text.strip()]
-            if len(wanted) > MAX_TEXTS:
-                raise InputError(f"There are {len(wanted)} texts; compare 2 to {MAX_TEXTS}.")
+            if len(wanted) > MAX_CANDIDATES:
+                raise InputError(f"There are {len(wanted)} texts; compare 2 to {MAX_CANDIDATES}.")
             recipe = self._recipe(picture, settings, chosen)
             before = yield from self._before(job, picture, recipe)
             judged = self._engine.could_be(picture.lr(), before, place, wanted, recipe.model, job.cancel)

@@ -120,6 +120,7 @@ class FakeEngine:
         self.num_cancelled = 0
         self.edited: list[EditRequest] = []
         self.grained: list[GrainRequest] = []
+        self.compared: list[list] = []  # candidates of each comparison
         self.num_directions = 3
 
     def info(self) -> EngineInfo:
@@ -331,8 +332,9 @@ class FakeEngine:
             unusual=np.full((height, width), 5, np.float32),
         )
 
-    def could_be(self, lr, picture, mask, texts, model=None, cancel=None) -> tuple[Candidate, ...]:
+    def could_be(self, lr, picture, mask, candidates, model=None, cancel=None) -> tuple[Candidate, ...]:
         """The first fits, the others do not."""
+        self.compared.append(list(candidates))
         left, top, right, bottom = (edge * 4 for edge in mask.support)
         return tuple(
             Candidate(
@@ -345,7 +347,7 @@ class FakeEngine:
                 version=0,
                 pixels=np.full((bottom - top, right - left, 3), 10 * number, np.uint8),
             )
-            for number in range(len(texts))
+            for number in range(len(candidates))
         )
 
     def encode(self, lr, pictures, model=None, cancel=None) -> Encoded:

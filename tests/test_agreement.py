@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srflow.contract import InputError
-from srflow.evaluation.agreement import find_agreement, ring_correlation
+from srflow.evaluation.agreement import find_agreement, ring_correlation, window_of
 
 
 def band(random: np.random.Generator, shape: tuple[int, int], power) -> np.ndarray:
@@ -58,3 +58,42 @@ def test_samples_that_have_nothing_in_common_agree_in_nothing():
 def test_what_is_too_little_is_refused(shape, count, why):
     with pytest.raises(InputError, match=why):
         find_agreement([np.zeros(shape)] * count)
+
+
+def disc(side: int, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
+    return (np.hypot(rows, columns) < radius).astype(float)
+
+
+def test_a_place_of_any_shape_sees_nothing_of_what_is_around_it():
+    random = np.random.default_rng(4)
+    size, weights = 6.0, disc(256, 120)
+    common = band(random, (256, 256), lambda f: f < 1 / size)
+    samples = [common + band(random, (256, 256), lambda f: f >= 1 / size) for _ in range(6)]
+    inside = find_agreement(samples, window=window_of(weights))
+    assert inside.size == pytest.approx(size, rel=0.06)
+    for sample in samples:
+        sample[weights == 0] = random.standard_normal(int((weights == 0).sum())) * 200
+    assert find_agreement(samples).size > 2 * size, "the box about it holds what differs"
+    again = find_agreement(samples, window=window_of(weights))
+    np.testing.assert_array_equal(again.correlation, inside.correlation)
+
+
+def test_the_window_of_a_full_box_is_hann_s_and_its_side_the_box_s():
+    window = window_of(np.ones((80, 100)))
+    np.testing.assert_allclose(window.values, np.outer(np.hanning(82)[1:-1], np.hanning(102)[1:-1]))
+    assert window.side == 80
+    nearly = np.ones((80, 80))
+    nearly[0, 0] = 0
+    assert window_of(nearly).side == pytest.approx(80, rel=0.12), "a shape that is nearly a box has nearly its side"
+    half = window_of(0.5 * np.ones((80, 80)))
+    assert half.values.max() == pytest.approx(0.5, rel=0.01)
+    assert window_of(np.zeros((70, 70))).side == 0
+
+
+def test_a_place_that_is_narrow_in_a_large_box_is_refused_in_words():
+    rows, columns = np.mgrid[:200, :200]
+    stripe = (np.abs(rows - columns) < 20).astype(float)
+    samples = [np.random.default_rng(i).standard_normal((200, 200)) for i in range(2)]
+    with pytest.raises(InputError, match=r"effective size of 2[0-9] pixels, less than its box of 200x200"):
+        find_agreement(samples, window=window_of(stripe))

@@ -68,13 +68,13 @@ def test_a_large_place_is_not_promised_what_was_not_measured(harness):
     assert "not calibrated" in shown
     assert "There are no bars for rgb over 57 pixels a side; 1, 8 were measured." in shown
     assert "Samples agree" in shown
-    assert "in the whole picture (the place is smaller" in shown
+    assert "in the whole picture (the place is too small or too narrow: it has an effective size of 40 px; 64" in shown
 
 
 def test_a_place_of_64_pixels_and_more_tells_how_far_samples_agree_there(harness):
     harness.open_tab("Measure")
     choose(harness, 0, 0, 16, 16)
-    assert "in the box about the place" in harness.values[harness.measure.table]
+    assert "in the place, of an effective size of 64 px" in harness.values[harness.measure.table]
 
 
 def test_a_soft_mask_weighs_its_pixels(harness):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import test_app_exploring as exploring
 from test_app_exploring import ask, mask_of, pixels
 
+from app.candidates import piece_at
 from app.records import WishScale
 from app.sliders import ANGLES, NUM_ROLLS
 from app.verdicts import wish_verdict
+from app.viewer import SourcePlace
 from srflow.contract import Aim, Variant
-from srflow.operations import Reroll, Slide
+from srflow.operations import Mask, Reroll, Slide
 from srflow.steering.wishes import Brightness, Roughness
 
 harness = exploring.harness
@@ -103,3 +106,31 @@ def test_texts_are_shown_with_what_the_input_says_of_them(harness, engine):
     assert "only to be looked at" in harness.status
     ask(harness, "texts", "s1", mask=None, texts=["3", "8"])
     assert "No place is chosen" in harness.status
+
+
+def test_pieces_of_pictures_are_compared_in_the_size_of_the_place(harness, engine):
+    mask = mask_of(harness, 2, 2, 8, 7)
+    sources = [{"id": "s1", "box": [6, 2, 14, 10]}, {"id": "s2", "box": [0, 0, 8, 8]}]
+    ask(harness, "pieces", "s1", mask=mask, sources=sources)
+    [pieces] = engine.compared
+    all_pixels = {one.id: pixels(one.path) for one in harness.scene.pictures}
+    assert np.array_equal(pieces[0], all_pixels["s1"][3 * 4 : 8 * 4, 7 * 4 : 13 * 4]), "about the source's middle"
+    assert np.array_equal(pieces[1], all_pixels["s2"][1 * 4 : 6 * 4, 1 * 4 : 7 * 4])
+    walk = harness.scene.walk
+    pictures = {one.id: one for one in harness.scene.pictures}
+    assert walk.kind == "pieces"
+    assert [pictures[name].label for name in walk.ids] == ["Piece 1 fits", "Piece 2 ruled out"]
+    assert "Piece 1 fits; it rules out Piece 2, if one of the pieces was there" in harness.status
+    assert "checked on lettering, not on pieces" in harness.status
+    ask(harness, "pieces", "s1", mask=None, sources=sources)
+    assert "No place is chosen" in harness.status
+    ask(harness, "pieces", "s1", mask=mask, sources=[sources[0], {"id": "gone", "box": [0, 0, 8, 8]}])
+    assert "Only samples" in harness.status
+    assert len(engine.compared) == 1
+
+
+def test_a_piece_stays_inside_the_picture():
+    mask = Mask(20, 16, (3, 3, 13, 9), (255, 60))
+    assert piece_at(SourcePlace("a", (0, 0, 8, 8)), mask).box == (0, 1, 10, 7)
+    assert piece_at(SourcePlace("a", (12, 8, 20, 16)), mask).box == (10, 9, 20, 15)
+    assert piece_at(SourcePlace("a", (12, 15, 13, 16)), mask).box == (7, 10, 17, 16)

@@ -122,6 +122,27 @@ def test_a_wish_for_another_place_s_look_asks_for_that_place(visit: Explorer, en
     assert engine.explored[-3].wish.reference.shape == (40, 32, 3)
 
 
+def test_pieces_are_clicked_one_by_one_and_compared(visit: Explorer, engine) -> None:
+    visit.choose_box(4, 4, 8, 10)
+    more = visit.page.get_by_role("button", name="More ways")
+    asker = visit.page.get_by_role("button", name="Could it be one of these?")
+    more.click()
+    for number in (1, 2):
+        expect(asker).to_be_disabled()
+        visit.page.get_by_role("button", name="Add a piece").click()
+        click(visit, number, 0.5, 0.5)
+        expect(visit.page.get_by_role("group", name="More ways")).to_contain_text(f"{number} piece")
+    asker.click()
+    visit.wait_for_viewer("viewer.scene.walk?.kind === 'pieces' && viewer.scene.walk.ids.length === 2")
+    assert [piece.shape for piece in engine.compared[-1]] == [(40, 32, 3)] * 2
+    expect(visit.page.locator("#status .done")).to_contain_text("checked on lettering, not on pieces")
+    visit.press("Escape")
+    more.click()
+    visit.page.get_by_role("button", name="Clear", exact=True).click()
+    expect(asker).to_be_disabled()
+    visit.press("Escape")
+
+
 def test_a_photo_gives_its_grain(visit: Explorer, engine, tmp_path) -> None:
     visit.choose_box(4, 4, 8, 10)
     visit.page.wait_for_timeout(600)  # a box is told when it has come to rest

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from srflow.contract import InputError
-from srflow.images import downscale_uint8, upscale_uint8
-from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate
+from srflow.images import bicubic_downscale, downscale_uint8, upscale_uint8
+from srflow.operations import Mask
+from srflow.sampling.engine import SamplingEngine
+from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate, _moved, _reductions
 from srflow.steering.candidates import judge as judge_versions
 from srflow.steering.lettering import draw_versions
 
@@ -131,3 +134,31 @@ def test_texts_that_cannot_be_drawn_are_refused() -> None:
             draw_versions(text, 32, 32)
     with pytest.raises(InputError, match="has no 'Ж'"):
         draw_versions("AЖ", 32, 32)
+
+
+@pytest.mark.parametrize("low", [0, 4])
+def test_moving_and_scaling_down_at_once_is_doing_one_after_the_other(low: int) -> None:
+    scale, reach = 8, range(-4, 5)
+    rows, columns = _reductions(low, low + 5, 13, scale, reach), _reductions(4, 10, 14, scale, reach)
+    candidate = np.random.default_rng(0).integers(0, 256, (5 * scale, 6 * scale, 3)).astype(np.uint8)
+    for down, right in ((0, 0), (-4, 3), (2, -1)):
+        laid = torch.zeros(1, 3, 13 * scale, 14 * scale, dtype=torch.float64)
+        moved = torch.from_numpy(_moved(candidate, (down, right)).astype(np.float64)).permute(2, 0, 1)
+        laid[0, :, low * scale : (low + 5) * scale, 4 * scale : 10 * scale] = moved
+        expected = bicubic_downscale(laid, scale)[0].permute(1, 2, 0).numpy()[low : low + 5, 4:10]
+        found = np.einsum("hi,ijc,wj->hwc", rows[down + 4], candidate.astype(float), columns[right + 4])
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_pictures_are_taken_as_they_are_and_texts_as_their_negatives_too() -> None:
+    lr, picture = scene(2)
+    place = np.zeros(lr.shape[:2], np.uint8)
+    place[4:12, 4:12] = 255
+    engine, mask = SamplingEngine("cpu", "float32"), Mask.from_array(place)
+    found = engine.could_be(lr, picture, mask, [255 - glyph(2), glyph(2), glyph(0)], "srflow-da-r-x4-compact")
+    assert [(each.number, each.ruling) for each in found[:1]] == [(1, "fits")]
+    assert min(each.gain for each in found) > 0
+    negative = np.ascontiguousarray(255 - lr), np.ascontiguousarray(255 - picture)
+    both = [engine.could_be(*each, mask, ["O", "I"], "srflow-da-r-x4-compact") for each in ((lr, picture), negative)]
+    assert [found[0].number for found in both] == [0, 0]
+    assert both[0][0].gain > 0 > both[1][0].gain

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import gradio as gr
+import numpy as np
 
-from app.candidates import check_candidate_place, try_texts
+from app.candidates import check_candidate_place, piece_at, try_pieces, try_texts
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.grain import draw_grain, pixels_of
@@ -115,8 +116,9 @@ class ExplorePanel:
             check_place(asked.mask)  # before anything is taken
         if wish is not None:
             check_wish_place(asked.mask)
-        if asked.texts:
+        if asked.texts or asked.sources:
             check_candidate_place(asked.mask)
+        pieces = [self._piece(session, each, asked, picture) for each in asked.sources]  # before a way is taken
         if asked.action == "families":
             check_tree_place(asked.mask)
         if _is_unmoved(session, base):
@@ -131,6 +133,9 @@ class ExplorePanel:
             return
         if asked.texts:
             yield from try_texts(self.page.engine, session, job, picture, wanted, asked.texts)
+            return
+        if asked.sources:
+            yield from try_pieces(self.page.engine, session, job, picture, wanted, pieces)
             return
         if wish is not None:
             yield from carry_out(self.page.engine, session, job, picture, wanted, wish)
@@ -185,6 +190,12 @@ class ExplorePanel:
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         yield from draw_grain(engine, session, job, picture, base, asked.mask, source, new_seed())
+
+    def _piece(self, session: Session, source: SourcePlace, asked: Asked, picture: OpenedPicture) -> np.ndarray:
+        """What is at a place, in the size of the chosen one."""
+        record, _ = find_base(session, source.id)
+        place = piece_at(source, check_candidate_place(asked.mask))
+        return pixels_of(self.page.engine, record, place, picture.scale_factor)
 
     def _likeness(self, session: Session, source: SourcePlace, scale: int) -> Wish:
         """The wish for what a place looks like."""

@@ -203,9 +203,12 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
             f"picture has {width}×{height}.</p>"
         )
     is_place = place is not None and place.has_agreement
-    where = "in the box about the place" if is_place else "in the whole picture"
-    if place is not None and not is_place:
-        where += f" (the place is smaller than {MIN_SIDE}×{MIN_SIDE})"
+    where = "in the whole picture"
+    if place is not None and is_place:
+        where = f"in the place, of an effective size of {place.window.side:.0f} px"
+    elif place is not None:
+        size = f"has an effective size of {place.window.side:.0f} px; {MIN_SIDE} are needed"
+        where += f" (the place is too small or too narrow: it {size})"
     method = '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7.</span>'
     if found.reaches_end:
         words = (

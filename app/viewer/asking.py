@@ -18,7 +18,19 @@ __all__ = ["MAX_PARENTS", "MAX_SLIDERS", "Action", "Asked", "Detail", "WayKind",
 
 PoolKind = Literal["different", "typical", "extremes", "families"]
 WayKind = Literal[
-    PoolKind, "roll", "more", "family", "children", "between", "heat", "sliders", "wish", "edit", "grain", "texts"
+    PoolKind,
+    "roll",
+    "more",
+    "family",
+    "children",
+    "between",
+    "heat",
+    "sliders",
+    "wish",
+    "edit",
+    "grain",
+    "texts",
+    "pieces",
 ]
 Action = Literal[WayKind, FoundName, "like", "slide", "accept", "leave"]
 Detail = Literal["all", "coarse", "fine"]
@@ -29,8 +41,8 @@ MAX_PARENTS = 8
 MAX_SLIDERS = 5
 """Sliders that a place has at most."""
 
-MAX_TEXTS = 10
-"""Texts that can be tried at once."""
+MAX_CANDIDATES = 10
+"""Texts, or pieces of pictures, that can be tried at once."""
 
 _MAX_ID = 100
 
@@ -45,11 +57,12 @@ class Asked:
     with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
     place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "like": a
     slider towards what another place looks like. "edit": the place is changed by hand. "grain": it gets the grain of
-    another place. "texts": could they be there? "accept": a way becomes the state. "leave": none is.
+    another place. "texts", "pieces": could they be there? "accept": a way becomes the state. "leave": none is.
     id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
     of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
     of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
     edit: what is done. texts: that are tried. source: the other place.
+    sources: where the pieces are that are tried.
     """
 
     action: Action
@@ -64,6 +77,7 @@ class Asked:
     edit: Edit | None = None
     texts: tuple[str, ...] = ()
     source: SourcePlace | None = None
+    sources: tuple[SourcePlace, ...] = ()
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -71,7 +85,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
-            "heat", "angles", "wish", "edit", "texts" and "source" may be left out.
+            "heat", "angles", "wish", "edit", "texts", "source" and "sources" may be left out.
         width: of the low-resolution picture.
         height: of the low-resolution picture.
 
@@ -96,11 +110,17 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
         raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
     wish, edit, texts = value.get("wish"), value.get("edit"), value.get("texts", [])
-    if not isinstance(texts, list) or len(texts) > MAX_TEXTS or not all(map(_is_id, texts)):
-        raise InputError(f"At most {MAX_TEXTS} texts are tried at once; got {brief(texts)}.")
-    source = value.get("source")
+    if not isinstance(texts, list) or len(texts) > MAX_CANDIDATES or not all(map(_is_id, texts)):
+        raise InputError(f"At most {MAX_CANDIDATES} texts are tried at once; got {brief(texts)}.")
+    source, sources = value.get("source"), value.get("sources", [])
+    if not isinstance(sources, list) or len(sources) > MAX_CANDIDATES:
+        raise InputError(f"At most {MAX_CANDIDATES} pieces are tried at once; got {brief(sources)}.")
     needs = ("wish", wish, ("wish",)), ("edit", edit, ("edit",)), ("texts", texts or None, ("texts",))
-    for needed, given, actions in (*needs, ("other place", source, ("grain", "like"))):
+    for needed, given, actions in (
+        *needs,
+        ("other place", source, ("grain", "like")),
+        ("pieces", sources or None, ("pieces",)),
+    ):
         if (given is not None) != (action in actions):
             raise InputError(f"No {needed} came with what is asked for, or not rightly. Please reload the page.")
     return Asked(
@@ -111,6 +131,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         edit=None if edit is None else parse_edit(edit),
         texts=tuple(texts),
         source=None if source is None else parse_source(source, width, height),
+        sources=tuple(parse_source(each, width, height) for each in sources),
     )
 
 

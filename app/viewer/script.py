@@ -28,7 +28,7 @@ MODULES = (
     ),
     *("masklayer", "masktools", "maskring", "maskrow", "maskeditor", "heatlayer", "heatrow", "heateditor"),
     *("walk", "parents", "sliders", "sourcetool"),
-    *("wishmenu", "editmenu", "textmenu", "waysmenu", "explorebar", "exploring"),
+    *("wishmenu", "editmenu", "textmenu", "piecemenu", "waysmenu", "explorebar", "exploring"),
     *("measure", "namefield", "history"),
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),

@@ -115,13 +115,15 @@ class Engine(Protocol):
         lr: np.ndarray,
         picture: np.ndarray,
         mask: Mask,
-        texts: Sequence[str],
+        candidates: Sequence[str] | Sequence[np.ndarray],
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
-        """Test texts for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
+        """Test candidates for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
 
-        Raises: InputError: the place is too small or says nothing, or the texts are not 2 to 10.
+        Args: candidates: 2 to 10 texts, each tried in several sizes and as its negative; or as many pictures of the
+            mask's support, uint8, (s h, s w, 3), taken as they are.
+        Raises: InputError: the place is too small or says nothing, or the candidates are not such ones.
         """
         ...
 

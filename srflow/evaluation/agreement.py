@@ -2,10 +2,11 @@
 
     FRC(f) = mean over pairs of  Re Σ F_a F_b* / sqrt(Σ|F_a|² Σ|F_b|²),   sums over the ring of frequencies about f
 
-of the brightness, less its mean, under a Hann window. Where it falls below 1/7 for the first time, what the samples
-show is no longer the same; 1/f is the size of that in pixels (the threshold is a common one, see van Heel and Schatz
-2005). It says how far the samples agree with each other; with the truth they agree somewhat less. Strong edges that all
-samples have correlate at every frequency, and may keep the curve above 1/7 to its end.
+of the brightness, less its mean, under a Hann window: of a box the usual one, of a place of another shape one that
+rises in the same way from its edge to its middle (`window_of`). Where the correlation falls below 1/7 for the first
+time, what the samples show is no longer the same; 1/f is the size of that in pixels (the threshold is a common one, see
+van Heel and Schatz 2005). It says how far the samples agree with each other; with the truth they agree somewhat less.
+Strong edges that all samples have correlate at every frequency, and may keep the curve above 1/7 to its end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from srflow.errors import InputError
 from srflow.evaluation.measuring import LUMA
 
-__all__ = ["MIN_SIDE", "THRESHOLD", "Agreement", "find_agreement", "ring_correlation"]
+__all__ = ["MIN_SIDE", "THRESHOLD", "Agreement", "Window", "find_agreement", "ring_correlation", "window_of"]
 
 MIN_SIDE = 64
 """Pixels a side of the smallest place: in a smaller one, a ring holds too few frequencies."""
@@ -27,6 +28,38 @@ MIN_SIDE = 64
 THRESHOLD = 1 / 7
 
 _MAX_SIDE = 1024  # of larger pictures the middle is taken: no more is learnt from more
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a place is seen through. values: (h, w), 0 to 1. side: its effective size, see `window_of`, in pixels."""
+
+    values: np.ndarray
+    side: float
+
+
+def window_of(weights: np.ndarray) -> Window:
+    """A Hann-like window of a place: 0 outside of it and at its edge, highest where it is deepest.
+
+        w = m sin²(π/2 · d / max d),   side = min(2 max d, 3/2 Σw / sqrt(Σw²))
+
+    with the weights m and the distance d to the next pixel outside. Where the place fills its box, it is the product
+    of the two Hann windows, and the side is the box's shorter one, as the formula has it for a square.
+
+    Args: weights: (h, w), 0 to 1, of the place in its box, at the pixels of the samples.
+    """
+    from scipy import ndimage
+
+    height, width = weights.shape
+    if (weights == 1).all():
+        return Window(np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1], float(min(height, width)))
+    depth = ndimage.distance_transform_edt(np.pad(weights > 0, 1))[1:-1, 1:-1] - 0.5  # to the edge, not the next pixel
+    deepest = float(depth.max())
+    if deepest <= 0:
+        return Window(np.zeros(weights.shape), 0.0)
+    values = weights * np.sin(np.pi / 2 * np.maximum(depth, 0) / deepest) ** 2
+    spread = 1.5 * float(values.sum() / np.sqrt(np.square(values).sum()))
+    return Window(values, min(2 * deepest, spread))
 
 
 @dataclass(frozen=True)
@@ -41,13 +74,15 @@ class Agreement:
     correlation: np.ndarray
 
 
-def find_agreement(samples: Sequence[np.ndarray], threshold: float = THRESHOLD) -> Agreement:
-    """Of pictures, (H, W, 3), or of their brightness, (H, W).
+def find_agreement(
+    samples: Sequence[np.ndarray], threshold: float = THRESHOLD, window: Window | None = None
+) -> Agreement:
+    """Of pictures, (H, W, 3), or of their brightness, (H, W). window: of a place in them; None: they count as boxes.
 
-    Raises: InputError: there are fewer than two, or they are smaller than `MIN_SIDE`.
+    Raises: InputError: there are fewer than two, or they, or the window's side, are smaller than `MIN_SIDE`.
     """
     luma = [sample.astype(np.float32) @ LUMA if sample.ndim == 3 else sample for sample in samples]
-    frequencies, correlation = ring_correlation(luma)
+    frequencies, correlation = ring_correlation(luma, window)
     below = np.flatnonzero(correlation < threshold)
     if not below.size:
         return Agreement(2.0, True, frequencies, correlation)
@@ -59,7 +94,7 @@ def find_agreement(samples: Sequence[np.ndarray], threshold: float = THRESHOLD) 
     return Agreement(float(1 / crossing), False, frequencies, correlation)
 
 
-def ring_correlation(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def ring_correlation(samples: Sequence[np.ndarray], window: Window | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies in cycles per pixel, up to 1/2, and the mean correlation of all pairs there.
 
     Args: samples: of brightness, (H, W) each. Of larger ones than 1024 pixels a side, the middle is taken.
@@ -74,7 +109,17 @@ def ring_correlation(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndar
             "larger place, or none for the whole picture."
         )
     rows, columns = (_middle(side) for side in (height, width))
-    spectra = np.stack([_spectrum(sample[rows, columns]) for sample in samples], axis=-1)  # (h, w / 2 + 1, K)
+    if window is None:
+        window = window_of(np.ones((rows.stop - rows.start, columns.stop - columns.start)))
+        values = window.values
+    else:
+        values = window.values[rows, columns]
+    if window.side < MIN_SIDE:
+        raise InputError(
+            f"The place has an effective size of {window.side:.0f} pixels, less than its box of {width}x{height}; it "
+            f"takes {MIN_SIDE} to see how far samples agree. Choose a larger or a less narrow place."
+        )
+    spectra = np.stack([_spectrum(sample[rows, columns], values) for sample in samples], axis=-1)  # (h, w / 2 + 1, K)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     step = 1 / min(height, width)
@@ -103,10 +148,9 @@ def _mean_of_pairs(ring: np.ndarray) -> float:
     return float(np.mean(np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)[upper]))
 
 
-def _spectrum(sample: np.ndarray) -> np.ndarray:
-    height, width = sample.shape
-    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
-    return np.fft.rfft2((sample - sample.mean()) * window).astype(np.complex64)
+def _spectrum(sample: np.ndarray, window: np.ndarray) -> np.ndarray:
+    mean = np.average(sample, weights=window)
+    return np.fft.rfft2((sample - mean) * window).astype(np.complex64)
 
 
 def _middle(side: int) -> slice:

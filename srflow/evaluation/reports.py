@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from srflow.calibration.file import Bar, Calibration, Value
 from srflow.errors import CalibrationError, NotCalibratedError
-from srflow.evaluation.agreement import MIN_SIDE, Agreement, find_agreement
+from srflow.evaluation.agreement import MIN_SIDE, Agreement, Window, find_agreement, window_of
 from srflow.evaluation.measuring import line_pixels, measure_line, measure_place
 from srflow.operations import Mask
 
@@ -55,13 +56,14 @@ class BarSource:
 class PlaceReport:
     """Means over a place.
 
-    box: left, top, right, bottom of it. area: both in SR pixels. means, lowest, highest: of the samples' means, by
-    `CHANNELS`. half_width: of the bars; None: they are not calibrated, and `why_not` says why; sigma: standard
-    deviation of the samples' means. truth: None: it is not known.
+    box: left, top, right, bottom of it. area: both in SR pixels. weights: (h, w) of the box, 0 to 1. means, lowest,
+    highest: of the samples' means, by `CHANNELS`. half_width: of the bars; None: they are not calibrated, and `why_not`
+    says why; sigma: standard deviation of the samples' means. truth: None: it is not known.
     """
 
     box: Line
     area: float
+    weights: np.ndarray = field(repr=False)
     num_samples: int
     means: np.ndarray
     sigma: np.ndarray
@@ -72,11 +74,15 @@ class PlaceReport:
     coverage: float | None = None
     truth: np.ndarray | None = None
 
+    @cached_property
+    def window(self) -> Window:
+        """What it is seen through to tell how far samples agree there."""
+        return window_of(self.weights)
+
     @property
     def has_agreement(self) -> bool:
-        """Whether its box is large enough to see how far samples agree there."""
-        left, top, right, bottom = self.box
-        return min(right - left, bottom - top) >= MIN_SIDE
+        """Whether it is large enough to see how far samples agree there."""
+        return min(self.weights.shape) >= MIN_SIDE and self.window.side >= MIN_SIDE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +122,7 @@ def report_place(
     report = PlaceReport(
         box=(left, top, right, bottom),
         area=found.area,
+        weights=weights,
         num_samples=len(samples),
         means=found.mean,
         sigma=found.sigma,
@@ -159,10 +166,10 @@ def report_line(
 
 
 def report_agreement(samples: Sequence[np.ndarray], place: PlaceReport | None = None) -> Agreement | None:
-    """In the box of a place, if it is large enough; else in the whole picture. None: that is too small, too."""
+    """In a place, if it is large enough; else in the whole picture. None: that is too small, too."""
     if place is not None and place.has_agreement:
         left, top, right, bottom = place.box
-        samples = [sample[top:bottom, left:right] for sample in samples]
+        return find_agreement([sample[top:bottom, left:right] for sample in samples], window=place.window)
     return find_agreement(samples) if min(samples[0].shape[:2]) >= MIN_SIDE else None
 
 

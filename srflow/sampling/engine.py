@@ -249,20 +249,22 @@ class SamplingEngine:
         lr: np.ndarray,
         picture: np.ndarray,
         mask: Mask,
-        texts: Sequence[str],
+        candidates: Sequence[str] | Sequence[np.ndarray],
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
-        """Test texts for a place of a super-resolution, the best first. See `srflow.contract.Engine`."""
+        """Test candidates for a place of a super-resolution, the best first. See `srflow.contract.Engine`."""
         scale = self._models.get(model).info.scale_factor
         left, top, right, bottom = mask.support
-        candidates = [draw_versions(text, (bottom - top) * scale, (right - left) * scale) for text in texts]
+        size = (bottom - top) * scale, (right - left) * scale
+        versions = [draw_versions(each, *size) if isinstance(each, str) else [each] for each in candidates]
+        are_texts = all(isinstance(each, str) for each in candidates)
 
         def stop() -> None:
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Stopped.")
 
-        return judge(lr, picture, mask.support, candidates, scale, or_negative=True, stop=stop)
+        return judge(lr, picture, mask.support, versions, scale, or_negative=are_texts, stop=stop)
 
     def encode(
         self,

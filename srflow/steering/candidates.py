@@ -117,33 +117,35 @@ def judge(
     )  # fmt: skip
     around = to_tensor(picture[near[1] * scale : near[3] * scale, near[0] * scale : near[2] * scale])
     inside = torch.zeros_like(around[:, :1])
-    rows = slice((top - near[1]) * scale, (bottom - near[1]) * scale)
-    columns = slice((left - near[0]) * scale, (right - near[0]) * scale)
-    inside[..., rows, columns] = 1
+    first_row, first_column = (top - near[1]) * scale, (left - near[0]) * scale
+    inside[..., first_row : first_row + size[0], first_column : first_column + size[1]] = 1
     own = np.s_[top - near[1] : bottom - near[1], left - near[0] : right - near[0]]
     wanted = lr[near[1] : near[3], near[0] : near[2]].astype(np.float64)[own]
     contrast = float(wanted.std((0, 1)).mean())
     if contrast < 1:
         raise InputError("The input is the same all over this place: it says nothing of what is there.")
-    outside = _reduced(around * (1 - inside), scale)[0][own]
-    level = _reduced(inside.expand(-1, 3, -1, -1), scale)[0][own]
+    outside = _reduced(around * (1 - inside), scale)[own]
+    level = _reduced(inside.expand(-1, 3, -1, -1), scale)[own]
     reach = range(-(scale // 2), scale // 2 + 1)
     shifts = sorted(
         ((down, right) for down in reach for right in reach), key=lambda shift: abs(shift[0]) + abs(shift[1])
     )
+    rows = _reductions(top - near[1], bottom - near[1], near[3] - near[1], scale, reach)
+    columns = _reductions(left - near[0], right - near[0], near[2] - near[0], scale, reach)
+    nearest_first = [(down - reach[0]) * len(reach) + right - reach[0] for down, right in shifts]
     judged = []
     for number, versions in enumerate(candidates):
         best: tuple[float, float, int, tuple[int, int], np.ndarray] | None = None
         for version, candidate in enumerate(versions):
             if stop is not None:
                 stop()
-            moved = [_moved(candidate, shift) for shift in shifts]
-            laid = torch.zeros(len(shifts), *around.shape[1:])
-            laid[..., rows, columns] = torch.cat([to_tensor(each) for each in moved])
-            for shift, pixels, reduced in zip(shifts, moved, _reduced(laid, scale), strict=True):
-                residual, gain = _fit(wanted - outside, reduced[own], level, or_negative)
-                if best is None or residual < best[0] - 1e-9:
-                    best = residual, gain, version, shift, pixels
+            lower = np.tensordot(rows, candidate.astype(np.float64), axes=1)  # (downs, h, s w, 3)
+            small = np.tensordot(columns, lower, axes=(2, 2)).transpose(2, 0, 3, 1, 4)  # (downs, rights, h, w, 3)
+            reduced = small.reshape(len(shifts), *wanted.shape)[nearest_first]
+            residuals, gains = _fit(wanted - outside, reduced, level, or_negative)
+            at = int(np.flatnonzero(residuals <= residuals.min() + 1e-9)[0])  # the nearest of those that are as good
+            if best is None or residuals[at] < best[0] - 1e-9:
+                best = float(residuals[at]), float(gains[at]), version, shifts[at], _moved(candidate, shifts[at])
         if best is None:
             raise InputError(f"Candidate {number} has no picture.")
         residual, gain, version, shift, pixels = best
@@ -181,19 +183,40 @@ def _fitted(pixels: np.ndarray, gain: float, wanted: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
-def _reduced(pictures: Tensor, scale: int) -> np.ndarray:
-    """(N, 3, s h, s w) in [0, 1], scaled down, in 8-bit units, (N, h, w, 3)."""
-    return 255 * bicubic_downscale(pictures, scale).permute(0, 2, 3, 1).double().numpy()
+def _reduced(picture: Tensor, scale: int) -> np.ndarray:
+    """(1, 3, s h, s w) in [0, 1], scaled down, in 8-bit units, (h, w, 3)."""
+    return 255 * bicubic_downscale(picture, scale)[0].permute(1, 2, 0).double().numpy()
 
 
-def _fit(wanted: np.ndarray, reduced: np.ndarray, level: np.ndarray, or_negative: bool) -> tuple[float, float]:
-    """Root mean square of wanted - gain reduced - offset level, offset by channel, and the gain, both chosen best."""
+def _reductions(low: int, high: int, count: int, scale: int, reach: Sequence[int]) -> np.ndarray:
+    """What scales a place's rows, or columns, down after each shift in reach: (S, high - low, s (high - low)).
+
+    Args: low, high: of the place, in LR pixels, among `count` about it, which is 0 outside of the place.
+    """
+    unit = torch.eye(count * scale, dtype=torch.float64)[:, None, :, None].expand(-1, -1, -1, scale)
+    reduction = bicubic_downscale(unit, scale)[:, 0, low:high, 0].T.numpy()[:, low * scale : high * scale]
+    side = (high - low) * scale
+    moved = np.zeros((len(reach), *reduction.shape))
+    for matrix, shift in zip(moved, reach, strict=True):
+        # A pixel comes from where it was before it was moved, or from the edge.
+        np.add.at(matrix.T, np.clip(np.arange(side) - shift, 0, side - 1), reduction.T)
+    return moved
+
+
+def _fit(
+    wanted: np.ndarray, reduced: np.ndarray, level: np.ndarray, or_negative: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Root mean square of wanted - gain reduced - offset level, offset by channel, and the gain, both chosen best.
+
+    Args: wanted, level: (h, w, 3). reduced: (S, h, w, 3); each of them is fitted.
+    Returns: (S,) each.
+    """
     # Without the levels, by projection: then only the gain is left.
     norms = np.square(level).sum((0, 1))
     left = wanted - level * ((wanted * level).sum((0, 1)) / norms)
-    right = reduced - level * ((reduced * level).sum((0, 1)) / norms)
-    power = float(np.square(right).sum())
-    gain = float((left * right).sum()) / power if power > 1e-9 else _GAINS[0]
-    sign = -1.0 if or_negative and gain < 0 else 1.0
-    gain = sign * min(max(sign * gain, _GAINS[0]), _GAINS[1])
-    return float(np.sqrt(np.square(left - gain * right).mean())), gain
+    right = reduced - level * ((reduced * level).sum((1, 2)) / norms)[:, None, None]
+    power = np.square(right).sum((1, 2, 3))
+    gains = np.divide((left * right).sum((1, 2, 3)), power, out=np.full_like(power, _GAINS[0]), where=power > 1e-9)
+    signs = np.where(gains < 0, -1.0, 1.0) if or_negative else np.ones_like(gains)
+    gains = signs * np.clip(signs * gains, *_GAINS)
+    return np.sqrt(np.square(left - gains[:, None, None, None] * right).mean((1, 2, 3))), gains

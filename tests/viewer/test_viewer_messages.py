@@ -293,7 +293,8 @@ def test_masks_that_are_none_are_refused():
 ASKED = {
     **{"action": "roll", "id": "s1", "mask": GOOD_MASK, "dial": 30},
     **{"others": ["s2"], "detail": "fine", "heat": [{"temperature": 0.25, "mask": GOOD_MASK}]},
-    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "source": None, "subject": "one"},
+    **{"angles": [-90, 0, 15], "wish": None, "edit": None, "texts": [], "source": None},
+    **{"sources": [], "subject": "one"},
 }
 
 
@@ -311,6 +312,9 @@ def test_what_is_asked_for_is_read():
     for action in ("grain", "like"):
         assert list(validator("ExploreEvent").iter_errors(ASKED | {"action": action, "source": source})) == []
         assert parse_asked(ASKED | {"action": action, "source": source}, 5, 4).source == SourcePlace("s2", (0, 1, 5, 4))
+    both = ASKED | {"action": "pieces", "sources": [source, source]}
+    assert list(validator("ExploreEvent").iter_errors(both)) == []
+    assert parse_asked(both, 5, 4).sources == (SourcePlace("s2", (0, 1, 5, 4)),) * 2
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -387,6 +391,11 @@ def test_what_is_asked_for_is_read():
         {"action": "grain", "source": {"id": "s2", "box": [2, 0, 2, 4]}},
         {"action": "grain", "source": {"id": "s2", "box": [0, 0, 5.0, 4]}},
         {"action": "like", "source": {"id": "s2", "box": "0, 0, 5, 4"}},
+        {"action": "pieces"},
+        {"sources": [{"id": "s2", "box": [0, 0, 5, 4]}]},
+        {"action": "pieces", "sources": [{"id": "s2", "box": [0, 0, 5, 4]}] * 11},
+        {"action": "pieces", "sources": [{"id": "s2", "box": [0, 0, 6, 4]}]},
+        {"action": "pieces", "sources": {"id": "s2", "box": [0, 0, 5, 4]}},
     ],
     ids=lambda changes: repr(list(changes)),
 )

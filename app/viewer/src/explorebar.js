@@ -103,7 +103,7 @@ export class ExploreBar {
    * @param {import("./messages.js").WayKind | "like"} action
    * @param {string | undefined} id
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;

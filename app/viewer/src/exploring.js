@@ -77,7 +77,7 @@ export class Exploring {
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
    *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

@@ -31,7 +31,7 @@
  * @property {string} details
  */
 /** @typedef {"roll" | "more" | "different" | "typical" | "extremes" | "families" | "family"} PoolKind */
-/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "grain" | "texts"} WayKind */
+/** @typedef {PoolKind | "children" | "between" | "heat" | "sliders" | "wish" | "edit" | "grain" | "texts" | "pieces"} WayKind */
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
@@ -124,6 +124,7 @@
  * @property {EditMessage | null} edit
  * @property {string[]} texts
  * @property {SourceMessage | null} source
+ * @property {SourceMessage[]} sources
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -196,13 +197,14 @@ export function maskEvent(scene, mask, id) {
  * @param {string} id
  * @param {MaskMessage | null} mask
  * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
- *   edit?: EditMessage | null, texts?: string[], source?: SourceMessage | null}} settings
+ *   edit?: EditMessage | null, texts?: string[], source?: SourceMessage | null, sources?: SourceMessage[]}} settings
  * @returns {ExploreEvent}
  */
 export function exploreEvent(scene, action, id, mask, settings) {
   const { dial, detail, others = [], heat = [], angles = [] } = settings;
-  const { wish = null, edit = null, texts = [], source = null } = settings;
-  return { action, id, mask, dial, others, detail, heat, angles, wish, edit, texts, source, subject: scene.subject };
+  const { wish = null, edit = null, texts = [], source = null, sources = [] } = settings;
+  const given = { wish, edit, texts, source, sources };
+  return { action, id, mask, dial, others, detail, heat, angles, ...given, subject: scene.subject };
 }
 
 /**

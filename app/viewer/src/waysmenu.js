@@ -2,6 +2,7 @@
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
 import { EditMenu } from "./editmenu.js";
+import { PieceMenu } from "./piecemenu.js";
 import { TextMenu } from "./textmenu.js";
 import { WishMenu } from "./wishmenu.js";
 
@@ -12,6 +13,7 @@ const SLIDERS_TEXT =
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
 const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word.";
+const PIECES_TEXT = "The same of two to ten pieces of pictures, each as large as the chosen place. Checked on lettering alone.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
 const GRAIN_TEXT =
@@ -45,6 +47,7 @@ export class WaysMenu {
     this.edits = new EditMenu(viewer, () => this.askEdit());
     this.grain = makeButton("Grain from another place", "", () => this.askSource("grain"));
     this.texts = new TextMenu(() => this.askTexts());
+    this.pieces = new PieceMenu(viewer, () => this.addPiece(), () => this.ask("pieces", { sources: this.pieces.sources }));
     this.fiveText = make("p");
     this.extremesText = make("p");
     this.families = makeButton("Families", "", () => this.askFamilies());
@@ -57,6 +60,7 @@ export class WaysMenu {
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
       ...[this.sliders, make("p", {}, SLIDERS_TEXT), this.wishes.node, make("p", {}, WISHES_TEXT)],
       ...[this.edits.node, make("p", {}, EDITS_TEXT), this.grain, make("p", {}, GRAIN_TEXT), this.texts.node, make("p", {}, TEXTS_TEXT)],
+      ...[this.pieces.node, make("p", {}, PIECES_TEXT)],
       make("div", { class: "lv-ways-row" }, this.five, segments),
       ...[this.fiveText, this.extremes, this.extremesText, this.families, familiesText, this.mix, mixText],
     );
@@ -118,6 +122,17 @@ export class WaysMenu {
     else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
 
+  /** Of the place that is clicked; then the menu is there again. */
+  addPiece() {
+    if (!this.hasPlace()) return;
+    this.toggle(false);
+    this.viewer.exploring.source.begin((source) => {
+      this.pieces.add(source);
+      this.toggle(true);
+    });
+    this.viewer.stage.focus({ preventScroll: true });
+  }
+
   /** Of the chosen place and of one that is clicked. @param {"grain" | "like"} action */
   askSource(action) {
     if (!this.hasPlace()) return;
@@ -146,9 +161,9 @@ export class WaysMenu {
   }
 
   /**
-   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "like" | "edit" | "grain" | "texts"} action
+   * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "like" | "edit" | "grain" | "texts" | "pieces"} action
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;
@@ -163,6 +178,7 @@ export class WaysMenu {
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
     this.edits.refresh();
+    this.pieces.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
     const isDifferent = this.choice === "different";
