@@ -351,6 +351,16 @@ class SRFlow(nn.Module, ModelHubMixin):
                 f"picture is {height}x{width}. Crop hr to multiples of {self.scale_factor * multiple}."
             )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SRFlow:
+        """What `to`, `half` and the like come down to. Raises InputError: to a dtype that latents cannot have."""
+        dtype = fn(self.flow.levels[0].transitions.layers[0].layers[1].weight.detach().new_empty(0)).dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"The model cannot be {dtype}: latents and log-determinants need float32 or float64. "
+                f"`set_conv_dtype({dtype})` runs the convolutions alone in it, and torch.autocast does in training."
+            )
+        return super()._apply(fn, recurse)
+
     def _checked_lr(self, lr: Tensor) -> Tensor:
         """With the model's dtype and on its device."""
         _check_picture(lr, "lr", 0.0, 1.0)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srflow import __version__
 from srflow.contract import (
     Estimate,
     MemoryBudgetError,
@@ -25,6 +26,7 @@ from srflow.contract import (
     TruthScores,
     picture_sha256,
 )
+from srflow.errors import brief
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
 from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
@@ -97,6 +99,9 @@ class Drawing:
         if request.ground_truth is not None and not task.plan.on_disk:
             self._truth = self._scorer(request.ground_truth)
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
+        if request.version not in (None, __version__):
+            text = f"Drawn before by release {brief(request.version)}, now by {__version__}: pixels may differ."
+            send(Notice(text=text))
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
         if summary is not None:
