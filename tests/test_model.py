@@ -127,6 +127,7 @@ def test_the_log_prob_of_a_padded_picture_is_that_of_the_padded_one() -> None:
     part, log_prob = model.decode_with_log_prob(latents, model.condition(lr))
     torch.testing.assert_close(part, whole[..., :20, :28])
     torch.testing.assert_close(log_prob, expected)
+    torch.testing.assert_close(log_prob, model.encode(whole, model.condition(padded))[1], rtol=1e-3, atol=0.1)
     with pytest.raises(InputError, match="multiples of 2"):  # which `encode` does not give, since the part has none
         model.check_has_density(5, 7)
 
