@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from srflow.errors import InputError
 from srflow.images import bicubic_downscale, bicubic_upscale
+from srflow.work import OnStep
 
 __all__ = ["DEFAULT_ROUNDS", "REACH", "back_project"]
 
@@ -23,7 +22,7 @@ def back_project(
     lr: Tensor,
     scale_factor: int,
     rounds: int = DEFAULT_ROUNDS,
-    checkpoint: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Tensor:
     """Iterative back-projection (Irani and Peleg 1991): add, again and again, what is missing in the LR picture.
 
@@ -40,7 +39,7 @@ def back_project(
         sr: (B, 3, s h, s w), floats, nominally in [0, 1]. lr: (B or 1, 3, h, w), floats in [0, 1], on the same device.
         scale_factor: s.
         rounds: how often; 0 returns `sr` as it is.
-        checkpoint: called before each round; it may raise, so that work can be stopped.
+        on_step: called before each round; it may raise, so that work can be stopped.
     Returns: as `sr`, clipped to [0, 1] unless rounds is 0.
 
     Raises: InputError: if the sizes do not fit, or rounds is below 0.
@@ -56,7 +55,7 @@ def back_project(
     if lr.shape[0] not in (1, sr.shape[0]):
         raise InputError(f"There are {sr.shape[0]} pictures in sr and {lr.shape[0]} in lr; give one lr, or one each.")
     for _ in range(rounds):
-        if checkpoint is not None:
-            checkpoint()
+        if on_step is not None:
+            on_step()
         sr = (sr + bicubic_upscale(lr - bicubic_downscale(sr, scale_factor), scale_factor)).clamp(0.0, 1.0)
     return sr

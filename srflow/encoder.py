@@ -6,8 +6,6 @@ ours; `srflow.checkpoints.released` maps the names of the released files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from srflow.fused import conv_leaky_relu
 from srflow.images import bicubic_upscale
 from srflow.presets import EncoderConfig
+from srflow.work import OnStep
 
 __all__ = ["RRDBEncoder"]
 
@@ -85,7 +84,7 @@ class RRDBEncoder(nn.Module):
         self.hr_conv = _conv3x3(features, features)
         self.conv_last = _conv3x3(features, 3)
 
-    def forward(self, lr: Tensor, checkpoint: Callable[[], None] | None = None) -> list[Tensor]:
+    def forward(self, lr: Tensor, on_step: OnStep | None = None) -> list[Tensor]:
         """The conditioning of every level, finest first.
 
         In the order [features, blocks] along the channels: the features at that level's size, then the outputs of the
@@ -95,11 +94,11 @@ class RRDBEncoder(nn.Module):
 
         Args:
             lr: (B, 3, h, w), in [0, 1].
-            checkpoint: called between blocks; it may raise, so that work can be stopped.
+            on_step: called between blocks; it may raise, so that work can be stopped.
 
         Returns: a list with, for level i, (B, features * (1 + stacked), s h / stride_i, s w / stride_i).
         """
-        return self.stack(*self.features(lr, checkpoint))
+        return self.stack(*self.features(lr, on_step))
 
     @staticmethod
     def stack(features: list[Tensor], stacked: list[Tensor]) -> list[Tensor]:
@@ -110,9 +109,9 @@ class RRDBEncoder(nn.Module):
             levels.append(torch.cat([level, *resized], 1))
         return levels
 
-    def features(self, lr: Tensor, checkpoint: Callable[[], None] | None = None) -> tuple[list[Tensor], list[Tensor]]:
+    def features(self, lr: Tensor, on_step: OnStep | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """What `stack` puts together: the features at every level's size, and the stacked blocks at the LR size."""
-        trunk, stacked = self._trunk(lr, checkpoint)
+        trunk, stacked = self._trunk(lr, on_step)
         by_stride = {self.scale_factor: trunk}
         stride = self.scale_factor
         upsampled = trunk
@@ -129,13 +128,13 @@ class RRDBEncoder(nn.Module):
                 features.append(F.interpolate(trunk, scale_factor=factor, mode="bilinear", align_corners=False))
         return features, stacked
 
-    def super_resolve(self, lr: Tensor, checkpoint: Callable[[], None] | None = None) -> Tensor:
+    def super_resolve(self, lr: Tensor, on_step: OnStep | None = None) -> Tensor:
         """The encoder's own super-resolution, which L1 pretraining teaches it.
 
-        Args: lr: (B, 3, h, w), in [0, 1].  checkpoint: called between blocks; it may raise.
+        Args: lr: (B, 3, h, w), in [0, 1].  on_step: called between blocks; it may raise.
         Returns: (B, 3, s h, s w), float32, not clipped.
         """
-        features, _ = self._trunk(lr, checkpoint)
+        features, _ = self._trunk(lr, on_step)
         return self._super_resolve_from(features, 0, lr)
 
     def super_resolve_from_finest(self, features: list[Tensor], lr: Tensor) -> Tensor:
@@ -162,12 +161,12 @@ class RRDBEncoder(nn.Module):
         unused |= {"hr_conv": self.hr_conv, "conv_last": self.conv_last}
         return {f"{name}.{key}": p for name, module in unused.items() for key, p in module.named_parameters()}
 
-    def _trunk(self, lr: Tensor, checkpoint: Callable[[], None] | None) -> tuple[Tensor, list[Tensor]]:
+    def _trunk(self, lr: Tensor, on_step: OnStep | None) -> tuple[Tensor, list[Tensor]]:
         first = x = self.conv_first(lr.to(self.conv_first.weight.dtype))
         outputs = {}
         for index, block in enumerate(self.blocks):
-            if checkpoint is not None:
-                checkpoint()
+            if on_step is not None:
+                on_step()
             x = block(x)
             if index in self.config.stacked_blocks:
                 outputs[index] = x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,17 +88,18 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # the temporary name is shorter: this tells whether the real one can be had
             path.lstat()
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=".part")
+        temporary = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(8)}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(temporary, flags, _permissions(path) or 0o666)
     except OSError as error:
         raise explain(error, path) from error
-    temporary = Path(name)
     try:
         text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
         with open(handle, mode, **text) as file:  # noqa: PTH123 - a descriptor, no path
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_permissions(path))
+        _give_permissions(temporary, path)
         _rename(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -142,7 +144,8 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path} is a file; a folder of that name cannot be written.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=".part"))
+        temporary = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(8)}.part")
+        temporary.mkdir(0o700 | (_permissions(path) or 0o777))
     except OSError as error:
         raise explain(error, path) from error
     try:
@@ -150,7 +153,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync_file(file)
-        temporary.chmod(_permissions(path, is_folder=True))
+        _give_permissions(temporary, path)
         _put_in_place(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -174,13 +177,18 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _permissions(path: Path, is_folder: bool = False) -> int:
-    """Those of what is replaced, else what the user's mask gives new files (temporary ones are closed to others)."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return (0o777 if is_folder else 0o666) & ~mask
+def _permissions(path: Path) -> int | None:
+    """Those of what is replaced; None: there is nothing, and the system takes the user's mask off those of a new file.
+
+    The mask itself is never read: that cannot be done without changing it, for all threads of the process.
+    """
+    return path.stat().st_mode & 0o777 if path.exists() else None
+
+
+def _give_permissions(temporary: Path, path: Path) -> None:
+    permissions = _permissions(path)
+    if permissions is not None:
+        temporary.chmod(permissions)
 
 
 def _sync_file(path: Path) -> None:

@@ -26,10 +26,9 @@ from srflow.images import bicubic_upscale
 from srflow.latents import Latents, Temperature, draw
 from srflow.likelihood import log_likelihood, log_likelihood_map
 from srflow.presets import FlowConfig, ModelConfig, get_preset
+from srflow.work import OnStep
 
 __all__ = ["Conditioning", "SRFlow", "pad_to_multiple"]
-
-Checkpoint = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -216,15 +215,15 @@ class SRFlow(nn.Module, ModelHubMixin):
         pictures = [self._decode(latent_set, conditioning, None)[0] for latent_set in latent_sets]
         return log_likelihood(latents, log_dets), pictures, self.encoder.super_resolve_from_finest(features, lr)
 
-    def condition(self, lr: Tensor, checkpoint: Checkpoint | None = None) -> Conditioning:
+    def condition(self, lr: Tensor, on_step: OnStep | None = None) -> Conditioning:
         """Everything that does not depend on the sample, computed once.
 
         Args:
             lr: (B, 3, h, w), in [0, 1], any h, w >= 1; B is 1 or the number of samples decoded together later.
-            checkpoint: called between blocks and steps; it may raise, so that work can be stopped.
+            on_step: called between blocks and steps; it may raise, so that work can be stopped.
         Raises: InputError: wrong shape, not floats, NaN, or values outside [0, 1].
         """
-        return self._condition(self._checked_lr(lr), checkpoint)
+        return self._condition(self._checked_lr(lr), on_step)
 
     def draw_latents(
         self, height: int, width: int, *, num_samples: int = 1, seed: int = 0, first_sample: int = 0
@@ -244,20 +243,20 @@ class SRFlow(nn.Module, ModelHubMixin):
         return self.flow.latent_shapes(*(side * self.scale_factor for side in self._padded_size(height, width)))
 
     def decode(
-        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None = None
+        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, on_step: OnStep | None = None
     ) -> Tensor:
         """Latents (times temperature) → pictures, (num_samples, 3, s h, s w), not clipped.
 
         Args:
             latents: as `draw_latents` or `encode` give them.
             conditioning: of one picture, or of as many as there are samples.
-            checkpoint: called between steps; it may raise.
+            on_step: called between steps; it may raise.
         Raises: InputError: if the latents' sizes are not those of the picture.
         """
-        return self.decode_with_log_prob(latents, conditioning, checkpoint)[0]
+        return self.decode_with_log_prob(latents, conditioning, on_step)[0]
 
     def decode_with_log_prob(
-        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None = None
+        self, latents: Latents | Sequence[Tensor], conditioning: Conditioning, on_step: OnStep | None = None
     ) -> tuple[Tensor, Tensor]:
         """As `decode`, with log p(sr | lr) of each picture, (num_samples,), in nats, at no further cost.
 
@@ -266,7 +265,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         """
         tensors = [latent.to(self.device, self.dtype) for latent in latents]
         self._check_latents(tensors, conditioning)
-        x, log_dets = self._decode(tensors, conditioning, checkpoint)
+        x, log_dets = self._decode(tensors, conditioning, on_step)
         log_prob = log_likelihood(tensors, [-log_det for log_det in log_dets])
         s = self.scale_factor
         return x[..., : conditioning.height * s, : conditioning.width * s], log_prob
@@ -351,19 +350,29 @@ class SRFlow(nn.Module, ModelHubMixin):
                 f"picture is {height}x{width}. Crop hr to multiples of {self.scale_factor * multiple}."
             )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SRFlow:
+        """What `to`, `half` and the like come down to. Raises InputError: to a dtype that latents cannot have."""
+        dtype = fn(self.flow.levels[0].transitions.layers[0].layers[1].weight.detach().new_empty(0)).dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise InputError(
+                f"The model cannot be {dtype}: latents and log-determinants need float32 or float64. "
+                f"`set_conv_dtype({dtype})` runs the convolutions alone in it, and torch.autocast does in training."
+            )
+        return super()._apply(fn, recurse)
+
     def _checked_lr(self, lr: Tensor) -> Tensor:
         """With the model's dtype and on its device."""
         _check_picture(lr, "lr", 0.0, 1.0)
         return lr.to(self.device, self.dtype)
 
-    def _condition(self, lr: Tensor, checkpoint: Checkpoint | None) -> Conditioning:
+    def _condition(self, lr: Tensor, on_step: OnStep | None) -> Conditioning:
         padded = pad_to_multiple(lr, self.config.lr_multiple)
-        return self._prepare(*self.encoder.features(padded, checkpoint), lr, padded, checkpoint)
+        return self._prepare(*self.encoder.features(padded, on_step), lr, padded, on_step)
 
     def _prepare(
-        self, features: list[Tensor], stacked: list[Tensor], lr: Tensor, padded: Tensor, checkpoint: Checkpoint | None
+        self, features: list[Tensor], stacked: list[Tensor], lr: Tensor, padded: Tensor, on_step: OnStep | None
     ) -> Conditioning:
-        levels = self.flow.prepare(features, checkpoint, torch.cat(stacked, 1) if stacked else None)
+        levels = self.flow.prepare(features, on_step, torch.cat(stacked, 1) if stacked else None)
         base = bicubic_upscale(padded, self.scale_factor) if self.config.flow.residual else None
         return Conditioning(levels=levels, height=lr.shape[-2], width=lr.shape[-1], base=base)
 
@@ -371,9 +380,9 @@ class SRFlow(nn.Module, ModelHubMixin):
         return self.flow(hr if conditioning.base is None else hr - conditioning.base, conditioning.levels)
 
     def _decode(
-        self, latents: Sequence[Tensor], conditioning: Conditioning, checkpoint: Checkpoint | None
+        self, latents: Sequence[Tensor], conditioning: Conditioning, on_step: OnStep | None
     ) -> tuple[Tensor, list[Tensor]]:
-        x, log_dets = self.flow.inverse(latents, conditioning.levels, checkpoint)
+        x, log_dets = self.flow.inverse(latents, conditioning.levels, on_step)
         return x if conditioning.base is None else x + conditioning.base, log_dets
 
     def _checked_encode(self, hr: Tensor, conditioning: Conditioning) -> tuple[list[Tensor], list[Tensor]]:

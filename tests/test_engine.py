@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_toy
+from conftest import make_toy, toy_config
 
+from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT
 from srflow.cli import main
 from srflow.contract import (
     RECIPE_KEY,
@@ -29,6 +31,7 @@ from srflow.contract import (
 )
 from srflow.images import downscale_uint8, to_tensor
 from srflow.likelihood import bits_per_dimension
+from srflow.model import SRFlow
 from srflow.pictures import load_image, read_png_text, save_png
 from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
@@ -290,6 +293,13 @@ BAD_REQUESTS = {
     "rounds": ({"consistency_rounds": -1}, "consistency_rounds"),
     "tile": ({"tile": 3}, "tile"),
     "weights": ({"weights_sha256": "0" * 64}, "other weights"),
+    "half a sample": ({"num_samples": 2.5}, "num_samples is 2.5; it must be a whole number"),
+    "half a round": ({"consistency_rounds": 1.5}, "consistency_rounds is 1.5"),
+    "half a pixel": ({"tile": 20.5}, "tile.* is 20.5"),
+    "many samples": ({"num_samples": True}, "num_samples is True"),
+    "a number below 0": ({"first_index": -1}, "first_index is -1; it must be a whole number from 0"),
+    "a number too large": ({"first_index": 2**32 - 7, "num_samples": 9}, "first_index is 4294967289"),
+    "a temperature in words": ({"temperature": "hot"}, "temperature is 'hot'"),
     "truth": ({"ground_truth": picture()}, "ground truth"),
     "precision": ({"precision": "int8"}, "precision"),
 }
@@ -300,6 +310,47 @@ def test_bad_requests_get_a_named_error(engine: SamplingEngine, case: str) -> No
     changes, message = BAD_REQUESTS[case]
     with pytest.raises(InputError, match=message):
         list(engine.sample(SampleRequest(**({"lr": picture()} | changes))))
+
+
+def test_the_last_number_of_a_seed_is_drawn_again_from_its_recipe(engine: SamplingEngine) -> None:
+    [last] = results(engine, SampleRequest(lr=picture(), num_samples=1, first_index=2**32))
+    recipe = Recipe.from_json(last.recipe.to_json())
+    [again] = results(engine, SampleRequest.from_recipe(recipe, picture()))
+    np.testing.assert_array_equal(again.picture, last.picture)
+
+
+def test_another_release_that_draws_a_recipe_is_told_of(engine: SamplingEngine) -> None:
+    recipe = engine.recipe(SampleRequest(lr=picture(), num_samples=1))
+    for version, count in ((recipe.version, 0), ("0.0.1", 1)):
+        request = SampleRequest.from_recipe(dataclasses.replace(recipe, version=version), picture())
+        told = [event.text for event in engine.sample(request) if isinstance(event, Notice)]
+        assert [f"release '{version}'" in text for text in told] == [True] * count
+
+
+def test_two_checkpoints_never_share_a_key(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name / "ema" for name in ("a", "b")]
+    for path, folder in zip(paths, folders, strict=True):
+        shutil.copytree(folder, path)
+    shutil.copytree(folders[0], tmp_path / "a" / DEFAULT_CHECKPOINT)
+    monkeypatch.chdir(tmp_path)
+    names = ["a/ema", paths[0], paths[1], f"a/{DEFAULT_CHECKPOINT}", DEFAULT_CHECKPOINT]
+    infos = SamplingEngine("cpu", "float32", names).info().models
+    assert [info.key for info in infos] == ["a/ema", "b/ema", f"a/{DEFAULT_CHECKPOINT}", DEFAULT_CHECKPOINT]
+    assert len({info.weights_sha256 for info in infos}) == 3  # the two of the toy are the same file
+    [info] = SamplingEngine("cpu", "float32", [paths[1]]).info().models
+    assert info.key == "ema"
+
+
+def test_times_of_networks_of_one_name_are_not_mixed_up(folders: list[Path], tmp_path: Path) -> None:
+    config = toy_config(NAMES[0]).resized(flow={"hidden_channels": 8})
+    SRFlow(config).save_pretrained(tmp_path / "wide")
+    both = SamplingEngine("cpu", "float32", [tmp_path / "wide", folders[0]])
+    list(both.sample(SampleRequest(lr=picture(), model="wide", num_samples=1)))
+    own, other = (both._models.get(key).model.config for key in ("wide", NAMES[0]))
+    assert both._worker.seconds_per_pixel("sampling", own, torch.float32) is not None
+    assert both._worker.seconds_per_pixel("sampling", other, torch.float32) is None
 
 
 def test_too_large_a_picture_is_refused_before_work_starts(

@@ -20,6 +20,7 @@ from srflow.contract import (
     ExploreRequest,
     MemoryBudgetError,
     Notice,
+    Progress,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -279,3 +280,17 @@ def test_no_file_is_left_of_a_sample_that_was_stopped_while_it_was_scored(
         list(spilling.explore(ExploreRequest(lr=LR, recipe=recipe, variants=ROLLS[:1])))
     gc.collect()
     assert files(tmp_path) == []
+
+
+def test_waiting_for_the_device_and_loading_the_model_are_told(engine: SamplingEngine) -> None:
+    lock = engine._worker._lock
+    lock.acquire()
+    threading.Timer(1.0, lock.release).start()
+    request = SampleRequest(lr=LR, num_samples=1, summaries=False)
+    stages = [event.stage for event in engine.sample(request) if isinstance(event, Progress)]
+    assert stages[0] == "loading"
+    assert stages.count("loading") == 1
+    assert stages.count("waiting") >= 2
+    assert stages[-1] == "sampling"
+    again = engine.sample(request)
+    assert all(event.stage not in ("loading", "waiting") for event in again if isinstance(event, Progress))

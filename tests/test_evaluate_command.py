@@ -64,7 +64,7 @@ def test_a_model_from_the_command_line(hr, checkpoint, tmp_path, capsys):
 
 def test_limit_and_no_consistency_step(hr, checkpoint, tmp_path):
     arguments = ["--model", checkpoint, "--hr", hr, "--num-samples", 1, "--limit", 1, "--consistency-rounds", 0]
-    assert evaluate(*arguments, "--conv-dtype", "bfloat16", "--output", tmp_path) == 0
+    assert evaluate(*arguments, "--precision", "bfloat16", "--output", tmp_path) == 0
     report = json.loads((tmp_path / "results.json").read_text())
     assert [row["num_images"] for row in report["rows"]] == [1, 1, 1]
     assert report["rows"][2]["temperature"] == 0.8  # the preset's default
@@ -167,3 +167,18 @@ def test_lr_pictures_that_were_swapped_are_doubted(hr, tmp_path, capsys):
     arguments = ("--sr", tmp_path / "sr", "--hr", hr, "--lr", tmp_path / "lr", "--scale-factor", 4)
     assert evaluate(*arguments, "--output", tmp_path / "out") == 0
     assert capsys.readouterr().err.count("mixed up") == 2
+
+
+COMMANDS = {
+    "evaluate": lambda model, hr, output: ["--model", model, "--hr", hr, "--output", output],
+    "calibrate": lambda model, hr, output: [model, "--hr", hr],
+    "encode": lambda model, hr, output: [hr / "a.png", "--model", model],
+    "sample": lambda model, hr, output: [hr / "a.png", output, "--model", model],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_finds_its_device_by_the_same_rule(hr, checkpoint, tmp_path, capsys, name):
+    given = [name, *COMMANDS[name](checkpoint, hr, tmp_path / "output"), "--device", "cuda:77"]
+    assert main(list(map(str, given))) != 0
+    assert "There is no device 'cuda:77' on this machine; use auto" in capsys.readouterr().err

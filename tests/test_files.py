@@ -100,6 +100,25 @@ def test_permissions_are_those_of_ordinary_files(tmp_path):
     assert mode("a") == 0o640
 
 
+def test_the_mask_of_the_process_is_left_alone(tmp_path, monkeypatch):
+    """It belongs to all threads: one that is read while another is reading would be lost."""
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mask was changed"))
+    with atomic_write(tmp_path / "a"):
+        pass
+    with atomic_directory(tmp_path / "b"):
+        pass
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_what_replaces_a_private_file_is_private_from_the_beginning(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "a").chmod(0o600)
+    with atomic_write(tmp_path / "a"):
+        [temporary] = tmp_path.glob(".*.part")
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_link_keeps_leading_to_the_file(tmp_path):
     (tmp_path / "real").mkdir()

@@ -61,16 +61,16 @@ def test_inference_model_in_float32_and_bf16(name: str) -> None:
     assert 0 < error < 0.03 * expected.std()
 
 
-def test_checkpoints_are_counted_and_may_raise() -> None:
+def test_steps_are_counted_and_may_raise() -> None:
     model = InferenceModel(make_toy("srflow-da-r-x8-compact"), torch.float64)
     lr = torch.rand(1, 3, 2, 3, dtype=torch.float64)
     calls: list[None] = []
     prepared = model.condition(lr, lambda: calls.append(None))
-    assert len(calls) == model.num_checkpoints[0]
+    assert len(calls) == model.num_steps[0]
     calls.clear()
     latents = [torch.zeros(1, *shape, dtype=torch.float64) for shape in model.latent_shapes(2, 3)]
     model.decode(latents, prepared, lambda: calls.append(None))
-    assert len(calls) == model.num_checkpoints[1]
+    assert len(calls) == model.num_steps[1]
 
     def stop() -> None:
         raise KeyboardInterrupt

@@ -118,6 +118,32 @@ def test_padding_does_not_move_the_picture() -> None:
     torch.testing.assert_close(model.sample(lr, temperature=0), model.sample(padded, temperature=0)[..., :20, :28])
 
 
+def test_the_log_prob_of_a_padded_picture_is_that_of_the_padded_one() -> None:
+    model = make_toy("srflow-x4", torch.float32)
+    lr = random_pair(4, (5, 7), torch.float32, batch=1)[1]
+    padded = torch.nn.functional.pad(lr, (0, 1, 0, 1), mode="reflect")
+    latents = model.draw_latents(5, 7) * 0.3
+    whole, expected = model.decode_with_log_prob(latents, model.condition(padded))
+    part, log_prob = model.decode_with_log_prob(latents, model.condition(lr))
+    torch.testing.assert_close(part, whole[..., :20, :28])
+    torch.testing.assert_close(log_prob, expected)
+    torch.testing.assert_close(log_prob, model.encode(whole, model.condition(padded))[1], rtol=1e-3, atol=0.1)
+    with pytest.raises(InputError, match="multiples of 2"):  # which `encode` does not give, since the part has none
+        model.check_has_density(5, 7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_is_not_made_half_and_says_what_to_do(model: SRFlow, dtype: torch.dtype) -> None:
+    lr = random_pair(4, dtype=torch.float32, batch=1)[1]
+    before = model.sample(lr)
+    for change in (lambda: model.to(dtype), lambda: model.type(dtype), model.half if "16" in str(dtype) else None):
+        with pytest.raises(InputError, match="set_conv_dtype"):
+            change()
+    torch.testing.assert_close(model.sample(lr), before)
+    torch.testing.assert_close(model.sample(lr.double()), before)
+    torch.testing.assert_close(model.sample(lr.to(dtype)), before, rtol=0, atol=0.2)
+
+
 def test_original_srflow_weighs_even_sizes_only() -> None:
     model = make_toy("srflow-x4", torch.float32)
     hr, lr = random_pair(4, (3, 4), torch.float32)

@@ -133,6 +133,16 @@ def limit_group(folder: Path, limit: str, usage: int, cached: int = 0) -> None:
     (folder / "memory.stat").write_text(f"anon 5\ninactive_file {cached}\n")
 
 
+def test_what_torch_keeps_on_a_gpu_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("mem_get_info", (10**9, 8 * 10**9)),
+        ("memory_reserved", 5 * 10**9),
+        ("memory_allocated", 2 * 10**9),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    assert hardware.memory_limit(torch.device("cuda")) == int(0.7 * 4 * 10**9)
+
+
 def test_the_memory_limit_is_that_of_the_tightest_control_group(cgroup: Path) -> None:
     cpu = torch.device("cpu")
     free = hardware.memory_limit(cpu)

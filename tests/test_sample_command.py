@@ -279,3 +279,10 @@ def test_a_sample_that_cannot_be_drawn_is_marked_in_file_and_exit_status(
     one = (folders[0], folders[1] / "p0.png", folders[2])
     assert main(arguments(one)) == 1
     assert read_png_text(folders[2] / "p0_sample0.png")["srflow-flags"].startswith("not as asked")
+
+
+def test_names_with_digits_of_other_kinds_are_sorted_too(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    for name in ("10\u00b23.png", "\u0663.png", "2.png", "10.png"):
+        save_png(tmp_path / "in" / name, np.full((2, 2, 3), 100, np.uint8))
+    assert main(arguments(folders)) == 0
+    assert len(names(folders[2])) == 7

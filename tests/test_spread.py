@@ -293,7 +293,7 @@ def test_the_command_writes_beside_the_weights_and_prints_a_table(checkpoint, hr
     assert min(low, high) <= found.bar(0.65, 3, 5).lam <= max(low, high)
     assert found.check is None
     # Another file; a part of the pictures, and of each picture.
-    options += ["--limit", 4, "--crop", 32, "--output", tmp_path / "other.json", "--conv-dtype", "bfloat16"]
+    options += ["--limit", 4, "--crop", 32, "--output", tmp_path / "other.json", "--precision", "bfloat16"]
     assert calibrate(checkpoint, "--hr", hr, *options) == 0
     other = json.loads((tmp_path / "other.json").read_text())
     assert (other["num_pictures"], other["crop"], other["conv_dtype"]) == (4, 32, "bfloat16")

@@ -41,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write latents.safetensors, likelihood.json and likelihood.png for each picture. Exit status: see `Outcome`."""
     from srflow.checkpoints.shipped import resolve_checkpoint
-    from srflow.cli.loading import choose_device
     from srflow.contract import InputError, OutputError
     from srflow.files import check_writable
     from srflow.model import SRFlow
     from srflow.pictures.folders import output_names
+    from srflow.sampling.hardware import resolve_device
 
     exclude = [] if arguments.output is None else [arguments.output]
     inputs = find_inputs(arguments.hr, arguments, exclude=exclude)
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(next(iter(outputs.values())).parent)
     if not inputs.is_folder:
         _read(arguments.hr)  # what is wrong with it shows before the model is loaded
-    model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model)).to(choose_device(arguments.device))
+    model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model)).to(resolve_device(arguments.device))
     outcome = Outcome()
     for path, output in outputs.items():
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
 from srflow.cli.folders import add_folder_arguments, print_line
-from srflow.cli.loading import add_device_arguments, choose_device, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, consistency_rounds, load_model
 from srflow.contract import DatasetError, InputError
 from srflow.files import check_writable
 
@@ -90,10 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
     from srflow.evaluation.pairing import find_pairs, find_samples
     from srflow.evaluation.perceptual import PerceptualDistance
     from srflow.evaluation.report import markdown_table, write_report
+    from srflow.sampling.hardware import resolve_device
 
     check_writable(arguments.output)
-    device = choose_device(arguments.device)
-    model = None if arguments.model is None else load_model(arguments.model, device, arguments.conv_dtype)
+    device = resolve_device(arguments.device)
+    model = None if arguments.model is None else load_model(arguments.model, device, arguments.precision)
     scale_factor = _scale_factor(arguments, model)
     pairs = find_pairs(
         arguments.hr,
@@ -219,6 +220,6 @@ def _settings(
             "temperatures": arguments.temperature or [model.config.default_temperature],
             "seed": arguments.seed,
             "consistency_rounds": rounds,
-            "conv_dtype": arguments.conv_dtype,
+            "conv_dtype": arguments.precision,
         }
     return settings | {"device": device_type, "srflow_version": __version__}

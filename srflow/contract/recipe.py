@@ -19,7 +19,9 @@ __all__ = [
     "FLAGS_KEY",
     "INPUT_KEY",
     "LR_KEY",
+    "MAX_INDEX",
     "MAX_LR_TEXT",
+    "MAX_SIDE",
     "NOT_AS_ASKED",
     "RECIPE_KEY",
     "Precision",
@@ -125,18 +127,23 @@ LR_KEY = "srflow-lr"
 MAX_LR_TEXT = 2_000_000
 """Characters of such a text. A longer one is neither written nor read."""
 
+MAX_INDEX = 2**32
+"""The largest number that a sample of a seed may have."""
+
+MAX_SIDE = 1_000_000
+"""LR pixels: the largest side of a picture, or of a tile, that a recipe may name."""
+
 _MAX_TEXT = 300
 _MAX_JSON = 8_000_000
-_MAX_SIDE = 1_000_000
 _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
     "scale_factor": (int, 1, 64),
     "seed": (int, 0, 2**64 - 1),
-    "index": (int, 0, 2**32),
+    "index": (int, 0, MAX_INDEX),
     "temperature": (float, 0.0, 2.0),
     "consistency_rounds": (int, 0, 100),
-    "tile": (int, 0, _MAX_SIDE),
-    "lr_height": (int, 1, _MAX_SIDE),
-    "lr_width": (int, 1, _MAX_SIDE),
+    "tile": (int, 0, MAX_SIDE),
+    "lr_height": (int, 1, MAX_SIDE),
+    "lr_width": (int, 1, MAX_SIDE),
 }
 
 

@@ -37,10 +37,11 @@ class SampleRequest:
     picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `Recipe`.
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
     summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
-    model's weights must be these. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the
-    same settings; they are not drawn again, but summaries take them in, before the new ones. operations: what is done
-    to every sample after it was drawn, as in `Recipe`. deep: adds every sample in 16 bits; not with operations on
-    places, which are laid into pictures of 8 bits.
+    model's weights must be these. version: of the program that drew the samples before; if another draws them now, a
+    `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the same settings;
+    they are not drawn again, but summaries take them in, before the new ones. operations: what is done to every sample
+    after it was drawn, as in `Recipe`. deep: adds every sample in 16 bits; not with operations on places, which are
+    laid into pictures of 8 bits.
     """
 
     lr: np.ndarray
@@ -56,6 +57,7 @@ class SampleRequest:
     pairwise_lpips: bool = False
     summaries: bool = True
     weights_sha256: str | None = None
+    version: str | None = None
     earlier: tuple[tuple[int, np.ndarray], ...] = ()
     operations: tuple[Operation, ...] = ()
     deep: bool = False
@@ -74,6 +76,7 @@ class SampleRequest:
         values: dict[str, Any] = {
             "model": recipe.model,
             "weights_sha256": recipe.weights_sha256,
+            "version": recipe.version,
             "num_samples": 1,
             "first_index": recipe.index,
             "seed": recipe.seed,
@@ -148,8 +151,9 @@ class SampleResult:
     deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
     lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
     sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
-    piece, and of one in tiles the sum over the tiles' own parts, which nearly is; None where operations changed a place
-    only, since such a picture was not decoded as a whole. clipped: share of the raw sample's values outside [0, 1].
+    piece, and of one in tiles the sum over the tiles' own parts, which nearly is; of the padded sample, if the model
+    had to pad the LR picture; None where operations changed a place only, since such a picture was not decoded as a
+    whole. clipped: share of the raw sample's values outside [0, 1].
     flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
     """
 

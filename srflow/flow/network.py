@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,12 +18,11 @@ from srflow.flow.permutation import InvertibleConv1x1
 from srflow.flow.split import Split
 from srflow.flow.squeeze import Squeeze
 from srflow.presets import FlowConfig
+from srflow.work import OnStep
 
 __all__ = ["ConditionalFlow", "FlowLevel", "FlowStep", "PreparedLevel", "PreparedStep", "TransitionStep"]
 
 _NUM_TRANSITION_STEPS = 2
-
-Checkpoint = Callable[[], None]
 
 
 class PreparedStep(NamedTuple):
@@ -111,13 +110,13 @@ class FlowLevel(nn.Module):
         self.out_channels = channels
 
     def prepare(
-        self, conditioning: Tensor, checkpoint: Checkpoint | None = None, repeated: Tensor | None = None
+        self, conditioning: Tensor, on_step: OnStep | None = None, repeated: Tensor | None = None
     ) -> PreparedLevel:
         """All that the level's steps need of the conditioning.
 
         Args:
             conditioning: (B, channels, H, W), at the level's size.
-            checkpoint: called between steps.
+            on_step: called between steps.
             repeated: (B, further channels, h, w), or None: the conditioning's last channels, once nearest-resized.
         """
         if repeated is not None and not _divides(repeated, conditioning):
@@ -129,7 +128,7 @@ class FlowLevel(nn.Module):
         projected = project_conditioning(blocks, conditioning, repeated)
         prepared = []
         for step, injector, coupling in zip(self.steps, projected[::2], projected[1::2], strict=True):
-            _check(checkpoint)
+            _check(on_step)
             prepared.append(PreparedStep(step.injector.prepare_projected(injector), coupling))
         return tuple(prepared)
 
@@ -162,13 +161,13 @@ class FlowLevel(nn.Module):
         return x, latents, log_det
 
     def inverse(
-        self, x: Tensor, latents: Sequence[Tensor], prepared: PreparedLevel, checkpoint: Checkpoint | None = None
+        self, x: Tensor, latents: Sequence[Tensor], prepared: PreparedLevel, on_step: OnStep | None = None
     ) -> tuple[Tensor, Tensor]:
         """The inverse of `forward`: `latents` are in the order of `forward`. Returns x and log_det per position."""
         remaining = list(latents)
         log_det = no_log_det(x)
         for number, (step, own) in reversed(list(enumerate(zip(self.steps, prepared, strict=True), start=1))):
-            _check(checkpoint)
+            _check(on_step)
             if str(number) in self.splits:
                 x, split_log_det = self.splits[str(number)].inverse(x, remaining.pop())
                 log_det = log_det + split_log_det
@@ -201,17 +200,17 @@ class ConditionalFlow(nn.Module):
     def prepare(
         self,
         conditioning: Sequence[Tensor],
-        checkpoint: Checkpoint | None = None,
+        on_step: OnStep | None = None,
         repeated: Tensor | None = None,
     ) -> list[PreparedLevel]:
         """What depends on the LR picture only, computed once for all samples.
 
         Args:
             conditioning: per level, finest first, (B, channels, H, W).
-            checkpoint: called between steps.
+            on_step: called between steps.
             repeated: (B, further channels, h, w), or None: nearest-resized, the last channels at every level.
         """
-        return [level.prepare(u, checkpoint, repeated) for level, u in zip(self.levels, conditioning, strict=True)]
+        return [level.prepare(u, on_step, repeated) for level, u in zip(self.levels, conditioning, strict=True)]
 
     def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(C, H, W) of every latent of an HR picture of that size, in the order the forward pass emits them."""
@@ -231,11 +230,11 @@ class ConditionalFlow(nn.Module):
         return [*latents, x], log_dets
 
     def inverse(
-        self, latents: Sequence[Tensor], prepared: Sequence[PreparedLevel], checkpoint: Checkpoint | None = None
+        self, latents: Sequence[Tensor], prepared: Sequence[PreparedLevel], on_step: OnStep | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """The inverse of `forward`. Returns x (B, 3, H, W), and per level the log_det of the inverse per position.
 
-        Args: checkpoint: called between steps; it may raise, so that work can be stopped.
+        Args: on_step: called between steps; it may raise, so that work can be stopped.
         """
         *remaining, x = latents
         expected = sum(len(level.latent_channels) for level in self.levels)
@@ -245,7 +244,7 @@ class ConditionalFlow(nn.Module):
         for level, own in reversed(list(zip(self.levels, prepared, strict=True))):
             count = len(level.latent_channels)
             taken, remaining = remaining[len(remaining) - count :], remaining[: len(remaining) - count]
-            x, log_det = level.inverse(x, taken, own, checkpoint)
+            x, log_det = level.inverse(x, taken, own, on_step)
             log_dets.append(log_det)
         return x, log_dets[::-1]
 
@@ -256,6 +255,6 @@ def _divides(small: Tensor, large: Tensor) -> bool:
     return height > h and height % h == 0 and (height // h) * w == width
 
 
-def _check(checkpoint: Checkpoint | None) -> None:
-    if checkpoint is not None:
-        checkpoint()
+def _check(on_step: OnStep | None) -> None:
+    if on_step is not None:
+        on_step()

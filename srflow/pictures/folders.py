@@ -175,4 +175,4 @@ def output_names(paths: Sequence[Path], root: Path) -> dict[Path, str]:
 def _natural(name: str) -> list[tuple[int, int | str]]:
     """A sorting key that compares runs of digits as numbers and all else as letters of either case."""
     parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srflow import __version__
 from srflow.contract import (
     Estimate,
     MemoryBudgetError,
@@ -25,6 +26,7 @@ from srflow.contract import (
     TruthScores,
     picture_sha256,
 )
+from srflow.errors import brief
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.evaluation.summary import RunningSummary, TruthScorer
 from srflow.images import bicubic_upscale, to_tensor, to_uint8, upscale_uint8
@@ -97,6 +99,9 @@ class Drawing:
         if request.ground_truth is not None and not task.plan.on_disk:
             self._truth = self._scorer(request.ground_truth)
         summary = RunningSummary() if request.summaries and not task.plan.on_disk else None
+        if request.version not in (None, __version__):
+            text = f"Drawn before by release {brief(request.version)}, now by {__version__}: pixels may differ."
+            send(Notice(text=text))
         if task.plan.on_disk:
             send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
         if summary is not None:
@@ -284,21 +289,21 @@ class Drawing:
         def report(progress: Progress) -> None:
             self._tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
 
-        work = _Work(len(plan.grid), len(indices), *self._model.num_checkpoints)
+        work = _Work(len(plan.grid), len(indices), *self._model.num_steps)
         meter = _Meter(work, self._stop, report)
         for number, tile in enumerate(plan.grid):
-            checkpoint = meter.begin("conditioning", number)
+            on_step = meter.begin("conditioning", number)
             key = tile_key(task, self._lr_sha256, number)
             keep = plan.kept_bytes <= self._worker.cache.max_bytes
             prepared = self._worker.condition(
-                self._model, self._cut(tile), key, keep, self._stop, checkpoint, self._waiting
+                self._model, self._cut(tile), key, keep, self._stop, on_step, self._waiting
             )
             for first in range(0, len(indices), plan.batch):
                 batch = indices[first : first + plan.batch]
-                checkpoint = meter.begin("sampling", number, first, len(batch))
+                on_step = meter.begin("sampling", number, first, len(batch))
                 started = time.perf_counter()
                 latents = self._latents(tile, batch)
-                samples = self._worker.decode(self._model, latents, prepared, self._stop, checkpoint, self._waiting)
+                samples = self._worker.decode(self._model, latents, prepared, self._stop, on_step, self._waiting)
                 seconds = (time.perf_counter() - started) / len(batch)
                 for index, decoded in zip(batch, samples, strict=True):
                     started = time.perf_counter()
@@ -390,9 +395,9 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Work:
-    """How much there is to do. conditioning, decoding: checkpoints of a tile, and of a sample of one.
+    """How much there is to do. conditioning, decoding: steps of a tile, and of a sample of one.
 
-    A checkpoint of conditioning and one of decoding a sample are about as much work.
+    A step of conditioning and one of decoding a sample are about as much work.
     """
 
     num_tiles: int
@@ -400,10 +405,10 @@ class _Work:
     conditioning: int
     decoding: int
 
-    def fraction(self, tile: int, checkpoints: int) -> float:
-        """Done, after so many checkpoints of tile number `tile`."""
+    def fraction(self, tile: int, steps: int) -> float:
+        """Done, after so many steps of tile number `tile`."""
         in_tile = self.conditioning + self.num_samples * self.decoding
-        return min(1.0, (tile * in_tile + checkpoints) / (self.num_tiles * in_tile))
+        return min(1.0, (tile * in_tile + steps) / (self.num_tiles * in_tile))
 
 
 class _Meter:
@@ -414,7 +419,7 @@ class _Meter:
         self._told = 0.0
 
     def begin(self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1) -> OnStep:
-        """The checkpoint of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
+        """What a piece of work calls at each step: `count` samples from number `first` on, of tile number `tile`."""
         work = self._work
         passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding
         where = f", tile {tile + 1} of {work.num_tiles}" if work.num_tiles > 1 else ""
@@ -425,7 +430,7 @@ class _Meter:
             self._told = time.monotonic()
             self._report(Progress(stage=stage, fraction=work.fraction(tile, passed), text=text))
 
-        def checkpoint() -> None:
+        def on_step() -> None:
             nonlocal passed
             self._stop()
             passed += count
@@ -433,4 +438,4 @@ class _Meter:
                 tell()
 
         tell()
-        return checkpoint
+        return on_step

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ import torch
 from srflow import __version__
 from srflow.compiling import check_compiler
 from srflow.contract import (
+    MAX_INDEX,
+    MAX_SIDE,
     Calibration,
     Cancelled,
     EditEvent,
@@ -32,12 +35,14 @@ from srflow.contract import (
     Metadata,
     Picture,
     Precision,
+    Progress,
     Recipe,
     Reference,
     SampleEvent,
     SampleRequest,
     picture_sha256,
 )
+from srflow.errors import brief
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
@@ -52,6 +57,7 @@ from srflow.sampling.exploring import Exploration
 from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.graining import Graining
 from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
+from srflow.sampling.inference import InferenceModel
 from srflow.sampling.models import LoadedModel, Models
 from srflow.sampling.planning import Plan, make_plan
 from srflow.sampling.regions import Region, scaled
@@ -66,6 +72,7 @@ from srflow.steering.candidates import Candidate, judge
 from srflow.steering.grain import lay_grain
 from srflow.steering.lettering import draw_versions
 from srflow.steering.wishes import MIN_ROLLS
+from srflow.work import OnStep
 
 __all__ = ["SamplingEngine"]
 
@@ -286,7 +293,7 @@ class SamplingEngine:
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
     ) -> Exploration:
         stop = _stopper(cancel, channel)
-        model = self._models.rearranged(task.loaded, task.precision)
+        model = self._rearranged(task, channel, stop)
         padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
         retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
 
@@ -386,14 +393,14 @@ class SamplingEngine:
         info, lr = loaded.info, request.lr
         if lr.dtype != np.uint8 or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
             raise InputError(f"The LR picture must be uint8 (h, w, 3) and not empty; got {lr.dtype} {lr.shape}.")
-        if not 1 <= request.num_samples <= _MAX_SAMPLES:
-            raise InputError(f"num_samples is {request.num_samples}; it must be from 1 to {_MAX_SAMPLES}.")
-        if request.temperature is not None and not 0 <= request.temperature <= 2:
-            raise InputError(f"The temperature is {request.temperature}; it must be from 0 to 2.")
-        if not 0 <= request.consistency_rounds <= 100:
-            raise InputError(f"consistency_rounds is {request.consistency_rounds}; it must be from 0 to 100.")
-        if request.tile is not None and request.tile != 0 and request.tile < MIN_TILE:
-            raise InputError(f"tile is {request.tile}; it must be 0 (in one piece) or at least {MIN_TILE} LR pixels.")
+        _check_whole("num_samples", request.num_samples, 1, _MAX_SAMPLES)
+        _check_whole("first_index", request.first_index, 0, MAX_INDEX + 1 - request.num_samples)
+        _check_whole("consistency_rounds", request.consistency_rounds, 0, 100)
+        if request.tile not in (None, 0):
+            _check_whole("tile, which is 0 for a picture in one piece,", request.tile, MIN_TILE, MAX_SIDE)
+        temperature = request.temperature
+        if temperature is not None and not (isinstance(temperature, Real) and 0 <= temperature <= 2):
+            raise InputError(f"The temperature is {brief(temperature)}; it must be from 0 to 2.")
         check_seed(request.seed)
         check_operations(request.operations, complete=False, size=lr.shape[:2])
         if request.deep and count_whole(request.operations) < len(request.operations):
@@ -487,9 +494,16 @@ class SamplingEngine:
         return flops_per_pixel(task.loaded.model, what) / speed
 
     def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None, folder: SpillFolder) -> Drawing:
-        model = self._models.rearranged(task.loaded, task.precision)
         stop = _stopper(cancel, channel)
+        model = self._rearranged(task, channel, stop)
         return Drawing(self._worker, model, task, channel, stop, self._replan, folder, self._distance)
+
+    def _rearranged(self, task: Task, channel: Channel, stop: OnStep) -> InferenceModel:
+        def tell() -> None:
+            stop()
+            channel.offer(Progress(stage="loading", fraction=0.0, text="Loading the model"))
+
+        return self._models.rearranged(task.loaded, task.precision, tell)
 
     def _replan(self, task: Task) -> Task:
         """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""
@@ -505,13 +519,19 @@ class SamplingEngine:
             return self._perceptual
 
 
-def _stopper(cancel: threading.Event | None, channel: Channel) -> Callable[[], None]:
+def _stopper(cancel: threading.Event | None, channel: Channel) -> OnStep:
     def stop() -> None:
         channel.check()
         if cancel is not None and cancel.is_set():
             raise Cancelled("Stopped.")
 
     return stop
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Raises: InputError: it is no whole number from `low` to `high`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
+        raise InputError(f"{name} is {brief(value)}; it must be a whole number from {low} to {high}.")
 
 
 def _check_places(request: ExploreRequest) -> None:

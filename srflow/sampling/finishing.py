@@ -87,8 +87,8 @@ class Canvas:
         """Share of the raw values outside [0, 1]."""
         return self._num_clipped / self.picture.size
 
-    def add(self, tile: Tile, decoded: Decoded, log_prob: float, checkpoint: OnStep) -> np.ndarray | None:
-        """Take a tile. log_prob: of its own part, in nats. checkpoint: called between strips and rounds; it may raise.
+    def add(self, tile: Tile, decoded: Decoded, log_prob: float, on_step: OnStep) -> np.ndarray | None:
+        """Take a tile. log_prob: of its own part, in nats. on_step: called between strips and rounds; it may raise.
 
         Returns: the rows that this finished, uint8 (n, W, 3), if any.
         """
@@ -96,7 +96,7 @@ class Canvas:
         for flag in decoded.flags:
             self.flags[flag] = self.flags.get(flag, 0) + 1
         rows = self._blender.add(tile, decoded.raw)
-        return None if rows is None else self._finish(rows, checkpoint)
+        return None if rows is None else self._finish(rows, on_step)
 
     def _run(self, work: Callable[[], _Result]) -> _Result:
         def timed() -> _Result:
@@ -108,7 +108,7 @@ class Canvas:
 
         return self._run_piece(timed)
 
-    def _finish(self, rows: Tensor, checkpoint: OnStep) -> np.ndarray | None:
+    def _finish(self, rows: Tensor, on_step: OnStep) -> np.ndarray | None:
         scale = self._scale
         height, width = self._lr.shape[-2:]
         missing = (height * scale) - self._raw_top * scale - self._raw.shape[1]
@@ -122,9 +122,9 @@ class Canvas:
         # Not thinner than what is seen around it, or most would be computed several times.
         strip = max(1, 2 * halo, STRIP_PIXELS // (width * scale * scale))
         while self._done < stop:
-            checkpoint()
+            on_step()
             end = min(stop, self._done + strip)
-            self._run(partial(self._finish_strip, self._done, end, halo, checkpoint))
+            self._run(partial(self._finish_strip, self._done, end, halo, on_step))
             self._done = end
         top = max(0, self._done - halo)
         self._raw = self._raw[:, (top - self._raw_top) * scale :].clone() if self._done < height else self._raw[:, :0]
@@ -132,13 +132,13 @@ class Canvas:
         return self.picture[begun * scale : self._done * scale] if self._done > begun else None
 
     @torch.inference_mode()
-    def _finish_strip(self, start: int, stop: int, halo: int, checkpoint: OnStep) -> None:
+    def _finish_strip(self, start: int, stop: int, halo: int, on_step: OnStep) -> None:
         """LR rows [start, stop), made from `halo` rows more on either side, as far as there are any."""
         scale = self._scale
         first, last = max(0, start - halo), min(self._lr.shape[-2], stop + halo)
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
         lr = self._lr[:, :, first:last].to(self._device)
-        strip = back_project(raw[None].to(self._device), lr, scale, self._rounds, checkpoint)
+        strip = back_project(raw[None].to(self._device), lr, scale, self._rounds, on_step)
         if self._is_grey:  # the model has learnt from colour pictures, and draws faint colours into grey ones, too
             strip = strip.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         rows = strip[:, :, (start - first) * scale : (stop - first) * scale]
@@ -156,23 +156,23 @@ def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | No
     return np.empty(shape, dtype) if path is None else np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: OnStep | None = None) -> float:
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> float:
     """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
-    return capped_psnr(squared_lr_error(picture, lr, scale, checkpoint) / lr.size)
+    return capped_psnr(squared_lr_error(picture, lr, scale, on_step) / lr.size)
 
 
-def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, checkpoint: OnStep | None = None) -> int:
+def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> int:
     """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
-    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. checkpoint: called
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. on_step: called
     between them; it may raise.
     """
     height, width = lr.shape[:2]
     strip = max(1, STRIP_PIXELS // (width * scale * scale))
     total = 0
     for start in range(0, height, strip):
-        if checkpoint is not None:
-            checkpoint()
+        if on_step is not None:
+            on_step()
         stop = min(height, start + strip)
         first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
         reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from srflow.contract import NOT_AS_ASKED
 from srflow.sampling.inference import InferenceModel, PreparedPicture
+from srflow.work import OnStep
 
 __all__ = ["CLIPPED_LATENT", "EXPLODED", "Decoded", "decode", "is_sound", "with_picture"]
 
@@ -42,7 +43,7 @@ class Decoded:
 
 
 def decode(
-    model: InferenceModel, latents: Sequence[Tensor], prepared: PreparedPicture, checkpoint: Callable[[], None]
+    model: InferenceModel, latents: Sequence[Tensor], prepared: PreparedPicture, on_step: OnStep
 ) -> list[Decoded]:
     """Decode latents, (N, C, H, W) each; a sample that explodes is decoded again from the same latents, clipped.
 
@@ -50,15 +51,15 @@ def decode(
     as broken, and its values are made finite; whoever has the LR picture can put another in its place.
     """
     return [
-        sample if is_sound(sample.raw) else _decode_again(model, sample, prepared, checkpoint)
-        for sample in _decode_once(model, latents, prepared, checkpoint)
+        sample if is_sound(sample.raw) else _decode_again(model, sample, prepared, on_step)
+        for sample in _decode_once(model, latents, prepared, on_step)
     ]
 
 
 def _decode_once(
-    model: InferenceModel, latents: Sequence[Tensor], prepared: PreparedPicture, checkpoint: Callable[[], None]
+    model: InferenceModel, latents: Sequence[Tensor], prepared: PreparedPicture, on_step: OnStep
 ) -> list[Decoded]:
-    raw, log_dets = model.decode(latents, prepared, checkpoint)
+    raw, log_dets = model.decode(latents, prepared, on_step)
     count = raw.shape[0]
     return [
         Decoded(raw[n], [latent[n] for latent in latents], [-each.expand(count, -1, -1)[n] for each in log_dets])
@@ -66,16 +67,14 @@ def _decode_once(
     ]
 
 
-def _decode_again(
-    model: InferenceModel, sample: Decoded, prepared: PreparedPicture, checkpoint: Callable[[], None]
-) -> Decoded:
+def _decode_again(model: InferenceModel, sample: Decoded, prepared: PreparedPicture, on_step: OnStep) -> Decoded:
     clipped = [latent[None].clamp(-CLIPPED_LATENT, CLIPPED_LATENT) for latent in sample.latents]
-    [again] = _decode_once(model, clipped, prepared, checkpoint)
+    [again] = _decode_once(model, clipped, prepared, on_step)
     flags = (f"decoded again from latents clipped to ±{CLIPPED_LATENT}: the first try exploded",)
     if is_sound(again.raw):
         return replace(again, flags=flags)
     for factor in _LOWER:
-        [again] = _decode_once(model, [latent * factor for latent in clipped], prepared, checkpoint)
+        [again] = _decode_once(model, [latent * factor for latent in clipped], prepared, on_step)
         if is_sound(again.raw):
             return replace(again, flags=(f"{NOT_AS_ASKED}: drawn at {factor:g} times the temperature, since {_WHY}",))
     raw = torch.nan_to_num(again.raw, 0.0, 0.0, 0.0).clamp(-EXPLODED, 1 + EXPLODED)

@@ -81,7 +81,9 @@ def conv_throughput(precision: Precision) -> float:
 def memory_limit(device: torch.device) -> int:
     """Bytes that one request may take: a share of what is free now, of the GPU, or of machine and control groups."""
     if device.type == "cuda":
-        return int(_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0])
+        # What torch keeps of earlier work is free to the next: else the same request would get other tiles.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(_MEMORY_SHARE * (torch.cuda.mem_get_info(device)[0] + kept))
     free = min([psutil.virtual_memory().available, *_free_in_cgroups()])
     return int(_MEMORY_SHARE * max(free, 0))
 

@@ -8,7 +8,7 @@ nearest-upsampled, are convolved at their own size (`RepeatedConv`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,10 +22,9 @@ from srflow.flow.network import FlowLevel, FlowStep
 from srflow.flow.permutation import InvertibleConv1x1
 from srflow.images import bicubic_upscale
 from srflow.model import SRFlow
+from srflow.work import OnStep
 
 __all__ = ["InferenceModel", "PreparedPicture", "RepeatedConv", "cut_box"]
-
-Checkpoint = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ class InferenceModel:
         return self.config.scale_factor
 
     @property
-    def num_checkpoints(self) -> tuple[int, int]:
-        """How often `condition` and `decode` call their checkpoint."""
+    def num_steps(self) -> tuple[int, int]:
+        """How often `condition` and `decode` call `on_step`."""
         steps = sum(len(level.steps) for level in self._levels)
         return len(self._model.encoder.blocks) + 2 * steps, steps
 
@@ -141,23 +140,23 @@ class InferenceModel:
         return self._model.latent_shapes(height, width)
 
     @torch.inference_mode()
-    def condition(self, lr: Tensor, checkpoint: Checkpoint) -> PreparedPicture:
+    def condition(self, lr: Tensor, on_step: OnStep) -> PreparedPicture:
         """Everything that does not depend on the sample.
 
         Args:
             lr: (1, 3, h, w), in [0, 1], both sides multiples of `ModelConfig.lr_multiple`.
-            checkpoint: called between blocks and convolutions; it may raise.
+            on_step: called between blocks and convolutions; it may raise.
         """
-        features, stacked = self._model.encoder.features(lr, checkpoint)
+        features, stacked = self._model.encoder.features(lr, on_step)
         together = torch.cat(stacked, 1) if stacked else None
-        levels = [level.prepare(own, together, checkpoint) for level, own in zip(self._levels, features, strict=True)]
+        levels = [level.prepare(own, together, on_step) for level, own in zip(self._levels, features, strict=True)]
         base = bicubic_upscale(lr, self.scale_factor) if self.config.flow.residual else None
         height, width = lr.shape[-2:]
         return PreparedPicture(levels, height, width, base)
 
     @torch.inference_mode()
     def decode(
-        self, latents: Sequence[Tensor], prepared: PreparedPicture, checkpoint: Checkpoint
+        self, latents: Sequence[Tensor], prepared: PreparedPicture, on_step: OnStep
     ) -> tuple[Tensor, list[Tensor]]:
         """Latents (times temperature) → pictures, (N, 3, s h, s w), float32, not clipped.
 
@@ -167,14 +166,14 @@ class InferenceModel:
         x = x.clone()  # the steps work in place
         log_dets = []
         for level, own in zip(reversed(self._levels), reversed(prepared.levels), strict=True):
-            x, log_det = level.inverse(x, remaining, own, checkpoint)
+            x, log_det = level.inverse(x, remaining, own, on_step)
             log_dets.append(log_det)
         return x if prepared.base is None else x + prepared.base, log_dets[::-1]
 
     @torch.inference_mode()
-    def super_resolve(self, lr: Tensor, checkpoint: Checkpoint) -> Tensor:
+    def super_resolve(self, lr: Tensor, on_step: OnStep) -> Tensor:
         """The encoder's own picture, (1, 3, s h, s w), not clipped."""
-        return self._model.encoder.super_resolve(lr, checkpoint)
+        return self._model.encoder.super_resolve(lr, on_step)
 
 
 class RepeatedConv:
@@ -261,13 +260,13 @@ class _Step:
             matrix, offset = outer @ matrix, outer @ offset + outer_offset
         self.matrix, self.offset = matrix.to(mix.weight).unsqueeze(0), offset.to(mix.weight).view(1, -1, 1)
 
-    def prepare(self, features: Tensor, blocks: Tensor | None, checkpoint: Checkpoint) -> tuple[_PreparedStep, Tensor]:
-        checkpoint()
+    def prepare(self, features: Tensor, blocks: Tensor | None, on_step: OnStep) -> tuple[_PreparedStep, Tensor]:
+        on_step()
         injector = self.injector.prepare_projected(self.projections[0](features, blocks))
         scale = injector.scale.reciprocal()
         # Laid out like the activations, which are plain (B, C, H, W): the 1x1 convolutions are matrix products.
         scale, shift = scale.contiguous(), injector.shift.neg().contiguous()
-        checkpoint()
+        on_step()
         coupling = self.projections[1](features, blocks)
         return _PreparedStep(scale, shift, coupling), self.log_det - injector.log_scale.sum(1)
 
@@ -308,7 +307,7 @@ class _Level:
         """Of all steps' injectors and couplings."""
         return [part.block for step in self.steps for part in (step.injector, step.coupling)]
 
-    def prepare(self, features: Tensor, blocks: Tensor | None, checkpoint: Checkpoint) -> _PreparedLevel:
+    def prepare(self, features: Tensor, blocks: Tensor | None, on_step: OnStep) -> _PreparedLevel:
         """Args: features: (1, F, H, W) at the level's size.  blocks: (1, S, h, w), at the LR size."""
         features = features.contiguous(memory_format=torch.channels_last)
         if self._projection is not None:
@@ -321,18 +320,18 @@ class _Level:
             blocks = None
         steps, log_det = [], self._log_det
         for step in self.steps:
-            prepared, own_log_det = step.prepare(features, blocks, checkpoint)
+            prepared, own_log_det = step.prepare(features, blocks, on_step)
             steps.append(prepared)
             log_det = log_det + own_log_det
         return _PreparedLevel(steps, log_det)
 
     def inverse(
-        self, x: Tensor, remaining: list[Tensor], prepared: _PreparedLevel, checkpoint: Checkpoint
+        self, x: Tensor, remaining: list[Tensor], prepared: _PreparedLevel, on_step: OnStep
     ) -> tuple[Tensor, Tensor]:
         """Takes this level's latents off the end of `remaining`."""
         log_det = prepared.log_det
         for number in range(len(self.steps), 0, -1):
-            checkpoint()
+            on_step()
             if number in self._splits:
                 x, split_log_det = self._splits[number].inverse(x, remaining.pop())
                 x, log_det = x.contiguous(), log_det + split_log_det

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from srflow.model import SRFlow
 from srflow.sampling.hardware import DTYPES
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.planning import Footprint
+from srflow.work import OnStep
 
 __all__ = ["LoadedModel", "Models"]
 
@@ -58,7 +61,7 @@ class Models:
                 raise CheckpointError("No checkpoint comes with this installation; name one (--checkpoint FOLDER).")
         self._device = device
         self._compiled = compiled
-        self._loaded = {Path(name).name: _load(name) for name in names}
+        self._loaded = {key: _load(source, key) for source, key in _keys(names).items()}
         self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
         self._exact: dict[str, SRFlow] = {}
         self._calibrations: dict[str, Calibration | None] = {}
@@ -76,14 +79,16 @@ class Models:
             raise InputError(f"There is no model {key!r} here; there are {', '.join(self._loaded)}.")
         return self._loaded[key]
 
-    def rearranged(self, loaded: LoadedModel, precision: Precision) -> InferenceModel:
-        """The model as it samples, on the device."""
+    def rearranged(self, loaded: LoadedModel, precision: Precision, tell_loading: OnStep) -> InferenceModel:
+        """The model as it samples, on the device.
+
+        Args: tell_loading: called if the model has to be made first, which takes a while. It may raise.
+        """
         key = (loaded.info.key, precision)
         with self._lock:
             if key not in self._rearranged:
-                copy = SRFlow(loaded.model.config, loaded.model.metadata)
-                copy.load_state_dict(loaded.model.state_dict())
-                on_device = copy.to(self._device)
+                tell_loading()
+                on_device = deepcopy(loaded.model).to(self._device)
                 self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
             return self._rearranged[key]
 
@@ -93,9 +98,8 @@ class Models:
             return loaded.model
         with self._lock:
             if loaded.info.key not in self._exact:
-                copy = SRFlow(loaded.model.config, loaded.model.metadata)
-                copy.load_state_dict(loaded.model.state_dict())
-                self._exact[loaded.info.key] = copy.to(self._device).eval().requires_grad_(False)
+                copy = deepcopy(loaded.model).to(self._device)
+                self._exact[loaded.info.key] = copy.eval().requires_grad_(False)
             return self._exact[loaded.info.key]
 
     def calibration(self, key: str | None) -> Calibration:
@@ -127,11 +131,35 @@ def _read_calibration(loaded: LoadedModel) -> Calibration | None:
         return None
 
 
-def _load(name: str | Path) -> LoadedModel:
-    source = resolve_checkpoint(name)
+def _keys(names: Sequence[str | Path]) -> dict[str | Path, str]:
+    """Of every checkpoint its key: its folder's name, with as many folders above it as tell it from all others.
+
+    A checkpoint that is named twice counts once. Recipes hold the keys, so that of a shipped one is its name always.
+    """
+    shipped = shipped_checkpoints()
+    parts: dict[str | Path, tuple[str, ...]] = {}
+    for name in names:
+        source = resolve_checkpoint(name)
+        if source in shipped:
+            parts[source] = (Path(source).name,)
+        elif Path(source).is_dir():
+            path = Path(source).resolve()
+            parts[path] = path.parts
+        else:
+            parts[source] = Path(source).parts
+    keys = {source: own[-1] for source, own in parts.items()}
+    depth = 1
+    while len(set(keys.values())) < len(keys):
+        depth += 1
+        counts = Counter(keys.values())
+        keys = {source: key if counts[key] == 1 else "/".join(parts[source][-depth:]) for source, key in keys.items()}
+    return keys
+
+
+def _load(source: str | Path, key: str) -> LoadedModel:
     model = SRFlow.from_pretrained(source)
     info = ModelInfo(
-        key=Path(name).name,
+        key=key,
         label=f"{model.config.name} (×{model.scale_factor})",
         scale_factor=model.scale_factor,
         default_temperature=model.config.default_temperature,

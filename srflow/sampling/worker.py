@@ -54,7 +54,7 @@ class Worker:
         key: Hashable,
         keep: bool,
         stop: OnStep,
-        checkpoint: OnStep,
+        on_step: OnStep,
         waiting: OnStep | None = None,
     ) -> PreparedPicture:
         """What does not depend on the sample, from the cache if it is there under `key`; kept there if `keep`.
@@ -62,14 +62,14 @@ class Worker:
         Args:
             lr: (1, 3, h, w), on any device.
             stop: called while waiting for the device, and once when it is free. It may raise.
-            checkpoint: called between blocks and steps. It may raise.
+            on_step: called between blocks and steps. It may raise.
             waiting: called every tenth of a second while somebody else has the device.
         """
         with self._taken(stop, waiting):
             prepared = self.cache.get(key)
             if prepared is None:
                 with self._measured("conditioning", model, lr.shape[-2] * lr.shape[-1]):
-                    prepared = self._retried(lambda: model.condition(lr.to(self.device), checkpoint))
+                    prepared = self._retried(lambda: model.condition(lr.to(self.device), on_step))
                 if keep:
                     self.cache.put(key, prepared)
         return prepared
@@ -80,14 +80,14 @@ class Worker:
         latents: Sequence[Tensor],
         prepared: PreparedPicture,
         stop: OnStep,
-        checkpoint: OnStep,
+        on_step: OnStep,
         waiting: OnStep | None = None,
     ) -> list[Decoded]:
         """Samples of one picture or tile: see `guard.decode`; the last three as for `condition`."""
         pixels = prepared.height * prepared.width * latents[0].shape[0]
 
         def work() -> list[Decoded]:
-            return decode(model, [latent.to(self.device) for latent in latents], prepared, checkpoint)
+            return decode(model, [latent.to(self.device) for latent in latents], prepared, on_step)
 
         with self._taken(stop, waiting), self._measured("sampling", model, pixels):
             return self._retried(work)
