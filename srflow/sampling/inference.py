@@ -4,6 +4,17 @@ What is done once per model instead of at every call: the 1x1 convolutions are i
 (and with the transition steps, where these follow); the log factors of the last convolutions are folded in. What is
 done once per picture: everything that does not depend on the sample. And the stacked blocks, which the networks see
 nearest-upsampled, are convolved at their own size (`RepeatedConv`).
+
+What it is worth over `SRFlow.set_conv_dtype`, which needs no second implementation: the processor time of `SRFlow` over
+that of `InferenceModel`, on one thread of a CPU, for one sample, in turns, medians of 4 to 10 pairs. What is kept of a
+picture takes less memory, too: 1.15 to 1.3 times. It has not been measured on GPUs.
+
+    network, LR side             condition    decode
+    compact ×4, 48, bfloat16     1.01         1.18
+    compact ×4, 48, float32      1.00         1.15
+    srflow-da-r-x4, 24, bfloat16 1.10         1.26
+    srflow-da-r-x4, 24, float32  1.15         1.16
+    srflow-x4, 24, bfloat16      1.40         1.74
 """
 
 from __future__ import annotations
