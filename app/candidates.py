@@ -113,4 +113,5 @@ def _told(left_over: Sequence[str], ruled_out: Sequence[str], what: str) -> str:
     if not ruled_out:
         return f"The input cannot tell {names} apart."
     told = f"{names} fits" if len(left_over) == 1 else f"The input cannot tell {names} apart"
-    return f"{told}; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."
+    told += f"; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."
+    return told if len(left_over) > 1 else f"{told} If none of them was there, one may seem to fit all the same."

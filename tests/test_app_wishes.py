@@ -101,6 +101,7 @@ def test_texts_are_shown_with_what_the_input_says_of_them(harness, engine):
     pictures = {one.id: one for one in harness.scene.pictures}
     assert [pictures[name].label for name in walk.ids] == ["“3” fits", "“8” ruled out"]
     assert "“3” fits; it rules out “8”, if one of the texts was there" in harness.status
+    assert "one may seem to fit all the same" in harness.status
     assert (pixels(pictures[walk.ids[1]].path)[2 * 4 : 15 * 4, 2 * 4 : 18 * 4] == 10).all()
     ask(harness, "accept", walk.ids[0])
     assert "only to be looked at" in harness.status

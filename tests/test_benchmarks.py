@@ -12,6 +12,8 @@ from conftest import make_toy
 
 from benchmarks import report
 from benchmarks.crop_sheet import Place, read_places, row, surroundings
+from benchmarks.lettering import CHECKED_ON, CHOSEN_ON, Case, choose, confused, font_file, lettered
+from benchmarks.lettering import row as lettering_row
 from benchmarks.plain import PlainSampler
 from benchmarks.report import interleaved, machine, table
 
@@ -71,3 +73,32 @@ def test_a_row_of_a_card_s_sheet_shows_truth_bicubic_and_samples_of_both_weights
 def test_the_places_of_the_cards_are_ten() -> None:
     places = read_places(Path(report.__file__).with_name("crops.toml"))
     assert len({place.name for place in places}) == 10
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_the_box_about_a_character_holds_it_and_is_large_enough_to_ask_of(scale: int) -> None:
+    random = np.random.default_rng(0)
+    for name in (*CHOSEN_ON, *CHECKED_ON):
+        for text, height in (("I", 2.0), ("W", 9.0)):
+            ground = np.full((32 * scale, 32 * scale, 3), 120.0)
+            picture, (left, top, right, bottom) = lettered(text, font_file(name), height, scale, ground, random)
+            rows, columns = np.nonzero((picture != 120).any(2))
+            assert left * scale <= columns.min() <= columns.max() < right * scale
+            assert top * scale <= rows.min() <= rows.max() < bottom * scale
+            assert np.ptp(rows) + 1 == pytest.approx(height * scale, abs=2)
+            assert min(right - left, bottom - top) >= 4
+    assert not set(CHOSEN_ON) & set(CHECKED_ON)
+    with pytest.raises(FileNotFoundError, match="no font Nowhere"):
+        font_file("Nowhere")
+
+
+def test_thresholds_rule_out_no_more_of_the_right_ones_than_they_may() -> None:
+    cases = [Case(5.0, "AB", np.array([1 + number / 50, 1.0]), np.array([number / 400, 0.5])) for number in range(200)]
+    factor, unexplained = choose(cases)  # of 200, a half of 1 % is one: that of 4.98 may go, that of 4.96 not
+    assert factor == 5.0
+    assert unexplained == pytest.approx(0.5, abs=0.01)
+    kept = Case(5.0, "ABC", np.array([2.0, 1.0, 3.1]), np.array([0.2, 0.9, 0.1]))
+    assert kept.left_over(2.5, 0.8).tolist() == [True, False, False]
+    assert kept.left_over(4.0, 0.8, without_truth=True).tolist() == [False, True]
+    assert lettering_row("a", [kept], 4.0, 0.8)[2:5] == ("0.0 %", "50.0 %", "0.0 %")
+    assert dict(confused([kept], 4.0, 0.8))["A"] == "C 1/1"
