@@ -22,8 +22,8 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.exploring import ROOT
 from benchmarks.report import machine, save, table
 from srflow.contract import SampleRequest, SampleResult
-from srflow.images import load_image
 from srflow.operations import Box
+from srflow.pictures import load_image
 from srflow.sampling.engine import SamplingEngine
 from srflow.steering.candidates import RULED_OUT, UNEXPLAINED, judge
 from srflow.steering.lettering import draw_versions
