@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_toy
+from PIL import Image
 
 from benchmarks import report
 from benchmarks.crop_sheet import Place, read_places, row, surroundings
@@ -16,6 +17,7 @@ from benchmarks.lettering import CHECKED_ON, CHOSEN_ON, Case, choose, confused, 
 from benchmarks.lettering import row as lettering_row
 from benchmarks.plain import PlainSampler
 from benchmarks.report import interleaved, machine, table
+from scripts.draw_tools import place_mask, sheet
 
 
 @pytest.mark.parametrize("name", ["srflow-da-x4", "srflow-da-r-x8", "srflow-da-r-x4-compact", "srflow-da-s-x4"])
@@ -102,3 +104,16 @@ def test_thresholds_rule_out_no_more_of_the_right_ones_than_they_may() -> None:
     assert kept.left_over(4.0, 0.8, without_truth=True).tolist() == [False, True]
     assert lettering_row("a", [kept], 4.0, 0.8)[2:5] == ("0.0 %", "50.0 %", "0.0 %")
     assert dict(confused([kept], 4.0, 0.8))["A"] == "C 1/1"
+
+
+def test_a_sheet_of_the_documentation_shows_its_pictures_side_by_side(tmp_path: Path) -> None:
+    assert place_mask((20, 30, 3), (4, 5, 9, 8)).support == (4, 5, 9, 8)
+    sheet(
+        [("red", np.full((3, 5, 3), (255, 0, 0), np.uint8)), ("dark", np.zeros((4, 4, 3), np.uint8))],
+        tmp_path / "a.png",
+    )
+    drawn = np.asarray(Image.open(tmp_path / "a.png"))
+    assert drawn[80, 80].tolist() == [255, 0, 0]
+    assert drawn[80, 240].tolist() == [0, 0, 0]
+    assert (drawn[:8] == 255).all()
+    assert (drawn[160:, :158] < 128).any(), "its words"

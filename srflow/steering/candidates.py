@@ -10,10 +10,10 @@ Validated as the page asks, at x4 and x8 (`python -m benchmarks.lettering`; benc
 tables and what was confused with what): one of ten digits and capital letters was there, in a font, size and polarity
 that nobody knew, in a box drawn by hand. The thresholds were chosen on 360 of 3 LR pixels' height and more, in five
 fonts. On as many in five others, the right one was ruled out in 1.1 % (x4) and 1.7 % (x8), and of the wrong ones 84 %
-and 82 %. The right one alone was left in 43 % and 42 %, a wrong one in 1.1 %. Where the right one was not tried, another
-one was left alone in 17 % and 14 %: a text that fits need not have been there. Characters 2 LR pixels high are too
-small: 1.7 % and 8 % of the right ones, and 50 % and 41 % of the wrong ones were ruled out. Words, and pieces of
-pictures, were not validated.
+and 82 %. The right one alone was left in 43 % and 42 %, a wrong one in 1.1 %. Where the right one was not tried,
+another one was left alone in 17 % and 14 %: a text that fits need not have been there. Characters 2 LR pixels high
+are too small: 1.7 % and 8 % of the right ones, and 50 % and 41 % of the wrong ones were ruled out. Words, and pieces
+of pictures, were not validated.
 """
 
 from __future__ import annotations
