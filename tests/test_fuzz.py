@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import fuzz
 
-_TRIALS = [("pictures", 240), ("checkpoints", 60), ("configs", 300), ("headers", 300)]
+_TRIALS = [("pictures", 240), ("checkpoints", 60), ("configs", 120), ("headers", 120)]
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow and torch speak of damages that they can read past

@@ -410,7 +410,7 @@ def test_what_cannot_be_written_is_one_line(number, said, tmp_path, monkeypatch)
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, "from the system")
 
-    monkeypatch.setattr("tempfile.mkstemp", fail)
+    monkeypatch.setattr("os.open", fail)
     with pytest.raises(OutputError, match=rf"a\.png cannot be written: .*{said}"):
         save_png(tmp_path / "a.png", smooth())
 
