@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
+from app.endpoint_group import EndpointGroup
 from app.gathering import gather
-from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
+from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place, save_variants
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
-from app.runs import sample_text
 from app.session import Job, Session
 from app.settings import Settings
 from app.tasks import Update
-from srflow.contract import Comparison, Engine, ExploreRequest, Variant
+from srflow.contract import Comparison, ExploreRequest, Variant
 from srflow.evaluation.families import NUM_VERSIONS, check_tree_place, named_branches, tree_facts, tree_of
 from srflow.operations import Draw, Reroll, to_values
 
 __all__ = ["FamilyEndpoint"]
 
 
-class FamilyEndpoint:
-    """As `app.list_endpoints.ListEndpoints`.
-
-    Args:
-        engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of the endpoint's event.
-    """
-
-    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
-        self._engine, self._call = engine, call
-        self._build(options)
+class FamilyEndpoint(EndpointGroup):
+    """Families of a place."""
 
     def families(
         self,
@@ -84,14 +74,11 @@ class FamilyEndpoint:
             request = ExploreRequest(lr=lr, recipe=recipe, variants=((), *nodes))
             found = yield from gather(engine.explore(request, job.cancel), job, Variant)
             state, *middles = sorted(found, key=lambda variant: variant.number)
-            text_of, alpha, folder = sample_text(picture), picture.alpha(), session.download_folder()
-            files = []
-            for variant, (name, _) in zip(middles, named_branches(tree), strict=True):
-                files.append(folder / f"family-{name}.png")
-                text = text_of(variant.recipe, variant.flags)
-                engine.save_png(files[-1], variant.laid_into(state.patch), text, alpha=alpha)
+            names = [f"family-{name}" for name, _ in named_branches(tree)]
+            named = dict(zip(names, middles, strict=True))
+            files = save_variants(engine, session.download_folder(), job, picture, state.patch, named)
             facts = tree_facts(tree, NUM_VERSIONS, lambda number: versions[number])
-            drawn.append(Drawn(tuple(files), {"operations": to_values(chosen), **facts}))
+            drawn.append(Drawn(files, {"operations": to_values(chosen), **facts}))
 
         drawn: list[Drawn] = []
         yield from give_drawn(

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
 from app.checks import read_int
+from app.endpoint_group import EndpointGroup
 from app.operation_lists import MAX_VARIANTS, Drawn, draw_list, give_drawn, read_operations, read_place, reroll
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
 from app.session import Job, Session
 from app.settings import Settings
 from app.tasks import Update
-from srflow.contract import Engine
 from srflow.operations import Draw
 
 __all__ = ["ListEndpoints"]
 
 
-class ListEndpoints:
-    """As `app.endpoints.Endpoints`, which makes it.
-
-    Args:
-        engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of every endpoint's event.
-    """
-
-    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
-        self._engine, self._call = engine, call
-        self._build(options)
+class ListEndpoints(EndpointGroup):
+    """Lists of operations."""
 
     def draw_list(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
 from app.checks import read_choice
 from app.downloads import bar_facts
+from app.endpoint_group import EndpointGroup
 from app.exports import FORMATS, export
 from app.measuring import Samples, measure_chosen_line, measure_chosen_place
 from app.operation_lists import read_place
@@ -19,24 +20,14 @@ from app.session import Job, Session
 from app.settings import Settings
 from app.tasks import Update
 from app.viewer import Line, parse_line
-from srflow.contract import Engine, InputError
+from srflow.contract import InputError
 from srflow.evaluation.reports import agreement_facts, line_facts, place_facts, report_agreement
 
 __all__ = ["MeasureEndpoints"]
 
 
-class MeasureEndpoints:
-    """As `app.endpoints.Endpoints`, which makes it.
-
-    Args:
-        engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of every endpoint's event.
-    """
-
-    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
-        self._engine, self._call = engine, call
-        self._build(options)
+class MeasureEndpoints(EndpointGroup):
+    """Measuring and exporting."""
 
     def measure(
         self,

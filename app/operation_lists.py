@@ -47,6 +47,7 @@ __all__ = [
     "read_operations",
     "read_place",
     "reroll",
+    "save_variants",
 ]
 
 MAX_VARIANTS = 64
@@ -176,13 +177,8 @@ def reroll(
     if state is None:
         raise MemoryBudgetError("The picture could not be drawn.")
     chosen = sorted(variants) if comparison is None else [family.number for family in comparison.different]
-    text_of, alpha = sample_text(picture), picture.alpha()
-    files = []
-    for number in chosen:
-        job.check()
-        variant = variants[number]
-        files.append(folder / f"variant-{number:02d}.png")
-        engine.save_png(files[-1], variant.laid_into(state), text_of(variant.recipe, variant.flags), alpha=alpha)
+    named = {f"variant-{number:02d}": variants[number] for number in chosen}
+    files = save_variants(engine, folder, job, picture, state, named)
     numbers: dict[str, Any] = {
         "files": chosen,
         "variants": [
@@ -203,7 +199,23 @@ def reroll(
             "left_out": list(comparison.left_out),
             "extremes": dict(comparison.extremes),
         }
-    return Drawn(tuple(files), numbers)
+    return Drawn(files, numbers)
+
+
+def save_variants(
+    engine: Engine, folder: Path, job: Job, picture: OpenedPicture, state: np.ndarray, named: Mapping[str, Variant]
+) -> tuple[Path, ...]:
+    """Write variants as whole pictures, each with its recipe inside. Raises: Cancelled: when the job is.
+
+    Args: state: the picture that they are laid into, uint8 (s h, s w, 3). named: by what their files are called.
+    """
+    text_of, alpha = sample_text(picture), picture.alpha()
+    files = []
+    for name, variant in named.items():
+        job.check()
+        files.append(folder / f"{name}.png")
+        engine.save_png(files[-1], variant.laid_into(state), text_of(variant.recipe, variant.flags), alpha=alpha)
+    return tuple(files)
 
 
 def list_request(picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRequest:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.checks import read_int
+from app.endpoint_group import EndpointGroup
 from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
@@ -24,18 +25,8 @@ __all__ = ["SliderEndpoint"]
 _FEWEST_ROLLS, _MOST_ROLLS = 16, 64
 
 
-class SliderEndpoint:
-    """As `app.list_endpoints.ListEndpoints`.
-
-    Args:
-        engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of the endpoint's event.
-    """
-
-    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
-        self._engine, self._call = engine, call
-        self._build(options)
+class SliderEndpoint(EndpointGroup):
+    """Sliders of a place."""
 
     def sliders(
         self,

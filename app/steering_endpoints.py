@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ import numpy as np
 
 from app.candidates import check_candidate_place
 from app.checks import read_float
+from app.endpoint_group import EndpointGroup
 from app.gathering import gather
 from app.grain import middle_of
-from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place
+from app.operation_lists import Drawn, give_drawn, list_request, read_operations, read_place, save_variants
 from app.panels.picture import PictureInput
 from app.records import OpenedPicture
-from app.runs import sample_text
 from app.session import Job, Session
 from app.settings import Settings
 from app.sliders import ANGLES, draw_strips
@@ -30,7 +30,6 @@ from srflow.contract import (
     Direction,
     EditEvent,
     EditRequest,
-    Engine,
     ExploreRequest,
     GrainRequest,
     InputError,
@@ -47,18 +46,8 @@ _MOST_DEVIATIONS = 8.0
 _MAX_WISH = 2_000_000  # characters; a reference of 256x256 pixels takes about 1.1 million
 
 
-class SteeringEndpoints:
-    """As `app.list_endpoints.ListEndpoints`.
-
-    Args:
-        engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of every endpoint's event.
-    """
-
-    def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
-        self._engine, self._call = engine, call
-        self._build(options)
+class SteeringEndpoints(EndpointGroup):
+    """Wishes, edits, grain and texts."""
 
     def wish(
         self,
@@ -117,7 +106,7 @@ class SteeringEndpoints:
             assert end.measured is not None
             drawn.append(
                 Drawn(
-                    self._save(session.download_folder(), picture, before.patch, [end]),
+                    self._save(session.download_folder(), job, picture, before.patch, [end]),
                     {
                         "is_reached": is_reached,
                         "deviations": aim.deviations(end.measured),
@@ -307,18 +296,13 @@ class SteeringEndpoints:
             "lr_psnr": [variant.lr_psnr for variant in variants],
             "operations": [to_values(variant.recipe.whole_list) for variant in variants],
         }
-        return Drawn(self._save(session.download_folder(), picture, before, variants), numbers)
+        return Drawn(self._save(session.download_folder(), job, picture, before, variants), numbers)
 
     def _save(
-        self, folder: Path, picture: OpenedPicture, before: np.ndarray, variants: Sequence[Variant]
+        self, folder: Path, job: Job, picture: OpenedPicture, before: np.ndarray, variants: Sequence[Variant]
     ) -> tuple[Path, ...]:
-        text_of, alpha = sample_text(picture), picture.alpha()
-        files = []
-        for variant in variants:
-            files.append(folder / f"steered-{variant.number}.png")
-            text = text_of(variant.recipe, variant.flags)
-            self._engine.save_png(files[-1], variant.laid_into(before), text, alpha=alpha)
-        return tuple(files)
+        named = {f"steered-{variant.number}": variant for variant in variants}
+        return save_variants(self._engine, folder, job, picture, before, named)
 
     def _build(self, options: Mapping[str, Any]) -> None:
         """Components, which are not shown, and the endpoints."""
