@@ -134,12 +134,14 @@ def _until(cancel: threading.Event | None, events: Iterator[Any]) -> Iterator[An
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="SRFlow-DA Explorer: look into the space of super-resolutions.")
-    parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0: all (default: this machine only)")
+    parser.add_argument(
+        "--host", default=None, help="address to listen on; 0.0.0.0: all addresses (default: this machine only)"
+    )
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860, or the next free one)")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
     parser.add_argument("--checkpoint", action="append", default=None, metavar="NAME",
                         help="folder, shipped name or Hub id of a model; may be given several times")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best available)")
     parser.add_argument("--precision", default=None, choices=("float32", "bfloat16", "float16"), help="of convolutions")
     parser.add_argument("--no-mcp", action="store_true", help="do not answer MCP clients")
     return parser.parse_args(arguments)

@@ -58,11 +58,13 @@ class SetBars:
         """The few words beside the scale that nobody may overlook."""
         if self.coverage is None:
             return "Not calibrated"
-        words = [] if self.is_reduction_known else ["Holds only if this picture was reduced by bicubic"]
+        words = (
+            [] if self.is_reduction_known else ["Holds only if this picture was scaled down by bicubic interpolation"]
+        )
         if self.check is not None:
             held, promised = format_percent(self.check.inside[measure]), format_percent(self.coverage)
             words.append(f"Truth inside in {held} (promised {promised})")
-        return ". ".join(words) or "What this holds for"
+        return ". ".join(words) or "What this promises"
 
     def sentence(self) -> str:
         """What is promised and what was kept of it, for the panel."""
@@ -70,9 +72,9 @@ class SetBars:
             return f"bars are not calibrated: {self.why_not}"
         promised = format_percent(self.coverage)
         if self.check is None:
-            return f"bars are made to hold {promised} of true pixels"
+            return f"bars are made to contain {promised} of true pixels"
         held = format_percent(self.check.inside["luma"])
-        return f"bars hold {held} of the true pixels here (promised {promised}, on average over pictures)"
+        return f"bars contain {held} of the true pixels here (promised {promised}, on average over pictures)"
 
     def details(self, measure: Value) -> str:
         """What the promise rests on, or why there is none."""
@@ -80,17 +82,19 @@ class SetBars:
             return f"{self.why_not} The map shows the standard deviation (σ) of the samples instead."
         assert self.calibration is not None
         found, bar = self.calibration, self.pixels[measure]
-        words = [f"The width was chosen on {found.num_pictures} pictures whose truth is known."]
+        words = [f"The width was chosen on {found.num_pictures} pictures with a known truth."]
         if found.check is not None and bar.coverage_checked is not None:
             words.append(
-                f"On {found.check.num_pictures} others ({found.check.hr}) such bars held "
+                f"On {found.check.num_pictures} others ({found.check.hr}), such bars contained "
                 f"{format_percent(bar.coverage_checked, 1)}."
             )
-        words.append("The promise is for the average over pictures like these, made small by bicubic reduction.")
+        words.append("The promise is an average over pictures like these, scaled down by bicubic interpolation.")
         if measure == "rgb":
-            words.append("It is for each colour channel by itself; the map shows the root of their mean square.")
+            words.append(
+                "It applies to each colour channel separately; the map shows the root mean square of the three."
+            )
         if not self.is_reduction_known:
-            words.append("How this picture was made small is not known: after another reduction, nothing is promised.")
+            words.append("It is unknown how this picture was scaled down: for any other method, nothing is promised.")
         return " ".join(words)
 
 

@@ -24,12 +24,12 @@ _LOWEST = 3  # LR pixels: lower characters were too small in the validation
 def check_candidate_place(mask: Mask | None) -> Mask:
     """The place, if texts or pieces can be tried there. Raises: InputError: it is none, or too large."""
     if mask is None:
-        raise InputError("No place is chosen. Box the character or the word, then ask.")
+        raise InputError("No region is selected. Box the character or the word, then ask.")
     left, top, right, bottom = mask.support
     if max(right - left, bottom - top) > _LARGEST:
         raise InputError(
-            f"The place has {right - left}×{bottom - top} pixels of the small picture; {_LARGEST} a side are the most. "
-            "Box one character or one word."
+            f"The region has {right - left}×{bottom - top} input pixels; the maximum is {_LARGEST} a side. Box one "
+            "character or one word."
         )
     return mask
 
@@ -59,7 +59,7 @@ def try_texts(
     explored, text = _compare(engine, session, job, picture, explored, texts, names, "texts")
     top, bottom = check_candidate_place(explored.mask).support[1::2]
     if bottom - top <= _LOWEST + 1:
-        text += f" Characters lower than {_LOWEST} small pixels are too small to rely on this."
+        text += f" Characters lower than {_LOWEST} input pixels are too small for a reliable result."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
@@ -71,7 +71,7 @@ def try_pieces(
     yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
     names = [f"Piece {number}" for number in range(1, len(pieces) + 1)]
     explored, text = _compare(engine, session, job, picture, explored, pieces, names, "pieces")
-    text += " How often that is right was checked on lettering, not on pieces of pictures."
+    text += " The reliability was checked on lettering, not on pieces of pictures."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
@@ -108,10 +108,15 @@ def _compare(
 
 def _told(left_over: Sequence[str], ruled_out: Sequence[str], what: str) -> str:
     if not left_over:
-        return f"The input rules out all of the {what}: something else is there, or the box does not fit them."
+        return f"The input rules out all of the {what}: the picture shows something else, or the box does not fit them."
     names = ", ".join(left_over)
     if not ruled_out:
         return f"The input cannot tell {names} apart."
     told = f"{names} fits" if len(left_over) == 1 else f"The input cannot tell {names} apart"
-    told += f"; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."
-    return told if len(left_over) > 1 else f"{told} If none of them was there, one may seem to fit all the same."
+    told += (
+        f"; it rules out {', '.join(ruled_out)}, provided that the picture shows one of the {what} and that "
+        "it looked like this."
+    )
+    return (
+        told if len(left_over) > 1 else f"{told} If the picture shows none of them, one of them may still seem to fit."
+    )

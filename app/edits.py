@@ -82,13 +82,13 @@ def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord],
     if best is None:
         known = " or ".join(sorted(f"{width}×{height}" for height, width, _ in sizes)) or "none"
         raise InputError(
-            f"The edited picture is of {pixels.shape[1]}×{pixels.shape[0]} pixels, those here of {known}. Download "
-            "one, edit it without changing its size, and bring it back."
+            f"The edited picture has {pixels.shape[1]}×{pixels.shape[0]} pixels; the pictures here have {known}. "
+            "Download one, edit it without changing its size, and open it here."
         )
     base, before = best
     mask = changed_place(before, pixels, scale, _TOLERANCE)
     if mask is None:
-        raise InputError(f"The file is the same as {base.label}. Edit a place of it, and bring it back.")
+        raise InputError(f"The file is identical to {base.label}. Edit a region of it, and open it here.")
     return Edited(base, before, pixels, mask)
 
 
@@ -119,7 +119,7 @@ def draw_forms(
     Args: explored: with the ways that are there already. before: the picture without it, uint8, (H, W, 3).
     Raises: whatever the engine raises; Cancelled: when the job is.
     """
-    yield show_explored(explored, f"Bringing the {explored.kind} to what fits the input", 0.0)
+    yield show_explored(explored, f"Making the {explored.kind} match the input", 0.0)
     text_of, alpha = sample_text(picture), picture.alpha()
     verdict, left = None, before
     for event in events:

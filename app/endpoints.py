@@ -209,7 +209,7 @@ class Endpoints:
             yield Update(changed=ALL, changes={"picture": picture, "settings": settings})
             yield from work(session, job, picture, settings)
 
-        last, update = time.monotonic(), Update(text="The call was ended.", error=Cancelled())
+        last, update = time.monotonic(), Update(text="The call was cancelled.", error=Cancelled())
         for update, _ in perform(session, session.begin(1), whole):  # noqa: B007
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()

@@ -26,7 +26,7 @@ def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
     if found is None and view.run is not None:
         found = view.run.find(name)
     if found is not None and found.kind == "reference" and view.explored is not None and found in view.explored.ways:
-        raise InputError(f"“{found.label}” is only to be looked at: nothing goes on from it. Choose another one.")
+        raise InputError(f"“{found.label}” cannot be explored further. Choose another picture.")
     if found is None or found.recipe is None:
         raise InputError("Only samples can be explored. Show a sample, and try again.")
     return found, found.recipe
@@ -55,7 +55,7 @@ def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPictur
             engine.save_png(path, event.patch, text, alpha=picture.alpha())
             name, label = path.parent.name, _label(event.recipe)
             return Explored(state=PictureRecord(id=name, label=label, kind="sample", path=path, recipe=event.recipe))
-    raise InputError("The picture of this recipe was not drawn. Please try again.")
+    raise InputError("The picture of this recipe could not be drawn. Please try again.")
 
 
 def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int, int]:

@@ -26,7 +26,7 @@ def picture_changes(picture: OpenedPicture | None, settings: Settings | None) ->
 
 def describe_ready(picture: OpenedPicture) -> str:
     """What Sample would do with this picture."""
-    return "Ready: press Sample." if picture.is_whole else "Ready: press Sample to enlarge the marked region."
+    return "Ready: press Sample." if picture.is_whole else "Ready: press Sample to enlarge the marked crop."
 
 
 def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:

@@ -90,7 +90,7 @@ class ExploredLink:
         values = {key.removeprefix(_PREFIX): value for key, value in query.items() if key.startswith(_PREFIX)}
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
-            raise InputError(f"The link does not say which {', '.join(missing)}: it was cut off. Copy all of it.")
+            raise InputError(f"The link is cut off: {', '.join(missing)} is missing. Copy the whole link.")
         model = find_model(info, values["model"])
         weights = read_text(values.get("weights", ""), "The link's weights", _HASH_CHARACTERS)
         loaded = model.weights_sha256
@@ -101,7 +101,7 @@ class ExploredLink:
             )
         draw, *operations = from_address(read_text(query["explored"], "What was explored", MAX_LINK))
         if not isinstance(draw, Draw) or not operations:
-            raise InputError("Its list of operations has no change in it.")
+            raise InputError("Its list of operations contains no change.")
         return cls(
             draw=draw,
             operations=tuple(operations),
@@ -121,8 +121,8 @@ class ExploredLink:
         picture = select_region(engine, session, job, picture, x, y, side)
         if picture.region != wanted:
             raise InputError(
-                f"It is of a region of {wanted.width}×{wanted.height} at {wanted.left}, {wanted.top}; the example of "
-                f"{picture.width}×{picture.height} has no such region."
+                f"It belongs to a crop of {wanted.width}×{wanted.height} at {wanted.left}, {wanted.top}; the example "
+                f"of {picture.width}×{picture.height} has no such crop."
             )
         return picture
 
@@ -131,7 +131,7 @@ class ExploredLink:
         scale = find_model(engine.info(), self.model).scale_factor
         if scale != picture.scale_factor:
             raise InputError(
-                f"{self.model} enlarges {scale} times, but the picture was opened for {picture.scale_factor}."
+                f"{self.model} enlarges {scale} times, but the picture was opened for {picture.scale_factor} times."
             )
         check_operations(self.operations, complete=False, size=(picture.region.height, picture.region.width))
         request = replace(
@@ -153,7 +153,7 @@ class ExploredLink:
 def _read_region(value: object) -> Region:
     edges = read_text(value, "The region", 40).split(".")
     if len(edges) != 4:
-        raise InputError(f"The region must be left.top.width.height; got {'.'.join(edges)!r}.")
-    left, top = (read_int(edge, "The region's left and top edge", 0, _MAX_SIDE) for edge in edges[:2])
-    width, height = (read_int(edge, "The region's width and height", 1, _MAX_SIDE) for edge in edges[2:])
+        raise InputError(f"The crop must be left.top.width.height; got {'.'.join(edges)!r}.")
+    left, top = (read_int(edge, "The crop's left and top edge", 0, _MAX_SIDE) for edge in edges[:2])
+    width, height = (read_int(edge, "The crop's width and height", 1, _MAX_SIDE) for edge in edges[2:])
     return Region(left, top, width, height)

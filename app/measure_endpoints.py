@@ -168,5 +168,5 @@ def _read_line(text: str, width: int, height: int) -> Line | None:
     try:
         numbers = [int(word) for word in text.split(",")]
     except ValueError as error:
-        raise InputError(f"The line is {text[:40]!r}; give four whole numbers, as in 0, 0, 100, 50.") from error
+        raise InputError(f"The line is {text[:40]!r}; give four whole numbers, such as 0, 0, 100, 50.") from error
     return parse_line({"line": numbers}, width, height)

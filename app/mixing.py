@@ -51,8 +51,8 @@ def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tup
             )
             for place, parent in enumerate(parents[1:], 1)
         )
-        wishes.append(Wish(mixes, f"Child {number + 1}"))
-    return wishes, Words("Mixing", f"{NUM_WAYS} children of {len(parents)} pictures")
+        wishes.append(Wish(mixes, f"Mixture {number + 1}"))
+    return wishes, Words("Mixing", f"{NUM_WAYS} mixtures of {len(parents)} pictures")
 
 
 def draw_between(

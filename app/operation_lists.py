@@ -80,7 +80,7 @@ def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
     Raises: InputError: it is anything else.
     """
     if not isinstance(text, str):
-        raise InputError("The operations must be a text: JSON, or the short form of a link.")
+        raise InputError("The operations must be text: JSON, or the short form from a link.")
     text = text.strip()
     if not text:
         return (default,)

@@ -17,7 +17,7 @@ from srflow.operations import Heat, Mask, flat_areas, uncertain_areas
 __all__ = ["draw_painted", "find_place", "painting_on"]
 
 _HOW = "Enter keeps it, Escape leaves."
-_FOUND: dict[FoundName, str] = {"flat": "Flat areas", "uncertain": "Places where the samples differ most"}
+_FOUND: dict[FoundName, str] = {"flat": "Flat areas", "uncertain": "Areas where the samples differ most"}
 
 
 def painting_on(view: View, base: PictureRecord) -> Explored:
@@ -35,7 +35,7 @@ def draw_painted(
     Raises: InputError: nothing is painted; whatever the engine raises; Cancelled: when the job is.
     """
     if not heat:
-        raise InputError("Nothing is painted. Paint over a place, calm or wild.")
+        raise InputError("Nothing is painted. Paint over a region, calm or wild.")
     assert explored.state.recipe is not None
     place = _around(heat)
     for event in draw_each(engine, session, job, picture, explored.state.recipe, [Wish(tuple(heat), "Painted")]):
@@ -58,12 +58,12 @@ def find_place(view: View, explored: Explored, picture: OpenedPicture, name: Fou
         mask = flat_areas(picture.lr())
     else:
         if view.run is None or len(view.run.summary_indices) < 2:
-            raise InputError("Where it is uncertain is known from two samples or more. Press Sample first.")
+            raise InputError("Uncertainty needs at least two samples. Press Sample first.")
         region = picture.region
         mask = uncertain_areas(load_map(view.run, "luma"), region.width, region.height)
     place = explored.mask if explored.ways else mask
     return show_explored(
-        replace(explored, count=1, mask=place, found=Found(name, mask)), f"{_FOUND[name]}: found, to be painted calm."
+        replace(explored, count=1, mask=place, found=Found(name, mask)), f"{_FOUND[name]}: found; painted calm."
     )
 
 

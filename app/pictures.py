@@ -65,7 +65,7 @@ def open_source(
 
 
 def _on_white(notes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple("laid on white" if note == "alpha kept" else note for note in notes)
+    return tuple("placed on white" if note == "alpha kept" else note for note in notes)
 
 
 def shown_file(picture: OpenedPicture) -> Path:

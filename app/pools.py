@@ -27,7 +27,7 @@ _NUM_NODES = 12  # of a tree: three branches with three each
 MAX_FAMILY = 24
 """Members of a family that are shown; the nearest ones come first."""
 
-_FAMILIES_HOW = "← and → walk through them, ↓ shows a family, Enter keeps one, Escape leaves."
+_FAMILIES_HOW = "← and → step through them, ↓ shows a family, Enter keeps one, Escape leaves."
 _WALK_HOW = Words("", "").how
 
 
@@ -65,7 +65,7 @@ class Pool:
                 for name, node in named_branches(self.tree)
             ]
             count = len(self.tree.branches)
-            end = f"{count} families explain {100 * self.tree.explained:.0f} % of what differs here"
+            end = f"{count} families explain {100 * self.tree.explained:.0f} % of the variance here"
             return wishes, Words("Drawing the families", end, _FAMILIES_HOW)
         if kind == "extremes":
             names: dict[int, list[str]] = {}
@@ -74,12 +74,12 @@ class Pool:
             wishes = [self._wish(number, ", ".join(own).capitalize()) for number, own in names.items()]
             return wishes, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
         families = self._families(kind)
-        wishes = [self._wish(family.number, f"Stands for {len(family.members)} of {self.size}") for family in families]
+        wishes = [self._wish(family.number, f"Represents {len(family.members)} of {self.size}") for family in families]
         what = "differ most" if kind == "different" else "are most typical"
         num_odd = len(self.comparison.left_out)
-        odd = f", {num_odd} odd one{'s' * (num_odd > 1)} left out" if num_odd else ""
+        odd = f", {num_odd} outlier{'s' * (num_odd > 1)} left out" if num_odd else ""
         end = f"{len(wishes)} of {self.size} {self.name} {what}{odd}"
-        return wishes, Words("Drawing those that were chosen", end, _FAMILIES_HOW)
+        return wishes, Words("Drawing the chosen ones", end, _FAMILIES_HOW)
 
     def family(self, kind: str, recipe: Recipe) -> tuple[list[Wish], Words]:
         """All that one of the shown ways stands for, itself first, then the others by nearness.
@@ -89,7 +89,9 @@ class Pool:
         """
         chosen = next((one for one in self._families(kind) if self.leads_to(one.number, recipe)), None)
         if chosen is None:
-            raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+            raise InputError(
+                "This picture represents no family. Show the five that differ, choose one of them, and try again."
+            )
         return self._family(chosen)
 
     def _family(self, chosen: Family) -> tuple[list[Wish], Words]:

@@ -383,7 +383,7 @@ def load_map(run: Run, measure: str) -> np.ndarray:
         with np.load(_map_file(run)) as arrays:
             return arrays[measure]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"The {MEASURES[measure]} map of this set is not there. Draw the samples again.") from error
+        raise InputError(f"The {MEASURES[measure]} map of this set is missing. Draw the samples again.") from error
 
 
 @contextmanager

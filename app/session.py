@@ -28,7 +28,7 @@ DOWNLOAD_SECONDS = 600
 TELLING_SECONDS = 1.0
 """A message that takes longer to hand over is not waited for: its reader may be gone."""
 _MAX_NAME = 100
-STEP_GONE = "This step of the history is gone: older ones make room for new ones."
+STEP_GONE = "This step of the history no longer exists: older steps are removed to limit memory."
 _PICTURE_SUFFIXES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -356,7 +356,7 @@ class Session:
     def _find(self, number: int) -> Step:
         step = self._history.find(number)
         if step is None:
-            raise InputError(f"{STEP_GONE} Pin what shall stay.")
+            raise InputError(f"{STEP_GONE} Pin the steps that you want to keep.")
         return step
 
     def keep_look(self, number: int, kind: str, key: tuple[object, ...], thumbnail: bytes) -> None:

@@ -31,7 +31,7 @@ ANGLES = (-90, -60, -30, 0, 30, 60, 90)
 _SMALLEST, _LARGEST = 12, 48  # LR pixels: in a smaller place too little happens, in a larger one too much at once
 _MOVED = "Moved by sliders"
 _HOW = "Move any of them. Enter keeps the picture, Escape leaves."
-_NONE = "Only texture differs here: no single change explains 3 % or more. Escape leaves."
+_NONE = "Only texture differs here: no single change explains 3 % or more of the variance. Escape leaves."
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +47,14 @@ class Found:
 def check_place(mask: Mask | None) -> Mask:
     """The place, if it can have sliders. Raises: InputError: it is none, too small or too large."""
     if mask is None:
-        raise InputError("No place is chosen. Paint over one first, then ask for its sliders.")
+        raise InputError("No region is selected. Paint over one first, then ask for its sliders.")
     left, top, right, bottom = mask.support
     width, height = right - left, bottom - top
     if min(width, height) < _SMALLEST or max(width, height) > _LARGEST:
         few = min(width, height) < _SMALLEST
         raise InputError(
-            f"Sliders need a place of {_SMALLEST} to {_LARGEST} pixels of the small picture a side; this one has "
-            f"{width}×{height}. Choose a {'larger' if few else 'smaller'} one."
+            f"Sliders need a region of {_SMALLEST} to {_LARGEST} input pixels a side; this one has {width}×{height}. "
+            f"Select a {'larger' if few else 'smaller'} one."
         )
     return mask
 
@@ -70,7 +70,7 @@ def find_sliders(
     assert recipe is not None
     mask = check_place(explored.mask)
     explored = replace(explored, ways=(), count=1, sliders=None)
-    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
+    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the region", 0.0)
     lr = picture.lr()
     directions = yield from look_for(engine, job, lr, recipe, mask, explored.seed, NUM_ROLLS)
     found = yield from draw_strips(engine, job, lr, recipe, mask, explored.seed, directions)
@@ -100,9 +100,9 @@ def move_sliders(
     """
     recipe, mask, sliders = explored.state.recipe, explored.mask, explored.sliders
     if recipe is None or mask is None or sliders is None:
-        raise InputError("There are no sliders any more. Ask for those of the place again.")
+        raise InputError("The sliders no longer exist. Ask for the sliders of the region again.")
     if len(angles) != len(sliders):
-        raise InputError(f"The place has {len(sliders)} sliders; {len(angles)} were moved. Please try again.")
+        raise InputError(f"The region has {len(sliders)} sliders, but {len(angles)} were moved. Please try again.")
     moves = [(slider.direction.weights, math.radians(angle)) for slider, angle in zip(sliders, angles, strict=True)]
     slide = Slide.combined(mask, explored.seed, moves)
     wish = Wish(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
@@ -188,7 +188,7 @@ def _told(sliders: Sequence[Slider]) -> str:
         return f"A slider from {less} to {more}. {sliders[0].remark or _HOW}"
     share = sum(slider.direction.share for slider in sliders)
     count = "One slider explains" if len(sliders) == 1 else f"{len(sliders)} sliders explain"
-    return f"{count} {share * 100:.0f} % of what differs here. {_HOW}"
+    return f"{count} {share * 100:.0f} % of the variance here. {_HOW}"
 
 
 def _positions(angles: Sequence[int]) -> str:

@@ -151,7 +151,7 @@ class SteeringEndpoints(EndpointGroup):
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             if not isinstance(edited, str):
-                raise InputError("The edited picture is missing. Send the file, of the size of the result.")
+                raise InputError("The edited picture is missing. Send the file; it must have the size of the result.")
             recipe = self._recipe(picture, settings, chosen)
             after = self._engine.read_picture(session.adopt(Path(edited))).pixels
             before = yield from self._before(job, picture, recipe)
@@ -336,7 +336,7 @@ class SteeringEndpoints(EndpointGroup):
 
 def _read_json(text: object) -> object:
     if len(str(text)) > _MAX_WISH:
-        raise InputError(f"The wish has {len(str(text))} characters; {_MAX_WISH} are the most.")
+        raise InputError(f"The wish has {len(str(text))} characters; the maximum is {_MAX_WISH}.")
     try:
         return json.loads(str(text))
     except (ValueError, RecursionError) as error:

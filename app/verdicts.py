@@ -19,7 +19,7 @@ def wish_verdict(scale: WishScale, variant: Variant) -> str:
         reached = scale.aim.deviations(variant.measured)
         beyond = ", beyond what is likely" if abs(reached) > _FAR else ""
         parts.append(f"{abs(reached):.1f} sd {more if reached > 0 else less} than usual here{beyond}")
-    parts.append(f"fits the input ({variant.lr_psnr:.0f} dB)")
+    parts.append(f"matches the input ({variant.lr_psnr:.0f} dB)")
     if variant.log_prob is not None:
         share = scale.aim.plausibility(variant.log_prob)
         count = len(scale.aim.log_probs)
@@ -37,9 +37,9 @@ def edit_verdict(verdict: Verdict, what: str) -> str:
     consistent, natural = (f"{max(0.0, kept) * 100:.0f} %" for kept in verdict.kept)
     deviations = verdict.deviations
     if max(verdict.kept) < _NOTHING:
-        return f"The input rules this {what} out: {consistent} of it is left. ← and → compare, Enter keeps one."
-    parts = [f"{consistent} of the {what} fits the input, {_likelihood(deviations[0])}"]
-    parts.append(f"made natural, {natural} is left, {_likelihood(deviations[1])}")
+        return f"The input rules this {what} out: {consistent} of it remains. ← and → compare, Enter keeps one."
+    parts = [f"{consistent} of the {what} matches the input, {_likelihood(deviations[0])}"]
+    parts.append(f"made natural, {natural} remains, {_likelihood(deviations[1])}")
     return f"{'; '.join(parts)}. ← and → compare, Enter keeps one."
 
 

@@ -88,7 +88,7 @@ class Visit:
         elif is_link:
             yield from draw_wanted(page, session, job, settings)
         else:
-            yield Update(text=f"Ready: press Sample, or bring your own picture. ({info.device}, {info.precision})")
+            yield Update(text=f"Ready: press Sample, or open your own picture. ({info.device}, {info.precision})")
 
     def _draw_explored(self, session: Session, job: Job, settings: Settings, link: ExploredLink) -> Iterator[Update]:
         """What was explored when the link was made, drawn again."""

@@ -78,7 +78,7 @@ class Sessions:
             raise InputError("The page is still being set up. Please try again in a moment.")
         with self._lock:
             if not isinstance(session, Session) or session.folder.name not in self._sessions:
-                raise InputError("This page was left alone for too long, and its files are gone. Please reload it.")
+                raise InputError("This page was unused for too long, and its files were deleted. Please reload it.")
             session.used_at = time.monotonic()
         return session
 

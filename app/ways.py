@@ -32,7 +32,7 @@ class Words:
 
     begin: str
     end: str
-    how: str = "← and → walk through them, Enter keeps one, Escape leaves."
+    how: str = "← and → step through them, Enter keeps one, Escape leaves."
 
 
 def plain_wishes(explored: Explored) -> tuple[list[Wish], Words]:
@@ -42,12 +42,12 @@ def plain_wishes(explored: Explored) -> tuple[list[Wish], Words]:
     """
     if explored.kind == "more":
         wishes = [Wish((_neighbour(explored, number),), f"Neighbour {number + 1}") for number in range(NUM_WAYS)]
-        return wishes, Words("Looking for neighbours", f"{NUM_WAYS} neighbours")
+        return wishes, Words("Drawing neighbours", f"{NUM_WAYS} neighbours")
     if explored.mask is None:
-        raise InputError("No place is chosen. Paint over one first, then roll.")
+        raise InputError("No region is selected. Paint over one first, then roll.")
     rolls = [Reroll(explored.mask, explored.seed, number) for number in range(NUM_WAYS)]
     wishes = [Wish((roll,), f"Roll {number}") for number, roll in enumerate(rolls, 1)]
-    return wishes, Words("Rolling the place", f"{NUM_WAYS} rolls")
+    return wishes, Words("Rolling the region", f"{NUM_WAYS} rolls")
 
 
 def _neighbour(explored: Explored, number: int) -> Mix:
@@ -119,7 +119,7 @@ def draw_each(
         elif isinstance(event, Variant) and event.number == 0:
             whole = event.patch
         elif isinstance(event, Variant):
-            assert whole is not None, "variants come in any order, but the state is none that waits for another"
+            assert whole is not None, "variants come in any order, but the state itself does not wait for others"
             if measured is not None:
                 yield event
             # A folder each, so that those that are not chosen can go.

@@ -25,12 +25,12 @@ _LARGEST = 64  # LR pixels a side
 def check_wish_place(mask: Mask | None) -> Mask:
     """The place, if something can be wished for there. Raises: InputError: it is none, or too large."""
     if mask is None:
-        raise InputError("No place is chosen. Paint over one first, then wish for something there.")
+        raise InputError("No region is selected. Paint over one first, then make a wish for it.")
     left, top, right, bottom = mask.support
     if max(right - left, bottom - top) > _LARGEST:
         raise InputError(
-            f"A wish is about a place of at most {_LARGEST} pixels of the small picture a side; this one has "
-            f"{right - left}×{bottom - top}. Choose a smaller one."
+            f"A wish needs a region of at most {_LARGEST} input pixels a side; this one has "
+            f"{right - left}×{bottom - top}. Select a smaller one."
         )
     return mask
 
@@ -46,7 +46,7 @@ def carry_out(
     assert recipe is not None
     mask = check_wish_place(explored.mask)
     explored = replace(explored, ways=(), count=1, sliders=None)
-    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
+    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the region", 0.0)
     lr = picture.lr()
     aim = yield from look_for_aim(engine, job, lr, recipe, mask, explored.seed, wish)
     direction = Direction(weights=aim.weights, share=0.0)

@@ -37,8 +37,8 @@ TITLE = "SRFlow-DA Explorer"
 KIND_CHOICES = (("Low-resolution: enlarge it", "lr"), ("Full-size: scale it down first", "hr"))
 
 KIND_HELP = {
-    "lr": "The model was trained on pictures scaled down by bicubic interpolation, and knows nothing else. It will "
-    "mistake blur, noise and JPEG artefacts for detail.",
+    "lr": "The model was trained only on pictures scaled down by bicubic interpolation. It will mistake blur, "
+    "noise and JPEG artefacts for detail.",
     "hr": "The picture is scaled down (bicubic) and enlarged again. The original is kept as the ground truth, so that "
     "samples can be scored against it.",
 }
@@ -57,19 +57,19 @@ REFERENCES = {
 
 START_NOTE = "Press Sample to generate high-resolution versions of this picture."
 
-NEXT_STEP = "All of these fit the same small picture. Move the temperature, press Sample, or drop your own."
+NEXT_STEP = "All of these match the same small picture. Move the temperature, press Sample, or drop your own picture."
 
 NO_PICTURE = "There is no picture. Drop one, or choose an example."
 
 COLUMNS = {
-    "sample": ("Sample", "Its number. Press it to show the sample alone."),
+    "sample": ("Sample", "Number of the sample. Press it to show the sample alone."),
     "lr_psnr": (
         "LR-PSNR",
         "How closely the downscaled sample matches the input, in dB. 45 dB or more: practically identical.",
     ),
     "bits": (
         "bits/dim",
-        "How improbable the model finds the sample, before it is made to match the input. Smaller is more probable.",
+        "How improbable the model finds the sample, before the input is matched. Smaller is more probable.",
     ),
     "distance": (
         "RMSE to mean",
@@ -79,8 +79,8 @@ COLUMNS = {
     "psnr": ("PSNR", "How close the sample is to the ground truth pixel by pixel, in dB. Larger is closer."),
     "remarks": (
         "Remarks",
-        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample made "
-        "once more. “Most central”: it has the smallest mean LPIPS to all others.",
+        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample drawn "
+        "again. “Most central”: it has the smallest mean LPIPS to all others.",
     ),
 }
 """Columns of the table: heading and definition."""
@@ -139,7 +139,7 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, Cancelled):
         return "Stopped."
     if isinstance(error, MemoryBudgetError):
-        return f"{error} Choose a smaller region of the picture, or fewer samples."
+        return f"{error} Choose a smaller crop of the picture, or fewer samples."
     if isinstance(error, CheckpointError):
         return f"The model cannot be loaded: {error}"
     if isinstance(error, (InputError, SRFlowError)):

@@ -41,7 +41,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
     assert bars.coverage == 0.9
     assert bars.title("luma") == "90 % of true pixels lie within ± this"
     assert "20 pictures" in bars.details("luma")
-    assert "50 others (Others) such bars held 91.0 %" in bars.details("luma")
+    assert "50 others (Others), such bars contained 91.0 %" in bars.details("luma")
     assert "bicubic" in bars.details("luma")
     # std comes divided by the number of samples
     std = np.float32([0.0, 10.0])
@@ -69,7 +69,7 @@ def test_elsewhere_nothing_is_promised_and_the_reason_is_said(engine, settings, 
 
 def test_a_picture_brought_small_is_promised_nothing_without_its_reduction(engine, settings, tmp_path):
     brought, known = (find_bars(engine, opened(tmp_path, has_truth), settings, 8) for has_truth in (False, True))
-    assert brought.remark("luma") == "Holds only if this picture was reduced by bicubic"
+    assert brought.remark("luma") == "Holds only if this picture was scaled down by bicubic interpolation"
     assert "not known" in brought.details("luma")
     assert "bicubic" not in known.remark("luma")
     assert "not known" not in known.details("luma")

@@ -62,12 +62,12 @@ class ControlsPanel:
             self.dice = gr.Button("New seed", size="sm", min_width=70, elem_id="dice", scale=1)
             self.more = gr.Button("+4 samples", size="sm", min_width=80, elem_id="add", scale=1, interactive=False)
         self.keep = gr.Checkbox(
-            False, label="Keep seed", info="else every press of Sample takes a new one", elem_id="keep-seed"
+            False, label="Keep seed", info="otherwise every press of Sample uses a new one", elem_id="keep-seed"
         )
         self.consistency = gr.Checkbox(
             True,
             label="Match the input",
-            info="nudges samples until they scale down to it (back-projection)",
+            info="changes samples slightly, so that they scale down to the input (back-projection)",
             elem_id="consistency",
         )
         self.model = gr.Dropdown([], label="Model", elem_id="model", interactive=False)
@@ -81,11 +81,11 @@ class ControlsPanel:
                 precision=0,
                 minimum=0,
                 label="Skip samples",
-                info="start at this sample of the seed's series (0: the first)",
+                info="start at this sample number of the seed (0: the first)",
             )
             self.precision = gr.Dropdown([AUTO, "float32", "bfloat16", "float16"], value=AUTO, label="Precision")
             self.tile = gr.Number(
-                -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: in one piece"
+                -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: no tiles"
             )
         names = (
             *("model", "temperature", "seed", "num_samples", "consistency"),
@@ -259,7 +259,7 @@ def _chip(settings: Settings) -> str:
     tile = (
         "automatic tiles"
         if settings.tile is None
-        else "in one piece"
+        else "without tiles"
         if settings.tile == 0
         else f"tiles of {settings.tile}"
     )

@@ -43,7 +43,7 @@ class DiversityPanel:
                 min_width=280,
             )
             self.ranks = gr.Plot(
-                label="Where the truth lies among the samples",
+                label="Truth among the samples",
                 visible=False,
                 elem_classes="plot-low",
                 elem_id="ranks",

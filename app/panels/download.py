@@ -120,20 +120,20 @@ class DownloadPanel:
         explored = _explored(view)
         if view.picture is None or (view.run is None and explored is None):
             raise InputError("There are no samples to link to yet. Press Sample first.")
-        text = "Link copied: it has the settings and the example."
+        text = "Link copied, with the settings and the example."
         if not view.picture.source.name:
-            text = "Link copied: it has the settings, but not your picture, which stays here."
+            text = "Link copied, with the settings; your picture is not in it."
             if explored is not None:
-                text += " Download PNG: that holds all that you explored, and can be opened here again."
+                text += " To keep what you explored, use Download PNG: this page can open the PNG again."
         elif explored is not None and is_too_long(view):
             text = (
-                f"Link copied, but without what you explored: that would take more than {MAX_LINK} characters. "
-                "Download PNG: it holds all of it, and can be opened here again."
+                f"Link copied without what you explored: it would take more than {MAX_LINK} characters. Use Download "
+                "PNG: this page can open the PNG again, with everything that you explored."
             )
         elif explored is not None:
-            text = "Link copied: it has the example and what you explored, with the settings."
+            text = "Link copied, with the settings, the example and what you explored."
         elif not view.picture.is_whole:
-            text = "Link copied: it has the settings and the example, but not the region."
+            text = "Link copied, with the settings and the example; the crop is not in it."
         return {self.page.status: status_html(text, kind="done")}
 
 

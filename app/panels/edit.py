@@ -27,7 +27,7 @@ class EditPanel:
     def __init__(self, page: Page) -> None:
         self.page = page
         with gr.Row(elem_classes="bar-row", elem_id="files-in"):
-            self.button = _upload("Bring back an edited file", "bring-back")
+            self.button = _upload("Open an edited file", "bring-back")
             self.photo = _upload("Grain from a photo", "grain-photo")
         self.outputs: list[Any] = []
         self.streamed = self.outputs
@@ -48,7 +48,7 @@ class EditPanel:
             view = event.session.view
             candidates = _candidates(view)
             if view.picture is None or not candidates:
-                raise InputError("There are no samples that the file could be an edit of. Press Sample first.")
+                raise InputError("There are no samples yet that the file could be an edit of. Press Sample first.")
             file = _file(event.values[self.button])
             yield Update(text="Comparing the file with the pictures here", fraction=0.0)
             edited = find_edited(self.page.engine, file, candidates, view.picture.scale_factor)
@@ -64,7 +64,7 @@ class EditPanel:
             view = session.view
             picture, chosen = view.picture, view.chosen
             if picture is None or chosen is None or chosen.place is None or chosen.subject != picture.subject:
-                raise InputError("No place is chosen. Paint over one first, then give it the grain of a photo.")
+                raise InputError("No region is selected. Paint over one first, then give it the grain of a photo.")
             base, _ = find_base(session, chosen.base)
             source = middle_of(engine.read_picture(_file(event.values[self.photo])).pixels)
             yield from draw_grain(engine, session, job, picture, base, chosen.place, source, new_seed())
@@ -78,7 +78,7 @@ def _upload(label: str, name: str) -> gr.UploadButton:
 
 def _file(value: object) -> Path:
     if not isinstance(value, str):
-        raise InputError("No file has come in. Please try again.")
+        raise InputError("No file was received. Please try again.")
     return Path(value)
 
 

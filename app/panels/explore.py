@@ -79,12 +79,14 @@ class ExplorePanel:
             asked = parse_asked(event.data, picture.region.width, picture.region.height)
             if asked.action == "leave":
                 changes = {"explored": session.view.closed().explored}
-                yield Update(text="Left as it was.", changed=frozenset({Part.EXPLORED}), changes=changes, is_step=False)
+                yield Update(
+                    text="Left without changes.", changed=frozenset({Part.EXPLORED}), changes=changes, is_step=False
+                )
                 return
             base, _ = find_base(session, asked.id)
             if asked.action == "accept":
                 if not _is_way(session, base) or _is_unmoved(session, base):
-                    raise InputError("This is what was there before: there is nothing to keep.")
+                    raise InputError("This is the picture before the change: there is nothing to keep.")
                 yield from accept(session, job, base)
             elif asked.action == "family":
                 yield from self._draw_family(session, job, picture, base)
@@ -169,7 +171,7 @@ class ExplorePanel:
     ) -> Iterator[Update]:
         """A place is changed by hand, and brought back."""
         if asked.mask is None or asked.edit is None:
-            raise InputError("No place is chosen. Paint over one first, then edit it.")
+            raise InputError("No region is selected. Paint over one first, then edit it.")
         pasted = find_base(session, asked.edit.id)[0] if isinstance(asked.edit, Paste) else None
         if _is_way(session, base):  # going on from a way takes it
             yield from accept(session, job, base)
@@ -183,7 +185,9 @@ class ExplorePanel:
     ) -> Iterator[Update]:
         """A place gets the grain of another one."""
         if asked.mask is None or asked.source is None:
-            raise InputError("No place is chosen. Paint over one first, then click where its grain shall come from.")
+            raise InputError(
+                "No region is selected. Paint over one first, then click the region to take the grain from."
+            )
         engine = self.page.engine
         source = pixels_of(engine, find_base(session, asked.source.id)[0], asked.source, picture.scale_factor)
         if _is_way(session, base):  # going on from a way takes it
@@ -221,7 +225,9 @@ class ExplorePanel:
         if explored is not None and explored.state.recipe is not None and explored.kind in _WITH_FAMILIES:
             pool = self._pools.find(session, explored.state.recipe, explored.mask)
         if explored is None or pool is None or base.recipe is None:
-            raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+            raise InputError(
+                "This picture represents no family. Show the five that differ, choose one of them, and try again."
+            )
         if explored.kind == "families" and base in explored.ways:
             wishes, words = pool.node_family(explored.ways.index(base))
         else:
@@ -236,12 +242,15 @@ class ExplorePanel:
         others = [find_base(session, name)[0] for name in asked.others]
         parents = [base, *others]
         if len({parent.id for parent in parents}) < max(2, len(parents)):
-            raise InputError("A mix needs two pictures or more, each of them once. Tick another one.")
+            raise InputError("A mixture needs at least two different pictures. Tick another one.")
         explored = session.view.explored
         mask = mixing_place(explored, parents, asked.mask)
         if asked.action == "between":
             if len(parents) != 2:
-                raise InputError(f"The slider goes from one picture to another; {len(parents)} are ticked.")
+                raise InputError(
+                    "The slider goes from one picture to another, so it needs 2 ticked pictures; "
+                    f"{len(parents)} are ticked."
+                )
             if explored is None or not explored.count:
                 explored = Explored(state=_state(explored, base), kind="between", mask=mask)
             ends = base, others[0]
@@ -255,7 +264,7 @@ class ExplorePanel:
 
 def _without_families(session: Session, explained: float) -> Update:
     """Nothing to choose from, which is said in the place of it."""
-    text = f"No families here: groups would explain {100 * explained:.0f} % of what differs. Only texture does."
+    text = f"No families here: groups would explain only {100 * explained:.0f} % of the variance. Only texture differs."
     explored = session.view.closed().explored
     changed = frozenset({Part.EXPLORED})
     return Update(text=text, changed=changed, changes={"explored": explored}, is_step=False, kind="done", spoken=True)

@@ -58,10 +58,10 @@ class HistoryPanel:
         session, mark = event.session, parse_mark(event.data)
         if mark.action == "compare":
             session.compare(event.serial, mark.number)
-            text = "Compared in the viewer: W for the wipe, D for the difference, K for that step alone."
+            text = "Ready to compare in the viewer: W for the wipe, D for the difference, K for that step alone."
         elif mark.action == "pin":
             session.pin_step(event.serial, mark.number, mark.is_pinned)
-            text = "Pinned: this step stays when older ones go." if mark.is_pinned else "Not pinned any more."
+            text = "Pinned: this step is kept when older ones are removed." if mark.is_pinned else "No longer pinned."
         else:
             session.name_step(event.serial, mark.number, mark.name)
             text = f"Named “{mark.name}”." if mark.name else "The name was removed."

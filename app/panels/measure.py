@@ -26,8 +26,8 @@ from srflow.evaluation.reports import CHANNELS, LineReport, PlaceReport, report_
 
 __all__ = ["MeasurePanel"]
 
-_HINT = "Choose a place, or draw a line with the Line tool, to measure it in all samples."
-_MORE = "The numbers are of the samples' 8-bit pictures."
+_HINT = "Select a region, or draw a line with the Line tool, to measure it in all samples."
+_MORE = "The numbers come from the 8-bit pictures of the samples."
 
 
 class MeasurePanel:
@@ -162,9 +162,9 @@ def _line_html(text: str) -> str:
 
 
 def _place_words(report: PlaceReport) -> str:
-    place = f"Place of {report.area:.0f} px: brightness {report.means[3]:.1f}"
+    place = f"Region of {report.area:.0f} px: brightness {report.means[3]:.1f}"
     if report.half_width is None or report.coverage is None:
-        return f"{place} on average, on which samples agree to ±{report.sigma[3]:.1f} (σ; bar not calibrated)"
+        return f"{place} on average; samples agree to ±{report.sigma[3]:.1f} (σ; bar not calibrated)"
     return f"{place} ± {report.half_width[3]:.1f} ({format_percent(report.coverage)})"
 
 
@@ -175,7 +175,7 @@ def _place_html(report: PlaceReport | None) -> str:
     left, top, right, bottom = report.box
     is_bar = report.half_width is not None and report.coverage is not None
     bar = f"{format_percent(report.coverage)} bar" if is_bar and report.coverage is not None else "Bar"
-    heads = ["Mean over the place", "Samples' mean", bar, "σ of samples", "Lowest", "Highest"]
+    heads = ["Mean over the region", "Samples' mean", bar, "σ of samples", "Lowest", "Highest"]
     columns = [report.sigma, report.lowest, report.highest]
     if report.truth is not None:
         heads.append("Ground truth")
@@ -205,19 +205,19 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
     is_place = place is not None and place.has_agreement
     where = "in the whole picture"
     if place is not None and is_place:
-        where = f"in the place, of an effective size of {place.window.side:.0f} px"
+        where = f"in the region, which has an effective size of {place.window.side:.0f} px"
     elif place is not None:
         size = f"has an effective size of {place.window.side:.0f} px; {MIN_SIDE} are needed"
-        where += f" (the place is too small or too narrow: it {size})"
+        where += f" (the region is too small or too narrow: it {size})"
     method = '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7.</span>'
     if found.reaches_end:
         words = (
-            f"Samples agree, at least in part, in all that pixels can show (2 px) {where}. Strong edges are enough for "
-            "that: choose a place without any to see what is between them."
+            f"Samples agree at least partly on the smallest details that pixels can show (2 px) {where}. Strong edges "
+            "alone can cause this: select a region without strong edges to see the detail between them."
         )
         return f"<p>{words} {method}</p>"
     words = f"<b>Samples agree down to {found.size:.1f} px</b> {where}: smaller details differ from sample to sample."
-    return f"<p>{words} With the truth they agree somewhat less. {method}</p>"
+    return f"<p>{words} They agree somewhat less with the truth. {method}</p>"
 
 
 def _line_words(report: LineReport | None) -> str:
@@ -230,7 +230,8 @@ def _line_words(report: LineReport | None) -> str:
     elif report.truth is not None:
         share = float(np.mean(np.abs(report.truth - report.mean) <= report.half_width))
         words += (
-            f"; the band holds {format_percent(share)} of the truth on it (promised {format_percent(report.coverage)})"
+            f"; the band contains {format_percent(share)} of the truth along it (promised "
+            f"{format_percent(report.coverage)})"
         )
     return f'<p class="measured">{html.escape(words)}</p>'
 

@@ -49,7 +49,7 @@ class PictureInput(gr.Image):
         if payload is None:
             return None
         if payload.path is None:
-            raise ImageError("The picture came without a file. Please upload it again.")
+            raise ImageError("The picture was received without a file. Please upload it again.")
         return payload.path
 
 
@@ -73,9 +73,7 @@ class PicturePanel:
         with gr.Row(elem_id="answers"):
             self.restore = gr.Button("Restore its settings", size="sm", visible=False, elem_id="restore")
             self.as_picture = gr.Button("Use it as a picture", size="sm", visible=False, elem_id="as-picture")
-            self.as_large = gr.Button(
-                "It is a large picture to try this out on", size="sm", visible=False, elem_id="as-large"
-            )
+            self.as_large = gr.Button("It is a large picture for a test", size="sm", visible=False, elem_id="as-large")
         with gr.Row(elem_id="examples"):
             self.examples = [
                 gr.Button(example.name.capitalize(), icon=example.path, size="sm", min_width=40) for example in EXAMPLES
@@ -95,14 +93,14 @@ class PicturePanel:
                 elem_id="preview",
             )
             with gr.Column(min_width=130, elem_id="preview-facts"):
-                self.region = gr.Dropdown([WHOLE], value=WHOLE, label="Region", elem_id="region")
+                self.region = gr.Dropdown([WHOLE], value=WHOLE, label="Crop", elem_id="region")
                 self.facts = gr.HTML(f'<p class="facts-line quiet">{NO_PICTURE}</p>')
         with gr.Row(elem_id="region-place"):
             self.left = gr.Number(
-                0, precision=0, minimum=0, label="Region: left", min_width=90, visible=False, elem_id="region-left"
+                0, precision=0, minimum=0, label="Crop: left", min_width=90, visible=False, elem_id="region-left"
             )
             self.top = gr.Number(
-                0, precision=0, minimum=0, label="Region: top", min_width=90, visible=False, elem_id="region-top"
+                0, precision=0, minimum=0, label="Crop: top", min_width=90, visible=False, elem_id="region-top"
             )
         self.outputs = [
             *(self.image, self.question, self.restore, self.as_picture, self.as_large, self.kind, self.kind_help),
@@ -148,9 +146,9 @@ class PicturePanel:
         """A question about the picture, with the buttons that answer it; None: there is none."""
         text = {
             None: "",
-            "png": "This PNG was made here. Draw it again, or enlarge it once more?",
-            "large": "Taken for a low-resolution picture: a region of it will be enlarged. Or is this a large picture "
-            "to try it out on? Then it is scaled down first, and the samples can be compared with it.",
+            "png": "This PNG was made here. Restore its settings, or enlarge it once more?",
+            "large": "Treated as a low-resolution picture: a crop of it will be enlarged. If it is a large picture "
+            "for a test, it can be scaled down first; the samples are then compared with it.",
         }[question]
         return {
             self.question: gr.update(value=f"<p>{text}</p>", visible=question is not None),
@@ -219,13 +217,16 @@ class PicturePanel:
                 is_own = source is not None and read_recipe(self.page.engine, source.path) is not None
             except InputError as error:  # made with settings that this page does not have
                 yield from self._open(event, job)
-                yield Update(text=f"Taken as a picture, since its settings cannot be restored. {error}", spoken=True)
+                yield Update(
+                    text=f"Treated as a picture to enlarge, because its settings cannot be restored. {error}",
+                    spoken=True,
+                )
                 return
             if not is_own:
                 yield from self._open(event, job)
                 return
             yield Update(
-                text="This PNG was made here. Shall its settings be restored, or is it a picture to enlarge?",
+                text="This PNG was made here. Restore its settings, or enlarge it as a picture?",
                 values=self._ask("png"),
                 spoken=True,
             )
@@ -248,7 +249,7 @@ class PicturePanel:
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
         picture = session.view.picture
-        text = "The picture is the same: press Sample."
+        text = "The picture is the same as before: press Sample."
         if picture is not None and session.view.run is None:
             text = describe_ready(picture)
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
@@ -263,7 +264,7 @@ class PicturePanel:
         """A picture that cannot be read leaves no picture: the one before is not to be drawn in its place."""
         if not isinstance(error, ImageError):
             return Update()
-        text = "" if session.view.picture is None else "Undo brings back the picture before."
+        text = "" if session.view.picture is None else "Undo brings back the previous picture."
         return Update(text=text, changes=picture_changes(None, None))
 
     def keep_model(self, session: Session, _error: Exception) -> Update:
@@ -323,8 +324,8 @@ class PicturePanel:
             index = event.data.get("index") if isinstance(event.data, dict) else None
             x, y = index if isinstance(index, (list, tuple)) and len(index) == 2 else (None, None)
             step = preview_step(picture)
-            x = read_int(x, "The place", 0, picture.width // step)
-            y = read_int(y, "The place", 0, picture.height // step)
+            x = read_int(x, "The position", 0, picture.width // step)
+            y = read_int(y, "The position", 0, picture.height // step)
             return x * step, y * step, read_region_side(event.values[self.region])
 
         return self._move(event, choose)
@@ -402,7 +403,7 @@ def region_choices(width: int, height: int) -> list[str]:
 def read_region_side(value: object) -> int | None:
     """The side of the chosen region; None: the whole picture."""
     names = {f"{side} × {side}": side for side in REGION_SIDES} | {WHOLE: None}
-    return names[read_choice(value, "The region", names)]
+    return names[read_choice(value, "The crop", names)]
 
 
 def facts_html(engine: Engine, view: View) -> str:

@@ -5,7 +5,7 @@
   let serial = 1;
   window.srflowSerial = () => (serial += 1);
 
-  const PREVIEW_NAME = "Low-resolution input. Click a place to move the region there, or use the numbers beside it.";
+  const PREVIEW_NAME = "Low-resolution input. Click to move the crop there, or use the numbers beside it.";
 
   const isEditable = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
 

@@ -5,7 +5,7 @@
   let waiting = [];
 
   const MAX_NAMES = 3;
-  const NO_LINKS = "A link cannot be opened here. Save the picture as a file, then drop that.";
+  const NO_LINKS = "A link cannot be opened here. Save the picture as a file, then drop the file.";
 
   const button = (text, act) => {
     const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });

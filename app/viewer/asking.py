@@ -95,26 +95,26 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
     mask = parse_mask(value, width, height)
     action, name, dial = (value.get(key) for key in ("action", "id", "dial"))
     if not isinstance(action, str) or action not in get_args(Action):
-        raise InputError(f"Nothing is called {brief(action)} that could be asked for. Please reload the page.")
+        raise InputError(f"The page sent an unknown action, {brief(action)}. Please reload the page.")
     if not _is_id(name):
-        raise InputError(f"The picture's id is a short text; got {brief(name)}.")
+        raise InputError(f"The picture's id must be a short text; got {brief(name)}.")
     if type(dial) is not int or not 0 <= dial <= 100:
-        raise InputError(f"The dial is a whole number from 0 to 100; got {brief(dial)}.")
+        raise InputError(f"The dial must be a whole number from 0 to 100; got {brief(dial)}.")
     others, detail = value.get("others", []), value.get("detail", "all")
     if not isinstance(others, list) or len(others) >= MAX_PARENTS or not all(map(_is_id, others)):
-        raise InputError(f"At most {MAX_PARENTS} pictures are mixed, each given by its id; got {brief(others)}.")
+        raise InputError(f"At most {MAX_PARENTS} pictures can be mixed, each given by its id; got {brief(others)}.")
     if not isinstance(detail, str) or detail not in get_args(Detail):
-        raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
+        raise InputError(f"Neighbours can differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
     heat = parse_heat(value.get("heat", []), width, height)
     angles = value.get("angles", [])
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
-        raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
+        raise InputError(f"At most {MAX_SLIDERS} sliders can be moved, each to -90 to 90 degrees; got {brief(angles)}.")
     wish, edit, texts = value.get("wish"), value.get("edit"), value.get("texts", [])
     if not isinstance(texts, list) or len(texts) > MAX_CANDIDATES or not all(map(_is_id, texts)):
-        raise InputError(f"At most {MAX_CANDIDATES} texts are tried at once; got {brief(texts)}.")
+        raise InputError(f"At most {MAX_CANDIDATES} texts can be tried at once; got {brief(texts)}.")
     source, sources = value.get("source"), value.get("sources", [])
     if not isinstance(sources, list) or len(sources) > MAX_CANDIDATES:
-        raise InputError(f"At most {MAX_CANDIDATES} pieces are tried at once; got {brief(sources)}.")
+        raise InputError(f"At most {MAX_CANDIDATES} pieces can be tried at once; got {brief(sources)}.")
     needs = ("wish", wish, ("wish",)), ("edit", edit, ("edit",)), ("texts", texts or None, ("texts",))
     for needed, given, actions in (
         *needs,
@@ -122,7 +122,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         ("pieces", sources or None, ("pieces",)),
     ):
         if (given is not None) != (action in actions):
-            raise InputError(f"No {needed} came with what is asked for, or not rightly. Please reload the page.")
+            raise InputError(f"The action's {needed} is missing or wrong. Please reload the page.")
     return Asked(
         *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
         heat=heat,

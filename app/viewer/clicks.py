@@ -30,14 +30,14 @@ def parse_place(value: Any, width: int, height: int) -> tuple[int, int]:
         InputError: if it is anything else.
     """
     if not isinstance(value, dict):
-        raise InputError(f"A place is an object with x and y; got {type(value).__name__}.")
+        raise InputError(f"A position must be an object with x and y; got {type(value).__name__}.")
     place = []
     for name, size in (("x", width), ("y", height)):
         number = value.get(name)
         if type(number) is not int:  # bool is an int to isinstance
-            raise InputError(f"The place's {name} is a whole number; got {brief(number)}.")
+            raise InputError(f"The position's {name} must be a whole number; got {brief(number)}.")
         if not 0 <= number < size:
-            raise InputError(f"The place's {name} lies in 0 … {size - 1}; got {brief(number)}.")
+            raise InputError(f"The position's {name} must be in 0 … {size - 1}; got {brief(number)}.")
         place.append(number)
     return place[0], place[1]
 
@@ -57,7 +57,7 @@ def parse_picture_id(value: Any, ids: Collection[str]) -> str:
     """
     chosen = value.get("id") if isinstance(value, dict) else None
     if not isinstance(chosen, str) or chosen not in ids:
-        raise InputError(f"The picture is none of the scene's; got {brief(chosen)}.")
+        raise InputError(f"The picture is not in the scene; got {brief(chosen)}.")
     return chosen
 
 
@@ -76,5 +76,5 @@ def parse_subject(value: Any, subject: str) -> str:
     """
     sent = value.get("subject") if isinstance(value, dict) else None
     if not isinstance(sent, str) or sent != subject:
-        raise InputError(f"This belongs to a picture that is no longer shown ({brief(sent)}).")
+        raise InputError(f"The event belongs to a picture that is no longer shown ({brief(sent)}).")
     return subject

@@ -43,10 +43,10 @@ class LinkedViewer(gr.HTML):
 
     data_model = SceneData
     EVENTS = [  # noqa: RUF012 (Gradio's metaclass reads a list)
-        EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
+        EventListener("place", doc="Triggered when the visitor clicks a position in a picture."),
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
-        EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
-        EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
+        EventListener("mask", doc="Triggered when the visitor has selected a region, or changed it."),
+        EventListener("explore", doc="Triggered when the visitor asks for variants of a picture, or chooses one."),
         EventListener("line", doc="Triggered when the visitor has drawn a line to measure along."),
         EventListener("travel", doc="Triggered when the visitor wants to go to a step of the history."),
         EventListener("mark", doc="Triggered when the visitor names or pins a step, or compares with it."),

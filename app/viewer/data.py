@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
-_GONE = "file is gone"
+_GONE = "the file no longer exists"
 
 _log = logging.getLogger(__name__)
 
@@ -255,5 +255,5 @@ def _png_file(path: str | Path | None) -> _FileData | None:
         return None
     signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
     if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
-        raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")
+        raise ImageError(f"The viewer shows only PNG files; {Path(path).name!r} is not one.")
     return _FileData(url=f"{API_PREFIX}/file={quote(str(Path(path).resolve()))}")

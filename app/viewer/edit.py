@@ -47,12 +47,12 @@ def parse_edit(value: Any) -> Edit:
     if kind == "paint" and set(given) == {"red", "green", "blue"}:
         if all(type(each) is int and 0 <= each <= 255 for each in given.values()):
             return Paint(**given)
-        raise InputError(f"A colour is red, green and blue from 0 to 255; got {brief(given)}.")
+        raise InputError(f"A colour must be red, green and blue from 0 to 255; got {brief(given)}.")
     if kind == "contrast" and set(given) == {"factor"}:
         factor = given["factor"]
         if type(factor) in (int, float) and 0 <= factor <= _MAX_FACTOR:
             return Contrast(float(factor))
-        raise InputError(f"The contrast is multiplied by 0 to {_MAX_FACTOR:g}; got {brief(factor)}.")
+        raise InputError(f"The contrast factor must be 0 to {_MAX_FACTOR:g}; got {brief(factor)}.")
     if kind == "paste" and set(given) == {"id"} and isinstance(given["id"], str) and len(given["id"]) <= _MAX_ID:
         return Paste(given["id"])
-    raise InputError(f"An edit is to paint, to change the contrast or to paste; got {brief(value)}.")
+    raise InputError(f"An edit must paint, change the contrast or paste; got {brief(value)}.")

@@ -38,13 +38,15 @@ def parse_heat(value: Any, width: int, height: int) -> tuple[Heat, ...]:
         InputError: if it is anything else; OperationError, which is one: a temperature is out of range.
     """
     if not isinstance(value, list) or len(value) > MAX_STRENGTHS:
-        raise InputError(f"What is painted is a list of at most {MAX_STRENGTHS} temperatures; got {brief(value)}.")
+        raise InputError(f"What is painted must be a list of at most {MAX_STRENGTHS} temperatures; got {brief(value)}.")
     painted = []
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"temperature", "mask"}:
-            raise InputError(f"A painted temperature has a temperature, a mask and nothing else; got {brief(entry)}.")
+            raise InputError(
+                f"A painted temperature must have a temperature and a mask, and nothing else; got {brief(entry)}."
+            )
         mask = parse_mask(entry, width, height)
         if mask is None:
-            raise InputError("A painted temperature must have a place; its mask is empty.")
+            raise InputError("A painted temperature must have a region; its mask is empty.")
         painted.append(Heat(entry["temperature"], mask))
     return tuple(painted)

@@ -26,12 +26,12 @@ def parse_line(value: Any, width: int, height: int) -> Line | None:
         InputError: if it is anything else.
     """
     if not isinstance(value, dict) or "line" not in value:
-        raise InputError(f"A line is an object with a line; got {type(value).__name__}.")
+        raise InputError(f"A line must be an object with a line; got {type(value).__name__}.")
     numbers = value["line"]
     if numbers is None:
         return None
     if not isinstance(numbers, list) or len(numbers) != 4 or any(type(number) is not int for number in numbers):
-        raise InputError(f"A line is four whole numbers, x and y of both its ends; got {brief(numbers)}.")
+        raise InputError(f"A line must be four whole numbers, x and y of its two ends; got {brief(numbers)}.")
     for number, size in zip(numbers, (width, height) * 2, strict=True):
         if not 0 <= number < size:
             raise InputError(f"The line leaves the picture of {width}×{height} pixels; got {brief(numbers)}.")

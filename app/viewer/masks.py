@@ -26,11 +26,13 @@ def parse_mask(value: Any, width: int, height: int) -> Mask | None:
         InputError: if it is anything else, or a mask of a picture of another size.
     """
     if not isinstance(value, dict) or "mask" not in value:
-        raise InputError(f"A chosen place is an object with a mask; got {type(value).__name__}.")
+        raise InputError(f"A selected region must be an object with a mask; got {type(value).__name__}.")
     if value["mask"] is None:
         return None
     values = value["mask"]
     sides = [values.get(name) if isinstance(values, dict) else None for name in ("width", "height")]
     if any(type(side) is not int for side in sides) or sides != [width, height]:
-        raise InputError(f"A mask of this picture is of {width}×{height} pixels; got {' × '.join(map(brief, sides))}.")
+        raise InputError(
+            f"A mask of this picture must have {width}×{height} pixels; got {' × '.join(map(brief, sides))}."
+        )
     return Mask.from_values(values)

@@ -43,7 +43,7 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.top < 0 or self.rows < 1:
-            raise InputError(f"A part has rows from 0 on; got {self.rows} from {self.top} on.")
+            raise InputError(f"A part must have rows from 0 on; got {self.rows} from {self.top} on.")
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ class Picture:
         if not self.id or not self.label:
             raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
         if self.kind not in ("sample", "reference", "way"):
-            raise InputError(f"A picture is of kind 'sample', 'reference' or 'way', not {self.kind!r}.")
+            raise InputError(f"A picture's kind must be 'sample', 'reference' or 'way', not {self.kind!r}.")
         if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
             raise InputError(
-                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
+                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, but none of "
+                f"{VIEWER_KEYS!r}."
             )
 
 
@@ -116,7 +117,7 @@ class Overlay:
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.maximum:
-            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not fall.")
+            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not decrease.")
         if len(self.colors) < 2 or not all(_COLOR.fullmatch(color) for color in self.colors):
             raise InputError(f"The overlay needs two or more colours as '#rrggbb'; got {list(self.colors)!r}.")
 
@@ -258,14 +259,16 @@ class Scene:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+            raise InputError(f"A scene must have a size of at least 1×1 pixels; got {self.width}×{self.height}.")
         if self.grid is not None and min(self.grid) < 1:
-            raise InputError(f"A low-resolution picture has at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}.")
+            raise InputError(
+                f"A low-resolution picture must have at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}."
+            )
         ids = [picture.id for picture in self.pictures]
         if len(set(ids)) != len(ids):
-            raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
+            raise InputError(f"The ids of pictures must differ from each other; got {ids!r}.")
         if self.mode not in (None, "grid", "single", "wipe", "difference"):
-            raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
+            raise InputError(f"The viewer's mode must be 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
         walked = () if self.walk is None else (self.walk.start, *self.walk.ids)
         for chosen in (self.selected, self.placeholder, self.explored, *walked, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
@@ -275,4 +278,4 @@ class Scene:
                 parse_place({"x": place[0], "y": place[1]}, self.width, self.height)
         for part in (part for picture in self.pictures for part in picture.parts):
             if part.top + part.rows > self.height:
-                raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
+                raise InputError(f"A part ends at row {part.top + part.rows}, but the picture has {self.height} rows.")

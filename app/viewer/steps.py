@@ -34,7 +34,7 @@ def parse_step(value: Any) -> int:
     """
     number = value.get("number") if isinstance(value, dict) else None
     if type(number) is not int or not 0 <= number <= _MAX_NUMBER:
-        raise InputError(f"A step of the history has a whole number; got {brief(number)}.")
+        raise InputError(f"A step of the history must have a whole number; got {brief(number)}.")
     return number
 
 
@@ -46,12 +46,12 @@ def parse_mark(value: Any) -> Mark:
     number = parse_step(value)
     action, name, is_pinned = (value.get(key) for key in ("action", "name", "is_pinned"))
     if not isinstance(action, str) or action not in get_args(_Action):
-        raise InputError(f"What is done with a step is one of {', '.join(get_args(_Action))}; got {brief(action)}.")
+        raise InputError(f"The action on a step must be one of {', '.join(get_args(_Action))}; got {brief(action)}.")
     if not isinstance(name, str) or len(name) > MAX_NAME:
-        raise InputError(f"A step's name is a text of at most {MAX_NAME} characters; got {brief(name)}.")
+        raise InputError(f"A step's name must be a text of at most {MAX_NAME} characters; got {brief(name)}.")
     name = " ".join(name.split())
     if not name.isprintable():
-        raise InputError(f"A step's name holds letters, digits and signs only; got {brief(name)}.")
+        raise InputError(f"A step's name may contain only letters, digits and signs; got {brief(name)}.")
     if type(is_pinned) is not bool:
-        raise InputError(f"A step is pinned or not; got {brief(is_pinned)}.")
+        raise InputError(f"A step must be pinned or not pinned; got {brief(is_pinned)}.")
     return Mark(cast(_Action, action), number, name, is_pinned)

@@ -34,7 +34,7 @@ export class Chooser {
     this.wipeRow = make("div", { class: "lv-choice-row", hidden: true }, this.sides[0], swap, this.sides[1]);
     this.terms = [
       makeMenu("Subtract from", (id) => viewer.setDifference(0, id)),
-      makeMenu("What is subtracted", (id) => viewer.setDifference(1, id)),
+      makeMenu("Picture to subtract", (id) => viewer.setDifference(1, id)),
     ];
     this.scale = makeMenu("Range of the colours", (value) => viewer.differences.setScale(Number(value) || null));
     this.scale.classList.add("lv-scale");

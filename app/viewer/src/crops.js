@@ -17,7 +17,7 @@ const SIZES = [76, 112]; // smallest and largest side, in CSS pixels
 const GAP = 6;
 const ZOOMS = [2, 4, 8, 16];
 const OPENING_ZOOM = 4; // at least, when a close-up opens a picture
-const HINT = "Click a place in a picture to compare it here, close up.";
+const HINT = "Click a picture to compare that position here, close up.";
 
 export class CropPanel {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -70,7 +70,7 @@ export class CropPanel {
     for (const [id, crop] of this.entries) {
       const { label } = pictures.get(id);
       setText(crop.caption, label);
-      crop.button.title = `Show ${label} alone, at this place`;
+      crop.button.title = `Show ${label} alone, at this position`;
     }
   }
 
@@ -171,6 +171,6 @@ export class CropPanel {
   /** @param {import("./geometry.js").Point} place */
   describe(place) {
     const text = this.viewer.readout.placeText(place);
-    return this.viewer.place ? text : `${text} · where samples differ most; click to choose another place`;
+    return this.viewer.place ? text : `${text} · where samples differ most; click to choose another position`;
   }
 }

@@ -6,10 +6,10 @@ import { WaysMenu } from "./waysmenu.js";
 
 const FIRST_DIAL = 35; // percent
 const DETAILS = { all: "all", coarse: "coarse", fine: "fine" };
-const INVITATION = "Anything odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
-const PLACE_FIRST = "Paint, box or outline the place first, then open More ways again.";
-const NOW_MORE = "Now open More ways again.";
-const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
+const INVITATION = "Does anything look odd? Select a region, such as an eye or a word, then roll it: only that region is drawn again.";
+const PLACE_FIRST = "Paint, box or outline the region first, then open More ways again.";
+const NOW_MORE = "You can open More ways again now.";
+const NEXT_HINT = "Now press Roll (R) for eight other versions of this region.";
 
 export class ExploreBar {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -17,13 +17,13 @@ export class ExploreBar {
     this.viewer = viewer;
     this.hasExplored = Boolean(recall("explored"));
     this.isWaitingForPlace = false; // for something that was asked for in the menu
-    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.exploring.mask.toggle());
-    this.roll = makeButton("Roll", "Eight other versions of the chosen place; all else stays (R)", () => this.askRoll());
-    const moreTitle = "Eight neighbours of this picture, or of its chosen place, as far off as the dial says";
+    this.choose = makeButton("Select a region", "Paint, box or outline a region to explore (C)", () => viewer.exploring.mask.toggle());
+    this.roll = makeButton("Roll", "Eight other versions of the selected region; the rest stays the same (R)", () => this.askRoll());
+    const moreTitle = "Eight neighbours of this picture, or of its selected region; the dial sets how different they are";
     this.more = makeButton("More like this", moreTitle, () => this.askMore());
     this.dial = make("input", {
       ...{ type: "range", class: "lv-range", min: "0", max: "100", step: "5", value: String(FIRST_DIAL) },
-      ...{ "aria-label": "How far neighbours are, in percent", title: "0 %: the same; 100 %: as far as another sample" },
+      ...{ "aria-label": "How different neighbours are, in percent", title: "0 %: identical; 100 %: independent samples" },
       oninput: () => this.showDial(),
       onchange: () => this.onDial(),
     });
@@ -31,13 +31,13 @@ export class ExploreBar {
     this.detail = make(
       "select",
       {
-        ...{ class: "lv-select lv-detail", "aria-label": "What of neighbours differs" },
-        ...{ title: "What of neighbours differs: all, only coarse shapes, or only fine texture" },
+        ...{ class: "lv-select lv-detail", "aria-label": "In what neighbours differ" },
+        ...{ title: "Let neighbours differ in everything, only in coarse shapes, or only in fine texture" },
         onchange: () => this.onDial(),
       },
       ...Object.entries(DETAILS).map(([value, text]) => make("option", { value }, text)),
     );
-    const heatTitle = "Paint where the picture shall be calm or wild: the same noise, weaker or stronger";
+    const heatTitle = "Paint where the picture should be calm or wild: the same noise, weaker or stronger";
     this.heat = makeButton("Calm / wild", heatTitle, () => viewer.exploring.heat.toggle());
     this.menu = new WaysMenu(viewer);
     const neighbours = makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail);
@@ -46,7 +46,7 @@ export class ExploreBar {
     this.node = make(
       "div",
       { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
-      makeGroup("Place", this.choose, this.roll),
+      makeGroup("Region", this.choose, this.roll),
       neighbours,
       makeGroup("Temperature", this.heat),
       this.menu.node,
@@ -73,7 +73,7 @@ export class ExploreBar {
     if (!viewer.exploring.mask.isAvailable) return;
     if (viewer.exploring.mask.isEmpty) {
       viewer.exploring.mask.toggle(true);
-      viewer.announce("Choose a place first");
+      viewer.announce("Select a region first");
       return;
     }
     this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());

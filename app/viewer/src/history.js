@@ -25,9 +25,9 @@ export class HistoryStrip {
     this.scrolledTo = null;
     this.text = make("output", { class: "lv-history-text" });
     this.field = new NameField((name) => this.mark("name", { name }));
-    this.rename = makeButton("Rename", "Give this step a name (F2, or double click on its thumbnail)", () => this.startNaming());
-    this.pin = makeButton("Pin", "A pinned step stays when older ones make room", () => this.togglePin());
-    this.compare = makeButton("Compare", "Then choose a step to compare with what is shown (Shift + click)", () => this.choose(!this.isChoosing));
+    this.rename = makeButton("Rename", "Name this step (F2, or double-click its thumbnail)", () => this.startNaming());
+    this.pin = makeButton("Pin", "A pinned step is kept when older steps are removed", () => this.togglePin());
+    this.compare = makeButton("Compare", "Then click a step to compare with the current one (Shift + click)", () => this.choose(!this.isChoosing));
     this.row = make("div", {
       ...{ class: "lv-history-row", role: "group", "aria-label": "Steps so far" },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.onKey(event),

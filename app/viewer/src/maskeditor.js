@@ -123,7 +123,7 @@ export class MaskEditor {
 
   /** @param {boolean} isChoosing */
   toggleWords(isChoosing) {
-    return isChoosing ? `Choose a place: ${this.toolName}` : "Finished choosing";
+    return isChoosing ? `Select a region: ${this.toolName}` : "Finished choosing";
   }
 
   /** @param {MaskToolName} name */
@@ -185,8 +185,8 @@ export class MaskEditor {
   }
 
   redo() {
-    if (this.painted?.redo()) this.onStroke("Stroke done again");
-    else this.viewer.announce("No stroke to do again");
+    if (this.painted?.redo()) this.onStroke("Stroke redone");
+    else this.viewer.announce("No stroke to redo");
   }
 
   clear() {
@@ -202,7 +202,7 @@ export class MaskEditor {
     const { viewer } = this;
     const message = this.state.message();
     const [left, top, right, bottom] = message?.box ?? [];
-    const place = message ? `Chosen: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is chosen";
+    const place = message ? `Selected: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is selected";
     viewer.announce([word, place].filter(Boolean).join(". "));
     this.row.refresh();
     viewer.exploring.bar.refresh();
@@ -250,7 +250,7 @@ export class MaskEditor {
       return this.putBox(boxAbout(centre, size));
     }
     painted.settle();
-    viewer.announce("The box stays. Enter puts in another one.");
+    viewer.announce("The box is added. Press Enter for another one.");
     this.row.refresh();
     viewer.invalidate();
   }

@@ -34,7 +34,7 @@ export class LineTool {
       viewer.loupe = false;
       viewer.exploring.endOthers(null);
     }
-    viewer.announce(isOn ? "Draw a line to measure along it" : "The line is put away");
+    viewer.announce(isOn ? "Draw a line to measure along it" : "The line was removed");
     viewer.refresh();
   }
 

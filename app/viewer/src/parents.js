@@ -23,7 +23,7 @@ export class Parents {
     });
     this.between = makeGroup("Between two", this.names[0], this.slider, this.names[1]);
     this.between.classList.add("lv-mix-between");
-    this.children = makeButton("Eight children", "Eight mixes of the ticked pictures", () => this.askChildren());
+    this.children = makeButton("Eight mixtures", "Eight mixtures of the ticked pictures", () => this.askChildren());
     const done = makeButton("Done", "Untick all (Esc)", () => this.close());
     this.node = make(
       "div",

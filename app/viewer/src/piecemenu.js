@@ -15,8 +15,8 @@ export class PieceMenu {
     /** @type {import("./messages.js").SourceMessage[]} */
     this.sources = [];
     this.asker = makeButton("Could it be one of these?", "", onAsk);
-    this.adder = makeButton("Add a piece", "Click a place in any picture", onAdd);
-    this.clearer = makeButton("Clear", "Take all pieces away", () => {
+    this.adder = makeButton("Add a piece", "Click a region in any picture", onAdd);
+    this.clearer = makeButton("Clear", "Remove all pieces", () => {
       this.sources = [];
       this.refresh();
       this.adder.focus();

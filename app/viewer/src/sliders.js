@@ -83,7 +83,7 @@ export class Sliders {
       ...{ type: "range", class: "lv-slider-handle", min: `-${SLIDER_END}`, max: SLIDER_END, step: SLIDER_STEP, value: "0" },
       ...{ "aria-label": `Slider ${index + 1}: ${strip.low} to ${strip.high}`, oninput: () => this.onSlide() },
     });
-    const resetTitle = `Slider ${index + 1} back to the middle`;
+    const resetTitle = `Reset slider ${index + 1} to the middle`;
     const reset = makeButton("↺", resetTitle, () => this.move(input, "0"), { "aria-label": resetTitle });
     const picture = strip.image ? make("img", { src: addressOf(strip.image), alt: "", draggable: "false" }) : "";
     const share = `${index + 1}: explains ${Math.round(100 * strip.share)} %`;

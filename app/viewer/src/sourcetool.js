@@ -8,7 +8,7 @@ import { MoveTool } from "./tools.js";
 
 const SOURCE_SIDES = [8, 64]; // LR pixels: less shows no grain, and more takes long
 
-export const SOURCE_HINT = "Now click the place that it is taken from, in any picture (Enter: the middle of this one). Esc leaves.";
+export const SOURCE_HINT = "Now click the region to take it from, in any picture (Enter: the middle of this one). Esc leaves.";
 
 /** Drags move the picture, a click takes a place. */
 export class SourceTool extends MoveTool {

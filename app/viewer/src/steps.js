@@ -63,7 +63,7 @@ export function describeStep(step, { place, from }) {
  */
 export function headline(steps, compared) {
   if (compared && compared.difference !== null) {
-    return `From “${titleOf(compared)}” to what is shown: ${compared.difference || "other pictures"}`;
+    return `From “${titleOf(compared)}” to the current step: ${compared.difference || "other pictures"}`;
   }
   const current = steps.find((step) => step.is_current);
   return current ? (current.name ? `${current.name}: ${current.words}` : current.words) : "";

@@ -10,16 +10,16 @@ export class Toolbar {
       grid: makeButton("Grid", "All samples side by side (A)", () => viewer.setMode("grid")),
       single: makeButton("Single", "One picture; digits switch between samples", () => viewer.setMode("single")),
       wipe: makeButton("Wipe", "Two pictures with a movable border (W)", () => viewer.setMode("wipe")),
-      difference: makeButton("Difference", "What one picture has more or less of than another (D)", () =>
+      difference: makeButton("Difference", "The difference between two pictures (D)", () =>
         viewer.setMode("difference"),
       ),
     };
     this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel" }, "–");
     this.loupe = makeButton("Loupe", "Magnifier at the pointer (L)", () => viewer.toggleLoupe());
-    this.line = makeButton("Line", "Draw a line to measure the brightness along it, under Measure", () =>
+    this.line = makeButton("Line", "Draw a line to see the brightness along it under Measure", () =>
       viewer.line.toggle(),
     );
-    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (U)", () =>
+    this.references = makeButton("References", "Show input, bicubic, mean … in the grid too (U)", () =>
       viewer.toggleReferences(),
     );
     this.map = makeButton("Map", "Where samples differ, as a tile in the grid (V)", () => viewer.toggleMap());

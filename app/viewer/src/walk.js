@@ -36,11 +36,11 @@ export class Walk {
     /** @type {Thumb[]} */
     this.thumbs = [];
     this.title = make("output", { class: "lv-walk-title" });
-    this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Ways to go on" });
-    this.keep = makeButton("Keep this one", "It becomes the picture that you go on from (Enter)", () => this.accept());
-    this.family = makeButton("Its family", "All that this one stands for (↓)", () => this.showFamily());
-    this.back = makeButton("Back", "To those that were shown before (↑)", () => this.goBack());
-    const leave = makeButton("Leave", "Back to how it was before (Esc)", () => this.leave());
+    this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Variants" });
+    this.keep = makeButton("Keep this one", "Continue from this picture (Enter)", () => this.accept());
+    this.family = makeButton("Its family", "All versions that this one represents (↓)", () => this.showFamily());
+    this.back = makeButton("Back", "Back to the versions shown before (↑)", () => this.goBack());
+    const leave = makeButton("Leave", "Leave without keeping anything (Esc)", () => this.leave());
     this.node = make(
       "div",
       { class: "lv-walk", role: "group", "aria-label": "Rolls and neighbours", hidden: true },
@@ -209,7 +209,7 @@ export class Walk {
       cell.dataset.level = index ? String(levels[index - 1] ?? "") : "";
       const name = index ? (labels[index] ?? String(index)) : "Before";
       setText(caption, wayCaption(kind, name, index));
-      button.title = index ? `Show ${name} in place` : "Show how it was before";
+      button.title = index ? `Show ${name} in place` : "Show the picture before the change";
       button.setAttribute("aria-label", name);
       button.disabled = index >= ids.length;
       setPressed(button, index === at);

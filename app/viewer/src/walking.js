@@ -12,7 +12,7 @@ const KEYS = {
 };
 
 /** What ways are called that have no words of their own but a number. @type {Record<string, string>} */
-const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "Member" };
+const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Mixture", family: "Member" };
 
 /** Whether ways of that kind stand for others. @param {string} kind @returns {kind is "different" | "typical" | "families"} */
 export function haveFamilies(kind) {
@@ -47,7 +47,7 @@ export function wayCaption(kind, label, index) {
  * @param {number} count how many there will be
  */
 export function walkTitle(kind, label, index, there, count) {
-  if (index === 0) return "As it was before";
+  if (index === 0) return "Before the change";
   if (index < 0) return `${there} of ${count}`;
   return label === `${NUMBERED[kind]} ${index}` ? `${label} of ${count}` : label;
 }
@@ -64,7 +64,7 @@ export function slidersTitle(sliders, kind = "sliders") {
   if (kind === "wish") return count ? `From ${sliders.strips[0].low} to ${sliders.strips[0].high}` : "A wish";
   if (!count) return "Sliders of this place";
   const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
-  const sum = `${share} % of what differs here`;
+  const sum = `${share} % of the variance here`;
   return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
 }
 
@@ -74,10 +74,10 @@ export function slidersTitle(sliders, kind = "sliders") {
  * @param {string} kind of the walk
  */
 export function slidersWords(sliders, kind = "sliders") {
-  if (!sliders && kind === "wish") return "Looking for the way there among 48 versions of this place …";
-  if (!sliders) return "Looking for what differs most among 48 versions of this place …";
+  if (!sliders && kind === "wish") return "Comparing 48 versions of this region to find the slider …";
+  if (!sliders) return "Comparing 48 versions of this region to find the main differences …";
   if (kind === "wish") return sliders.strips[0].remark;
-  const none = "Only texture differs here: no single change explains 3 % or more of what differs. Roll the place instead.";
+  const none = "Only texture differs here: no single change explains 3 % or more of the variance. Roll the region instead.";
   return sliders.strips.length ? "" : none;
 }
 
@@ -149,7 +149,7 @@ function colourParts(colour) {
  */
 export function sliderValue(angle, { low, high, deviations }) {
   if (deviations) return `${deviationWords(deviationAt(angle, deviations))}, from ${low} to ${high}`;
-  return angle === 0 ? "as it was" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
+  return angle === 0 ? "unchanged" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
 }
 
 /**
