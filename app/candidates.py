@@ -1,4 +1,4 @@
-"""Could it be …? Texts or pieces of pictures laid into a place, and what the input says of each."""
+"""Could it be …? Texts or pieces of pictures are fitted into a region and compared with the input."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from srflow.operations import Mask
 __all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
 
 _LARGEST = 48  # LR pixels a side
-_LOWEST = 3  # LR pixels: lower characters were too small in the validation
+_LOWEST = 3  # LR pixels: lower characters were unreliable in the validation
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
-    """The place, if texts or pieces can be tried there. Raises: InputError: it is none, or too large."""
+    """Return the region if candidates can be tried there. Raises: InputError: there is none, or it is too large."""
     if mask is None:
         raise InputError("No region is selected. Box the character or the word, then ask.")
     left, top, right, bottom = mask.support
@@ -35,7 +35,7 @@ def check_candidate_place(mask: Mask | None) -> Mask:
 
 
 def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
-    """The place about the middle of the source that is as large as the chosen one, moved into the picture."""
+    """Return a region around the source that is as large as the selected one, moved to lie inside the picture."""
     left, top, right, bottom = mask.support
     edges = []
     for low, high, side, limit in (
@@ -49,9 +49,9 @@ def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
 def try_texts(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, texts: Sequence[str]
 ) -> Iterator[Update]:
-    """Show each text in its place, the one that explains the input best first, with what the input says of it.
+    """Show each text in the region, the one that explains the input best first, and say what the input tells about it.
 
-    Raises: InputError: nothing can be told there. Cancelled: when the job is.
+    Raises: InputError: no verdict is possible for this region. Cancelled: the job was cancelled.
     """
     explored = replace(explored, ways=(), count=len(texts))
     yield show_explored(explored, f"Trying {len(texts)} texts", 0.0)
@@ -66,7 +66,7 @@ def try_texts(
 def try_pieces(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[np.ndarray]
 ) -> Iterator[Update]:
-    """As `try_texts`, of pieces of pictures in the place's size, uint8, (H, W, 3) each, called by their numbers."""
+    """Do the same as `try_texts` with pieces of the region's size, uint8, (H, W, 3) each, named by number."""
     explored = replace(explored, ways=(), count=len(pieces))
     yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
     names = [f"Piece {number}" for number in range(1, len(pieces) + 1)]
@@ -85,7 +85,7 @@ def _compare(
     names: Sequence[str],
     what: str,
 ) -> tuple[Explored, str]:
-    """The candidates in their place, as ways, and what is said of them all."""
+    """Compare the candidates; return them as variants in the region, and the verdict as a sentence."""
     mask, scale = check_candidate_place(explored.mask), picture.scale_factor
     before = engine.read_picture(explored.state.path).pixels
     recipe = explored.state.recipe

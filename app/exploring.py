@@ -1,4 +1,4 @@
-"""The picture that somebody explores: where one goes on from, and what becomes of a way that is kept."""
+"""The picture that a visitor explores: its current state, and what happens when a variant is kept."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CHANGED = frozenset({Part.EXPLORED})
 
 
 def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
-    """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
+    """Return the picture of that id and its recipe: a sample, the explored picture, or one of the variants shown.
 
-    Raises: InputError: there is none, or it was not drawn by the model.
+    Raises: InputError: there is no such picture, or the model did not draw it.
     """
     view = session.view
     found = None if view.explored is None else view.explored.find(name)
@@ -33,11 +33,11 @@ def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
 
 
 def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update]:
-    """The chosen way becomes the state, as a step of the history; the others go."""
+    """Make the chosen variant the new state, as a step of the history; discard the other variants."""
     assert chosen.recipe is not None
     explored = session.view.explored
     before = None if explored is None else explored.closed()
-    yield Update(changes={"explored": before}, is_step=False)  # what Undo comes back to
+    yield Update(changes={"explored": before}, is_step=False)  # the step that Undo returns to
     job.folders.add(chosen.path.parent)  # counted with the step
     text = f"Kept: {chosen.label}. Roll again, or go back with Undo (Ctrl+Z)."
     changes = {"explored": Explored(state=replace(chosen, label=_label(chosen.recipe)))}
@@ -45,7 +45,7 @@ def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update
 
 
 def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:
-    """What a recipe with operations leads to, drawn again."""
+    """Draw the picture of a recipe with operations again."""
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
     for event in engine.explore(request, job.cancel):
         job.check()
@@ -59,7 +59,7 @@ def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPictur
 
 
 def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the place, in SR pixels."""
+    """Return left, top, right and bottom of the region in SR pixels."""
     region, scale = picture.region, picture.scale_factor
     box = (0, 0, region.width, region.height) if explored.mask is None else explored.mask.support
     left, top, right, bottom = (edge * scale for edge in box)

@@ -1,4 +1,4 @@
-"""Wishes about a place: a slider from less of it to more, in standard deviations of what the model thinks possible."""
+"""Wishes for a region: a slider from less to more, in standard deviations of what the model considers possible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST = 64  # LR pixels a side
 
 
 def check_wish_place(mask: Mask | None) -> Mask:
-    """The place, if something can be wished for there. Raises: InputError: it is none, or too large."""
+    """Return the region, if a wish is possible there. Raises: InputError: there is none, or it is too large."""
     if mask is None:
         raise InputError("No region is selected. Paint over one first, then make a wish for it.")
     left, top, right, bottom = mask.support
@@ -38,9 +38,9 @@ def check_wish_place(mask: Mask | None) -> Mask:
 def carry_out(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, wish: Wish
 ) -> Iterator[Update]:
-    """Roll the place, find the way to more of what is wished for, and draw pictures along it.
+    """Roll the region, find the direction of the wish, and draw pictures along it.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     recipe = explored.state.recipe
     assert recipe is not None
@@ -62,7 +62,7 @@ def carry_out(
 def look_for_aim(
     engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, wish: Wish
 ) -> Generator[Update, None, Aim]:
-    """What rolls of a place say about a wish. Raises: as `carry_out`."""
+    """Find the direction of a wish from rolls of a region. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
     [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)

@@ -1,4 +1,4 @@
-"""Files that go into a place: a download that was edited elsewhere, and a photograph whose grain it gets."""
+"""Uploads that change a region: a download that was edited elsewhere, and a photo that provides grain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["EditPanel"]
 
 
 class EditPanel:
-    """Two buttons, below the pictures."""
+    """Two upload buttons below the pictures."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -33,16 +33,16 @@ class EditPanel:
         self.streamed = self.outputs
 
     def show(self, _view: View, _changed: Collection[Part]) -> Values:
-        """The viewer shows it all."""
+        """Return nothing: the viewer shows the results."""
         return {}
 
     def wire(self, page: Page) -> None:
-        """An upload begins the work."""
+        """Wire the uploads, each of which starts the work."""
         page.start(self.button.upload, self.work, [self.button])
         page.start(self.photo.upload, self.give_grain, [self.photo])
 
     def work(self, event: Event) -> Work:
-        """Find out of what it is an edit, and bring that back to what fits the input."""
+        """Find which picture the file is an edit of, and make the edit match the input."""
 
         def work(job: Job) -> Iterator[Update]:
             view = event.session.view
@@ -57,7 +57,7 @@ class EditPanel:
         return work
 
     def give_grain(self, event: Event) -> Work:
-        """The place that was chosen last gets the grain of a photograph."""
+        """Give the last selected region the grain of a photo."""
 
         def work(job: Job) -> Iterator[Update]:
             engine, session = self.page.engine, event.session
@@ -83,7 +83,7 @@ def _file(value: object) -> Path:
 
 
 def _candidates(view: View) -> list[PictureRecord]:
-    """All pictures here that have a recipe, what is explored first."""
+    """Return all pictures with a recipe, the explored one first."""
     explored = [] if view.explored is None else [view.explored.state, *view.explored.ways]
     samples = [] if view.run is None else list(view.run.samples)
     return [picture for picture in (*explored, *samples) if picture.recipe is not None]

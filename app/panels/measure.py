@@ -1,4 +1,4 @@
-"""Measuring: means of a chosen place, a profile along a line, each with bars, and down to which size samples agree."""
+"""Measuring: the mean of a region and a profile along a line, with bars, and the size on which samples agree."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MeasurePanel:
         self.outputs = self.streamed = [self.line]
 
     def build_tab(self) -> None:
-        """The tab's components."""
+        """Build the components of the tab."""
         self.table = gr.HTML(f'<p class="quiet">{_HINT}</p>', elem_id="measured-place")
         with gr.Row(elem_classes="bar-row", elem_id="measure-line"):
             names = ("From x", "from y", "to x", "to y")
@@ -52,13 +52,13 @@ class MeasurePanel:
         self.figures = [self.table, self.profile]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The short line: with each finished set, and when the picture is another one."""
+        """Return the summary line, for each finished set and after a change of picture."""
         if not {Part.PICTURE, Part.END} & set(changed):
             return {}
         return {self.line: _line_html(self._summary(view) if Part.END in changed else _HINT)}
 
     def draw_figures(self, view: View) -> Values:
-        """Tables and profile."""
+        """Return the tables and the profile."""
         run, chosen = view.run, chosen_of(view)
         if run is None or len(run.samples) < 2:
             return {self.table: gr.update(value=f'<p class="quiet">{_HINT}</p>', visible=True), self.profile: _plot()}
@@ -77,28 +77,28 @@ class MeasurePanel:
         return {self.table: gr.update(value=shown, visible=True), self.profile: _plot(line)}
 
     def wire(self, page: Page) -> None:
-        """A place or a line in the viewer, or a line in numbers."""
+        """Wire the selection of a region or a line in the viewer, and the line in numbers."""
         outputs = [self.line, *self.figures]
         page.ask(self.results.viewer.mask, self.take_place, outputs=outputs, has_data=True)
         page.ask(self.results.viewer.line, self.take_line, outputs=[*outputs, *self.ends], has_data=True)
         page.ask(self.button.click, self.type_line, self.ends, outputs)
 
     def take_place(self, event: Event) -> Values:
-        """A place was chosen in the viewer, or is none any more."""
+        """Handle a region that was selected or deselected in the viewer."""
         picture = self._picture(event)
         place = parse_mask(event.data, picture.region.width, picture.region.height)
         base = event.data.get("id") if isinstance(event.data, dict) else None
         return self._choose(event, picture, place=place, base=str(base or "")[:100])
 
     def take_line(self, event: Event) -> Values:
-        """A line was drawn in the viewer."""
+        """Handle a line that was drawn in the viewer."""
         picture = self._picture(event)
         line = parse_line(event.data, *_size(picture))
         ends = {} if line is None else dict(zip(self.ends, line, strict=True))
         return self._choose(event, picture, line=line) | ends
 
     def type_line(self, event: Event) -> Values:
-        """A line in numbers."""
+        """Handle a line that was typed as numbers."""
         picture = event.session.view.picture
         if picture is None:
             raise InputError("There is no picture to measure. Drop one, or choose an example.")
@@ -117,7 +117,7 @@ class MeasurePanel:
         return picture
 
     def _choose(self, event: Event, picture: OpenedPicture, **changes: Any) -> Values:
-        """Keep what was chosen, and show what that gives."""
+        """Store the selection, and show its measurements."""
         session = event.session
         former = session.view.chosen
         if former is None or former.subject != picture.subject:
@@ -129,12 +129,12 @@ class MeasurePanel:
         return shown | (self.draw_figures(view) if self._is_open(session) else {})
 
     def _is_open(self, session: Session) -> bool:
-        """Whether the visitor looks at the tab."""
+        """Return whether the visitor has the tab open."""
         name = session.tab or next(iter(self.page.tabs), "")
         return self.page.tabs.get(name) is self
 
     def _summary(self, view: View) -> str:
-        """In one line."""
+        """Summarise the measurements in one line."""
         chosen, run = chosen_of(view), view.run
         if chosen is None or run is None:
             return _HINT
@@ -169,7 +169,7 @@ def _place_words(report: PlaceReport) -> str:
 
 
 def _place_html(report: PlaceReport | None) -> str:
-    """The table of a place; a hint without one."""
+    """Return the table of a region; without a region, a hint."""
     if report is None:
         return f'<p class="quiet">{_HINT}</p>'
     left, top, right, bottom = report.box

@@ -1,4 +1,4 @@
-"""What a visitor asks for while exploring, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor explores a picture."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ MAX_PARENTS = 8
 """Pictures that can be mixed at once."""
 
 MAX_SLIDERS = 5
-"""Sliders that a place has at most."""
+"""Maximum number of sliders of a region."""
 
 MAX_CANDIDATES = 10
-"""Texts, or pieces of pictures, that can be tried at once."""
+"""Maximum number of texts, or pieces of pictures, that can be tried at once."""
 
 _MAX_ID = 100
 
@@ -51,18 +51,17 @@ _MAX_ID = 100
 class Asked:
     """One "explore" event.
 
-    action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
-    many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
-    a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
-    with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
-    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "like": a
-    slider towards what another place looks like. "edit": the place is changed by hand. "grain": it gets the grain of
-    another place. "texts", "pieces": could they be there? "accept": a way becomes the state. "leave": none is.
-    id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
-    of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
-    edit: what is done. texts: that are tried. source: the other place.
-    sources: where the pieces are that are tried.
+    action: "roll": new noise in the region. "more": neighbours. "different", "typical": a few of many rolls, with the
+    number that each represents; "extremes" of these rolls; "families": groups of similar rolls, as a tree; "family":
+    all rolls that a variant represents. "children": mixtures of several pictures. "between": one between two pictures.
+    "heat": the picture with painted temperatures; "flat", "uncertain": a region to paint. "sliders": the main ways in
+    which the region differs; "slide": the sliders were moved. "wish": a slider towards a wish for the region. "like": a
+    slider towards the appearance of another region. "edit": the region is changed by hand. "grain": it gets the grain
+    of another region. "texts", "pieces": could they be there? "accept": a variant becomes the state. "leave": none
+    does. id: of the picture concerned. mask: the region; None: none is selected. dial: how different neighbours are, or
+    the point between two pictures, in percent. others: ids of the pictures that it is mixed with. detail: the latents
+    in which neighbours differ. heat: what is painted. angles: position of each slider, in degrees. wish: what is wished
+    for. edit: the change. texts: to try. source: the other region. sources: the regions of the pieces to try.
     """
 
     action: Action
@@ -81,7 +80,7 @@ class Asked:
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
-    """Read an "explore" event, trusting nothing.
+    """Check and read an "explore" event.
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
@@ -90,7 +89,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         height: of the low-resolution picture.
 
     Raises:
-        InputError: if it is anything else.
+        InputError: it is anything else.
     """
     mask = parse_mask(value, width, height)
     action, name, dial = (value.get(key) for key in ("action", "id", "dial"))

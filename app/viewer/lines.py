@@ -1,4 +1,4 @@
-"""A line that a visitor has drawn, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor draws a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Line", "parse_line"]
 
 
 def parse_line(value: Any, width: int, height: int) -> Line | None:
-    """Read the line of a "line" event, trusting nothing.
+    """Check and read the line of a "line" event.
 
     Args:
         value: what the browser sent, meant to be {"line": [x, y, x, y] or None, …}.
@@ -20,10 +20,10 @@ def parse_line(value: Any, width: int, height: int) -> Line | None:
         height: of the frame, in SR pixels.
 
     Returns:
-        The line, or None if it was taken away.
+        The line, or None if it was removed.
 
     Raises:
-        InputError: if it is anything else.
+        InputError: it is anything else.
     """
     if not isinstance(value, dict) or "line" not in value:
         raise InputError(f"A line must be an object with a line; got {type(value).__name__}.")

@@ -1,4 +1,4 @@
-"""A place of some picture that something is taken from, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor clicks a source region."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MAX_ID = 100
 
 @dataclass(frozen=True)
 class SourcePlace:
-    """id: of a picture. box: left, top, right, bottom in LR pixels."""
+    """A region of some picture, as a source. id: of the picture. box: left, top, right, bottom in LR pixels."""
 
     id: str
     box: Box
 
 
 def parse_source(value: Any, width: int, height: int) -> SourcePlace:
-    """Read the place, trusting nothing. width, height: of the LR picture. Raises: InputError: it is none."""
+    """Check and read a source region. width, height: of the LR picture. Raises: InputError: it is not one."""
     if not isinstance(value, dict) or set(value) != {"id", "box"}:
         raise InputError(f"A source region must have a picture's id and a box; got {brief(value)}.")
     name, box = value["id"], value["box"]

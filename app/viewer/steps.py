@@ -1,4 +1,4 @@
-"""What a visitor does with the history, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor uses the history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from srflow.errors import brief
 __all__ = ["MAX_NAME", "Mark", "parse_mark", "parse_step"]
 
 MAX_NAME = 40
-"""Characters of a step's name."""
+"""Maximum length of a step's name, in characters."""
 
 _Action = Literal["name", "pin", "compare"]
 _MAX_NUMBER = 2**53 - 1
@@ -19,7 +19,7 @@ _MAX_NUMBER = 2**53 - 1
 
 @dataclass(frozen=True)
 class Mark:
-    """One "mark" event. action: "name" the step, or "pin" it, or not any more; or "compare" with it."""
+    """One "mark" event. action: "name" the step, "pin" or unpin it, or "compare" with it."""
 
     action: _Action
     number: int
@@ -28,9 +28,9 @@ class Mark:
 
 
 def parse_step(value: Any) -> int:
-    """Read which step a "travel" or "mark" event means, trusting nothing; it may be gone.
+    """Check and read which step a "travel" or "mark" event refers to; the step may no longer exist.
 
-    Raises: InputError: if it is anything else than {"number": a whole number, …}.
+    Raises: InputError: it is anything other than {"number": a whole number, …}.
     """
     number = value.get("number") if isinstance(value, dict) else None
     if type(number) is not int or not 0 <= number <= _MAX_NUMBER:
@@ -39,9 +39,9 @@ def parse_step(value: Any) -> int:
 
 
 def parse_mark(value: Any) -> Mark:
-    """Read a "mark" event, trusting nothing. Blanks around a name and within it become single ones.
+    """Check and read a "mark" event. Runs of white space in a name become single spaces.
 
-    Raises: InputError: if it is anything else than {"action", "number", "name", "is_pinned"}.
+    Raises: InputError: it is anything other than {"action", "number", "name", "is_pinned"}.
     """
     number = parse_step(value)
     action, name, is_pinned = (value.get(key) for key in ("action", "name", "is_pinned"))
