@@ -1,4 +1,4 @@
-// The second row: one small button for each picture; for a wipe or a difference, menus.
+// The second row: a small button for each picture or, for a wipe or a difference, menus.
 
 import { ALL_SAMPLES } from "./choices.js";
 import { make, makeButton, makeIconButton, replaceIfChanged, setPressed } from "./dom.js";
@@ -51,7 +51,7 @@ export class Chooser {
     this.node = make("div", { class: "lv-chooser" }, this.chips, this.wipeRow, this.differenceRow);
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   rebuild() {
     const pictures = [...this.viewer.pictures.values()];
     const chips = pictures.filter(({ kind }) => kind !== "way");

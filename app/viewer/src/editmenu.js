@@ -1,4 +1,4 @@
-// What can be done by hand to a chosen place, before it is brought back to what fits the input.
+// The menu of edits by hand on a selected region, which are then made consistent with the input.
 
 import { make, makeButton } from "./dom.js";
 import { editMessage } from "./walking.js";
@@ -30,7 +30,7 @@ export class EditMenu {
     this.refresh();
   }
 
-  /** What is done. */
+  /** The edit as a message. */
   message() {
     return editMessage(this.kind.value, { colour: this.colour.value, from: this.from.value });
   }

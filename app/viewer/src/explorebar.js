@@ -1,4 +1,4 @@
-// The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
+// The row of buttons for exploring: select a region, roll it, draw neighbours at a dial; and a hint for newcomers.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
 import { SOURCE_HINT } from "./sourcetool.js";
@@ -16,7 +16,7 @@ export class ExploreBar {
   constructor(viewer) {
     this.viewer = viewer;
     this.hasExplored = Boolean(recall("explored"));
-    this.isWaitingForPlace = false; // for something that was asked for in the menu
+    this.isWaitingForPlace = false; // for a request in the menu
     this.choose = makeButton("Select a region", "Paint, box or outline a region to explore (C)", () => viewer.exploring.mask.toggle());
     this.roll = makeButton("Roll", "Eight other versions of the selected region; the rest stays the same (R)", () => this.askRoll());
     const moreTitle = "Eight neighbours of this picture, or of its selected region; the dial sets how different they are";
@@ -55,7 +55,10 @@ export class ExploreBar {
     this.showDial();
   }
 
-  /** The picture that one goes on from: the one shown, else the one painted on, else any that can be. */
+  /**
+   * The picture that a request refers to: the one shown, otherwise the one painted on, otherwise any that can be
+   * explored.
+   */
   base() {
     const { viewer } = this;
     const { mode, current, scene } = viewer;
@@ -79,14 +82,14 @@ export class ExploreBar {
     this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());
   }
 
-  /** What was asked for needs a place: say so where one looks. */
+  /** A request needs a region: say so where the visitor is looking. */
   askForPlace() {
     this.isWaitingForPlace = true;
     this.viewer.announce(PLACE_FIRST);
     this.refresh();
   }
 
-  /** What to do next, in words; "" for those who know. */
+  /** What to do next, in words; "" for visitors who know it. */
   hintText() {
     if (this.viewer.exploring.source.isOn) return SOURCE_HINT;
     const { isEmpty } = this.viewer.exploring.mask;
@@ -115,7 +118,7 @@ export class ExploreBar {
     this.refresh();
   }
 
-  /** Of neighbours. @returns {{dial: number, detail: import("./messages.js").Detail}} */
+  /** Settings of neighbours. @returns {{dial: number, detail: import("./messages.js").Detail}} */
   settings() {
     return { dial: Number(this.dial.value), detail: /** @type {any} */ (this.detail.value) };
   }
@@ -124,7 +127,7 @@ export class ExploreBar {
     setText(this.dialText, `${this.dial.value} %`);
   }
 
-  /** The same neighbours, nearer or farther. */
+  /** The same neighbours, more or less different. */
   onDial() {
     const { message } = this.viewer.exploring.walk;
     if (message?.kind === "more") this.viewer.exploring.ask("more", message.start);
@@ -132,7 +135,7 @@ export class ExploreBar {
 
   refresh() {
     const { viewer } = this;
-    this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its room is kept before there is a picture
+    this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its space is reserved before there is a picture
     this.choose.disabled = !viewer.exploring.mask.isAvailable;
     setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
     setPressed(this.heat, Boolean(viewer.exploring.heat.tool));
@@ -142,7 +145,7 @@ export class ExploreBar {
     this.menu.refresh();
     setText(this.hint, this.hintText());
     const { walk, editor, heat, source } = viewer.exploring;
-    // While one paints, what to do next is said below the tools: a line more here would move the pictures.
+    // While the visitor paints, the hint is below the tools: another line here would move the pictures.
     const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
     this.hint.hidden = !this.hint.textContent || (!source.isOn && (walk.isOpen || isSaidBelow));
   }

@@ -1,4 +1,4 @@
-// The row of what paints calm and wild: the tools of choosing a place, how strongly, and places that are found by a rule.
+// The row of tools that paint calm and wild: the selection tools, the temperature, and areas that are found by a rule.
 
 import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { heatWords, MOST_HEAT } from "./heatgrid.js";

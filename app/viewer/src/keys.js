@@ -1,4 +1,4 @@
-// What keys mean. Pure: the viewer gives each action its function.
+// The meaning of keys. Pure: the viewer connects each action with its function.
 
 export const SAMPLE_KEYS = 16;
 
@@ -8,7 +8,7 @@ export const SAMPLE_KEYS = 16;
  */
 const ACTIONS = {
   "+": "zoomIn",
-  "=": "zoomIn", // the key of + without Shift, on many keyboards
+  "=": "zoomIn", // the key with + on many keyboards, without Shift
   "-": "zoomOut",
   "−": "zoomOut",
   "0": "fit",
@@ -67,8 +67,8 @@ export const HELP = [
 /** @typedef {{key: string, code: string, shiftKey: boolean}} KeyPress */
 
 /**
- * What a key asks for: {action}, {sample: 0 … 15}, {move: [dx, dy]}, {letter}, or null.
- * Characters come before digit keys: on some keyboards − or + are typed with one.
+ * The meaning of a key: {action}, {sample: 0 … 15}, {move: [dx, dy]}, {letter}, or null.
+ * Characters are checked before digit keys: on some keyboards − or + share a key with a digit.
  * @param {KeyPress} press
  * @returns {{action?: string, sample?: number, move?: number[], letter?: string} | null}
  */
@@ -82,7 +82,8 @@ export function readKey(press) {
 }
 
 /**
- * 0 … 15, or -1. A typed digit counts as it is; else the physical key, so that it works where digits need Shift.
+ * The number of a sample key, 0 … 15, or -1. A typed digit counts; otherwise the physical key, for keyboards that need
+ * Shift for digits.
  * @param {KeyPress} press
  */
 function sampleIndex({ key, code, shiftKey }) {

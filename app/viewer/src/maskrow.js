@@ -1,4 +1,4 @@
-// The row of what chooses a place: the tools, the size of the brush, back and forth, and a box in numbers.
+// The row of selection tools: the tools, the size of the brush, undo and redo, and a box as numbers.
 
 import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { DIAMETERS } from "./maskgrid.js";
@@ -11,7 +11,7 @@ const HINTS = {
   lasso: "Draw around the region in one stroke. With Alt, the outlined area is removed.",
   eraser: "Erase parts of the selection.",
 };
-// The style sheet shows the one that fits.
+// The style sheet shows the hint that applies.
 const KEYS_HINT = "With the focus here, Ctrl+Z undoes a stroke; elsewhere, it goes back to the previous pictures.";
 const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
 const PAINTED_HINT = "Now press Roll (R) for eight other versions of this region, or paint more.";
@@ -74,7 +74,7 @@ export class MaskRow {
     return { input, label: make("label", {}, name, input) };
   }
 
-  /** A box from the four numbers, once all of them are there. */
+  /** Add a box from the four numbers, once all of them are filled in. */
   readNumbers() {
     const { editor } = this;
     const values = this.numbers.map(({ input }) => (input.value === "" ? Number.NaN : Math.round(Number(input.value))));
@@ -102,7 +102,7 @@ export class MaskRow {
     setText(this.said, this.words());
   }
 
-  /** What to do now. */
+  /** The hint for what to do now. */
   words() {
     const { editor } = this;
     if (editor.target === "locked") return LOCK_HINT;

@@ -1,4 +1,4 @@
-// "Could it be …?" of pieces of pictures: they are clicked one by one, and then compared.
+// "Could it be …?" for pieces of pictures: they are clicked one by one, and then compared.
 
 import { make, makeButton, setText } from "./dom.js";
 
@@ -38,7 +38,7 @@ export class PieceMenu {
   }
 
   refresh() {
-    // Pieces of pictures that are gone go with them.
+    // Pieces of removed pictures are removed, too.
     this.sources = this.sources.filter(({ id }) => this.viewer.pictures.get(id));
     setText(this.count, this.words());
     this.adder.disabled = this.sources.length >= MOST_PIECES;

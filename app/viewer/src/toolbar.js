@@ -37,7 +37,7 @@ export class Toolbar {
     this.disclosure = makeButton("Tools", "Zoom, loupe, references and the map", () => this.toggleTools(), {
       "aria-expanded": "false",
     });
-    this.disclosure.classList.add("lv-disclosure"); // on a phone only: elsewhere there is room for all of it
+    this.disclosure.classList.add("lv-disclosure"); // on a phone only: elsewhere there is room for everything
     this.help = makeIconButton("?", "Help", "?", () => viewer.help.toggle(), { "aria-expanded": "false" });
     this.node = make(
       "div",
@@ -73,14 +73,14 @@ export class Toolbar {
     for (const [mode, node] of Object.entries(this.modes)) setPressed(node, mode === viewer.mode);
     setPressed(this.loupe, viewer.loupe);
     setPressed(this.line, viewer.line.isOn);
-    this.line.disabled = !(viewer.scene?.grid && viewer.samples().length); // of the main viewer alone
+    this.line.disabled = !(viewer.scene?.grid && viewer.samples().length); // only in the main viewer
     setPressed(this.references, viewer.showReferences);
     setPressed(this.map, viewer.showMap);
     setPressed(this.overlay, viewer.overlayOn);
     const isGrid = viewer.mode === "grid";
     this.references.disabled = !(isGrid && viewer.samples().length && viewer.references().length);
     this.modes.difference.disabled = viewer.pictures.size < 2;
-    // Switched off rather than hidden while there is no map: the toolbar must not jump when it arrives.
+    // Disabled rather than hidden while there is no map: the toolbar must not change its size when the map arrives.
     this.map.disabled = !viewer.canShowMap();
     this.overlay.disabled = !viewer.canShowOverlay();
     this.opacity.disabled = this.overlay.disabled || !viewer.overlayOn;

@@ -1,4 +1,4 @@
-// "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
+// "More ways": less common tools than rolls and neighbours, behind one button, with explanations.
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
 import { EditMenu } from "./editmenu.js";
@@ -86,7 +86,7 @@ export class WaysMenu {
     this.keepInside();
   }
 
-  /** The panel begins below its button, unless it would then reach beyond the viewer. */
+  /** The panel opens below its button, unless it would then reach beyond the viewer. */
   keepInside() {
     this.panel.style.left = "";
     const over = this.panel.getBoundingClientRect().right - this.viewer.root.getBoundingClientRect().right;
@@ -96,7 +96,7 @@ export class WaysMenu {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     if (event.key !== "Escape" || !this.isOpen) return;
-    event.stopPropagation(); // it would leave the ways, too
+    event.stopPropagation(); // Escape would leave the variants, too
     this.toggle(false);
     this.opener.focus();
   }
@@ -108,7 +108,7 @@ export class WaysMenu {
     this.refresh();
   }
 
-  /** Of the chosen place; without one, that comes first. */
+  /** Requests about the selected region; without one, the visitor must select it first. */
   askSliders() {
     if (this.hasPlace()) this.ask("sliders");
   }
@@ -122,7 +122,7 @@ export class WaysMenu {
     else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
 
-  /** Of the place that is clicked; then the menu is there again. */
+  /** Requests about a region that is clicked; then the menu opens again. */
   addPiece() {
     if (!this.hasPlace()) return;
     this.toggle(false);
@@ -133,7 +133,7 @@ export class WaysMenu {
     this.viewer.stage.focus({ preventScroll: true });
   }
 
-  /** Of the chosen place and of one that is clicked. @param {"grain" | "like"} action */
+  /** Requests about the selected region and one that is clicked. @param {"grain" | "like"} action */
   askSource(action) {
     if (!this.hasPlace()) return;
     this.toggle(false);

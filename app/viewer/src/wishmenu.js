@@ -1,4 +1,4 @@
-// What can be wished for of a place: which kind, and what else that kind has to know.
+// The menu of wishes for a region: the kind of wish, and the settings of that kind.
 
 import { make, makeButton } from "./dom.js";
 import { wishMessage } from "./walking.js";
@@ -44,12 +44,12 @@ export class WishMenu {
     this.refresh();
   }
 
-  /** Whether another place has to be chosen first. */
+  /** Whether another region has to be clicked first. */
   get needsSource() {
     return this.kind.value === "like";
   }
 
-  /** What is wished for. */
+  /** The wish as a message. */
   message() {
     const { kind, period, direction, colour } = this;
     return wishMessage(kind.value, { period: period.input.value, direction: direction.input.value, colour: colour.input.value });
