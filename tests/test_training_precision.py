@@ -104,7 +104,7 @@ def test_a_trial_of_something_very_fast_ends_after_some_rounds(monkeypatch):
 
     monkeypatch.setattr(precision, "_seconds", seconds)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: 0.0)
-    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 when tried")
+    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 in a test")
 
 
 @pytest.mark.parametrize("name", recipe_names())
