@@ -55,7 +55,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
         ({"model": "fake-x8"}, 8, "No calibration was measured for fake-x8"),
         ({"temperature": 0.5}, 8, "temperature 0.5; they were measured from 0.7 to 1"),
         ({"consistency_rounds": 2}, 8, "2 consistency rounds; 0, 5 were measured"),
-        ({}, 3, "3 samples; it takes at least 4"),
+        ({}, 3, "3 samples; at least 4 are needed"),
     ],
     ids=["model", "temperature", "rounds", "samples"],
 )

@@ -1,4 +1,4 @@
-"""A model's calibration: λ for every setting, chosen on some pictures and checked on others."""
+"""The calibration of a model: λ for every setting, chosen on some pictures and checked on others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_BOXES", "DEFAULT_FOLDS", "calibrate_model", "check_calibration"]
 
 DEFAULT_BOXES = (8, 16)
-"""Pixels a side of the boxes whose means get bars, beside single pixels."""
+"""Sides in pixels of the boxes whose means get bars, in addition to single pixels."""
 
 DEFAULT_FOLDS = 5
 
@@ -58,16 +58,17 @@ def calibrate_model(
 ) -> Calibration:
     """Measure the samples' spread against the truth, and choose λ for every setting.
 
-    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are dealt into folds, and each
-    fold is covered by a λ that was chosen with the other ones only.
+    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are divided into folds, and
+    the coverage of each fold is measured with a λ that was chosen on the other folds.
 
     Args:
-        model: its weights from a file, on the device where it is to run; put back into its own mode afterwards.
+        model: with weights from a file, on the device where it is to run; its train or eval mode is restored
+        afterwards.
         pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
         temperatures, sample_counts, consistency_rounds, boxes, crop: see `spread.Survey`.
-        coverage: that is promised. confidence: for risk-controlling sets; None for conformal risk control.
-        folds: raised where the pictures left in would be too few.
-        seed: of the samples, and of how the pictures are dealt.
+        coverage: the promised share. confidence: for risk-controlling sets; None for conformal risk control.
+        folds: increased if too few pictures would remain without a fold.
+        seed: of the samples, and of the division into folds.
         max_pixels_per_batch, progress: see `spread.measure_spreads`.
 
     Raises:
@@ -86,7 +87,8 @@ def calibrate_model(
         raise InputError(f"The number of folds is {folds}; it must be at least 2.")
     if model.metadata.weights_sha256 is None:
         raise InputError(
-            "The model's weights were never on disk, so no file can be tied to them; save the model first."
+            "The model's weights were not loaded from a file, so the calibration cannot refer to one; save the "
+            "model first."
         )
     assigned = _assign_folds(len(pairs), folds, min_pictures(coverage, confidence), seed)
     spreads = measure_spreads(model, pairs, survey, max_pixels_per_batch=max_pixels_per_batch, progress=progress)
@@ -117,11 +119,11 @@ def check_calibration(
     max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> Calibration:
-    """The calibration with what its bars hold on other pictures, which had no part in choosing λ.
+    """Return the calibration with the measured coverage of its bars on other pictures, which do not influence λ.
 
     Args:
         model: the one that was calibrated.
-        pairs: pictures that neither training nor the calibration saw.
+        pairs: pictures used neither in training nor in the calibration.
         max_pixels_per_batch, progress: see `spread.measure_spreads`.
 
     Raises:
@@ -129,7 +131,7 @@ def check_calibration(
         ImageError: a picture is broken; the message names it.
     """
     if model.metadata.weights_sha256 != calibration.weights_sha256:
-        raise InputError("The calibration belongs to other weights than the model's; calibrate these first.")
+        raise InputError("The calibration belongs to other weights than the model's; calibrate these weights first.")
     settings = calibration.settings
     survey = Survey(
         temperatures=tuple(sorted({setting.temperature for setting in settings})),
@@ -148,13 +150,13 @@ def check_calibration(
 
 
 def _checked(setting: MeasuredSetting, found: dict[tuple[float, int, int], list[PictureSpread]]) -> MeasuredSetting:
-    """The setting with its coverage on other pictures; as it is where these gave samples that are not finite."""
+    """Return the setting with its coverage on other pictures; unchanged if these gave samples that are not finite."""
     pictures = found.get((setting.temperature, setting.num_samples, setting.consistency_rounds))
     if pictures is None:
         return setting
     bars = []
     for bar in setting.bars:
-        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file keeps λ rounded
+        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file stores λ rounded
         outside = [float(picture.losses[bar.value, bar.box][index]) for picture in pictures]
         bars.append(replace(bar, coverage_checked=1 - float(np.mean(outside))))
     return replace(setting, bars=tuple(bars))
@@ -166,7 +168,7 @@ def _folder_name(pairs: Sequence[PicturePair]) -> str:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is done with the pictures' spreads, the same at every setting. folds: of every picture, (n,)."""
+    """How the pictures' spreads are evaluated, the same at every setting. folds: of every picture, (n,)."""
 
     folds: np.ndarray
     coverage: float
@@ -176,7 +178,7 @@ class _Plan:
     def measured(
         self, temperature: float, count: int, rounds: int, spreads: Sequence[PictureSpread]
     ) -> MeasuredSetting:
-        """What all pictures together say at one setting."""
+        """Return the measurements over all pictures at one setting."""
         nominal = nominal_lambda(count, self.coverage)
         choose: Choose = partial(conformal_lambda, coverage=self.coverage)
         if self.confidence is not None:
@@ -211,7 +213,7 @@ class _Plan:
 
 
 def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[float, ...]:
-    """Shares of the ranks; every picture weighs the same."""
+    """Return the shares of the ranks; every picture has the same weight."""
     random = np.random.default_rng(0)
     shares = []
     for spread, stretch in zip(spreads, stretches, strict=True):
@@ -226,7 +228,9 @@ def _conv_dtype(model: SRFlow) -> str:
 
 
 def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:
-    """Deal pictures into folds of nearly the same size, at random; at least `needed` of them are in no one fold."""
+    """Divide pictures at random into folds of nearly equal size, such that at least `needed` remain without any one
+    fold.
+    """
     if count <= needed:
         raise InputError(
             f"{count} pictures are too few: the bars need {needed}, and one more to check them on. Give more pictures, "

@@ -2,8 +2,8 @@
 
 The ground truth is cropped at the right and the bottom to multiples of 8, and scaled down by MATLAB's bicubic imresize
 in its uint8 form. Several super-resolutions of every LR picture are drawn, rounded to 8 bits (the released code
-truncates, which alone holds the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
-per picture, then averaged over pictures. PSNR, SSIM, the feature distance and bits per dimension are our addition.
+truncates, which alone keeps the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
+per picture, then averaged over pictures. PSNR, SSIM, the feature distance and bits per dimension are our additions.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["GroundTruth", "SampleScorer", "check_size", "evaluate_bicubic", "eva
 
 
 class GroundTruth:
-    """A ground-truth picture with what all scorers of it need, computed once.
+    """A ground-truth picture with the data that all of its scorers share, computed once.
 
     Args:
         hr: cropped; uint8, (H, W, 3).
@@ -83,14 +83,14 @@ class SampleScorer:
     def add(self, sr: np.ndarray) -> None:
         """Score one more sample.
 
-        Args: sr: uint8, (H', W', 3), not smaller than the ground truth, to which it is cropped.
-        Raises: InputError: if it is anything else.
+        Args: sr: uint8, (H', W', 3), at least as large as the ground truth, to which it is cropped.
+        Raises: InputError: it is anything else.
         """
         hr = self._truth.hr
         sr = crop_to_ground_truth(sr, hr)
         self._psnr.append(psnr(sr, hr))
         self._ssim.append(ssim(sr, hr))
-        # As `metrics.lr_psnr`, without scaling the ground truth again for every sample.
+        # The same as `metrics.lr_psnr`, but the ground truth is scaled down only once for all samples.
         self._lr_psnr.append(psnr(downscale_uint8(sr, self._truth.scale_factor), self._truth.lr))
         self._lpips.add(self._truth.lpips_map(sr))
         if self._truth.feature_distance is not None:
@@ -98,7 +98,7 @@ class SampleScorer:
         self._mse.add(mse_map(sr, hr))
 
     def add_float(self, sr: Tensor) -> None:
-        """Round a sample to 8 bits and score it; one with NaN or infinity in it is counted, and scored in no other way.
+        """Round a sample to 8 bits and score it; a sample with NaN or infinity is only counted.
 
         Args: sr: (3, H', W'), floats, nominally in [0, 1].
         """
@@ -108,7 +108,7 @@ class SampleScorer:
             self._num_non_finite += 1
 
     def scores(self, *, seconds: float | None = None, bits_per_dim: float | None = None) -> Scores:
-        """The scores of all samples so far; of non-finite ones alone, only their share."""
+        """Return the scores of all samples so far; if all are non-finite, only their share."""
         count = len(self._psnr) + self._num_non_finite
         if count == 0:
             raise InputError("There are no samples to score; give at least one.")
@@ -141,7 +141,7 @@ def evaluate_bicubic(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score MATLAB's bicubic upscaling of the LR pictures, to compare others with.
+    """Score MATLAB's bicubic upscaling of the LR pictures, as a baseline.
 
     Args: pairs: see `pairing.find_pairs`. features: see `GroundTruth`. progress: show a bar on stderr.
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
@@ -162,7 +162,7 @@ def evaluate_files(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score the super-resolutions that any method left in files.
+    """Score super-resolutions from files, made by any method.
 
     Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. features: see `GroundTruth`.
         progress: show a bar.
@@ -194,18 +194,18 @@ def evaluate_model(
 ) -> list[MethodResult]:
     """Score a model: bicubic, the encoder's own output, then the model at each temperature, without and with `refine`.
 
-    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; and the same noise,
-    scaled, is used at all temperatures. LR pictures are read by the encoder once for all of them. `seconds` are what
-    one super-resolution takes: the encoder, one sample (the mean over samples, decoded in batches), and `refine`.
-    Bits per dimension are those of the ground truth as it is, without the noise that training adds, and do not depend
-    on the temperature.
+    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; the same noise,
+    scaled, is used at all temperatures. The encoder reads each LR picture once for all of them. `seconds` is the time
+    of one super-resolution: the encoder, one sample (the mean over samples, decoded in batches), and `refine`. Bits per
+    dimension are those of the unchanged ground truth, without the noise of training, and do not depend on the
+    temperature.
 
     Args:
-        model: on the device where it is to run; evaluated in eval mode, put back into its own mode afterwards.
+        model: on the device where it is to run; evaluated in eval mode; its own mode is restored afterwards.
         pairs: see `pairing.find_pairs`.
         num_samples: of every picture and temperature; the challenge: 10. The diversity depends on it.
         temperatures: None for the model's default one.
-        refine: e.g. `sampling.consistency.back_project` with its numbers fixed.
+        refine: e.g. `srflow.consistency.back_project` with its numbers fixed.
         perceptual: the LPIPS network; None builds one on the model's device.
         features: the network of the second distance; None leaves that out.
         max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
@@ -237,7 +237,7 @@ def evaluate_model(
 
 
 def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, with_refined: bool) -> list[MethodResult]:
-    """The rows of `evaluate_model`, without scores yet."""
+    """Return the rows of `evaluate_model`, without scores yet."""
     name = model.config.name
     encoder, flow = _num_params(model.encoder), _num_params(model.flow)
     rows = [
@@ -259,7 +259,7 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, wit
 
 
 class _ModelPicture:
-    """One picture under evaluation by one model: what is computed once of it, and the rows made from that."""
+    """The evaluation of one picture by one model: shared data, computed once, and the rows."""
 
     def __init__(self, model: SRFlow, truth: GroundTruth, sampler: PictureSampler) -> None:
         self._model = model
@@ -269,7 +269,7 @@ class _ModelPicture:
 
     @torch.no_grad()
     def encoder_alone(self) -> Scores:
-        """Scores of the super-resolution that the encoder makes by itself."""
+        """Score the super-resolution of the encoder alone."""
         with Stopwatch(self._model.device) as watch:
             sr = self._model.encoder.super_resolve(self._sampler.lr)
         scorer = SampleScorer(self._truth)
@@ -277,7 +277,7 @@ class _ModelPicture:
         return scorer.scores(seconds=watch.seconds)
 
     def samples(self, num_samples: int, temperature: float, seed: int) -> list[Scores]:
-        """Scores of samples of the model, and of the same ones after the refining, if there is one."""
+        """Score samples of the model, and the same ones after refining, if requested."""
         plain, refined = SampleScorer(self._truth), SampleScorer(self._truth)
         decode_seconds = refine_seconds = 0.0
         with_refined = False
@@ -298,10 +298,10 @@ class _ModelPicture:
 
     @torch.no_grad()
     def _bits_of(self, hr: np.ndarray) -> float | None:
-        """Bits per dimension of the ground truth; None if they are not finite.
+        """Return the bits per dimension of the ground truth; None if they are not finite.
 
-        A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow weighs
-        pictures with even LR sides only: then both are cropped to what they have in common.
+        A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow needs even
+        LR sides: then both are cropped to their common part.
         """
         model = self._model
         unit = model.config.lr_multiple
@@ -325,9 +325,9 @@ def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:
 
 
 def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, scale_factor: int) -> None:
-    """Whether `sr` can be of the picture that was cropped to `hr`: as large, or larger by what cropping took away.
+    """Check that `sr` can belong to the picture that was cropped to `hr`: as large, or larger by what was cropped.
 
-    That is up to 7 pixels, and scale_factor - 1 more where the LR picture's size was rounded up.
+    That is up to 7 pixels, and scale_factor - 1 more if the LR picture's size was rounded up.
 
     Raises: ImageError: it cannot; the message names the file.
     """
@@ -342,7 +342,7 @@ def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, sc
 def _load_all(
     pairs: Sequence[PicturePair], scale_factor: int, what: str, progress: bool
 ) -> Iterator[tuple[PicturePair, np.ndarray, np.ndarray]]:
-    """Every pair with its cropped ground truth and LR picture, read when it is its turn."""
+    """Yield every pair with its cropped ground truth and LR picture, read one by one."""
     for pair in tqdm(pairs, desc=what, unit="picture", disable=not progress):
         yield pair, *pair.load(scale_factor)
 

@@ -1,4 +1,4 @@
-"""Drawing a model's samples of a picture, for everything that measures them."""
+"""Drawing a model's samples of a picture, for all measurements."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PIXELS_PER_BATCH", "DrawnBatch", "PictureSampler", "Refine", "Stopwatch"]
 
 MAX_PIXELS_PER_BATCH = 1_000_000
-"""HR pixels of the super-resolutions that are decoded together: 6 of BSD100, 1 of DIV2K."""
+"""HR pixels of the super-resolutions that are decoded together: 6 pictures of BSD100, 1 of DIV2K."""
 
 Refine = Callable[[Tensor, Tensor], Tensor]
-"""A step after sampling: sr, (B, 3, s h, s w), and lr, (1, 3, h, w), to a better sr; floats in [0, 1], not clipped."""
+"""A step after sampling: maps sr, (B, 3, s h, s w), and lr, (1, 3, h, w), to an improved sr; floats in [0, 1], not
+clipped.
+"""
 
 
 @dataclass(frozen=True)
 class DrawnBatch:
     """Samples on the CPU, floats, nominally in [0, 1].
 
-    plain: as the model gives them, (B, 3, s h, s w). refined: the same after the refining, if there is one.
-    decode_seconds, refine_seconds: for all of the batch.
+    plain: from the model, (B, 3, s h, s w). refined: the same after refining, if requested. decode_seconds,
+    refine_seconds: for the whole batch.
     """
 
     plain: Tensor
@@ -40,14 +42,14 @@ class DrawnBatch:
 
 
 class PictureSampler:
-    """A model's samples of one LR picture, which the encoder reads once.
+    """A model's samples of one LR picture, whose conditioning is computed once.
 
-    Sample i of a seed is the same in every batch and at every temperature, but for the noise being scaled.
+    Sample i of a seed is the same in every batch; at other temperatures its noise is only scaled.
 
     Args:
         model: in eval mode, on the device where it is to run.
         lr: uint8, (h, w, 3).
-        refine: e.g. `sampling.consistency.back_project` with its numbers fixed.
+        refine: e.g. `srflow.consistency.back_project` with its numbers fixed.
         max_pixels: HR pixels of the samples that are decoded together; bounds the memory.
     """
 
@@ -64,7 +66,7 @@ class PictureSampler:
         self.condition_seconds = watch.seconds
 
     def draw(self, num_samples: int, temperature: float, seed: int) -> Iterator[DrawnBatch]:
-        """Samples 0, 1, … of a seed, in batches."""
+        """Yield samples 0, 1, … of a seed, in batches."""
         for first in range(0, num_samples, self._batch):
             yield self._draw_batch(first, min(self._batch, num_samples - first), temperature, seed)
 
@@ -83,7 +85,7 @@ class PictureSampler:
 
 
 class Stopwatch:
-    """Seconds spent in a `with` block, work handed to a GPU included."""
+    """Measures the seconds spent in a `with` block, including work on a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

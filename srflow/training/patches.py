@@ -241,7 +241,7 @@ class PatchSampler:
 
 
 def orient(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """Return one of the eight orientations of a picture (H, W, 3): `orientation % 4` turns, from 4 on mirrored first."""
+    """Return one of the eight orientations of a picture (H, W, 3): `orientation % 4` turns, mirrored from 4 on."""
     return np.rot90(picture[:, ::-1] if orientation >= 4 else picture, orientation % 4)
 
 
