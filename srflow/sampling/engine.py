@@ -36,9 +36,9 @@ from srflow.contract import (
     Picture,
     Precision,
     Progress,
-    Recipe,
     Reference,
     SampleEvent,
+    SampleRecipe,
     SampleRequest,
     picture_sha256,
 )
@@ -165,7 +165,7 @@ class SamplingEngine:
                 lambda channel: self._drawing(task, channel, cancel, folder).draw(estimate), name="draw samples"
             )
 
-    def recipe(self, request: SampleRequest) -> Recipe:
+    def recipe(self, request: SampleRequest) -> SampleRecipe:
         """Of the request's first sample. Raises: as `estimate`."""
         return self._task(request).recipe(request.first_index)
 
@@ -227,7 +227,7 @@ class SamplingEngine:
         kind: type[Editing],
         task: Task,
         lr: np.ndarray,
-        recipe: Recipe,
+        recipe: SampleRecipe,
         edit: Callable[[State], EditRequest],
         cancel: threading.Event | None,
     ) -> Iterator[EditEvent]:
