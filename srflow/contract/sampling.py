@@ -41,7 +41,8 @@ class SampleRequest:
     `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the same settings;
     they are not drawn again, but summaries take them in, before the new ones. operations: what is done to every sample
     after it was drawn, as in `SampleRecipe`. deep: adds every sample in 16 bits; not with operations on places, which
-    are laid into pictures of 8 bits.
+    are laid into pictures of 8 bits. plain: adds every sample as it is without the consistency step, from the same
+    decoding; not with operations on places either.
     """
 
     lr: np.ndarray
@@ -61,6 +62,7 @@ class SampleRequest:
     earlier: tuple[tuple[int, np.ndarray], ...] = ()
     operations: tuple[Operation, ...] = ()
     deep: bool = False
+    plain: bool = False
 
     @classmethod
     def from_recipe(cls, recipe: SampleRecipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
@@ -149,6 +151,7 @@ class SampleResult:
     picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which is
     there until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move away before.
     deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
+    plain: as `picture`, but without the consistency step, if that was asked for; None if it went to `plain_path`.
     lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
     sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
     piece, and of one in tiles the sum over the tiles' own parts, which nearly is; of the padded sample, if the model
@@ -169,6 +172,8 @@ class SampleResult:
     path: str | None = None
     deep: np.ndarray | None = None
     deep_path: str | None = None
+    plain: np.ndarray | None = None
+    plain_path: str | None = None
 
     @property
     def flagged(self) -> bool:

@@ -127,6 +127,8 @@ class ValidationSet:
         """
         best, rows, samples = BestOfSamples(), [], []
         size = (conditioning.height, conditioning.width)
+        # Not by the engine, which `srflow evaluate` uses: these weights are in no file, they run under the training's
+        # autocast, and the engine's guard would hide a sample that explodes.
         for number in range(self._recipe.validation.num_samples):
             latents = model.draw_latents(*size, seed=seed, first_sample=number).to(self._device)
             with self._autocast():
