@@ -9,14 +9,14 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
-from srflow.contract import Engine, ExploreRequest, InputError, Recipe, Variant
+from srflow.contract import Engine, ExploreRequest, InputError, SampleRecipe, Variant
 
 __all__ = ["accept", "draw_state", "find_base", "place_of"]
 
 _CHANGED = frozenset({Part.EXPLORED})
 
 
-def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
+def find_base(session: Session, name: str) -> tuple[PictureRecord, SampleRecipe]:
     """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
 
     Raises: InputError: there is none, or it was not drawn by the model.
@@ -44,7 +44,7 @@ def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update
     yield Update(text=text, changed=_CHANGED, changes=changes, kind="done", spoken=True)
 
 
-def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:
+def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Explored:
     """What a recipe with operations leads to, drawn again."""
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
     for event in engine.explore(request, job.cancel):
@@ -66,6 +66,6 @@ def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int,
     return left, top, right, bottom
 
 
-def _label(recipe: Recipe) -> str:
+def _label(recipe: SampleRecipe) -> str:
     number = len(recipe.operations)
     return "Explored, 1 change" if number == 1 else f"Explored, {number} changes"

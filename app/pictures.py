@@ -13,7 +13,7 @@ import numpy as np
 from app.records import OpenedPicture, Region, Source
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, Recipe, carried_lr
+from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, SampleRecipe, carried_lr
 
 __all__ = [
     "AUTO_PIXELS",
@@ -162,7 +162,7 @@ def preview(picture: OpenedPicture) -> np.ndarray:
     return shown
 
 
-def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | None] | None:
+def read_recipe(engine: Engine, path: str | Path) -> tuple[SampleRecipe, np.ndarray | None] | None:
     """The recipe in a PNG that this page made, and the LR picture if it carries that too; None: an ordinary picture.
 
     Raises: InputError: if there is a recipe, but not one that can be used.
@@ -176,6 +176,6 @@ def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | 
         return None  # opening it as a picture will say what is wrong
     if RECIPE_KEY not in text:
         return None
-    recipe = Recipe.from_json(text[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(text[RECIPE_KEY])
     Settings.from_recipe(recipe, engine.info())
     return recipe, carried_lr(text, recipe, engine.open_picture)

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, TrainingRecipe
 from srflow.training.stages import Stage, placeholder_batch, plan
 from srflow.training.step import build_parts, update
 
@@ -26,7 +26,7 @@ _MAX_PATCHES_ON_CPU = 4  # a step of the paper's recipe takes half a minute ther
 _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
-def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
+def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
     """Seconds of one training step, by the name of the stage: the median of three after one more.
 
     Whole updates are made, on a model of random weights and random pictures, on one process; on a CPU with at most 4
@@ -43,33 +43,33 @@ def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
         return {stage.name: _time_stage(stage, model, recipe, device, layout) for stage in plan(recipe)}
 
 
-def planned_minutes(recipe: Recipe, seconds: Mapping[str, float]) -> float:
+def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
     """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
     return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
 
 
-def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float]) -> Recipe:
+def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str, float]) -> TrainingRecipe:
     """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
 
     Learning rates fall over the new numbers of steps, as they are functions of the share of a phase that is done.
     Warm-up and the wait for the adversarial loss are shortened to a tenth of a phase where they would be longer.
 
     Args: seconds: as `seconds_per_step` gives them.
-    Raises: RecipeError: not even one step of every phase fits.
+    Raises: TrainingRecipeError: not even one step of every phase fits.
     """
     if not (math.isfinite(minutes) and minutes > 0):
-        raise RecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
+        raise TrainingRecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
     factor = minutes / planned_minutes(recipe, seconds)
     phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
-        raise RecipeError(
+        raise TrainingRecipeError(
             f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
             f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
         )
     return replace(recipe, **phases)
 
 
-def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
+def steps_of(recipe: TrainingRecipe, other: TrainingRecipe) -> TrainingRecipe:
     """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
     phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
@@ -99,7 +99,7 @@ def _initialise(model: SRFlow, device: torch.device) -> None:
 
 
 def _time_stage(
-    stage: Stage, model: SRFlow, recipe: Recipe, device: torch.device, layout: torch.memory_format
+    stage: Stage, model: SRFlow, recipe: TrainingRecipe, device: torch.device, layout: torch.memory_format
 ) -> float:
     count = stage.phase.batch_size
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
