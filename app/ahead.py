@@ -17,7 +17,7 @@ from srflow.contract import (
     ExploreRequest,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SRFlowError,
@@ -51,10 +51,8 @@ class Ahead:
         thread.start()
         return thread
 
-    def draw_state(self, session: Session, picture: OpenedPicture, recipe: Recipe) -> threading.Thread | None:
-        """Start to draw the picture that the visitor paints on, so that the first roll of a region need not wait for
-        it.
-        """
+    def draw_state(self, session: Session, picture: OpenedPicture, recipe: SampleRecipe) -> threading.Thread | None:
+        """Begin with the picture that somebody paints on, so that the first roll of a place need not wait for it."""
         cancel = session.begin_preparation()
         if picture.region.width * picture.region.height > AUTO_PIXELS:
             return None

@@ -9,15 +9,15 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
-from srflow.contract import Engine, ExploreRequest, InputError, Recipe, Variant
+from srflow.contract import Engine, ExploreRequest, InputError, SampleRecipe, Variant
 
 __all__ = ["accept", "draw_state", "find_base", "place_of"]
 
 _CHANGED = frozenset({Part.EXPLORED})
 
 
-def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
-    """Return the picture of that id and its recipe: a sample, the explored picture, or one of the variants shown.
+def find_base(session: Session, name: str) -> tuple[PictureRecord, SampleRecipe]:
+    """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
 
     Raises: InputError: there is no such picture, or the model did not draw it.
     """
@@ -44,8 +44,8 @@ def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update
     yield Update(text=text, changed=_CHANGED, changes=changes, kind="done", spoken=True)
 
 
-def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:
-    """Draw the picture of a recipe with operations again."""
+def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Explored:
+    """What a recipe with operations leads to, drawn again."""
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
     for event in engine.explore(request, job.cancel):
         job.check()
@@ -66,6 +66,6 @@ def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int,
     return left, top, right, bottom
 
 
-def _label(recipe: Recipe) -> str:
+def _label(recipe: SampleRecipe) -> str:
     number = len(recipe.operations)
     return "Explored, 1 change" if number == 1 else f"Explored, {number} changes"

@@ -12,7 +12,7 @@ from app.records import OpenedPicture, Region, View
 from app.runs import make_request
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import Engine, EngineInfo, InputError, Precision, Recipe
+from srflow.contract import Engine, EngineInfo, InputError, Precision, SampleRecipe
 from srflow.operations import Draw, Operation, check_operations, from_address, to_address
 
 __all__ = ["MAX_LINK", "ExploredLink", "is_too_long", "write_query"]
@@ -66,7 +66,7 @@ def _explored_values(view: View) -> dict[str, str]:
     return {_PREFIX + key: str(value) for key, value in facts.items()} | {"explored": to_address(recipe.whole_list)}
 
 
-def _explored_recipe(view: View) -> Recipe | None:
+def _explored_recipe(view: View) -> SampleRecipe | None:
     explored = view.explored
     return explored.state.recipe if explored is not None and explored.has_changes else None
 
@@ -127,8 +127,8 @@ class ExploredLink:
             )
         return picture
 
-    def recipe(self, engine: Engine, picture: OpenedPicture, settings: Settings) -> Recipe:
-        """Return the recipe to draw for the opened picture. Raises: InputError: it does not fit the picture."""
+    def recipe(self, engine: Engine, picture: OpenedPicture, settings: Settings) -> SampleRecipe:
+        """What is to be drawn of the opened picture. Raises: InputError: it does not fit the picture."""
         scale = find_model(engine.info(), self.model).scale_factor
         if scale != picture.scale_factor:
             raise InputError(

@@ -11,11 +11,11 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
 from app.viewer import Blend
-from app.ways import NUM_WAYS, Wish, Words, draw_each, show_explored
-from srflow.contract import Engine, Recipe
+from app.ways import NUM_WAYS, Way, Words, draw_each, show_explored
+from srflow.contract import Engine, SampleRecipe
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
-__all__ = ["child_wishes", "draw_between", "mixing_place"]
+__all__ = ["child_ways", "draw_between", "mixing_place"]
 
 _EVENNESS = 2.0  # of shares: above 1, few mixtures are almost identical to one parent
 
@@ -35,9 +35,9 @@ def mixing_place(explored: Explored | None, parents: Sequence[PictureRecord], ch
     return Mask(explored.mask.width, explored.mask.height, (left, top, right, bottom), (255, area))
 
 
-def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tuple[list[Wish], Words]:
-    """Return eight mixtures, drawn starting from the first parent. Coarse and fine latents get separate shares."""
-    wishes = []
+def child_ways(parents: Sequence[SampleRecipe], mask: Mask | None, seed: int) -> tuple[list[Way], Words]:
+    """Eight mixes, to be drawn from the first parent on. Coarse and fine latents get shares of their own."""
+    ways = []
     for number in range(NUM_WAYS):
         rng = np.random.default_rng((seed, number))
         fine, coarse = (rng.dirichlet(np.full(len(parents), _EVENNESS)) for _ in range(2))
@@ -51,8 +51,8 @@ def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tup
             )
             for place, parent in enumerate(parents[1:], 1)
         )
-        wishes.append(Wish(mixes, f"Mixture {number + 1}"))
-    return wishes, Words("Mixing", f"{NUM_WAYS} mixtures of {len(parents)} pictures")
+        ways.append(Way(mixes, f"Child {number + 1}"))
+    return ways, Words("Mixing", f"{NUM_WAYS} children of {len(parents)} pictures")
 
 
 def draw_between(
@@ -73,8 +73,8 @@ def draw_between(
     assert first.recipe is not None
     assert second.recipe is not None
     mix = Mix(_other(first.recipe, second.recipe), percent / 100 * RIGHT_ANGLE, mask=mask)
-    wish = Wish((mix,), f"{percent} % of the way")
-    for event in draw_each(engine, session, job, picture, first.recipe, [wish]):
+    way = Way((mix,), f"{percent} % of the way")
+    for event in draw_each(engine, session, job, picture, first.recipe, [way]):
         if isinstance(event, PictureRecord):
             # The id stays the same: the browser then keeps the previous picture until this one can be shown.
             name = event.id if explored.blend is None else explored.blend.id
@@ -91,8 +91,8 @@ def _part(shares: np.ndarray, place: int) -> float:
     return float(shares[place] / shares[: place + 1].sum())
 
 
-def _other(base: Recipe, other: Recipe) -> Sample | tuple[Operation, ...]:
-    """Return what to mix with: only the noise, if the two pictures differ in nothing else; otherwise the list.
+def _other(base: SampleRecipe, other: SampleRecipe) -> Sample | tuple[Operation, ...]:
+    """What to mix with: noise alone, where that is all in which the two differ; else the list.
 
     Lists may be nested only a few levels deep, so nesting is avoided where possible.
     """

@@ -10,7 +10,7 @@ from app.runs import load_map
 from app.session import Job, Session
 from app.tasks import Update
 from app.viewer import Found, FoundName
-from app.ways import Wish, draw_each, show_explored
+from app.ways import Way, draw_each, show_explored
 from srflow.contract import Engine, InputError, Progress
 from srflow.operations import Heat, Mask, flat_areas, uncertain_areas
 
@@ -38,7 +38,7 @@ def draw_painted(
         raise InputError("Nothing is painted. Paint over a region, calm or wild.")
     assert explored.state.recipe is not None
     place = _around(heat)
-    for event in draw_each(engine, session, job, picture, explored.state.recipe, [Wish(tuple(heat), "Painted")]):
+    for event in draw_each(engine, session, job, picture, explored.state.recipe, [Way(tuple(heat), "Painted")]):
         if isinstance(event, Progress):
             yield Update(text=event.text, fraction=event.fraction)
         elif isinstance(event, PictureRecord):

@@ -13,7 +13,7 @@ import numpy as np
 from app.records import OpenedPicture, Region, Source
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, Recipe, carried_lr
+from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, SampleRecipe, carried_lr
 
 __all__ = [
     "AUTO_PIXELS",
@@ -164,9 +164,8 @@ def preview(picture: OpenedPicture) -> np.ndarray:
     return shown
 
 
-def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | None] | None:
-    """Read the recipe in a PNG of this page, and the LR picture if the PNG contains it; None: it is an ordinary
-    picture.
+def read_recipe(engine: Engine, path: str | Path) -> tuple[SampleRecipe, np.ndarray | None] | None:
+    """The recipe in a PNG that this page made, and the LR picture if it carries that too; None: an ordinary picture.
 
     Raises: InputError: there is a recipe, but it cannot be used.
     """
@@ -179,6 +178,6 @@ def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | 
         return None  # opening it as a picture will report the error
     if RECIPE_KEY not in text:
         return None
-    recipe = Recipe.from_json(text[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(text[RECIPE_KEY])
     Settings.from_recipe(recipe, engine.info())
     return recipe, carried_lr(text, recipe, engine.open_picture)

@@ -11,8 +11,8 @@ from app.gathering import gather
 from app.records import Explored, OpenedPicture
 from app.session import Job, Session
 from app.tasks import Update
-from app.ways import Wish, Words, show_explored
-from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, Recipe
+from app.ways import Way, Words, show_explored
+from srflow.contract import Comparison, Engine, ExploreRequest, Family, InputError, SampleRecipe
 from srflow.evaluation.families import NUM_VERSIONS, Tree, named_branches, tree_of
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
@@ -38,7 +38,7 @@ class Pool:
     recipe: of the picture that they are versions of. mask: the region; None: they are whole pictures.
     """
 
-    recipe: Recipe
+    recipe: SampleRecipe
     mask: Mask | None
     seed: int
     size: int
@@ -54,36 +54,35 @@ class Pool:
         """The tree of similar versions."""
         return tree_of(self.comparison)
 
-    def wishes(self, kind: str) -> tuple[list[Wish], Words]:
-        """Return the versions that differ most ("different"), represent others best ("typical"), "extremes", or
-        "families".
+    def ways(self, kind: str) -> tuple[list[Way], Words]:
+        """Those that differ most ("different"), stand for the others best ("typical"), are "extremes", or "families".
 
         None: there are no families.
         """
         if kind == "families":
-            wishes = [
-                self._wish(node.number, f"{_node_label(name)}: {100 * len(node.members) / self.size:.0f} %")
+            ways = [
+                self._way(node.number, f"{_node_label(name)}: {100 * len(node.members) / self.size:.0f} %")
                 for name, node in named_branches(self.tree)
             ]
             count = len(self.tree.branches)
-            end = f"{count} families explain {100 * self.tree.explained:.0f} % of the variance here"
-            return wishes, Words("Drawing the families", end, _FAMILIES_HOW)
+            end = f"{count} families explain {100 * self.tree.explained:.0f} % of what differs here"
+            return ways, Words("Drawing the families", end, _FAMILIES_HOW)
         if kind == "extremes":
             names: dict[int, list[str]] = {}
             for name, number in self.comparison.extremes.items():
                 names.setdefault(number, []).append(name)
-            wishes = [self._wish(number, ", ".join(own).capitalize()) for number, own in names.items()]
-            return wishes, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
+            ways = [self._way(number, ", ".join(own).capitalize()) for number, own in names.items()]
+            return ways, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
         families = self._families(kind)
-        wishes = [self._wish(family.number, f"Represents {len(family.members)} of {self.size}") for family in families]
+        ways = [self._way(family.number, f"Stands for {len(family.members)} of {self.size}") for family in families]
         what = "differ most" if kind == "different" else "are most typical"
         num_odd = len(self.comparison.left_out)
-        odd = f", {num_odd} outlier{'s' * (num_odd > 1)} left out" if num_odd else ""
-        end = f"{len(wishes)} of {self.size} {self.name} {what}{odd}"
-        return wishes, Words("Drawing the chosen ones", end, _FAMILIES_HOW)
+        odd = f", {num_odd} odd one{'s' * (num_odd > 1)} left out" if num_odd else ""
+        end = f"{len(ways)} of {self.size} {self.name} {what}{odd}"
+        return ways, Words("Drawing those that were chosen", end, _FAMILIES_HOW)
 
-    def family(self, kind: str, recipe: Recipe) -> tuple[list[Wish], Words]:
-        """Return all versions that one of the shown ones represents: itself first, then the others by similarity.
+    def family(self, kind: str, recipe: SampleRecipe) -> tuple[list[Way], Words]:
+        """All that one of the shown ways stands for, itself first, then the others by nearness.
 
         Args: kind: "different" or "typical". recipe: of the shown version.
         Raises: InputError: it is not one of those shown.
@@ -95,34 +94,34 @@ class Pool:
             )
         return self._family(chosen)
 
-    def _family(self, chosen: Family) -> tuple[list[Wish], Words]:
+    def _family(self, chosen: Family) -> tuple[list[Way], Words]:
         nearness = self.comparison.distances[chosen.number]
         others = sorted((each for each in chosen.members if each != chosen.number), key=lambda each: nearness[each])
         shown = [chosen.number, *others][:MAX_FAMILY]
-        wishes = [self._wish(number, f"Member {place}") for place, number in enumerate(shown, 1)]
+        ways = [self._way(number, f"Member {place}") for place, number in enumerate(shown, 1)]
         count = len(chosen.members)
         end = f"The family of {count}" if count == len(shown) else f"The nearest {len(shown)} of a family of {count}"
-        return wishes, Words("Drawing the family", end, _WALK_HOW)
+        return ways, Words("Drawing the family", end, _WALK_HOW)
 
     @property
     def levels(self) -> tuple[int, ...]:
         """The depth of each family in the tree."""
         return tuple(name.count(".") for name, _ in named_branches(self.tree))
 
-    def node_family(self, place: int) -> tuple[list[Wish], Words]:
-        """Return the members of one of the families, by its index."""
+    def node_family(self, place: int) -> tuple[list[Way], Words]:
+        """The members of one of the families, by its place among them."""
         node = named_branches(self.tree)[place][1]
         return self._family(Family(number=node.number, members=node.members))
 
-    def leads_to(self, number: int, recipe: Recipe) -> bool:
-        """Return whether that recipe belongs to that version."""
+    def leads_to(self, number: int, recipe: SampleRecipe) -> bool:
+        """Whether that recipe is the one of that version."""
         return recipe.operations == (*self.recipe.operations, _operation(self.mask, self.seed, number))
 
     def _families(self, kind: str) -> tuple[Family, ...]:
         return self.comparison.typical if kind == "typical" else self.comparison.different
 
-    def _wish(self, number: int, label: str) -> Wish:
-        return Wish((_operation(self.mask, self.seed, number),), label)
+    def _way(self, number: int, label: str) -> Way:
+        return Way((_operation(self.mask, self.seed, number),), label)
 
 
 class Pools:
@@ -135,8 +134,8 @@ class Pools:
         """Store the pool instead of the previous one."""
         self._last[session] = pool
 
-    def find(self, session: Session, recipe: Recipe, mask: Mask | None, size: int = 0) -> Pool | None:
-        """Return the last pool, if it belongs to that recipe and region and is large enough."""
+    def find(self, session: Session, recipe: SampleRecipe, mask: Mask | None, size: int = 0) -> Pool | None:
+        """The last one, if it goes on from that recipe at that place, and is not smaller."""
         pool = self._last.get(session)
         is_it = pool is not None and (pool.recipe, pool.mask) == (recipe, mask) and pool.size >= size
         return pool if is_it else None

@@ -12,7 +12,7 @@ import numpy as np
 from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Found, Line, Overlay, Part, WayKind
-from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
+from srflow.contract import Aim, ChallengeScores, Direction, SampleRecipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
@@ -138,7 +138,7 @@ class PictureRecord:
     label: str
     kind: Literal["sample", "reference"]
     path: Path
-    recipe: Recipe | None = None
+    recipe: SampleRecipe | None = None
     numbers: Numbers | None = None
     key: str = ""
 

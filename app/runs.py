@@ -35,7 +35,7 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -400,8 +400,8 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dict[str, str]]:
-    """Return a function that makes the text of a sample's PNG from its recipe and flags.
+def sample_text(picture: OpenedPicture) -> Callable[[SampleRecipe, Sequence[str]], dict[str, str]]:
+    """Of a sample's recipe and flags, makes the text for its PNG.
 
     The text also says how the input file was converted, and contains the LR picture unless that is too large to be read
     again.
@@ -411,7 +411,7 @@ def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dic
     if picture.notes:
         more[INPUT_KEY] = ", ".join(picture.notes)
 
-    def text_of(recipe: Recipe, flags: Sequence[str]) -> dict[str, str]:
+    def text_of(recipe: SampleRecipe, flags: Sequence[str]) -> dict[str, str]:
         flag_text = {FLAGS_KEY: ", ".join(flags)} if flags else {}
         return {RECIPE_KEY: recipe.to_json()} | flag_text | more
 

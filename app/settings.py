@@ -8,7 +8,7 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 from app.checks import read_bool, read_choice, read_float, read_int
-from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, Recipe
+from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, SampleRecipe
 
 __all__ = ["CONSISTENCY_ROUNDS", "MAX_SAMPLES", "MAX_SEED", "MAX_TEMPERATURE", "PRESETS", "Settings", "find_model"]
 
@@ -74,8 +74,8 @@ class Settings:
         )
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, info: EngineInfo) -> Settings:
-        """Return settings whose samples include that of the recipe.
+    def from_recipe(cls, recipe: SampleRecipe, info: EngineInfo) -> Settings:
+        """Settings whose samples include the recipe's one.
 
         Raises: InputError: there is no such model, or a value is outside the page's range.
         """

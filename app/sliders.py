@@ -14,9 +14,18 @@ from app.session import Job, Session
 from app.tasks import Update
 from app.verdicts import wish_verdict
 from app.viewer import MAX_SLIDERS
-from app.ways import Wish, draw_each, show_explored
-from srflow.contract import Direction, Directions, Engine, ExploreRequest, InputError, Progress, Recipe, Variant
-from srflow.contract import Wish as MeasuredWish
+from app.ways import Way, draw_each, show_explored
+from srflow.contract import (
+    Direction,
+    Directions,
+    Engine,
+    ExploreRequest,
+    InputError,
+    Progress,
+    SampleRecipe,
+    Variant,
+    Wish,
+)
 from srflow.evaluation.slider_names import name_ends
 from srflow.operations import Mask, Operation, Reroll, Slide
 
@@ -105,11 +114,11 @@ def move_sliders(
         raise InputError(f"The region has {len(sliders)} sliders, but {len(angles)} were moved. Please try again.")
     moves = [(slider.direction.weights, math.radians(angle)) for slider, angle in zip(sliders, angles, strict=True)]
     slide = Slide.combined(mask, explored.seed, moves)
-    wish = Wish(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
+    way = Way(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
     scale = sliders[0].scale if len(sliders) == 1 else None
     measured = None if scale is None or slide is None else scale.wish
     told = ""
-    for event in draw_each(engine, session, job, picture, recipe, [wish], measured):
+    for event in draw_each(engine, session, job, picture, recipe, [way], measured):
         if isinstance(event, Variant):
             told = "" if scale is None or measured is None else f"{wish_verdict(scale, event)}."
         elif isinstance(event, PictureRecord):
@@ -121,7 +130,7 @@ def move_sliders(
 
 
 def look_for(
-    engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, num_rolls: int
+    engine: Engine, job: Job, lr: np.ndarray, recipe: SampleRecipe, mask: Mask, seed: int, num_rolls: int
 ) -> Generator[Update, None, tuple[Direction, ...]]:
     """Find the main ways in which rolls of a region differ. Raises: as `find_sliders`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(num_rolls))
@@ -134,11 +143,11 @@ def draw_strips(
     engine: Engine,
     job: Job,
     lr: np.ndarray,
-    recipe: Recipe,
+    recipe: SampleRecipe,
     mask: Mask,
     seed: int,
     directions: Sequence[Direction],
-    wish: MeasuredWish | None = None,
+    wish: Wish | None = None,
 ) -> Generator[Update, None, list[Found]]:
     """Draw pictures of the region along each direction, and describe them in words. Raises: as `find_sliders`.
 

@@ -33,7 +33,7 @@ from srflow.contract import (
     ExploreRequest,
     GrainRequest,
     InputError,
-    Recipe,
+    SampleRecipe,
     Variant,
     Verdict,
 )
@@ -280,11 +280,11 @@ class SteeringEndpoints(EndpointGroup):
                 yield None
         yield {"texts": found[0]}
 
-    def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> Recipe:
+    def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRecipe:
         return self._engine.recipe(list_request(picture, settings, operations))
 
-    def _before(self, job: Job, picture: OpenedPicture, recipe: Recipe) -> Generator[Update, None, np.ndarray]:
-        """Return the picture of the recipe."""
+    def _before(self, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Generator[Update, None, np.ndarray]:
+        """The recipe's picture."""
         request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
         [state] = yield from gather(self._engine.explore(request, job.cancel), job, Variant)
         return state.patch

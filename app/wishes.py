@@ -13,7 +13,7 @@ from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
 from app.tasks import Update
 from app.ways import show_explored
-from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Recipe, Wish
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, SampleRecipe, Wish
 from srflow.operations import Mask, Reroll
 from srflow.steering.wishes import remark
 
@@ -60,7 +60,7 @@ def carry_out(
 
 
 def look_for_aim(
-    engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, wish: Wish
+    engine: Engine, job: Job, lr: np.ndarray, recipe: SampleRecipe, mask: Mask, seed: int, wish: Wish
 ) -> Generator[Update, None, Aim]:
     """Find the direction of a wish from rolls of a region. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))

@@ -62,6 +62,7 @@ LEVELS: list[list[tuple[str, tuple[str, ...]]]] = [
             "tools",
             (
                 "srflow.errors",
+                "srflow.empty",
                 "srflow.files",
                 "srflow.arrays",
                 "srflow.luma",

@@ -10,7 +10,7 @@ from test_app_exploring import ask, mask_of, picture, pixels
 
 from app.edits import AS_DRAWN
 from app.verdicts import edit_verdict
-from srflow.contract import RECIPE_KEY, Recipe, Verdict
+from srflow.contract import RECIPE_KEY, SampleRecipe, Verdict
 from srflow.operations import Given
 
 harness = exploring.harness
@@ -67,7 +67,7 @@ def test_what_is_natural_can_be_kept_and_what_was_drawn_cannot(harness):
     ask(harness, "accept", natural.id)
     assert harness.scene.explored == natural.id
     with Image.open(picture(harness, natural.id).path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
     [given] = recipe.operations
     assert isinstance(given, Given)
     assert given.origin == "natural edit"

@@ -15,7 +15,7 @@ from test_app_page import Visit
 
 from app.layout import build_page, launch_options
 from app.visitors import Sessions
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.operations import Mix, Reroll
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -252,7 +252,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     path = tmp_path / "explored.png"
     download.value.save_as(path)
     with Image.open(path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
         assert np.array_equal(np.asarray(image.convert("RGB")), expected)
     assert [type(operation) for operation in recipe.operations] == [Reroll, Reroll]
     first, second = (operation.mask.support for operation in recipe.operations)

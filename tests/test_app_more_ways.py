@@ -10,10 +10,10 @@ import pytest
 import test_app_exploring as exploring
 from test_app_exploring import ask, mask_of, picture, pixels
 
-from app.mixing import child_wishes
+from app.mixing import child_ways
 from app.pools import MAX_FAMILY
 from app.ways import NUM_WAYS
-from srflow.contract import Recipe, SampleRequest
+from srflow.contract import SampleRecipe, SampleRequest
 from srflow.operations import Mask, Mix, Reroll, Sample
 
 harness = exploring.harness
@@ -23,7 +23,7 @@ def labels(harness) -> list[str]:
     return [picture(harness, name).label for name in harness.scene.walk.ids]
 
 
-def recipe_of(harness, name: str) -> Recipe:
+def recipe_of(harness, name: str) -> SampleRecipe:
     return harness.session.view.explored.find(name).recipe
 
 
@@ -187,10 +187,10 @@ def test_shares_are_even_on_average(engine, count):
     recipes = [engine.recipe(replace(request, first_index=number)) for number in range(count)]
     weights = []
     for seed in range(60):
-        for wish in child_wishes(recipes, None, seed)[0]:
+        for way in child_ways(recipes, None, seed)[0]:
             left = 1.0
             own = []
-            for mix in reversed(wish.operations):
+            for mix in reversed(way.operations):
                 part = mix.angle / (math.pi / 2)
                 own.append(left * part)
                 left *= 1 - part

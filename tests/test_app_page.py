@@ -28,7 +28,7 @@ from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
 from app.visitors import Sessions
-from srflow.contract import RECIPE_KEY, Recipe, SetSummary
+from srflow.contract import RECIPE_KEY, SampleRecipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -222,7 +222,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     path = tmp_path / "sample.png"
     download.value.save_as(path)
     with Image.open(path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
         pixels = np.array(image)
     assert (recipe.temperature, recipe.index) == (0.3, 1)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_app_exploring import ask, mask_of, picture, pixels
 
 from app.sliders import ANGLES, NUM_ROLLS
-from srflow.contract import RECIPE_KEY, Recipe, SampleRequest, SampleResult
+from srflow.contract import RECIPE_KEY, SampleRecipe, SampleRequest, SampleResult
 from srflow.operations import Mask, Reroll, Slide, from_address
 
 harness = exploring.harness
@@ -79,7 +79,7 @@ def test_what_is_kept_is_a_step_with_its_recipe(harness, engine):
     ask(harness, "accept", way)
     assert (harness.scene.walk, harness.scene.explored) == (None, way)
     with Image.open(picture(harness, way).path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
     (kept,) = recipe.operations
     assert kept.angle == pytest.approx(math.pi / 3)
     lr = harness.session.view.picture.lr()

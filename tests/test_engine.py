@@ -24,7 +24,7 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -91,7 +91,7 @@ def test_bits_per_dimension_are_exact(engine: SamplingEngine) -> None:
 def test_a_recipe_gives_the_same_pixels_again(engine: SamplingEngine, folders: list[Path]) -> None:
     lr = picture()
     drawn = results(engine, SampleRequest(lr=lr, num_samples=3, seed=2, temperature=0.4))
-    recipe = Recipe.from_json(drawn[2].recipe.to_json())
+    recipe = SampleRecipe.from_json(drawn[2].recipe.to_json())
     again = results(SamplingEngine("cpu", "float32", folders), SampleRequest.from_recipe(recipe, lr))
     assert len(again) == 1
     np.testing.assert_array_equal(again[0].picture, drawn[2].picture)
@@ -314,7 +314,7 @@ def test_bad_requests_get_a_named_error(engine: SamplingEngine, case: str) -> No
 
 def test_the_last_number_of_a_seed_is_drawn_again_from_its_recipe(engine: SamplingEngine) -> None:
     [last] = results(engine, SampleRequest(lr=picture(), num_samples=1, first_index=2**32))
-    recipe = Recipe.from_json(last.recipe.to_json())
+    recipe = SampleRecipe.from_json(last.recipe.to_json())
     [again] = results(engine, SampleRequest.from_recipe(recipe, picture()))
     np.testing.assert_array_equal(again.picture, last.picture)
 
@@ -390,7 +390,7 @@ def test_tiles_give_the_picture_in_one_piece() -> None:
     # All rows but the last ones are there before any sample is finished.
     kinds = [type(event) for event in events if isinstance(event, (PartialSample, SampleResult))]
     assert kinds.index(SampleResult) > 2
-    recipe = Recipe.from_json(tiled[1].recipe.to_json())
+    recipe = SampleRecipe.from_json(tiled[1].recipe.to_json())
     again = results(engine, SampleRequest.from_recipe(recipe, lr))[0]
     np.testing.assert_array_equal(again.picture, tiled[1].picture)
 
@@ -419,11 +419,11 @@ def test_smaller_tiles_when_memory_runs_out(engine: SamplingEngine, monkeypatch:
     original = InferenceModel.decode
     calls = []
 
-    def full(model: InferenceModel, latents: list[torch.Tensor], prepared: object, checkpoint: object) -> tuple:
+    def full(model: InferenceModel, latents: list[torch.Tensor], prepared: object, on_step: object) -> tuple:
         calls.append(prepared.height)
         if prepared.height > 45 and len(calls) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(model, latents, prepared, checkpoint)
+        return original(model, latents, prepared, on_step)
 
     monkeypatch.setattr(InferenceModel, "decode", full)
     events = list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3, temperature=0.3, tile=0)))
@@ -542,7 +542,7 @@ def test_command_line_writes_pngs_that_can_be_made_again(folders: list[Path], tm
     assert main(["sample", str(tmp_path / "in"), str(tmp_path / "out"), *arguments]) == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["p0_sample0.png", "p0_sample1.png", "p1_sample0.png", "p1_sample1.png"]
-    recipe = Recipe.from_json(read_png_text(tmp_path / "out" / "p1_sample1.png")[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(read_png_text(tmp_path / "out" / "p1_sample1.png")[RECIPE_KEY])
     assert (recipe.seed, recipe.index, recipe.temperature) == (5, 1, 0.3)
     engine = SamplingEngine("cpu", recipe.precision, folders)
     again = results(engine, SampleRequest.from_recipe(recipe, picture(seed=1)))[0]

@@ -219,10 +219,10 @@ def test_the_work_that_failed_is_gone_before_smaller_tiles_are_planned(
         alive.append(sum(each() is not None for each in prepared))
         return replan(self, task)
 
-    def full(model: InferenceModel, latents: list[torch.Tensor], own: PreparedPicture, checkpoint: object) -> tuple:
+    def full(model: InferenceModel, latents: list[torch.Tensor], own: PreparedPicture, on_step: object) -> tuple:
         if own.height > 45:
             no_memory()
-        return decode(model, latents, own, checkpoint)
+        return decode(model, latents, own, on_step)
 
     decode = InferenceModel.decode
     monkeypatch.setattr(InferenceModel, "decode", full)

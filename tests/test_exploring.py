@@ -25,7 +25,7 @@ from srflow.contract import (
     MemoryBudgetError,
     OperationError,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -87,13 +87,15 @@ def sample(engine: SamplingEngine, lr: np.ndarray, **changes: object) -> SampleR
     return result
 
 
-def explore(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, *variants: tuple[Operation, ...]) -> list[Variant]:
+def explore(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, *variants: tuple[Operation, ...]
+) -> list[Variant]:
     request = ExploreRequest(lr=lr, recipe=recipe, variants=variants)
     return [event for event in engine.explore(request) if isinstance(event, Variant)]
 
 
-def replayed(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> SampleResult:
-    request = SampleRequest.from_recipe(Recipe.from_json(recipe.to_json()), lr, summaries=False)
+def replayed(engine: SamplingEngine, recipe: SampleRecipe, lr: np.ndarray) -> SampleResult:
+    request = SampleRequest.from_recipe(SampleRecipe.from_json(recipe.to_json()), lr, summaries=False)
     [result] = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
     return result
 
@@ -322,7 +324,7 @@ def test_the_recipe_can_be_had_before_the_sample(engine: SamplingEngine, lr: np.
 # -- a few out of many -------------------------------------------------------------------------------------------------
 
 
-def compare(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, ways: list, choose: int = 3) -> Comparison:
+def compare(engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, ways: list, choose: int = 3) -> Comparison:
     *_, last = engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=tuple(ways), choose=choose))
     assert isinstance(last, Comparison)
     return last

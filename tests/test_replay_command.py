@@ -13,7 +13,7 @@ import torch
 from conftest import make_toy
 
 from srflow.cli import main
-from srflow.contract import LR_KEY, RECIPE_KEY, Recipe, SampleRequest, SampleResult
+from srflow.contract import LR_KEY, RECIPE_KEY, SampleRecipe, SampleRequest, SampleResult
 from srflow.operations import Heat, Mask, Reroll
 from srflow.pictures import load_image, read_png_text, save_png
 from srflow.sampling.engine import SamplingEngine
@@ -79,7 +79,7 @@ def test_what_cannot_be_replayed_is_told(
     plain, broken, foreign = tmp_path / "plain.png", tmp_path / "broken.json", tmp_path / "foreign.json"
     save_png(plain, load_image(png))
     broken.write_text(text.replace("reroll", "explode"))
-    foreign.write_text(replace(Recipe.from_json(text), model="../" + NAME).to_json())
+    foreign.write_text(replace(SampleRecipe.from_json(text), model="../" + NAME).to_json())
     other = tmp_path / "other.png"
     save_png(other, load_image(lr)[::-1].copy())
     for words, message in (

@@ -17,7 +17,7 @@ from conftest import make_toy
 from PIL import Image
 
 from srflow.cli import main
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.images import upscale_uint8
 from srflow.pictures import load_image, png_bits, read_picture, read_png_text, save_png
 from srflow.sampling import engine as engine_module
@@ -88,7 +88,7 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(folders: tuple[Path, P
 
 def test_tiles_can_be_asked_for(folders: tuple[Path, Path, Path]) -> None:
     assert main(arguments(folders, "--tile", "16")) == 0
-    recipe = Recipe.from_json(read_png_text(folders[2] / "p0_sample0.png")[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(read_png_text(folders[2] / "p0_sample0.png")[RECIPE_KEY])
     assert recipe.tile == 16
 
 

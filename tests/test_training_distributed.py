@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from training_helpers import TOY, toy_recipe
 from training_worker import gradients
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
 
@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, monkeypatch):
         num_processes = 3
 
     monkeypatch.setattr(trainer_module, "_accelerator", lambda recipe: ThreeProcesses(cpu=True))
-    with pytest.raises(RecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
+    with pytest.raises(TrainingRecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
         Trainer(toy_recipe(), data, tmp_path / "run", cache=tmp_path)
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from training_helpers import TOY, stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
-from srflow.contract import CheckpointError, DatasetError, RecipeError, TrainingDivergedError
+from srflow.contract import CheckpointError, DatasetError, TrainingDivergedError, TrainingRecipeError
 from srflow.training import run_folder
 from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
@@ -231,7 +231,7 @@ def test_only_the_last_checkpoints_are_kept(train, tmp_path):
 
 def test_another_recipe_is_refused_by_name_unless_allowed(train):
     stop_at(train(), 3).run()
-    with pytest.raises(RecipeError, match=r"training.learning_rate is 0.0005, was 0.001"):
+    with pytest.raises(TrainingRecipeError, match=r"training.learning_rate is 0.0005, was 0.001"):
         train("training.learning_rate=5e-4", "log.every_steps=3")
     assert train("log.every_steps=3").progress.step == 3  # what changes no weights may differ
     assert train("training.learning_rate=5e-4", allow_changes=True).progress.step == 3

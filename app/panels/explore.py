@@ -14,7 +14,7 @@ from app.candidates import check_candidate_place, piece_at, try_pieces, try_text
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.grain import draw_grain, pixels_of
-from app.mixing import child_wishes, draw_between, mixing_place
+from app.mixing import child_ways, draw_between, mixing_place
 from app.page import Event, Page
 from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
@@ -25,7 +25,7 @@ from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
 from app.viewer import Asked, FoundName, Paste, SourcePlace, WayKind, parse_asked, parse_subject
-from app.ways import draw_ways, plain_wishes
+from app.ways import draw_ways, plain_ways
 from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError, Wish
 from srflow.evaluation.families import check_tree_place
@@ -145,15 +145,15 @@ class ExplorePanel:
             yield from carry_out(self.page.engine, session, job, picture, wanted, wish)
             return
         if kind in ("roll", "more"):
-            wishes, words = plain_wishes(wanted)
+            ways, words = plain_ways(wanted)
         else:
             pool = yield from self._pool(session, job, picture, wanted)
-            wishes, words = pool.wishes(kind)
-            if not wishes:
+            ways, words = pool.ways(kind)
+            if not ways:
                 yield _without_families(session, pool.tree.explained)
                 return
             wanted = replace(wanted, levels=pool.levels if kind == "families" else ())
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words)
 
     def _paint(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
@@ -231,11 +231,11 @@ class ExplorePanel:
                 "This picture represents no family. Show the five that differ, choose one of them, and try again."
             )
         if explored.kind == "families" and base in explored.ways:
-            wishes, words = pool.node_family(explored.ways.index(base))
+            ways, words = pool.node_family(explored.ways.index(base))
         else:
-            wishes, words = pool.family(explored.kind, base.recipe)
+            ways, words = pool.family(explored.kind, base.recipe)
         wanted = replace(explored, kind="family", blend=None, levels=())
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words)
 
     def _mix(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
@@ -259,9 +259,9 @@ class ExplorePanel:
             yield from draw_between(self.page.engine, session, job, picture, explored, ends, asked.dial, mask)
             return
         recipes = [find_base(session, parent.id)[1] for parent in parents]
-        wishes, words = child_wishes(recipes, mask, new_seed())
+        ways, words = child_ways(recipes, mask, new_seed())
         wanted = Explored(state=_state(explored, base), kind="children", mask=mask)
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words, recipes[0])
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words, recipes[0])
 
 
 def _without_families(session: Session, explained: float) -> Update:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from srflow.cli.folders import print_line
-from srflow.cli.loading import add_device_arguments, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, consistency_rounds, load_measured
 from srflow.contract import InputError
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -86,16 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
     from srflow.evaluation.calibrating import calibrate_model, check_calibration
     from srflow.evaluation.pairing import find_pairs
     from srflow.evaluation.report import calibration_table
-    from srflow.sampling.hardware import resolve_device
 
     path = _output(arguments)  # a wrong one should not show after an hour
     rounds = consistency_rounds(arguments.consistency_rounds)
-    model = load_model(arguments.model, resolve_device(arguments.device), arguments.precision)
-    scale = model.scale_factor
+    source = load_measured(arguments.model, arguments.device, arguments.precision)
+    scale = source.model.scale_factor
     pairs = find_pairs(arguments.hr, scale_factor=scale, limit=arguments.limit, report=print_line)
     others = find_pairs(arguments.check, scale_factor=scale, report=print_line) if arguments.check else None
     calibration = calibrate_model(
-        model,
+        source,
         pairs,
         temperatures=arguments.temperature,
         sample_counts=arguments.num_samples,
@@ -110,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     save_calibration(path, calibration)
     if others is not None:
-        calibration = check_calibration(model, calibration, others, progress=True)
+        calibration = check_calibration(source, calibration, others, progress=True)
         save_calibration(path, calibration)
     print(calibration_table(calibration))
     print(f"Written to {path}.")

@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
 from srflow.cli.folders import add_folder_arguments, print_line
-from srflow.cli.loading import add_device_arguments, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, consistency_rounds, load_measured
 from srflow.contract import DatasetError, InputError
 from srflow.files import check_writable
 
 if TYPE_CHECKING:
     import torch
 
-    from srflow.evaluation.drawing import Refine
     from srflow.evaluation.features import FeatureDistance
     from srflow.evaluation.pairing import PicturePair
     from srflow.evaluation.results import MethodResult
@@ -94,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_writable(arguments.output)
     device = resolve_device(arguments.device)
-    model = None if arguments.model is None else load_model(arguments.model, device, arguments.precision)
+    source = None if arguments.model is None else load_measured(arguments.model, arguments.device, arguments.precision)
+    model = None if source is None else source.model
     scale_factor = _scale_factor(arguments, model)
     pairs = find_pairs(
         arguments.hr,
@@ -119,18 +118,18 @@ def run(arguments: argparse.Namespace) -> int:
     perceptual, features = PerceptualDistance(device), _feature_distance(device)
     results: list[MethodResult]
     rounds = consistency_rounds(arguments.consistency_rounds)
-    if model is None:
+    if source is None:
         results = [
             evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, features=features, progress=True)
         ]
     else:
         results = evaluate_model(
-            model,
+            source,
             pairs,
             num_samples=arguments.num_samples,
             temperatures=arguments.temperature,
             seed=arguments.seed,
-            refine=_refine(scale_factor, rounds),
+            consistency_rounds=rounds,
             perceptual=perceptual,
             features=features,
             progress=True,
@@ -188,12 +187,6 @@ def _named_folder(text: str) -> tuple[str, Path]:
     if separator and name and not Path(text).exists():
         return name, Path(folder)
     return Path(text).resolve().name, Path(text)
-
-
-def _refine(scale_factor: int, rounds: int) -> Refine | None:
-    from srflow.consistency import back_project
-
-    return partial(back_project, scale_factor=scale_factor, rounds=rounds) if rounds else None
 
 
 def _settings(

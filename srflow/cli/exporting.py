@@ -36,12 +36,12 @@ def export_samples(
         bits: of the PNGs.
     Returns: the files. Raises: InputError: too much for a format.
     """
-    from srflow.contract import RECIPE_KEY, CalibrationError, Recipe
+    from srflow.contract import RECIPE_KEY, CalibrationError, SampleRecipe
     from srflow.evaluation.exporting import EXPORTS, LATENTS, SetData, write_set
     from srflow.evaluation.reports import BarSource
     from srflow.pictures import read_picture, read_png_text
 
-    recipes = [Recipe.from_json(read_png_text(path)[RECIPE_KEY]) for path in pngs]
+    recipes = [SampleRecipe.from_json(read_png_text(path)[RECIPE_KEY]) for path in pngs]
     facts: dict[str, Any] = {"samples": [json.loads(recipe.to_json()) for recipe in recipes]}
     samples = [read_picture(path, bits=bits).pixels for path in pngs]
     bars: dict[Value, Bar] = {}

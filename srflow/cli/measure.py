@@ -11,7 +11,7 @@ from srflow.cli.places import add_region_argument, read_region
 if TYPE_CHECKING:
     import numpy as np
 
-    from srflow.contract import Recipe
+    from srflow.contract import SampleRecipe
     from srflow.evaluation.reports import BarSource, LineReport, PlaceReport
     from srflow.sampling.engine import SamplingEngine
 
@@ -118,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace) -> tuple[list[np.ndarray], Recipe]:
+def _draw(
+    engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace
+) -> tuple[list[np.ndarray], SampleRecipe]:
     """Samples in grey levels, float32, and the recipe of the first."""
     import numpy as np
 
@@ -150,7 +152,7 @@ def _draw(engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace)
     return samples, recipe
 
 
-def _bars(engine: SamplingEngine, recipe: Recipe, num_samples: int) -> BarSource:
+def _bars(engine: SamplingEngine, recipe: SampleRecipe, num_samples: int) -> BarSource:
     from srflow.contract import CalibrationError
     from srflow.evaluation.reports import BarSource
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from srflow.contract import Recipe
+    from srflow.contract import SampleRecipe
     from srflow.sampling.engine import SamplingEngine
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -88,9 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
+def _read(path: Path) -> tuple[SampleRecipe, dict[str, str]]:
     """The recipe, and, of a PNG, its text."""
-    from srflow.contract import RECIPE_KEY, InputError, Recipe
+    from srflow.contract import RECIPE_KEY, InputError, SampleRecipe
     from srflow.pictures import read_png_text
 
     if not path.is_file():
@@ -101,16 +101,16 @@ def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
         text = read_png_text(path)
         if RECIPE_KEY not in text:
             raise InputError(f"{path}: this PNG carries no recipe; it was not made by this program, or saved anew.")
-        return Recipe.from_json(text[RECIPE_KEY]), text
+        return SampleRecipe.from_json(text[RECIPE_KEY]), text
     if path.stat().st_size > _MAX_RECIPE_BYTES:
         raise InputError(f"{path} is too large for a recipe.")
     try:
-        return Recipe.from_json(path.read_text(encoding="utf-8")), {}
+        return SampleRecipe.from_json(path.read_text(encoding="utf-8")), {}
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is neither a recipe in JSON nor a PNG.") from error
 
 
-def _shipped(recipe: Recipe) -> str:
+def _shipped(recipe: SampleRecipe) -> str:
     """The recipe's model, if it is a shipped one: a recipe from anywhere does not say what is loaded from where."""
     from srflow.checkpoints.shipped import shipped_checkpoints
     from srflow.contract import InputError
@@ -123,7 +123,9 @@ def _shipped(recipe: Recipe) -> str:
     return recipe.model
 
 
-def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], arguments: argparse.Namespace) -> np.ndarray:
+def _find_lr(
+    engine: SamplingEngine, recipe: SampleRecipe, text: dict[str, str], arguments: argparse.Namespace
+) -> np.ndarray:
     from srflow.contract import InputError, carried_lr
 
     if arguments.lr is not None:
@@ -138,7 +140,7 @@ def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], argum
 
 
 @contextmanager
-def _drawn(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> Iterator[np.ndarray]:
+def _drawn(engine: SamplingEngine, recipe: SampleRecipe, lr: np.ndarray) -> Iterator[np.ndarray]:
     """The picture; if it does not fit into memory, it lies in a file that goes at the end."""
     import numpy as np
 

@@ -207,18 +207,18 @@ def _missing(
 
 def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, index: int) -> bool:
     """Whether a whole PNG of as many bits is there whose recipe is the sample's; the machine's choices don't count."""
-    from srflow.contract import RECIPE_KEY, InputError, Recipe, picture_sha256
+    from srflow.contract import RECIPE_KEY, InputError, SampleRecipe, picture_sha256
     from srflow.pictures import png_bits, read_png_text
 
     path = arguments.output / f"{name}_sample{index}.png"
     if not path.is_file():
         return False
     with suppress(InputError, KeyError):
-        recipe = Recipe.from_json(read_png_text(path)[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(read_png_text(path)[RECIPE_KEY])
         info = engine.info().models[0]
         height, width = picture.pixels.shape[:2]
         temperature = info.default_temperature if arguments.temperature is None else arguments.temperature
-        asked = Recipe(
+        asked = SampleRecipe(
             model=info.key,
             weights_sha256=info.weights_sha256,
             scale_factor=info.scale_factor,

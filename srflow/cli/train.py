@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 
 if TYPE_CHECKING:
-    from srflow.training.recipe import Recipe
+    from srflow.training.recipe import TrainingRecipe
     from srflow.training.trainer import Outcome
 
 HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _dry_run(recipe: Recipe, throughput: float | None, minutes: float | None) -> None:
+def _dry_run(recipe: TrainingRecipe, throughput: float | None, minutes: float | None) -> None:
     from srflow.sampling.hardware import resolve_device
     from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step
     from srflow.training.cost import estimate
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         _dry_run(recipe, arguments.throughput, arguments.minutes)
         return 0
     if arguments.data is None or arguments.output is None:
-        raise RecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
+        raise TrainingRecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
 
     # By default idle OpenMP threads spin, which wastes most of a machine that does other work too. Read when PyTorch is
     # loaded, below.
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _INTERRUPTED if outcome == "stopped" else 0
 
 
-def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
+def _train(recipe: TrainingRecipe, arguments: argparse.Namespace) -> Outcome:
     """Train, with the signals that stop it, and say how it ended."""
     from tqdm import tqdm
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
 
 from srflow import __version__
 from srflow.calibration.bars import (
@@ -25,12 +23,9 @@ from srflow.calibration.bars import (
 from srflow.calibration.file import Calibration, Check, MeasuredBar, MeasuredSetting
 from srflow.consistency import DEFAULT_ROUNDS
 from srflow.contract import InputError
-from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH
+from srflow.evaluation.drawing import SampleSource
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.spread import PictureSpread, Survey, measure_spreads
-
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
 
 __all__ = ["DEFAULT_BOXES", "DEFAULT_FOLDS", "calibrate_model", "check_calibration"]
 
@@ -41,7 +36,7 @@ DEFAULT_FOLDS = 5
 
 
 def calibrate_model(
-    model: SRFlow,
+    source: SampleSource,
     pairs: Sequence[PicturePair],
     *,
     temperatures: Sequence[float],
@@ -53,7 +48,6 @@ def calibrate_model(
     folds: int = DEFAULT_FOLDS,
     crop: int | None = None,
     seed: int = 0,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> Calibration:
     """Measure the samples' spread against the truth, and choose λ for every setting.
@@ -62,17 +56,16 @@ def calibrate_model(
     the coverage of each fold is measured with a λ that was chosen on the other folds.
 
     Args:
-        model: with weights from a file, on the device where it is to run; its train or eval mode is restored
-        afterwards.
+        source: draws the samples of a model whose weights come from a file.
         pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
         temperatures, sample_counts, consistency_rounds, boxes, crop: see `spread.Survey`.
-        coverage: the promised share. confidence: for risk-controlling sets; None for conformal risk control.
-        folds: increased if too few pictures would remain without a fold.
-        seed: of the samples, and of the division into folds.
-        max_pixels_per_batch, progress: see `spread.measure_spreads`.
+        coverage: that is promised. confidence: for risk-controlling sets; None for conformal risk control.
+        folds: raised where the pictures left in would be too few.
+        seed: of the samples, and of how the pictures are dealt.
+        progress: show a bar on stderr.
 
     Raises:
-        InputError: an argument is out of range, or there are too few pictures; or every setting was left out.
+        InputError: an argument is out of range, or there are too few pictures.
         ImageError: a picture is broken; the message names it.
     """
     survey = Survey(
@@ -85,13 +78,14 @@ def calibrate_model(
     )
     if folds < 2:
         raise InputError(f"The number of folds is {folds}; it must be at least 2.")
+    model = source.model
     if model.metadata.weights_sha256 is None:
         raise InputError(
             "The model's weights were not loaded from a file, so the calibration cannot refer to one; save the "
             "model first."
         )
     assigned = _assign_folds(len(pairs), folds, min_pictures(coverage, confidence), seed)
-    spreads = measure_spreads(model, pairs, survey, max_pixels_per_batch=max_pixels_per_batch, progress=progress)
+    spreads = measure_spreads(source, pairs, survey, progress=progress)
     plan = _Plan(assigned, coverage, confidence, model.scale_factor)
     return Calibration(
         weights_sha256=model.metadata.weights_sha256,
@@ -105,33 +99,32 @@ def calibrate_model(
         crop=crop,
         folds=int(assigned.max()) + 1,
         seed=seed,
-        conv_dtype=_conv_dtype(model),
+        conv_dtype=source.precision,
         srflow_version=__version__,
         settings=tuple(plan.measured(*setting, pictures) for setting, pictures in spreads.settings.items()),
     )
 
 
 def check_calibration(
-    model: SRFlow,
+    source: SampleSource,
     calibration: Calibration,
     pairs: Sequence[PicturePair],
     *,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> Calibration:
     """Return the calibration with the measured coverage of its bars on other pictures, which do not influence λ.
 
     Args:
-        model: the one that was calibrated.
-        pairs: pictures used neither in training nor in the calibration.
-        max_pixels_per_batch, progress: see `spread.measure_spreads`.
+        source: draws the samples of the model that was calibrated.
+        pairs: pictures that neither training nor the calibration saw.
+        progress: show a bar on stderr.
 
     Raises:
         InputError: the model has other weights than the calibration.
         ImageError: a picture is broken; the message names it.
     """
-    if model.metadata.weights_sha256 != calibration.weights_sha256:
-        raise InputError("The calibration belongs to other weights than the model's; calibrate these weights first.")
+    if source.model.metadata.weights_sha256 != calibration.weights_sha256:
+        raise InputError("The calibration belongs to other weights than the model's; calibrate these first.")
     settings = calibration.settings
     survey = Survey(
         temperatures=tuple(sorted({setting.temperature for setting in settings})),
@@ -141,7 +134,7 @@ def check_calibration(
         crop=calibration.crop,
         seed=calibration.seed,
     )
-    spreads = measure_spreads(model, pairs, survey, max_pixels_per_batch=max_pixels_per_batch, progress=progress)
+    spreads = measure_spreads(source, pairs, survey, progress=progress)
     return replace(
         calibration,
         check=Check(hr=_folder_name(pairs), num_pictures=len(pairs), pictures_sha256=spreads.pictures_sha256),
@@ -150,10 +143,8 @@ def check_calibration(
 
 
 def _checked(setting: MeasuredSetting, found: dict[tuple[float, int, int], list[PictureSpread]]) -> MeasuredSetting:
-    """Return the setting with its coverage on other pictures; unchanged if these gave samples that are not finite."""
-    pictures = found.get((setting.temperature, setting.num_samples, setting.consistency_rounds))
-    if pictures is None:
-        return setting
+    """The setting with its coverage on other pictures."""
+    pictures = found[setting.temperature, setting.num_samples, setting.consistency_rounds]
     bars = []
     for bar in setting.bars:
         index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file stores λ rounded
@@ -220,11 +211,6 @@ def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[flo
         counts = rank_histogram(spread.truth, spread.samples, random, float(stretch))
         shares.append(counts / counts.sum())
     return tuple(map(float, np.mean(shares, axis=0)))
-
-
-def _conv_dtype(model: SRFlow) -> str:
-    dtype = next(module.weight.dtype for module in model.modules() if isinstance(module, nn.Conv2d))
-    return str(dtype).removeprefix("torch.")
 
 
 def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from srflow.contract import CheckpointError, InputError, SRFlowError
+from srflow.empty import without_weights
 from srflow.evaluation.perceptual import check_pictures
 from srflow.images import to_tensor
 from srflow.shipped_files import shipped_folder
@@ -96,9 +97,9 @@ class FeatureNetwork(nn.Module):
         self.name = name
         self.backbone = _backbone(name)
         path = find_weights(name, weights)
-        # On the meta device no random numbers are drawn. The caller's generator must not change, or a resumed training
-        # run would differ from an uninterrupted one.
-        with torch.device("meta"):
+        # On the meta device no random numbers are drawn: the caller's generator must stay as it is, or a training run
+        # that is resumed would go another way than one that is not.
+        with without_weights():
             self._network = self.backbone.build()
         self._network.load_state_dict(_read(path, self._network, self.backbone), assign=True)
         for label in ("mean", "std"):

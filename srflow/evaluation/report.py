@@ -134,12 +134,12 @@ def _price_of_few(calibration: Calibration) -> str:
 
 def _more_table(results: Sequence[MethodResult]) -> str:
     lines = [
-        "| Method | Samples | SSIM | PSNR LR, worst sample | MSE diversity | Bits per dimension | Non-finite |",
+        "| Method | Samples | SSIM | PSNR LR, worst sample | MSE diversity | Bits per dimension | Exploded |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for result in results:
         mean = result.mean
-        share = None if mean.non_finite is None else 100 * mean.non_finite
+        share = None if mean.exploded is None else 100 * mean.exploded
         cells = [
             _label(result),
             str(result.num_samples),
@@ -164,8 +164,8 @@ def _markdown(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> s
         "the best sample at every pixel. Diversity: 100 (global - local) / global. Features: the distance of "
         "EfficientNet-lite0's features, the mean over samples; smaller is better.\n\n"
         f"{_more_table(results)}\n"
-        "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Non-finite: share "
-        "of the samples with NaN or infinity; they are in no other score.\n\n"
+        "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Exploded: share "
+        "of the samples that were decoded again from smaller latents, since they came out far outside of [0, 1].\n\n"
         f"## Settings\n\n" + "\n".join(listed) + "\n"
     )
 

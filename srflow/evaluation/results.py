@@ -21,7 +21,8 @@ class Scores:
         squared error (NTIRE 2022).
     bits_per_dim: of the ground truth under the model, for a density over [0, 1]; + 8 for 8-bit values.
     seconds: to make one super-resolution of one LR picture in memory.
-    non_finite: share of the samples with NaN or infinity, 0 to 1; they are in no other score.
+    exploded: share of the samples that came out far outside of [0, 1] or not finite at first, 0 to 1. They were decoded
+        again from smaller latents, as they are for everybody (`srflow.sampling.guard`), and scored like that.
     """
 
     psnr: float | None = None
@@ -36,7 +37,7 @@ class Scores:
     mse_diversity: float | None = None
     bits_per_dim: float | None = None
     seconds: float | None = None
-    non_finite: float | None = None
+    exploded: float | None = None
 
     @classmethod
     def mean(cls, scores: Sequence[Scores]) -> Scores:

@@ -1,8 +1,8 @@
 """The spread of a model's samples compared with their true error, measured on pictures with a known truth.
 
-Every picture's samples are drawn as in the evaluation, rounded to 8 bits, and processed one by one: sums per pixel for
-mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. Of each picture, only its
-losses (see `calibration`) and these few pixels are kept, so that memory does not grow with its size.
+Every picture's samples are those that `srflow sample` writes and the page shows, and they are taken in one by one:
+sums by place for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. A
+picture leaves behind its losses (see `calibration`) and these few pixels, so that memory does not grow with its size.
 """
 
 from __future__ import annotations
@@ -11,27 +11,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from srflow.calibration.bars import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
 from srflow.calibration.file import MAX_SAMPLES, MAX_TEMPERATURE, Value
-from srflow.consistency import back_project
 from srflow.contract import InputError, picture_sha256
-from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler
+from srflow.evaluation.drawing import SampleSource
 from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_to_ground_truth
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import MIN_SIDE
 from srflow.evaluation.summary import RunningMoments
-from srflow.images import downscale_uint8, to_uint8
-
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
+from srflow.images import downscale_uint8
 
 __all__ = ["PictureSpread", "SpreadMeter", "Spreads", "Survey", "measure_spreads"]
 
@@ -82,10 +75,8 @@ class Survey:
 class Spreads:
     """The measurements of all pictures.
 
-    settings: by (temperature, number of samples, consistency rounds), one entry per picture. A setting at which the
-    model
-        produced a sample with NaN or infinity is left out, because leaving out single pictures would bias the result.
-    pictures_sha256: hash of the pictures' hashes.
+    settings: by (temperature, number of samples, consistency rounds), one entry a picture.
+    pictures_sha256: of the pictures' hashes.
     """
 
     settings: dict[tuple[float, int, int], list[PictureSpread]]
@@ -132,16 +123,7 @@ class SpreadMeter:
         self._places = np.random.default_rng(0).choice(places, min(places, num_rank_pixels), replace=False)
         self._rank_truth = self._at_places(values)
         self._rank_samples: list[np.ndarray] = []
-        self._is_broken = False
         self.spreads: dict[int, PictureSpread] = {}
-
-    def add_float(self, sr: Tensor) -> None:
-        """Round a sample, (3, H', W'), to 8 bits and add it; a sample with NaN or infinity, and all after it, are
-        ignored.
-        """
-        self._is_broken = self._is_broken or not bool(torch.isfinite(sr).all())
-        if not self._is_broken:
-            self.add(to_uint8(sr))
 
     def add(self, sr: np.ndarray) -> None:
         """Add one more sample: uint8, at least as large as the truth, to which it is cropped."""
@@ -171,65 +153,45 @@ class SpreadMeter:
 
 
 def measure_spreads(
-    model: SRFlow,
-    pairs: Sequence[PicturePair],
-    survey: Survey,
-    *,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
-    progress: bool = False,
+    source: SampleSource, pairs: Sequence[PicturePair], survey: Survey, *, progress: bool = False
 ) -> Spreads:
     """Draw samples of every picture and compare them with the truth. LR is made by MATLAB's bicubic imresize.
 
     Args:
-        model: on the device where it is to run; its train or eval mode is restored afterwards.
+        source: draws the samples, see `srflow.sampling.measured.MeasuredModel`.
         pairs: see `pairing.find_pairs`.
-        max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
         progress: show a bar on stderr.
 
     Raises:
         ImageError: a picture is broken; the message names it.
-        InputError: every setting was left out.
     """
-    rounds = survey.consistency_rounds
+    rounds, scale = survey.consistency_rounds, source.model.scale_factor
     meters = partial(
         SpreadMeter,
         counts=survey.sample_counts,
         boxes=survey.boxes,
-        scale_factor=model.scale_factor,
+        scale_factor=scale,
         num_rank_pixels=max(1, min(_RANK_PIXELS_PER_PICTURE, _RANK_PIXELS // len(pairs))),
     )
-    refine = partial(back_project, scale_factor=model.scale_factor, rounds=rounds)
     found: dict[tuple[float, int], list[dict[int, PictureSpread]]] = {}
     hashes = []
-    was_training = model.training
-    model.eval()
-    try:
-        for pair in tqdm(pairs, desc=model.config.name, unit="picture", disable=not progress):
-            hr, lr = _load(pair, model.scale_factor, survey.crop)
-            hashes.append(picture_sha256(hr))
-            sampler = PictureSampler(model, lr, refine if rounds else None, max_pixels_per_batch)
-            for temperature in survey.temperatures:
-                plain, refined = meters(hr), meters(hr)
-                for batch in sampler.draw(survey.sample_counts[-1], temperature, survey.seed):
-                    for sample in batch.plain:
-                        plain.add_float(sample)
-                    for sample in () if batch.refined is None else batch.refined:
-                        refined.add_float(sample)
-                found.setdefault((temperature, 0), []).append(plain.spreads)
-                if rounds:
-                    found.setdefault((temperature, rounds), []).append(refined.spreads)
-    finally:
-        model.train(was_training)
+    for pair in tqdm(pairs, desc=source.model.config.name, unit="picture", disable=not progress):
+        hr, lr = _load(pair, scale, survey.crop)
+        hashes.append(picture_sha256(hr))
+        for temperature in survey.temperatures:
+            plain, consistent = meters(hr), meters(hr)
+            for sample in source.draw(lr, survey.sample_counts[-1], temperature, survey.seed, rounds):
+                plain.add(sample.plain)
+                if sample.consistent is not None:
+                    consistent.add(sample.consistent)
+            found.setdefault((temperature, 0), []).append(plain.spreads)
+            if rounds:
+                found.setdefault((temperature, rounds), []).append(consistent.spreads)
     settings = {
         (temperature, count, own_rounds): [one[count] for one in pictures]
         for (temperature, own_rounds), pictures in sorted(found.items(), key=lambda item: item[0][::-1])
         for count in survey.sample_counts
-        if all(count in one for one in pictures)
     }
-    if not settings:
-        raise InputError(
-            "At every temperature the model produced samples with NaN or infinity; see `python -m srflow evaluate`."
-        )
     return Spreads(settings, hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 

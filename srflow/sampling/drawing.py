@@ -191,7 +191,7 @@ class Drawing:
             self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
 
         send("bicubic", upscale_uint8(request.lr, scale))
-        encoder = self._retried(self._super_resolve)
+        encoder = self.super_resolve()
         known = lr_psnr(encoder, request.lr, scale, self._stop)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
@@ -241,6 +241,10 @@ class Drawing:
                 "The device has not enough memory to compare pictures of this size with the ground truth. Choose a "
                 "smaller region, or ask without ground truth."
             ) from error
+
+    def super_resolve(self) -> np.ndarray:
+        """The encoder's own picture, uint8, (s h, s w, 3)."""
+        return self._retried(self._super_resolve)
 
     def _super_resolve(self) -> np.ndarray:
         task = self._task
@@ -339,7 +343,8 @@ class Drawing:
         task = self._task
         path = self._folder.path(f"{index}.npy") if task.plan.on_disk else None
         rounds, device = task.request.consistency_rounds, self._worker.device
-        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, task.request.deep, device, self._run)
+        deep, plain = task.request.deep, task.request.plain
+        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, deep, plain, device, self._run)
 
     def _cut(self, tile: Tile) -> Tensor:
         return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)]
@@ -379,6 +384,8 @@ class Drawing:
             path=file_of(canvas.picture),
             deep=None if task.plan.on_disk else canvas.deep,
             deep_path=file_of(canvas.deep),
+            plain=None if task.plan.on_disk else canvas.plain,
+            plain_path=file_of(canvas.plain),
             lr_psnr=known,
             bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
             clipped=canvas.clipped,

@@ -36,9 +36,9 @@ from srflow.contract import (
     Picture,
     Precision,
     Progress,
-    Recipe,
     Reference,
     SampleEvent,
+    SampleRecipe,
     SampleRequest,
     picture_sha256,
 )
@@ -46,7 +46,7 @@ from srflow.errors import brief
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
-from srflow.model import Conditioning, pad_to_multiple
+from srflow.model import Conditioning, SRFlow, pad_to_multiple
 from srflow.operations import Mask, Reroll, check_operations, count_whole
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
@@ -165,7 +165,7 @@ class SamplingEngine:
                 lambda channel: self._drawing(task, channel, cancel, folder).draw(estimate), name="draw samples"
             )
 
-    def recipe(self, request: SampleRequest) -> Recipe:
+    def recipe(self, request: SampleRequest) -> SampleRecipe:
         """Of the request's first sample. Raises: as `estimate`."""
         return self._task(request).recipe(request.first_index)
 
@@ -227,7 +227,7 @@ class SamplingEngine:
         kind: type[Editing],
         task: Task,
         lr: np.ndarray,
-        recipe: Recipe,
+        recipe: SampleRecipe,
         edit: Callable[[State], EditRequest],
         cancel: threading.Event | None,
     ) -> Iterator[EditEvent]:
@@ -345,6 +345,29 @@ class SamplingEngine:
         with folder, closing(events):
             yield from (event for event in events if isinstance(event, Reference))
 
+    def super_resolve(
+        self, lr: np.ndarray, model: str | None = None, cancel: threading.Event | None = None
+    ) -> np.ndarray:
+        """The picture that the encoder makes by itself, uint8, (s h, s w, 3), however good it is."""
+        task = self._task(SampleRequest(lr=lr, model=model, num_samples=1, summaries=False))
+        folder = SpillFolder(self._spill_folder)
+
+        def work(channel: Channel) -> None:
+            channel.send(self._drawing(task, channel, cancel, folder).super_resolve())
+
+        events: Generator[np.ndarray, None, None] = in_background(work, name="draw the encoder's picture")
+        with folder, closing(events):
+            return next(event for event in events if isinstance(event, np.ndarray))
+
+    def network(self, model: str | None = None) -> SRFlow:
+        """A model itself, in float32, on the CPU; not to be changed."""
+        return self._models.get(model).model
+
+    def seconds(self, request: SampleRequest, what: Work) -> float:
+        """Of a kind of work on all of a picture, for one sample: as last measured, or guessed."""
+        task = self._task(request)
+        return task.plan.grid.num_pixels * self._seconds(task, what)
+
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
         """Read a picture file, on white: see `srflow.pictures.load_image`."""
         return load_image(source, max_pixels=max_pixels or MAX_PIXELS)
@@ -403,8 +426,11 @@ class SamplingEngine:
             raise InputError(f"The temperature is {brief(temperature)}; it must be from 0 to 2.")
         check_seed(request.seed)
         check_operations(request.operations, complete=False, size=lr.shape[:2])
-        if request.deep and count_whole(request.operations) < len(request.operations):
-            raise InputError("Operations on places give pictures of 8 bits; ask for 16 bits without them.")
+        if (request.deep or request.plain) and count_whole(request.operations) < len(request.operations):
+            raise InputError(
+                "Operations on places give pictures of 8 bits with the consistency step; leave them out to have "
+                "samples of 16 bits, or without the step."
+            )
         if request.weights_sha256 not in (None, info.weights_sha256):
             raise InputError(
                 f"The recipe was made with other weights of {info.key} than those that are loaded; its pixels cannot "
@@ -438,6 +464,7 @@ class SamplingEngine:
             rounds=request.consistency_rounds,
             summaries=request.summaries,
             is_deep=request.deep,
+            is_plain=request.plain,
             # After memory ran out, what was asked for cannot be had any more.
             tile=request.tile if smaller_than is None else None,
             limit=limit,

@@ -12,7 +12,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from srflow.contract import Aim, Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.contract import (
+    Aim,
+    Comparison,
+    Directions,
+    ExploreRequest,
+    MemoryBudgetError,
+    Progress,
+    SampleRecipe,
+    Variant,
+)
 from srflow.evaluation.choosing import extremes, farthest, plausible, typical
 from srflow.evaluation.directions import find_directions, place_features
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
@@ -241,7 +250,7 @@ class Exploration:
         assert isinstance(state, State)
         return state
 
-    def _key(self, operations: tuple[Operation, ...]) -> Recipe:
+    def _key(self, operations: tuple[Operation, ...]) -> SampleRecipe:
         return replace(self._request.recipe, operations=operations)
 
     def variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, TrainingRecipe
 from srflow.training.stages import Stage, placeholder_batch, plan
 from srflow.training.step import build_parts, update
 
@@ -28,8 +28,8 @@ _MAX_PATCHES_ON_CPU = (
 _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
-def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
-    """Measure the seconds of one training step, by stage name: the median of three steps, after one to warm up.
+def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
+    """Seconds of one training step, by the name of the stage: the median of three after one more.
 
     It makes whole updates, on a model with random weights and random pictures, on one process. On a CPU it uses at most
     4 patches and scales the time up to the batch size. Reading pictures, validation and saving are not included.
@@ -45,35 +45,34 @@ def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
         return {stage.name: _time_stage(stage, model, recipe, device, layout) for stage in plan(recipe)}
 
 
-def planned_minutes(recipe: Recipe, seconds: Mapping[str, float]) -> float:
-    """Return how many minutes the recipe's steps take. Args: seconds: as returned by `seconds_per_step`."""
+def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
+    """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
     return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
 
 
-def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float]) -> Recipe:
-    """Return the recipe with the steps of its phases scaled by one factor, so that they take `minutes`.
+def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str, float]) -> TrainingRecipe:
+    """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
 
     Learning rates follow the new numbers of steps, because they depend on the completed fraction of a phase. Warm-up
     and the delay of the adversarial loss are limited to a tenth of a phase.
 
-    Args: seconds: as returned by `seconds_per_step`.
-    Raises: RecipeError: not even one step of every phase fits.
+    Args: seconds: as `seconds_per_step` gives them.
+    Raises: TrainingRecipeError: not even one step of every phase fits.
     """
     if not (math.isfinite(minutes) and minutes > 0):
-        raise RecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
+        raise TrainingRecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
     factor = minutes / planned_minutes(recipe, seconds)
     phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
-        raise RecipeError(
-            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps "
-            f"take about {planned_minutes(recipe, seconds):,.1f} minutes here, and at least one phase would get no "
-            "steps."
+        raise TrainingRecipeError(
+            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
+            f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
         )
     return replace(recipe, **phases)
 
 
-def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
-    """Return `recipe` with the step settings of `other`, so that a resumed run keeps its steps."""
+def steps_of(recipe: TrainingRecipe, other: TrainingRecipe) -> TrainingRecipe:
+    """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
     phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
         saved = other.phases()[key]
@@ -102,7 +101,7 @@ def _initialise(model: SRFlow, device: torch.device) -> None:
 
 
 def _time_stage(
-    stage: Stage, model: SRFlow, recipe: Recipe, device: torch.device, layout: torch.memory_format
+    stage: Stage, model: SRFlow, recipe: TrainingRecipe, device: torch.device, layout: torch.memory_format
 ) -> float:
     count = stage.phase.batch_size
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.stages import Stage, build_objective, freeze_all_but, placeholder_batch, plan
 
 __all__ = ["Cost", "StageCost", "estimate"]
@@ -43,7 +43,7 @@ class StageCost:
 class Cost:
     """The cost of a whole run on one process."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     parameters: int
     stages: tuple[StageCost, ...]
 
@@ -91,8 +91,8 @@ class Cost:
         return "\n".join(lines)
 
 
-def estimate(recipe: Recipe) -> Cost:
-    """Count a recipe's operations and bytes. Nothing is computed: the tensors have shapes but no values.
+def estimate(recipe: TrainingRecipe) -> Cost:
+    """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values.
 
     The feature network and discriminator of the finetuning phase are left out; `--dry-run` measures a whole step. The
     precision "auto" counts as float32, which takes the most memory.
@@ -106,15 +106,15 @@ def estimate(recipe: Recipe) -> Cost:
     return Cost(recipe, sum(parameter.numel() for parameter in model.parameters()), stages)
 
 
-def _without_judges(recipe: Recipe) -> Recipe:
-    """Return the recipe without losses that need another network, because those have real weights and need values."""
+def _without_judges(recipe: TrainingRecipe) -> TrainingRecipe:
+    """The recipe without the losses that need another network: on real weights, these cannot run without values."""
     none = replace(
         recipe.finetuning, energy_weight=0.0, unit_energy_weight=0.0, feature_weight=0.0, adversarial_weight=0.0
     )
     return replace(recipe, finetuning=none)
 
 
-def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
+def _stage_cost(stage: Stage, model: SRFlow, recipe: TrainingRecipe) -> StageCost:
     trained = freeze_all_but(stage, model)
     batch, size = stage.phase.batch_size, stage.phase.patch_size
     objective = build_objective(stage, model, recipe)

@@ -9,7 +9,7 @@ from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import CheckpointError
 from srflow.model import SRFlow
 from srflow.presets import EncoderConfig
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 
 __all__ = ["initial_model"]
 
@@ -22,7 +22,7 @@ _WIRING = ("long_skip", "stacked_blocks", "residual")  # settings of how the sam
 
 
 def initial_model(
-    recipe: Recipe, initial: str | Path | None, report: Callable[[str], None] = lambda _message: None
+    recipe: TrainingRecipe, initial: str | Path | None, report: Callable[[str], None] = lambda _message: None
 ) -> tuple[SRFlow, tuple[str, ...]]:
     """Return the recipe's model, with random weights or with those of a checkpoint.
 

@@ -22,7 +22,7 @@ from srflow.checkpoints.own import Metadata
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.environment import num_cores, processor_name, source_commit
 from srflow.files import atomic_write
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.store import Sources
 
 __all__ = ["PROVENANCE_FILE", "Parent", "Provenance", "Start"]
@@ -58,7 +58,7 @@ class Start:
         cls,
         *,
         step: int,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         device: Device,
         num_processes: int,
         pictures: Sources | None,

@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.presets import PRESETS, ModelConfig, get_preset
 
 if sys.version_info >= (3, 11):
@@ -33,8 +33,8 @@ __all__ = [
     "ModelRecipe",
     "PhaseRecipe",
     "Precision",
-    "Recipe",
     "RuntimeRecipe",
+    "TrainingRecipe",
     "ValidationRecipe",
     "load_recipe",
     "recipe_names",
@@ -57,13 +57,13 @@ class ModelRecipe:
     flow: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> ModelConfig:
-        """Return the model's configuration. Raises RecipeError: the preset or one of its numbers is not allowed."""
+        """The model's configuration. Raises TrainingRecipeError if the preset or a number of it is not allowed."""
         try:
             preset = get_preset(self.preset)
             encoder, flow = (_lists_to_tuples(table) for table in (self.encoder, self.flow))
             return preset.resized(encoder=encoder, flow=flow)
         except (InputError, TypeError) as error:
-            raise RecipeError(f"The recipe's model cannot be built: {error}") from error
+            raise TrainingRecipeError(f"The recipe's model cannot be built: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,12 +204,12 @@ class FinetuningRecipe(PhaseRecipe):
 
     def __post_init__(self) -> None:
         if len(self.temperatures) != 2 or self.temperatures[0] > self.temperatures[1]:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"finetuning.temperatures is {list(self.temperatures)}; give the lowest and the highest, such as "
                 "[0.7, 0.9]."
             )
         if (self.energy_weight or self.unit_energy_weight) and self.energy_spread and self.num_samples < 2:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"finetuning.num_samples is {self.num_samples}; the energy score compares 2 samples or more. Raise it, "
                 "or set finetuning.energy_spread=0."
             )
@@ -280,8 +280,8 @@ class LogRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All settings of a training run.
+class TrainingRecipe:
+    """A whole run.
 
     `pretraining` trains only the encoder by L1, `training` maximises the likelihood, and `finetuning` adds losses on
     samples.
@@ -302,24 +302,26 @@ class Recipe:
     def __post_init__(self) -> None:
         if not any(phase.steps for phase in self.phases().values()):
             names = ", ".join(f"{key}.steps" for key in self.phases())
-            raise RecipeError(f"{names} are all 0; there is nothing to train.")
+            raise TrainingRecipeError(f"{names} are all 0; there is nothing to train.")
         multiple = max(self.model.config().flow.total_squeeze, self.model.config().scale_factor)
         sizes = {f"{key}.patch_size": phase.patch_size for key, phase in self.phases().items()}
         for key, size in (sizes | {"validation.crop_size": self.validation.crop_size}).items():
             if size % multiple:
-                raise RecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
+                raise TrainingRecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
         for key, phase in self.phases().items():
             if len(phase.betas) != 2:
-                raise RecipeError(f"{key}.betas is {list(phase.betas)}; Adam has two.")
+                raise TrainingRecipeError(f"{key}.betas is {list(phase.betas)}; Adam has two.")
         reductions = self.data.reductions
         if not reductions or len(set(reductions)) < len(reductions):
-            raise RecipeError(f"data.reductions is {list(reductions)}; give different whole numbers, or [1] for none.")
+            raise TrainingRecipeError(
+                f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none."
+            )
         if self.validation.best_diversity and self.validation.num_samples < 2:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"validation.num_samples is {self.validation.num_samples}; validation.best_diversity needs 2 or more."
             )
         if self.validation.best_temperature not in self.validation.temperatures:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"validation.best_temperature is {self.validation.best_temperature}; it must be one of "
                 f"validation.temperatures, {list(self.validation.temperatures)}."
             )
@@ -333,18 +335,16 @@ class Recipe:
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """Convert from the values of `to_dict`. Raises RecipeError: a setting, which it names, is unknown or out of
-        range.
-        """
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecipe:
+        """The inverse of `to_dict`. Raises TrainingRecipeError, with the setting that is unknown or out of range."""
         return _build(cls, values, "")
 
-    def with_precision(self, precision: Precision) -> Recipe:
-        """Return the same recipe with another `runtime.precision`."""
+    def with_precision(self, precision: Precision) -> TrainingRecipe:
+        """The same with another `runtime.precision`."""
         return replace(self, runtime=replace(self.runtime, precision=precision))
 
-    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
-        """Return the settings that differ, by dotted key: (mine, the other's)."""
+    def differences(self, other: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
+        """Settings that differ, by dotted key: (mine, the other's)."""
         mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
         return {
             key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)
@@ -358,19 +358,19 @@ def recipe_names() -> list[str]:
     return sorted(served | {name for name, values in names.items() if "for_presets" not in values})
 
 
-def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> TrainingRecipe:
     """Read and check a recipe.
 
     Args:
         source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
         overrides: "dotted.key=value", the value written as in TOML; quotes around a word may be left out.
 
-    Raises: RecipeError: no such recipe, an unknown setting, or a value out of range; the message names it.
+    Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the text names all three.
     """
     values = _resolve(str(source), Path.cwd(), ())
     for override in overrides:
         _apply(values, override)
-    return Recipe.from_dict(values)
+    return TrainingRecipe.from_dict(values)
 
 
 def _shipped() -> list[Path]:
@@ -381,7 +381,7 @@ def _shipped() -> list[Path]:
 def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
     """Return the settings of `source` merged with everything that it extends."""
     if source in seen:
-        raise RecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
+        raise TrainingRecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
     path, preset = _find(source, folder)
     values = _read(path)
     parent = values.pop("extends", None)
@@ -398,7 +398,7 @@ def _find(source: str, folder: Path) -> tuple[Path, str | None]:
     if source.endswith((".toml", ".json")):
         path = folder / source
         if not path.is_file():
-            raise RecipeError(f"There is no recipe file {path}.")
+            raise TrainingRecipeError(f"There is no recipe file {path}.")
         return path, None
     by_name = {path.stem: path for path in _shipped()}
     if source in by_name:
@@ -406,7 +406,7 @@ def _find(source: str, folder: Path) -> tuple[Path, str | None]:
     for path in by_name.values():
         if source in _read(path).get("for_presets", ()):
             return path, source
-    raise RecipeError(
+    raise TrainingRecipeError(
         f"There is no recipe {source!r}; shipped are {', '.join(recipe_names())}. The path of a .toml file works too."
     )
 
@@ -416,7 +416,7 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+        raise TrainingRecipeError(f"The recipe {path} cannot be read: {error}.") from error
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -431,7 +431,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
     """Set one value; an inline table changes only the settings that it names."""
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise RecipeError(f"The override {override!r} is not of the form key=value, such as training.steps=1000.")
+        raise TrainingRecipeError(
+            f"The override {override!r} is not of the form key=value, such as training.steps=1000."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -440,23 +442,23 @@ def _apply(values: dict[str, Any], override: str) -> None:
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
+            raise TrainingRecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
     values.update(_merge(values, {last: value}))
 
 
 def _build(cls: type, values: Any, prefix: str) -> Any:
     if not isinstance(values, Mapping):
-        raise RecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
+        raise TrainingRecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
     known = {f.name: f for f in fields(cls)}
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
             hint = f" Did you mean {prefix + close[0]!r}?" if close else ""
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"Unknown setting {prefix + key!r} (value {values[key]!r}).{hint} Known are {', '.join(known)}."
             )
     if "preset" in known and "preset" not in values:
-        raise RecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
+        raise TrainingRecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
     hints = get_type_hints(cls)
     built = {}
     for key, value in values.items():
@@ -467,31 +469,31 @@ def _build(cls: type, values: Any, prefix: str) -> Any:
     try:
         return cls(**built)
     except TypeError as error:
-        raise RecipeError(f"The recipe is incomplete: {error}.") from error
+        raise TrainingRecipeError(f"The recipe is incomplete: {error}.") from error
 
 
 def _checked(value: Any, kind: Any, bounds: Mapping[str, float], key: str) -> Any:
     """Return `value` as `kind`, if it has that type and lies within the bounds."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise RecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
         return value
     if get_origin(kind) is tuple:
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise RecipeError(f"{key} is {value!r}; it must be a list of numbers.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be a list of numbers.")
         return tuple(_checked(item, get_args(kind)[0], bounds, key) for item in value)
     if get_origin(kind) is dict:
         if not isinstance(value, Mapping):
-            raise RecipeError(f"{key} is {value!r}; it must be a table of settings.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be a table of settings.")
         return dict(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise RecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
+        raise TrainingRecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
     if kind in (int, float) and not bounds["minimum"] <= value <= bounds["maximum"]:
         upper = "" if math.isinf(bounds["maximum"]) else f" and at most {bounds['maximum']:g}"
-        raise RecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
+        raise TrainingRecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
     return value
 
 

@@ -22,11 +22,11 @@ from typing import Any
 
 import torch
 
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
 from srflow.training.provenance import Provenance
-from srflow.training.recipe import Recipe, load_recipe
+from srflow.training.recipe import TrainingRecipe, load_recipe
 from srflow.training.stages import plan
 
 __all__ = ["RunFolder"]
@@ -55,20 +55,19 @@ class RunFolder:
     def _recipe_file(self) -> Path:
         return self.path / "recipe.json"
 
-    def saved_recipe(self) -> Recipe | None:
-        """Return the recipe of the run in this folder; None if there is none. Raises RecipeError: it cannot be read."""
+    def saved_recipe(self) -> TrainingRecipe | None:
+        """The recipe of the run in this folder, or None. Raises TrainingRecipeError if it is unreadable."""
         return load_recipe(self._recipe_file) if self._recipe_file.exists() else None
 
-    def check_recipe(self, recipe: Recipe, *, allow_changes: bool = False) -> None:
-        """Check that the run in this folder can be resumed with `recipe`. Nothing is written, because the start may
-        still fail.
+    def check_recipe(self, recipe: TrainingRecipe, *, allow_changes: bool = False) -> None:
+        """See that the run in this folder can go on with `recipe`. Writes nothing: a start may still fail after it.
 
         `validation`, `checkpoint`, `log` and `runtime` may differ: they change neither weights nor data. Of these,
         `runtime` changes how numbers are rounded, which is reported. With `allow_changes` other settings may differ
         too, except the network (`model`) and the steps of stages that have been trained already. A folder without any
         checkpoint contains no progress, so any recipe is accepted.
 
-        Raises: RecipeError: names the differences; or the saved recipe cannot be read.
+        Raises: TrainingRecipeError: names what differs; or the saved recipe cannot be read.
         """
         saved = self.saved_recipe()
         changed = {} if saved is None else recipe.differences(saved)
@@ -79,23 +78,22 @@ class RunFolder:
             return
         network = [key for key in changed if key.startswith("model.")]
         if network:
-            raise RecipeError(
-                f"{self.path} contains a run of another network: {_in_words(changed, network)}. The network of a "
-                f"run cannot change: choose another --output (--init {self.path / 'last'} takes over the weights that "
-                "fit)."
+            raise TrainingRecipeError(
+                f"{self.path} holds a run of another network: {_in_words(changed, network)}. A run keeps its network: "
+                f"choose another --output (--init {self.path / 'last'} takes over the weights that fit)."
             )
         harmful = [key for key in changed if not key.startswith(("validation.", "checkpoint.", "log.", "runtime."))]
         if harmful and not allow_changes:
-            raise RecipeError(
-                f"{self.path} contains a run of another recipe: {_in_words(changed, harmful)}. Choose another "
-                "--output, start with the same settings, or give --change-recipe to resume with the new ones."
+            raise TrainingRecipeError(
+                f"{self.path} holds a run of another recipe: {_in_words(changed, harmful)}. Choose another --output, "
+                "start with the same settings, or give --change-recipe to go on with the new ones."
             )
         self._check_stages(recipe, saved)
         if rounding := [key for key in changed if key.startswith("runtime.")]:
             self.report(f"The run resumes with other settings: {_in_words(changed, rounding)}.")
 
-    def _check_stages(self, recipe: Recipe, saved: Recipe) -> None:
-        """Refuse settings that would change completed work: the phases that began, and the stage that the run reached.
+    def _check_stages(self, recipe: TrainingRecipe, saved: TrainingRecipe) -> None:
+        """Refuse settings that would rewrite what the run has done: which phases began, and which stage it reached.
 
         The first step that trains the encoder is a fraction of `training.steps`, so more steps would freeze it again.
         """
@@ -103,7 +101,7 @@ class RunFolder:
         step = int(files[-1].stem.removeprefix("step-")) if files else 0
         begun, planned = (sorted({s.phase_start for s in plan(r) if s.phase_start < step}) for r in (saved, recipe))
         if begun != planned:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"The run in {self.path} is at step {step}, and its phases began at the steps {begun}; with these "
                 f"settings they would have begun at {planned}. Keep the numbers of steps of the phases that have ended,"
                 f" or start a new run with --init {self.path / 'last'}."
@@ -112,14 +110,14 @@ class RunFolder:
         again = next((stage for stage in plan(recipe) if stage.name == reached and stage.first > step), None)
         if again is not None:
             fraction = math.floor((step - again.phase_start) / again.phase.steps * 1e4) / 1e4
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"The run in {self.path} is at step {step}, in the stage {reached!r}; with these settings that stage "
                 f"begins at step {again.first}, and the encoder would be frozen again until then. Set "
                 f"training.encoder_joins_at={fraction:g} or less, or start a new run with --init {self.path / 'last'}."
             )
 
-    def write_recipe(self, recipe: Recipe) -> None:
-        """Save the recipe, once nothing else can fail. Raises InputError: the folder cannot be written."""
+    def write_recipe(self, recipe: TrainingRecipe) -> None:
+        """Save the recipe. Call it when nothing can fail any more. Raises InputError: the folder cannot be written."""
         if self.saved_recipe() == recipe:
             return
         try:

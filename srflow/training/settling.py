@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 
 from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
 from srflow.training.precision import choose_precision
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import plan
 
@@ -24,9 +24,9 @@ __all__ = ["settle_precision", "settle_steps"]
 
 
 def settle_precision(
-    recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
-) -> Recipe:
-    """Return the recipe with precision "auto" replaced: by that of the resumed run, or by the fastest one here.
+    recipe: TrainingRecipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
+) -> TrainingRecipe:
+    """The recipe with precision "auto" replaced: by the run's own, or in a new run by what is fastest here.
 
     Args:
         processes: as returned by `srflow.processes.join_processes`.
@@ -38,19 +38,19 @@ def settle_precision(
 
 
 def settle_steps(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     minutes: float,
     encoder_given: bool,
     folder: RunFolder,
     processes: PartialState,
     report: Callable[[str], None],
-) -> Recipe:
-    """Return the recipe with as many steps as fit into `minutes`: measured in a new run, kept in a resumed one.
+) -> TrainingRecipe:
+    """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
 
     Args:
         encoder_given: whether the encoder's weights are given, so that its own training needs no time.
         processes, report: as in `settle_precision`.
-    Raises: RecipeError: not even one step of every phase fits.
+    Raises: TrainingRecipeError: not even one step of every phase fits.
     """
     settled = None
     if processes.is_main_process:
@@ -58,7 +58,9 @@ def settle_steps(
     return broadcast_object_list([settled])[0]
 
 
-def _chosen(recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]) -> Recipe:
+def _chosen(
+    recipe: TrainingRecipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
+) -> TrainingRecipe:
     saved = folder.saved_recipe()
     if saved is not None and saved.runtime.precision != "auto":
         report(f"Precision: {saved.runtime.precision}, as at the start of the run.")
@@ -69,13 +71,13 @@ def _chosen(recipe: Recipe, folder: RunFolder, processes: PartialState, report: 
 
 
 def _fitted(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     minutes: float,
     encoder_given: bool,
     folder: RunFolder,
     processes: PartialState,
     report: Callable[[str], None],
-) -> Recipe:
+) -> TrainingRecipe:
     saved = folder.saved_recipe() if folder.checkpoints() else None
     if saved is not None:
         report("Steps: as many as at the start of the run.")

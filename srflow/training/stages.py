@@ -21,7 +21,7 @@ from srflow.training.adversarial import Adversary
 from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.objectives import EncoderObjective, FinetuningObjective, LikelihoodObjective
 from srflow.training.patches import Batch, Draws
-from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, TrainingRecipe
 
 __all__ = [
     "Part",
@@ -70,7 +70,7 @@ class Stage:
     last: int
     parts: Part
     phase_parts: Part
-    objective: Callable[[SRFlow, Recipe, FeatureNetwork | None, Adversary | None], nn.Module]
+    objective: Callable[[SRFlow, TrainingRecipe, FeatureNetwork | None, Adversary | None], nn.Module]
     noisy: bool
     scores: Literal["encoder", "samples"]
     stream: int
@@ -104,8 +104,8 @@ class Stage:
         )
 
 
-def plan(recipe: Recipe) -> list[Stage]:
-    """Return the stages with at least one step, in order."""
+def plan(recipe: TrainingRecipe) -> list[Stage]:
+    """The stages with at least one step, in order."""
     pretraining, training, finetuning = recipe.pretraining, recipe.training, recipe.finetuning
     flow_start = pretraining.steps
     join = flow_start + training.join_step
@@ -115,17 +115,17 @@ def plan(recipe: Recipe) -> list[Stage]:
     both = Part.ENCODER | Part.FLOW | _tail_if(training.encoder_output_weight)
     all_parts = Part.ENCODER | Part.FLOW | _tail_if(finetuning.encoder_output_weight)
 
-    def encoder_objective(model: SRFlow, _recipe: Recipe, *_: object) -> nn.Module:
+    def encoder_objective(model: SRFlow, _recipe: TrainingRecipe, *_: object) -> nn.Module:
         return EncoderObjective(model.encoder)
 
-    def flow_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+    def flow_objective(model: SRFlow, recipe: TrainingRecipe, *_: object) -> nn.Module:
         return LikelihoodObjective(model, recipe.data)
 
-    def both_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+    def both_objective(model: SRFlow, recipe: TrainingRecipe, *_: object) -> nn.Module:
         return LikelihoodObjective(model, recipe.data, recipe.training.encoder_output_weight)
 
     def finetuning_objective(
-        model: SRFlow, recipe: Recipe, features: FeatureNetwork | None, adversary: Adversary | None
+        model: SRFlow, recipe: TrainingRecipe, features: FeatureNetwork | None, adversary: Adversary | None
     ) -> nn.Module:
         look, layers = (None, ()) if features is None else (features.features, _critic_layers(features))
         return FinetuningObjective(model, recipe.data, recipe.finetuning, look, layers, adversary)
@@ -189,7 +189,7 @@ def build_adversary(
 def build_objective(
     stage: Stage,
     model: SRFlow,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     features: FeatureNetwork | None = None,
     adversary: Adversary | None = None,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary
 from srflow.training.objectives import Losses
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.stages import (
     Stage,
     build_adversary,
@@ -44,7 +44,7 @@ class StageParts:
 def build_parts(
     stage: Stage,
     model: SRFlow,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     device: torch.device,
     *,
     reduce: Callable[[Tensor], Tensor] = lambda value: value,

@@ -25,7 +25,7 @@ from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8
 from srflow.likelihood import bits_per_dimension
 from srflow.model import Conditioning, SRFlow
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.store import PictureStore, centre_crops
 
 __all__ = ["ValidationResult", "ValidationSet", "best_score", "error_over_spread"]
@@ -60,7 +60,7 @@ class ValidationSet:
     Raises: DatasetError: no picture is large enough to be scored.
     """
 
-    def __init__(self, store: PictureStore, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, store: PictureStore, recipe: TrainingRecipe, device: torch.device) -> None:
         self._recipe = recipe
         self._device = device
         settings = recipe.validation
@@ -127,6 +127,8 @@ class ValidationSet:
         """
         best, rows, samples = BestOfSamples(), [], []
         size = (conditioning.height, conditioning.width)
+        # Not by the engine, which `srflow evaluate` uses: these weights are in no file, they run under the training's
+        # autocast, and the engine's guard would hide a sample that explodes.
         for number in range(self._recipe.validation.num_samples):
             latents = model.draw_latents(*size, seed=seed, first_sample=number).to(self._device)
             with self._autocast():
