@@ -52,7 +52,9 @@ class Ahead:
         return thread
 
     def draw_state(self, session: Session, picture: OpenedPicture, recipe: SampleRecipe) -> threading.Thread | None:
-        """Begin with the picture that somebody paints on, so that the first roll of a place need not wait for it."""
+        """Start to draw the picture that the visitor paints on, so that the first roll of a region need not wait for
+        it.
+        """
         cancel = session.begin_preparation()
         if picture.region.width * picture.region.height > AUTO_PIXELS:
             return None

@@ -45,7 +45,7 @@ def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update
 
 
 def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Explored:
-    """What a recipe with operations leads to, drawn again."""
+    """Draw the picture of a recipe with operations again."""
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
     for event in engine.explore(request, job.cancel):
         job.check()

@@ -128,7 +128,7 @@ class ExploredLink:
         return picture
 
     def recipe(self, engine: Engine, picture: OpenedPicture, settings: Settings) -> SampleRecipe:
-        """What is to be drawn of the opened picture. Raises: InputError: it does not fit the picture."""
+        """Return the recipe to draw for the opened picture. Raises: InputError: it does not fit the picture."""
         scale = find_model(engine.info(), self.model).scale_factor
         if scale != picture.scale_factor:
             raise InputError(

@@ -36,7 +36,7 @@ def mixing_place(explored: Explored | None, parents: Sequence[PictureRecord], ch
 
 
 def child_ways(parents: Sequence[SampleRecipe], mask: Mask | None, seed: int) -> tuple[list[Way], Words]:
-    """Eight mixes, to be drawn from the first parent on. Coarse and fine latents get shares of their own."""
+    """Return eight mixtures, drawn starting from the first parent. Coarse and fine latents get separate shares."""
     ways = []
     for number in range(NUM_WAYS):
         rng = np.random.default_rng((seed, number))
@@ -52,7 +52,7 @@ def child_ways(parents: Sequence[SampleRecipe], mask: Mask | None, seed: int) ->
             for place, parent in enumerate(parents[1:], 1)
         )
         ways.append(Way(mixes, f"Child {number + 1}"))
-    return ways, Words("Mixing", f"{NUM_WAYS} children of {len(parents)} pictures")
+    return ways, Words("Mixing", f"{NUM_WAYS} mixtures of {len(parents)} pictures")
 
 
 def draw_between(

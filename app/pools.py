@@ -55,7 +55,8 @@ class Pool:
         return tree_of(self.comparison)
 
     def ways(self, kind: str) -> tuple[list[Way], Words]:
-        """Those that differ most ("different"), stand for the others best ("typical"), are "extremes", or "families".
+        """Return the versions that differ most ("different"), represent others best ("typical"), "extremes", or
+        "families".
 
         None: there are no families.
         """
@@ -65,7 +66,7 @@ class Pool:
                 for name, node in named_branches(self.tree)
             ]
             count = len(self.tree.branches)
-            end = f"{count} families explain {100 * self.tree.explained:.0f} % of what differs here"
+            end = f"{count} families explain {100 * self.tree.explained:.0f} % of the variance here"
             return ways, Words("Drawing the families", end, _FAMILIES_HOW)
         if kind == "extremes":
             names: dict[int, list[str]] = {}
@@ -74,12 +75,12 @@ class Pool:
             ways = [self._way(number, ", ".join(own).capitalize()) for number, own in names.items()]
             return ways, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
         families = self._families(kind)
-        ways = [self._way(family.number, f"Stands for {len(family.members)} of {self.size}") for family in families]
+        ways = [self._way(family.number, f"The extremes of {self.size} {self.name}") for family in families]
         what = "differ most" if kind == "different" else "are most typical"
         num_odd = len(self.comparison.left_out)
-        odd = f", {num_odd} odd one{'s' * (num_odd > 1)} left out" if num_odd else ""
+        odd = f", {num_odd} outlier{'s' * (num_odd > 1)} left out" if num_odd else ""
         end = f"{len(ways)} of {self.size} {self.name} {what}{odd}"
-        return ways, Words("Drawing those that were chosen", end, _FAMILIES_HOW)
+        return ways, Words("Drawing the chosen ones", end, _FAMILIES_HOW)
 
     def family(self, kind: str, recipe: SampleRecipe) -> tuple[list[Way], Words]:
         """All that one of the shown ways stands for, itself first, then the others by nearness.
@@ -109,12 +110,12 @@ class Pool:
         return tuple(name.count(".") for name, _ in named_branches(self.tree))
 
     def node_family(self, place: int) -> tuple[list[Way], Words]:
-        """The members of one of the families, by its place among them."""
+        """Return the members of one of the families, by its index."""
         node = named_branches(self.tree)[place][1]
         return self._family(Family(number=node.number, members=node.members))
 
     def leads_to(self, number: int, recipe: SampleRecipe) -> bool:
-        """Whether that recipe is the one of that version."""
+        """Return whether that recipe belongs to that version."""
         return recipe.operations == (*self.recipe.operations, _operation(self.mask, self.seed, number))
 
     def _families(self, kind: str) -> tuple[Family, ...]:
@@ -135,7 +136,7 @@ class Pools:
         self._last[session] = pool
 
     def find(self, session: Session, recipe: SampleRecipe, mask: Mask | None, size: int = 0) -> Pool | None:
-        """The last one, if it goes on from that recipe at that place, and is not smaller."""
+        """Return the last pool, if it belongs to that recipe and region and is large enough."""
         pool = self._last.get(session)
         is_it = pool is not None and (pool.recipe, pool.mask) == (recipe, mask) and pool.size >= size
         return pool if is_it else None

@@ -284,7 +284,7 @@ class SteeringEndpoints(EndpointGroup):
         return self._engine.recipe(list_request(picture, settings, operations))
 
     def _before(self, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Generator[Update, None, np.ndarray]:
-        """The recipe's picture."""
+        """Return the picture of the recipe."""
         request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
         [state] = yield from gather(self._engine.explore(request, job.cancel), job, Variant)
         return state.patch

@@ -19,7 +19,7 @@ NUM_WAYS = 8
 
 @dataclass(frozen=True)
 class Way:
-    """A way to be drawn: what is done to the picture that one begins with, and what it is called."""
+    """A variant to be drawn: the operations on the base picture, and its label."""
 
     operations: tuple[Operation, ...]
     label: str
@@ -46,7 +46,7 @@ def plain_ways(explored: Explored) -> tuple[list[Way], Words]:
         raise InputError("No region is selected. Paint over one first, then roll.")
     rolls = [Reroll(explored.mask, explored.seed, number) for number in range(NUM_WAYS)]
     ways = [Way((roll,), f"Roll {number}") for number, roll in enumerate(rolls, 1)]
-    return ways, Words("Rolling the place", f"{NUM_WAYS} rolls")
+    return ways, Words("Rolling the region", f"{NUM_WAYS} rolls")
 
 
 def _neighbour(explored: Explored, number: int) -> Mix:
@@ -106,7 +106,7 @@ def draw_each(
     Args: measured: what to measure of each variant; then its `Variant` is passed on too, before its picture.
     Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
-    # The picture itself comes first, from the engine too: it is what the ways are laid into, to the last bit.
+    # The engine first returns the picture itself, into which the variants are laid: it is identical to the last bit.
     variants = ((), *(way.operations for way in ways))
     whole = None
     text_of, alpha = sample_text(picture), picture.alpha()

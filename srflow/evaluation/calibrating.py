@@ -124,7 +124,7 @@ def check_calibration(
         ImageError: a picture is broken; the message names it.
     """
     if source.model.metadata.weights_sha256 != calibration.weights_sha256:
-        raise InputError("The calibration belongs to other weights than the model's; calibrate these first.")
+        raise InputError("The calibration belongs to other weights than the model's; calibrate these weights first.")
     settings = calibration.settings
     survey = Survey(
         temperatures=tuple(sorted({setting.temperature for setting in settings})),

@@ -229,7 +229,7 @@ def evaluate_model(
 
 
 def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, consistent: bool) -> list[MethodResult]:
-    """The rows of `evaluate_model`, without scores yet."""
+    """Return the rows of `evaluate_model`, without scores yet."""
     name = model.config.name
     encoder, flow = _num_params(model.encoder), _num_params(model.flow)
     rows = [
@@ -251,7 +251,7 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, con
 
 
 def _score_encoder(source: SampleSource, truth: GroundTruth, lr: np.ndarray) -> Scores:
-    """Scores of the super-resolution that the encoder makes by itself."""
+    """Score the super-resolution of the encoder alone."""
     sr, seconds = source.encoder_alone(lr)
     scorer = SampleScorer(truth)
     scorer.add(sr)

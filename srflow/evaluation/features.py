@@ -97,8 +97,8 @@ class FeatureNetwork(nn.Module):
         self.name = name
         self.backbone = _backbone(name)
         path = find_weights(name, weights)
-        # On the meta device no random numbers are drawn: the caller's generator must stay as it is, or a training run
-        # that is resumed would go another way than one that is not.
+        # On the meta device no random numbers are drawn. The caller's generator must not change, or a resumed training
+        # run would differ from an uninterrupted one.
         with without_weights():
             self._network = self.backbone.build()
         self._network.load_state_dict(_read(path, self._network, self.backbone), assign=True)

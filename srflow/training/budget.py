@@ -46,7 +46,7 @@ def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, 
 
 
 def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
-    """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
+    """Return how many minutes the recipe's steps take. Args: seconds: as returned by `seconds_per_step`."""
     return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
 
 
@@ -65,14 +65,15 @@ def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str,
     phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
         raise TrainingRecipeError(
-            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
-            f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
+            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps "
+            f"take about {planned_minutes(recipe, seconds):,.1f} minutes here, and at least one phase would get no "
+            "steps."
         )
     return replace(recipe, **phases)
 
 
 def steps_of(recipe: TrainingRecipe, other: TrainingRecipe) -> TrainingRecipe:
-    """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
+    """Return `recipe` with the step settings of `other`, so that a resumed run keeps its steps."""
     phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
         saved = other.phases()[key]

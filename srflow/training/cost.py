@@ -107,7 +107,7 @@ def estimate(recipe: TrainingRecipe) -> Cost:
 
 
 def _without_judges(recipe: TrainingRecipe) -> TrainingRecipe:
-    """The recipe without the losses that need another network: on real weights, these cannot run without values."""
+    """Return the recipe without losses that need another network, because those have real weights and need values."""
     none = replace(
         recipe.finetuning, energy_weight=0.0, unit_energy_weight=0.0, feature_weight=0.0, adversarial_weight=0.0
     )

@@ -314,7 +314,7 @@ class TrainingRecipe:
         reductions = self.data.reductions
         if not reductions or len(set(reductions)) < len(reductions):
             raise TrainingRecipeError(
-                f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none."
+                f"data.reductions is {list(reductions)}; give different whole numbers, or [1] for none."
             )
         if self.validation.best_diversity and self.validation.num_samples < 2:
             raise TrainingRecipeError(
@@ -340,11 +340,11 @@ class TrainingRecipe:
         return _build(cls, values, "")
 
     def with_precision(self, precision: Precision) -> TrainingRecipe:
-        """The same with another `runtime.precision`."""
+        """Return the same recipe with another `runtime.precision`."""
         return replace(self, runtime=replace(self.runtime, precision=precision))
 
     def differences(self, other: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
-        """Settings that differ, by dotted key: (mine, the other's)."""
+        """Return the settings that differ, by dotted key: (mine, the other's)."""
         mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
         return {
             key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)

@@ -79,21 +79,22 @@ class RunFolder:
         network = [key for key in changed if key.startswith("model.")]
         if network:
             raise TrainingRecipeError(
-                f"{self.path} holds a run of another network: {_in_words(changed, network)}. A run keeps its network: "
-                f"choose another --output (--init {self.path / 'last'} takes over the weights that fit)."
+                f"{self.path} contains a run of another network: {_in_words(changed, network)}. The network of a "
+                f"run cannot change: choose another --output (--init {self.path / 'last'} takes over the weights that "
+                "fit)."
             )
         harmful = [key for key in changed if not key.startswith(("validation.", "checkpoint.", "log.", "runtime."))]
         if harmful and not allow_changes:
             raise TrainingRecipeError(
-                f"{self.path} holds a run of another recipe: {_in_words(changed, harmful)}. Choose another --output, "
-                "start with the same settings, or give --change-recipe to go on with the new ones."
+                f"{self.path} contains a run of another recipe: {_in_words(changed, harmful)}. Choose another "
+                "--output, start with the same settings, or give --change-recipe to resume with the new ones."
             )
         self._check_stages(recipe, saved)
         if rounding := [key for key in changed if key.startswith("runtime.")]:
             self.report(f"The run resumes with other settings: {_in_words(changed, rounding)}.")
 
     def _check_stages(self, recipe: TrainingRecipe, saved: TrainingRecipe) -> None:
-        """Refuse settings that would rewrite what the run has done: which phases began, and which stage it reached.
+        """Refuse settings that would change completed work: the phases that began, and the stage that the run reached.
 
         The first step that trains the encoder is a fraction of `training.steps`, so more steps would freeze it again.
         """
@@ -117,7 +118,7 @@ class RunFolder:
             )
 
     def write_recipe(self, recipe: TrainingRecipe) -> None:
-        """Save the recipe. Call it when nothing can fail any more. Raises InputError: the folder cannot be written."""
+        """Save the recipe, once nothing else can fail. Raises InputError: the folder cannot be written."""
         if self.saved_recipe() == recipe:
             return
         try:

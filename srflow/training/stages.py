@@ -105,7 +105,7 @@ class Stage:
 
 
 def plan(recipe: TrainingRecipe) -> list[Stage]:
-    """The stages with at least one step, in order."""
+    """Return the stages with at least one step, in order."""
     pretraining, training, finetuning = recipe.pretraining, recipe.training, recipe.finetuning
     flow_start = pretraining.steps
     join = flow_start + training.join_step
