@@ -38,8 +38,7 @@ class Survey:
     """The settings at which samples are drawn and measured.
 
     temperatures, sample_counts: increasing, without duplicates. The first K samples of a seed serve for every number K,
-    so
-        that only the largest one costs time.
+        so that only the largest one costs time.
     consistency_rounds: of the samples with the consistency step, in addition to those without; 0 leaves them out.
     boxes: sides in pixels of the boxes whose means are measured, including 1 (single pixels); increasing. crop: side in
     pixels of the central crop of every picture, a multiple of 8; None for whole pictures. seed: of the samples.
