@@ -1,4 +1,4 @@
-"""Noise that was drawn, kept for the next operation: a slider mixes the same dozens of noises at every tick."""
+"""A cache of noises for the next operation: a slider mixes the same dozens of noises at every position."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 __all__ = ["Noises"]
 
 _MAX_BYTES = 128 * 2**20
-_MAX_SHARE = 64  # an entry may take so small a part of it: else the noises of one slider would push each other out
+_MAX_SHARE = 64  # maximum share of an entry: otherwise the noises of one slider would evict each other
 
 
 class Noises:
-    """Noises by key; when they take more than `max_bytes`, the longest unused go. Safe for several threads.
+    """Noises by key; beyond `max_bytes`, the least recently used are dropped. Thread-safe.
 
-    Nobody may change a tensor that comes from here.
+    Nobody may change a tensor from this cache.
     """
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
@@ -27,7 +27,7 @@ class Noises:
         self._num_bytes = 0
 
     def get(self, key: Hashable, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """The noise of that key, all levels; drawn if it is not there."""
+        """Return the noise of that key, all levels; draw it if it is not cached."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
@@ -43,7 +43,7 @@ class Noises:
         return levels
 
     def num_bytes(self) -> int:
-        """Memory held."""
+        """Bytes held in memory."""
         return self._num_bytes
 
 
