@@ -63,6 +63,7 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
                 "srflow.errors",
                 "srflow.files",
                 "srflow.arrays",
+                "srflow.caching",
                 "srflow.luma",
                 "srflow.shipped_files",
                 "srflow.compiling",
