@@ -317,7 +317,7 @@ class Drawing:
         plan = task.plan
         on_step = meter.begin("conditioning", number)
         key = tile_key(task, self._lr_sha256, number)
-        keep = plan.kept_bytes <= self._worker.cache.max_bytes
+        keep = plan.kept_bytes <= self._worker.cache.limit
         prepared = self._worker.condition(self._model, self._cut(tile), key, keep, self._stop, on_step, self._waiting)
         if len(plan.grid) > 1:
             self._worker.trim()

@@ -11,8 +11,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from srflow.caching import LRUCache
 from srflow.presets import ModelConfig
-from srflow.sampling.cache import PreparedCache
 from srflow.sampling.guard import Decoded, decode
 from srflow.sampling.hardware import trim_allocator
 from srflow.sampling.inference import InferenceModel, PreparedPicture
@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self, device: torch.device, cache_bytes: int) -> None:
         self.device = device
-        self.cache = PreparedCache(cache_bytes)
+        self.cache: LRUCache[PreparedPicture] = LRUCache(cache_bytes, PreparedPicture.num_bytes)
         self._lock = threading.Lock()
         self._seconds_per_pixel: dict[tuple[Work, ModelConfig, torch.dtype], float] = {}
 
