@@ -65,6 +65,7 @@ LEVELS: list[list[tuple[str, tuple[str, ...]]]] = [
                 "srflow.empty",
                 "srflow.files",
                 "srflow.arrays",
+                "srflow.caching",
                 "srflow.luma",
                 "srflow.shipped_files",
                 "srflow.compiling",

@@ -118,7 +118,7 @@ def test_the_picture_is_conditioned_once(engine: SamplingEngine) -> None:
 def test_the_cache_is_bounded_and_forgets_the_longest_unused(folders: list[Path]) -> None:
     first = SamplingEngine("cpu", "float32", folders)
     list(first.sample(SampleRequest(lr=picture(), num_samples=1)))
-    size = first._worker.cache.num_bytes()
+    size = first._worker.cache.total
     engine = SamplingEngine("cpu", "float32", folders, cache_bytes=2 * size)
     for seed in (0, 1, 0, 2):
         list(engine.sample(SampleRequest(lr=picture(seed=seed), num_samples=1)))

@@ -121,7 +121,7 @@ def test_work_that_memory_ran_out_for_is_done_again(
 ) -> None:
     """Once: with an empty cache there is room. The results are the same."""
     expected = ask(engine)
-    engine._states._entries.clear()
+    engine._states.clear()
     engine._worker.free()
     original = getattr(owner, name)
     calls = []

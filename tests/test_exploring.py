@@ -310,7 +310,7 @@ def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -
         for roll in range(4):
             [variant] = explore(engine, lr, before.recipe, (Reroll(MASK, 5, roll),))
             pictures.append(variant.patch)
-            assert engine._states.num_bytes() <= engine._states.max_bytes
+            assert engine._states.total <= engine._states.limit
     for roll in range(4):
         np.testing.assert_array_equal(pictures[roll], pictures[roll + 4])
 

@@ -78,7 +78,7 @@ def pick_network(tensors: dict[str, Tensor], source: str) -> Network:
 
 
 def _candidates(tensors: dict[str, Tensor]) -> list[tuple[str, str]]:
-    """Return (prefix, style) of the networks in the file: averages first, no discriminators, then the shorter prefix."""
+    """Return (prefix, style) of the networks in a file: averages first, no discriminators, then the shorter prefix."""
     found: dict[tuple[str, str], None] = {}
     for (anchor, beside), style in zip(_ANCHORS, _STYLES, strict=True):
         for name in tensors:

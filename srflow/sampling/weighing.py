@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srflow.caching import LRUCache
 from srflow.contract import MemoryBudgetError
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow
@@ -127,26 +126,11 @@ class Yardstick:
     samples: list[Weighed] = field(repr=False)
 
 
-class Yardsticks:
-    """Those of the last few places, so that a second edit of a place takes half the time. Safe for several threads."""
+class Yardsticks(LRUCache[Yardstick]):
+    """Those of the last few places, so that a second edit of a place takes half the time."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Yardstick] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> Yardstick | None:
-        """None: there is none, or none any more."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, yardstick: Yardstick) -> None:
-        """Keep one; the one that was not used for longest goes."""
-        with self._lock:
-            self._kept[key] = yardstick
-            if len(self._kept) > _MAX_YARDSTICKS:
-                self._kept.popitem(last=False)
+        super().__init__(_MAX_YARDSTICKS)
 
 
 def _picture(crop: np.ndarray) -> Tensor:

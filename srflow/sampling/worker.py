@@ -11,9 +11,10 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from srflow.caching import LRUCache
 from srflow.presets import ModelConfig
-from srflow.sampling.cache import PreparedCache
 from srflow.sampling.guard import Decoded, decode
+from srflow.sampling.hardware import trim_allocator
 from srflow.sampling.inference import InferenceModel, PreparedPicture
 from srflow.work import OnStep
 
@@ -35,7 +36,7 @@ class Worker:
 
     def __init__(self, device: torch.device, cache_bytes: int) -> None:
         self.device = device
-        self.cache = PreparedCache(cache_bytes)
+        self.cache: LRUCache[PreparedPicture] = LRUCache(cache_bytes, PreparedPicture.num_bytes)
         self._lock = threading.Lock()
         self._seconds_per_pixel: dict[tuple[Work, ModelConfig, torch.dtype], float] = {}
 
@@ -154,6 +155,11 @@ class Worker:
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+    def trim(self) -> None:
+        """Give memory that was freed back to the system; after a tile, which leaves holes of its own sizes."""
+        if self.device.type == "cpu":
+            trim_allocator()
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
