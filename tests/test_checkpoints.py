@@ -242,7 +242,7 @@ UNKNOWN = {
     "pushing": (lambda m, f: m.save_pretrained(f, push_to_hub=True, typo=1), "typo; it has commit_message"),
     "the card": (lambda m, f: m.save_pretrained(f, model_card_kwargs={"language": "en"}), "language; it has details"),
     "a name for nothing": (lambda m, f: m.save_pretrained(f, repo_id="a/b"), "push_to_hub=True"),
-    "another configuration": (lambda m, f: m.save_pretrained(f, config={}), "takes no other"),
+    "another configuration": (lambda m, f: m.save_pretrained(f, config={}), "accepts no other"),
 }  # fmt: skip
 
 

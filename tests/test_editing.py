@@ -182,7 +182,7 @@ def test_what_is_no_edit_is_refused(engine: SamplingEngine, lr: np.ndarray, draw
     def ask(picture: np.ndarray, **changes: object) -> None:
         list(engine.edit(EditRequest(**{"lr": lr, "recipe": drawn.recipe, "picture": picture} | changes)))
 
-    with pytest.raises(InputError, match="same as before"):
+    with pytest.raises(InputError, match="identical to the previous"):
         ask(drawn.picture)
     with pytest.raises(InputError, match="128x128"):
         ask(drawn.picture[:-4])
@@ -280,5 +280,5 @@ def test_lossy_files_are_edited_where_they_differ_much() -> None:
     after = before + rng.integers(1, 8, before.shape, dtype=np.uint8)
     after[5, 9] += 40
     assert find_mask(before, after, 4).support == (2, 1, 3, 2)
-    with pytest.raises(InputError, match="same as before"):
+    with pytest.raises(InputError, match="identical to the previous"):
         find_mask(before, before + np.uint8(3), 4)

@@ -72,7 +72,7 @@ def test_a_place_a_line_and_the_agreement_are_measured(calibrated, given, tmp_pa
 def test_without_calibration_the_spread_is_given_and_called_that(model, given, capsys):
     assert main(["measure", str(given), "--model", str(model), *DRAWN, "--region", "0", "0", "3", "3"]) == 0
     printed = capsys.readouterr().out
-    assert "not calibrated: No calibration was measured for toy" in printed
+    assert "not calibrated: There is no calibration for toy" in printed
     assert "±" not in printed
 
 
@@ -97,7 +97,7 @@ def test_the_engine_reads_a_calibration_of_its_own_weights_only(model, calibrate
     assert engine.calibration().bar(0.85, 4, 5).lam == pytest.approx(2.0)
     save_calibration(model / CALIBRATION_FILE, replace(CALIBRATION, weights_sha256="9" * 64))
     other = SamplingEngine("cpu", "float32", checkpoints=[model])
-    with pytest.raises(NotCalibratedError, match="No calibration was measured for toy"):
+    with pytest.raises(NotCalibratedError, match="There is no calibration for toy"):
         other.calibration()
     assert "belongs to other weights" in caplog.text
 

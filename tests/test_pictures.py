@@ -404,7 +404,7 @@ def test_opacity_of_another_size_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, "no room"), (errno.EACCES, "permission"), (errno.EROFS, "only be read"), (errno.EIO, "disk")],
+    [(errno.ENOSPC, "no room"), (errno.EACCES, "permission"), (errno.EROFS, "read-only"), (errno.EIO, "disk")],
 )
 def test_what_cannot_be_written_is_one_line(number, said, tmp_path, monkeypatch):
     def fail(*_: object, **__: object) -> None:
