@@ -1,4 +1,4 @@
-"""Could it be …? Texts or pieces of pictures laid into a place, and what the input says of each."""
+"""Could it be …? Texts or pieces of pictures are fitted into a region and compared with the input."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from srflow.operations import Mask
 __all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
 
 _LARGEST = 48  # LR pixels a side
-_LOWEST = 3  # LR pixels: lower characters were too small in the validation
+_LOWEST = 3  # LR pixels: lower characters were unreliable in the validation
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
-    """The place, if texts or pieces can be tried there. Raises: InputError: it is none, or too large."""
+    """Return the region if candidates can be tried there. Raises: InputError: there is none, or it is too large."""
     if mask is None:
-        raise InputError("No place is chosen. Box the character or the word, then ask.")
+        raise InputError("No region is selected. Box the character or the word, then ask.")
     left, top, right, bottom = mask.support
     if max(right - left, bottom - top) > _LARGEST:
         raise InputError(
-            f"The place has {right - left}×{bottom - top} pixels of the small picture; {_LARGEST} a side are the most. "
-            "Box one character or one word."
+            f"The region has {right - left}×{bottom - top} input pixels; the maximum is {_LARGEST} a side. Box one "
+            "character or one word."
         )
     return mask
 
 
 def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
-    """The place about the middle of the source that is as large as the chosen one, moved into the picture."""
+    """Return a region around the source that is as large as the selected one, moved to lie inside the picture."""
     left, top, right, bottom = mask.support
     edges = []
     for low, high, side, limit in (
@@ -49,9 +49,9 @@ def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
 def try_texts(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, texts: Sequence[str]
 ) -> Iterator[Update]:
-    """Show each text in its place, the one that explains the input best first, with what the input says of it.
+    """Show each text in the region, the one that explains the input best first, and say what the input tells about it.
 
-    Raises: InputError: nothing can be told there. Cancelled: when the job is.
+    Raises: InputError: no verdict is possible for this region. Cancelled: the job was cancelled.
     """
     explored = replace(explored, ways=(), count=len(texts))
     yield show_explored(explored, f"Trying {len(texts)} texts", 0.0)
@@ -59,19 +59,19 @@ def try_texts(
     explored, text = _compare(engine, session, job, picture, explored, texts, names, "texts")
     top, bottom = check_candidate_place(explored.mask).support[1::2]
     if bottom - top <= _LOWEST + 1:
-        text += f" Characters lower than {_LOWEST} small pixels are too small to rely on this."
+        text += f" Characters lower than {_LOWEST} input pixels are too small for a reliable result."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
 def try_pieces(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[np.ndarray]
 ) -> Iterator[Update]:
-    """As `try_texts`, of pieces of pictures in the place's size, uint8, (H, W, 3) each, called by their numbers."""
+    """Do the same as `try_texts` with pieces of the region's size, uint8, (H, W, 3) each, named by number."""
     explored = replace(explored, ways=(), count=len(pieces))
     yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
     names = [f"Piece {number}" for number in range(1, len(pieces) + 1)]
     explored, text = _compare(engine, session, job, picture, explored, pieces, names, "pieces")
-    text += " How often that is right was checked on lettering, not on pieces of pictures."
+    text += " The reliability was checked on lettering, not on pieces of pictures."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
@@ -85,7 +85,7 @@ def _compare(
     names: Sequence[str],
     what: str,
 ) -> tuple[Explored, str]:
-    """The candidates in their place, as ways, and what is said of them all."""
+    """Compare the candidates; return them as variants in the region, and the verdict as a sentence."""
     mask, scale = check_candidate_place(explored.mask), picture.scale_factor
     before = engine.read_picture(explored.state.path).pixels
     recipe = explored.state.recipe
@@ -108,10 +108,15 @@ def _compare(
 
 def _told(left_over: Sequence[str], ruled_out: Sequence[str], what: str) -> str:
     if not left_over:
-        return f"The input rules out all of the {what}: something else is there, or the box does not fit them."
+        return f"The input rules out all of the {what}: the picture shows something else, or the box does not fit them."
     names = ", ".join(left_over)
     if not ruled_out:
         return f"The input cannot tell {names} apart."
     told = f"{names} fits" if len(left_over) == 1 else f"The input cannot tell {names} apart"
-    told += f"; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."
-    return told if len(left_over) > 1 else f"{told} If none of them was there, one may seem to fit all the same."
+    told += (
+        f"; it rules out {', '.join(ruled_out)}, provided that the picture shows one of the {what} and that "
+        "it looked like this."
+    )
+    return (
+        told if len(left_over) > 1 else f"{told} If the picture shows none of them, one of them may still seem to fit."
+    )

@@ -139,7 +139,7 @@ def test_leaving_forgets_the_ways(harness):
     [
         ("roll", "mean", {}, "Only samples"),
         ("roll", "../s1", {}, "Only samples"),
-        ("roll", "s1", {"mask": None}, "No place is chosen"),
+        ("roll", "s1", {"mask": None}, "No region is selected"),
         ("roll", "s1", {"subject": "other"}, "no longer shown"),
         ("roll", "s1", {"mask": {"width": 4, "height": 4, "box": [0, 0, 4, 4], "runs": [255, 16]}}, "A mask of this"),
         ("accept", "s1", {}, "nothing to keep"),

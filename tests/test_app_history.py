@@ -373,7 +373,7 @@ def test_the_links_of_an_uploaded_picture_have_nothing_of_it(harness, tmp_path):
     keep(harness, 2)
     assert not {"explored", "example"} & set(query_of(harness))
     harness.fire(harness.download.link)
-    assert "not your picture" in harness.status
+    assert "your picture is not in it" in harness.status
     assert "Download PNG" in harness.status
 
 
@@ -413,11 +413,11 @@ def of_other_size() -> str:
         ({"explored_weights": "0" * 12}, "other weights"),
         ({"explored_weights": "4" * 13}, "weights"),
         ({"explored_region": "0.0.96"}, "left.top.width.height"),
-        ({"explored_region": "5.0.96.75"}, "no such region"),
-        ({"explored_region": "999999.999999.64.64"}, "no such region"),
+        ({"explored_region": "5.0.96.75"}, "no such crop"),
+        ({"explored_region": "999999.999999.64.64"}, "no such crop"),
         ({"explored_region": "0.0.0.75"}, "width and height"),
-        ({"explored_region": None}, "does not say which region"),
-        ({"explored_tile": None}, "does not say which tile"),
+        ({"explored_region": None}, "region is missing"),
+        ({"explored_tile": None}, "tile is missing"),
     ],
 )
 def test_hostile_links_show_the_example_and_say_what_is_wrong(link, engine, tmp_path, changes, words):

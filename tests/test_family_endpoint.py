@@ -101,7 +101,7 @@ def test_the_command_says_that_only_texture_differs(model, tmp_path, capsys, mon
     save_png(tmp_path / "lr.png", np.full((16, 16, 3), 120, np.uint8))
     given = [str(tmp_path / "lr.png"), str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
     assert main(["families", *given, "--region", "3", "4", "4", "4"]) == 0
-    assert "Only texture does" in capsys.readouterr().out
+    assert "Only texture differs" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "families.json").read_text())["families"] == []
     assert main(["families", *given, "--region", "0", "0", "14", "4"]) == 2
     assert "at most 12" in capsys.readouterr().err

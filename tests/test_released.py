@@ -204,8 +204,10 @@ STYLES = {"released": str, "basicsr": _as_basicsr, "numbered": _as_numbered}
 PREFIXES = ("", "module.", "netG.", "model.", "generator.", "_orig_mod.", "params_ema.")
 
 
-@pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("style", "suffix"),
+    [*((style, ".pth") for style in STYLES), ("basicsr", ".ckpt"), ("numbered", ".pt"), ("released", ".safetensors")],
+)
 def test_every_style_of_names_behind_every_prefix(style: str, suffix: str, tmp_path: Path) -> None:
     encoder = _encoder()
     expected = convert(encoder, "plain.pth").model.encoder.state_dict()

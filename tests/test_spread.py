@@ -245,7 +245,7 @@ def test_arguments_out_of_range_are_refused(known, change, message):
 
 
 def test_weights_that_were_never_on_disk_are_refused(hr):
-    with pytest.raises(InputError, match="never on disk"):
+    with pytest.raises(InputError, match="not loaded from a file"):
         calibrate_model(
             KnownPosterior(make_toy(PRESET, torch.float32)),
             find_pairs(hr, scale_factor=4),
@@ -298,7 +298,7 @@ def test_few_pictures_are_said_to_widen_the_bars(checkpoint, hr, tmp_path, capsy
     options = ["--temperature", 0.5, "--num-samples", 2, "--consistency-rounds", 0, "--output", tmp_path]
     assert calibrate(checkpoint, "--hr", hr, *options, "--coverage", 0.7) == 0
     # (5 L + 1) / 6 <= 0.3: the loss may be 0.16
-    assert "84.0 % of the places of these 5 pictures" in capsys.readouterr().out
+    assert "84.0 % of the pixels of these 5 pictures" in capsys.readouterr().out
     assert (tmp_path / "calibration.json").is_file()
 
 

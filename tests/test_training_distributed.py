@@ -48,7 +48,7 @@ def test_two_processes_have_the_gradients_of_one_with_the_whole_batch(data, tmp_
 
 @pytest.mark.slow
 def test_two_processes_train_like_one(data, tmp_path):
-    """The command itself: all stages, one diary, one set of checkpoints, and the losses of a single process.
+    """The command itself: all stages, one log, one set of checkpoints, and the losses of a single process.
 
     In a precision that they agree on, though a trial ends differently in each: were one of them in another, the first
     exchange of gradients would still work and the weights drift apart.

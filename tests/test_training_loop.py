@@ -126,7 +126,7 @@ def test_the_best_weights_survive_a_stop(train, tmp_path, uninterrupted, data):
 
 
 def test_steps_after_the_last_checkpoint_are_repeated_not_doubled(train, tmp_path, uninterrupted):
-    """As after kill -9: the diary knows more steps than the checkpoint, and its last line is half written."""
+    """As after kill -9: the log knows more steps than the checkpoint, and its last line is half written."""
     trainer = train("checkpoint.every_steps=4")
     trainer.folder.save_checkpoint = keep_until(trainer.folder.save_checkpoint, 4)
     stop_at(trainer, 7).run()
@@ -339,7 +339,7 @@ def test_a_run_goes_on_with_another_optimiser(train, first, second):
     stop_at(train(f"training.optimizer={first}"), 4).run()
     again = train(f"training.optimizer={second}", allow_changes=True)
     assert again.run() == "finished"
-    assert sum("starts anew" in message for message in again.messages) == 1
+    assert sum("starts again" in message for message in again.messages) == 1
 
 
 def test_the_recipe_says_where_patches_come_from(train, monkeypatch):

@@ -104,7 +104,7 @@ def test_a_trial_of_something_very_fast_ends_after_some_rounds(monkeypatch):
 
     monkeypatch.setattr(precision, "_seconds", seconds)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: 0.0)
-    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 when tried")
+    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 in a test")
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -124,7 +124,7 @@ def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, mon
     monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen twice"))
     again = train("runtime.precision=auto")
     assert again.recipe.runtime.precision == "float32"
-    assert any("float32, with which the run began" in message for message in again.messages)
+    assert any("float32, as at the start of the run" in message for message in again.messages)
     assert again.run() == "finished"
     assert saved_precision(tmp_path / "run") == "float32"
     forget_accelerator()

@@ -19,6 +19,7 @@ from srflow.checkpoints.foreign import read_tensors
 from srflow.checkpoints.metadata import Metadata
 from srflow.checkpoints.naming import pick_network
 from srflow.checkpoints.own import load_tensors_strictly
+from srflow.empty import without_weights
 from srflow.errors import CheckpointError, InputError
 from srflow.flow.network import ConditionalFlow
 from srflow.model import SRFlow
@@ -102,7 +103,7 @@ def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | No
         encoder=replace(encoder_config, stacked_blocks=stacked),
         flow=flow_config,
     )
-    with torch.device("meta"):
+    with without_weights():
         model = SRFlow(config, Metadata(RELEASED_LICENSE, _PROVENANCE.format(source=Path(source).name)))
     ours = {f"encoder.{key}": value for key, value in _rename_encoder(encoder, source).items()}
     ours |= {f"flow.{key}": value for key, value in _rename_flow(layers, flow_config, source)}
@@ -121,7 +122,7 @@ def _encoder_alone(tensors: dict[str, Tensor], config: EncoderConfig, scale_fact
         "other",
         f"Encoder converted from {Path(source).name}, under the licence of that file; the flow is random, not trained.",
     )
-    with torch.device("meta"):
+    with without_weights():
         model = SRFlow(replace(preset, encoder=encoder), metadata)
     load_tensors_strictly(model.encoder, _rename_encoder(tensors, source), source)
     model.flow = ConditionalFlow(model.config.flow, encoder.conditioning_channels)

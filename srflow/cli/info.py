@@ -22,16 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, or one model's layers."""
-    import torch
-
     from srflow.checkpoints.shipped import resolve_checkpoint
+    from srflow.empty import without_weights
     from srflow.model import SRFlow
     from srflow.presets import PRESETS
 
     if arguments.model is None:
         print(f"{'preset':<24} {'flow':>11} {'encoder':>11}  levels × steps  conv block  hidden")
         for name, config in PRESETS.items():
-            with torch.device("meta"):
+            with without_weights():
                 model = SRFlow(config)
             flow = config.flow
             print(
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         return 0
     if arguments.model in PRESETS:
-        with torch.device("meta"):
+        with without_weights():
             model = SRFlow.from_preset(arguments.model)
     else:
         model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model))

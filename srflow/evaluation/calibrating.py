@@ -1,4 +1,4 @@
-"""A model's calibration: λ for every setting, chosen on some pictures and checked on others."""
+"""The calibration of a model: λ for every setting, chosen on some pictures and checked on others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from srflow.evaluation.spread import PictureSpread, Survey, measure_spreads
 __all__ = ["DEFAULT_BOXES", "DEFAULT_FOLDS", "calibrate_model", "check_calibration"]
 
 DEFAULT_BOXES = (8, 16)
-"""Pixels a side of the boxes whose means get bars, beside single pixels."""
+"""Sides in pixels of the boxes whose means get bars, in addition to single pixels."""
 
 DEFAULT_FOLDS = 5
 
@@ -52,8 +52,8 @@ def calibrate_model(
 ) -> Calibration:
     """Measure the samples' spread against the truth, and choose λ for every setting.
 
-    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are dealt into folds, and each
-    fold is covered by a λ that was chosen with the other ones only.
+    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are divided into folds, and
+    the coverage of each fold is measured with a λ that was chosen on the other folds.
 
     Args:
         source: draws the samples of a model whose weights come from a file.
@@ -81,7 +81,8 @@ def calibrate_model(
     model = source.model
     if model.metadata.weights_sha256 is None:
         raise InputError(
-            "The model's weights were never on disk, so no file can be tied to them; save the model first."
+            "The model's weights were not loaded from a file, so the calibration cannot refer to one; save the "
+            "model first."
         )
     assigned = _assign_folds(len(pairs), folds, min_pictures(coverage, confidence), seed)
     spreads = measure_spreads(source, pairs, survey, progress=progress)
@@ -111,7 +112,7 @@ def check_calibration(
     *,
     progress: bool = False,
 ) -> Calibration:
-    """The calibration with what its bars hold on other pictures, which had no part in choosing λ.
+    """Return the calibration with the measured coverage of its bars on other pictures, which do not influence λ.
 
     Args:
         source: draws the samples of the model that was calibrated.
@@ -123,7 +124,7 @@ def check_calibration(
         ImageError: a picture is broken; the message names it.
     """
     if source.model.metadata.weights_sha256 != calibration.weights_sha256:
-        raise InputError("The calibration belongs to other weights than the model's; calibrate these first.")
+        raise InputError("The calibration belongs to other weights than the model's; calibrate these weights first.")
     settings = calibration.settings
     survey = Survey(
         temperatures=tuple(sorted({setting.temperature for setting in settings})),
@@ -146,7 +147,7 @@ def _checked(setting: MeasuredSetting, found: dict[tuple[float, int, int], list[
     pictures = found[setting.temperature, setting.num_samples, setting.consistency_rounds]
     bars = []
     for bar in setting.bars:
-        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file keeps λ rounded
+        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file stores λ rounded
         outside = [float(picture.losses[bar.value, bar.box][index]) for picture in pictures]
         bars.append(replace(bar, coverage_checked=1 - float(np.mean(outside))))
     return replace(setting, bars=tuple(bars))
@@ -158,7 +159,7 @@ def _folder_name(pairs: Sequence[PicturePair]) -> str:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is done with the pictures' spreads, the same at every setting. folds: of every picture, (n,)."""
+    """How the pictures' spreads are evaluated, the same at every setting. folds: of every picture, (n,)."""
 
     folds: np.ndarray
     coverage: float
@@ -168,7 +169,7 @@ class _Plan:
     def measured(
         self, temperature: float, count: int, rounds: int, spreads: Sequence[PictureSpread]
     ) -> MeasuredSetting:
-        """What all pictures together say at one setting."""
+        """Return the measurements over all pictures at one setting."""
         nominal = nominal_lambda(count, self.coverage)
         choose: Choose = partial(conformal_lambda, coverage=self.coverage)
         if self.confidence is not None:
@@ -203,7 +204,7 @@ class _Plan:
 
 
 def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[float, ...]:
-    """Shares of the ranks; every picture weighs the same."""
+    """Return the shares of the ranks; every picture has the same weight."""
     random = np.random.default_rng(0)
     shares = []
     for spread, stretch in zip(spreads, stretches, strict=True):
@@ -213,7 +214,9 @@ def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[flo
 
 
 def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:
-    """Deal pictures into folds of nearly the same size, at random; at least `needed` of them are in no one fold."""
+    """Divide pictures at random into folds of nearly equal size, such that at least `needed` remain without any one
+    fold.
+    """
     if count <= needed:
         raise InputError(
             f"{count} pictures are too few: the bars need {needed}, and one more to check them on. Give more pictures, "

@@ -45,7 +45,7 @@ __all__ = ["GroundTruth", "SampleScorer", "check_size", "evaluate_bicubic", "eva
 
 
 class GroundTruth:
-    """A ground-truth picture with what all scorers of it need, computed once.
+    """A ground-truth picture with the data that all of its scorers share, computed once.
 
     Args:
         hr: cropped; uint8, (H, W, 3).
@@ -94,7 +94,7 @@ class SampleScorer:
         sr = crop_to_ground_truth(sr, hr)
         self._psnr.append(psnr(sr, hr))
         self._ssim.append(ssim(sr, hr))
-        # As `metrics.lr_psnr`, without scaling the ground truth again for every sample.
+        # The same as `metrics.lr_psnr`, but the ground truth is scaled down only once for all samples.
         self._lr_psnr.append(psnr(downscale_uint8(sr, self._truth.scale_factor), self._truth.lr))
         self._lpips.add(self._truth.lpips_map(sr))
         if self._truth.feature_distance is not None:
@@ -131,7 +131,7 @@ def evaluate_bicubic(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score MATLAB's bicubic upscaling of the LR pictures, to compare others with.
+    """Score MATLAB's bicubic upscaling of the LR pictures, as a baseline.
 
     Args: pairs: see `pairing.find_pairs`. features: see `GroundTruth`. progress: show a bar on stderr.
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
@@ -152,7 +152,7 @@ def evaluate_files(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score the super-resolutions that any method left in files.
+    """Score super-resolutions from files, made by any method.
 
     Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. features: see `GroundTruth`.
         progress: show a bar.
@@ -229,7 +229,7 @@ def evaluate_model(
 
 
 def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, consistent: bool) -> list[MethodResult]:
-    """The rows of `evaluate_model`, without scores yet."""
+    """Return the rows of `evaluate_model`, without scores yet."""
     name = model.config.name
     encoder, flow = _num_params(model.encoder), _num_params(model.flow)
     rows = [
@@ -251,7 +251,7 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, con
 
 
 def _score_encoder(source: SampleSource, truth: GroundTruth, lr: np.ndarray) -> Scores:
-    """Scores of the super-resolution that the encoder makes by itself."""
+    """Score the super-resolution of the encoder alone."""
     sr, seconds = source.encoder_alone(lr)
     scorer = SampleScorer(truth)
     scorer.add(sr)
@@ -282,9 +282,9 @@ def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:
 
 
 def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, scale_factor: int) -> None:
-    """Whether `sr` can be of the picture that was cropped to `hr`: as large, or larger by what cropping took away.
+    """Check that `sr` can belong to the picture that was cropped to `hr`: as large, or larger by what was cropped.
 
-    That is up to 7 pixels, and scale_factor - 1 more where the LR picture's size was rounded up.
+    That is up to 7 pixels, and scale_factor - 1 more if the LR picture's size was rounded up.
 
     Raises: ImageError: it cannot; the message names the file.
     """
@@ -299,7 +299,7 @@ def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, sc
 def _load_all(
     pairs: Sequence[PicturePair], scale_factor: int, what: str, progress: bool
 ) -> Iterator[tuple[PicturePair, np.ndarray, np.ndarray]]:
-    """Every pair with its cropped ground truth and LR picture, read when it is its turn."""
+    """Yield every pair with its cropped ground truth and LR picture, read one by one."""
     for pair in tqdm(pairs, desc=what, unit="picture", disable=not progress):
         yield pair, *pair.load(scale_factor)
 

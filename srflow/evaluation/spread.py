@@ -1,4 +1,4 @@
-"""How far the spread of a model's samples is from their true error, measured on pictures whose truth is known.
+"""The spread of a model's samples compared with their true error, measured on pictures with a known truth.
 
 Every picture's samples are those that `srflow sample` writes and the page shows, and they are taken in one by one:
 sums by place for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. A
@@ -28,21 +28,21 @@ from srflow.images import downscale_uint8
 
 __all__ = ["PictureSpread", "SpreadMeter", "Spreads", "Survey", "measure_spreads"]
 
-_CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}  # of the values that are kept
-_RANK_PIXELS = 50_000  # of all pictures together, whose samples are kept for the ranks
+_CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}  # of the stored values
+_RANK_PIXELS = 50_000  # of all pictures together, at which samples are kept for the ranks
 _RANK_PIXELS_PER_PICTURE = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """At which settings samples are drawn, and what is looked at.
+    """The settings at which samples are drawn and measured.
 
-    temperatures, sample_counts: rising, each once. The first K samples of a seed serve for every number K, so that only
-        the largest one costs time.
-    consistency_rounds: of the samples with the consistency step, beside those without; 0 leaves them out.
-    boxes: pixels a side of the boxes whose means are looked at, 1 (single pixels) among them; rising.
-    crop: pixels a side of the middle of every picture to use, a multiple of 8; None for all of it.
-    seed: of the samples.
+    temperatures, sample_counts: increasing, without duplicates. The first K samples of a seed serve for every number K,
+    so
+        that only the largest one costs time.
+    consistency_rounds: of the samples with the consistency step, in addition to those without; 0 leaves them out.
+    boxes: sides in pixels of the boxes whose means are measured, including 1 (single pixels); increasing. crop: side in
+    pixels of the central crop of every picture, a multiple of 8; None for whole pictures. seed: of the samples.
 
     Raises: InputError: one of them is out of range.
     """
@@ -73,7 +73,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Spreads:
-    """What the pictures left behind.
+    """The measurements of all pictures.
 
     settings: by (temperature, number of samples, consistency rounds), one entry a picture.
     pictures_sha256: of the pictures' hashes.
@@ -85,11 +85,11 @@ class Spreads:
 
 @dataclass(frozen=True)
 class PictureSpread:
-    """What a picture leaves behind at one number of samples.
+    """The measurements of a picture at one number of samples.
 
-    losses, squared_error, squared_sigma: by kind of value and box. The first: (len(LAMBDAS),), see `calibration`; the
-    others: means over places, of the mean's error and of what λ multiplies, in squared grey levels.
-    truth, samples: brightness at some pixels, (P,) and (K, P).
+    losses, squared_error, squared_sigma: by quantity and box. The first: (len(LAMBDAS),), see `calibration`; the
+    others: means over pixels, of the mean's error and of the factor of λ, in squared grey levels. truth, samples:
+    brightness at some pixels, (P,) and (K, P).
     """
 
     losses: dict[tuple[Value, int], np.ndarray]
@@ -100,14 +100,14 @@ class PictureSpread:
 
 
 class SpreadMeter:
-    """Takes the samples of one picture, one after the other.
+    """Measures the samples of one picture, one after the other.
 
     Args:
         hr: the truth, uint8, (H, W, 3).
-        counts: numbers of samples at which to look.
+        counts: numbers of samples at which to measure.
         boxes: pixels a side; with 1 for single pixels.
         scale_factor: see `calibration.sigma_floor`.
-        num_rank_pixels: how many pixels to keep the samples of, at most.
+        num_rank_pixels: maximum number of pixels whose samples are kept.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class SpreadMeter:
         self.spreads: dict[int, PictureSpread] = {}
 
     def add(self, sr: np.ndarray) -> None:
-        """Take one more sample: uint8, not smaller than the truth, to which it is cropped."""
+        """Add one more sample: uint8, at least as large as the truth, to which it is cropped."""
         values = with_luma(crop_to_ground_truth(sr, self._hr))
         for box, moments in self._moments.items():
             moments.add(box_means(values, box))
@@ -196,7 +196,7 @@ def measure_spreads(
 
 
 def _load(pair: PicturePair, scale_factor: int, crop: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The truth, or its middle, and the LR picture made from that."""
+    """Return the truth, or its central crop, and the LR picture made from it."""
     hr, lr = pair.load(scale_factor)
     if crop is None:
         return hr, lr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -266,47 +266,60 @@ class Drawing:
         scored: bool,
     ) -> None:
         """Canvases are made when the first tile is there, and go when the last one is."""
-        task = self._task
-        plan = task.plan
-        in_tiles = len(plan.grid) > 1
+        plan = self._task.plan
         spent = dict.fromkeys(indices, 0.0)
-        share = len(indices) / task.request.num_samples
+        share = len(indices) / self._task.request.num_samples
 
         def report(progress: Progress) -> None:
             self._turn.tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
 
-        work = _Work(len(plan.grid), len(indices), *self._model.num_steps)
-        meter = _Meter(work, self._turn.stop, report)
+        meter = _Meter(_Work(len(plan.grid), len(indices), *self._model.num_steps), self._turn.stop, report)
         for number, tile in enumerate(plan.grid):
-            on_step = meter.begin("conditioning", number)
-            key = tile_key(task, self._lr_sha256, number)
-            keep = plan.kept_bytes <= self._turn.worker.cache.limit
-            prepared = self._turn.condition(self._model, self._cut(tile), key, keep, on_step)
-            for first in range(0, len(indices), plan.batch):
-                batch = indices[first : first + plan.batch]
-                on_step = meter.begin("sampling", number, first, len(batch))
+            for index, decoded, seconds in self._decoded(number, tile, indices, meter):
                 started = time.perf_counter()
-                latents = self._latents(tile, batch)
-                samples = self._turn.decode(self._model, latents, prepared, on_step)
-                seconds = (time.perf_counter() - started) / len(batch)
-                for index, decoded in zip(batch, samples, strict=True):
-                    started = time.perf_counter()
-                    decoded = self._replaced(decoded, tile) if decoded.is_broken else decoded
-                    canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
-                    top = canvas.num_rows
-                    before = canvas.seconds
-                    log_prob = self._turn.run(partial(self._log_prob, tile, decoded))
-                    rows = canvas.add(tile, decoded, log_prob, self._turn.stop)
-                    pixels = tile.rows.size * tile.columns.size
-                    self._turn.worker.record("finishing", self._model, pixels, canvas.seconds - before)
-                    spent[index] += seconds + time.perf_counter() - started
-                    if in_tiles and rows is not None:
-                        self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
-                    if tile.is_last:
-                        result = self._result(index, canvas, spent[index], scored=scored)
-                        # Not kept here: a sample in one piece is not needed any more once it has been sent.
-                        del canvases[index], canvas
-                        finished(result)
+                canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
+                self._lay(index, tile, decoded, canvas)
+                spent[index] += seconds + time.perf_counter() - started
+                if tile.is_last:
+                    result = self._result(index, canvas, spent[index], scored=scored)
+                    # Not kept here: a sample in one piece is not needed any more once it has been sent.
+                    del canvases[index], canvas
+                    finished(result)
+            if len(plan.grid) > 1:
+                self._turn.worker.trim()
+
+    def _decoded(
+        self, number: int, tile: Tile, indices: tuple[int, ...], meter: _Meter
+    ) -> Iterator[tuple[int, Decoded, float]]:
+        """A tile of every sample: its index, the tile, and the seconds it took.
+
+        What the tile needs of memory goes when the last sample is through, before the next tile is begun.
+        """
+        task = self._task
+        plan = task.plan
+        on_step = meter.begin("conditioning", number)
+        key = tile_key(task, self._lr_sha256, number)
+        keep = plan.kept_bytes <= self._turn.worker.cache.limit
+        prepared = self._turn.condition(self._model, self._cut(tile), key, keep, on_step)
+        if len(plan.grid) > 1:
+            self._turn.worker.trim()
+        for first in range(0, len(indices), plan.batch):
+            batch = indices[first : first + plan.batch]
+            on_step = meter.begin("sampling", number, first, len(batch))
+            started = time.perf_counter()
+            latents = self._latents(tile, batch)
+            samples = self._turn.decode(self._model, latents, prepared, on_step)
+            seconds = (time.perf_counter() - started) / len(batch)
+            for index, decoded in zip(batch, samples, strict=True):
+                yield index, self._replaced(decoded, tile) if decoded.is_broken else decoded, seconds
+
+    def _lay(self, index: int, tile: Tile, decoded: Decoded, canvas: Canvas) -> None:
+        """A decoded tile into its picture; rows that are finished are told."""
+        top, before = canvas.num_rows, canvas.seconds
+        rows = canvas.add(tile, decoded, self._turn.run(partial(self._log_prob, tile, decoded)), self._turn.stop)
+        self._turn.worker.record("finishing", self._model, tile.rows.size * tile.columns.size, canvas.seconds - before)
+        if len(self._task.plan.grid) > 1 and rows is not None:
+            self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
         """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from srflow.caching import LRUCache
 from srflow.presets import ModelConfig
 from srflow.sampling.guard import Decoded, decode
+from srflow.sampling.hardware import trim_allocator
 from srflow.sampling.inference import InferenceModel, PreparedPicture
 from srflow.work import OnStep
 
@@ -160,6 +161,11 @@ class Worker:
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+    def trim(self) -> None:
+        """Give memory that was freed back to the system; after a tile, which leaves holes of its own sizes."""
+        if self.device.type == "cpu":
+            trim_allocator()
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

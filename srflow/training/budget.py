@@ -1,4 +1,4 @@
-"""How long a step takes on this machine, and how many steps fit into a given time."""
+"""Measures the time of a step on this machine, and fits the number of steps into a given time."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from srflow.training.step import build_parts, update
 __all__ = ["fit_to_minutes", "planned_minutes", "seconds_per_step", "steps_of"]
 
 _REPEATS = 3
-_MAX_PATCHES_ON_CPU = 4  # a step of the paper's recipe takes half a minute there; its time grows with the batch
+_MAX_PATCHES_ON_CPU = (
+    4  # on a CPU, a step of the paper's recipe takes half a minute; its time is proportional to the batch size
+)
 _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
 def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
     """Seconds of one training step, by the name of the stage: the median of three after one more.
 
-    Whole updates are made, on a model of random weights and random pictures, on one process; on a CPU with at most 4
-    patches, scaled up to the batch. Reading pictures, validation and saving are not included.
+    It makes whole updates, on a model with random weights and random pictures, on one process. On a CPU it uses at most
+    4 patches and scales the time up to the batch size. Reading pictures, validation and saving are not included.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -44,15 +46,15 @@ def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, 
 
 
 def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
-    """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
+    """Return how many minutes the recipe's steps take. Args: seconds: as returned by `seconds_per_step`."""
     return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
 
 
 def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str, float]) -> TrainingRecipe:
     """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
 
-    Learning rates fall over the new numbers of steps, as they are functions of the share of a phase that is done.
-    Warm-up and the wait for the adversarial loss are shortened to a tenth of a phase where they would be longer.
+    Learning rates follow the new numbers of steps, because they depend on the completed fraction of a phase. Warm-up
+    and the delay of the adversarial loss are limited to a tenth of a phase.
 
     Args: seconds: as `seconds_per_step` gives them.
     Raises: TrainingRecipeError: not even one step of every phase fits.
@@ -63,14 +65,15 @@ def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str,
     phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
         raise TrainingRecipeError(
-            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
-            f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
+            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps "
+            f"take about {planned_minutes(recipe, seconds):,.1f} minutes here, and at least one phase would get no "
+            "steps."
         )
     return replace(recipe, **phases)
 
 
 def steps_of(recipe: TrainingRecipe, other: TrainingRecipe) -> TrainingRecipe:
-    """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
+    """Return `recipe` with the step settings of `other`, so that a resumed run keeps its steps."""
     phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
         saved = other.phases()[key]
@@ -91,7 +94,7 @@ def _shortened(phase: PhaseRecipe, factor: float) -> PhaseRecipe:
 
 
 def _initialise(model: SRFlow, device: torch.device) -> None:
-    """Have every actnorm see a batch, as it has when the later stages begin."""
+    """Pass a batch through every actnorm, because actnorms are initialised when the later stages begin."""
     side = 4 * model.config.lr_multiple
     with torch.no_grad():
         lr = torch.rand(2, 3, side, side, device=device)
@@ -104,7 +107,7 @@ def _time_stage(
     count = stage.phase.batch_size
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
     stage = replace(stage, phase=replace(stage.phase, batch_size=measured))
-    parts = build_parts(stage, model, recipe, device)  # the learning rate is 0: the weights stay as they are
+    parts = build_parts(stage, model, recipe, device)  # the learning rate is 0, so the weights stay the same
     inputs = stage.inputs(placeholder_batch(stage, model).to(device, layout))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     seconds = []

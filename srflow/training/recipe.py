@@ -1,7 +1,7 @@
-"""What a training run is: frozen, checked numbers, read from small TOML files and overrides on the command line.
+"""The recipe of a training run: frozen, checked numbers, read from small TOML files and overrides on the command line.
 
-A recipe file may say `extends = "name"` and then holds only the differences. It may say `for_presets = [...]`; then it
-serves each of those names, with `model.preset` set to it. Recipes shipped with the package lie in `srflow/recipes/`.
+A recipe file may say `extends = "name"`, and then contains only the differences. It may say `for_presets = [...]`, and
+then serves each of those names, with `model.preset` set to it. The package's recipes are in `srflow/recipes/`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _setting(default: Any, minimum: float = -math.inf, maximum: float = math.inf
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
-    """Which network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
+    """The network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
 
     preset: str
     encoder: dict[str, Any] = field(default_factory=dict)
@@ -70,14 +70,17 @@ class ModelRecipe:
 class DataRecipe:
     """How patches are drawn.
 
-    noise, noise_scale: what is added to HR in the likelihood stages, in 8-bit units: "gaussian" of that standard
-        deviation (SRFlow-DA: 4/√3), or "uniform" of that full width, centred (SRFlow: 255/32, that is ±1/64 of the
+    noise, noise_scale: the noise added to HR in the likelihood stages, in 8-bit units: "gaussian" with that standard
+        deviation (SRFlow-DA: 4/√3), or "uniform" with that full width, centred (SRFlow: 255/32, that is ±1/64 of the
         value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
-    reductions: whole numbers; each picture is used scaled down by each of them (MATLAB's bicubic). A picture that is
-        soft at its full size has sharp edges at half of it. Places in all of them are proposed about equally often.
-    candidates: of so many places, proposed at random in all pictures and reductions, the one is used whose LR patch
-        varies most: less time goes to skies, and more to reduced pictures. Since LR alone decides, what HR looks like
-        for a given LR, which is all that the flow learns, stays the same among pictures of one reduction.
+    reductions: whole numbers; each picture is also stored downscaled by each of them (MATLAB's bicubic). A picture that
+    is
+        soft at its full size has sharp edges at half of it. Patches of all copies are proposed about equally often.
+    candidates: number of random proposals in all pictures and copies; the one whose LR patch varies most is used. So
+    less
+        time is spent on skies, and more on downscaled pictures. Because the choice depends only on LR, the distribution
+        of HR
+        given LR, which is all that the flow learns, stays the same among pictures of one reduction.
     """
 
     reductions: tuple[int, ...] = _setting((1,), 1, 16)
@@ -90,18 +93,18 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRecipe:
-    """A span of steps with one optimiser and one learning-rate schedule.
+    """A range of steps with one optimiser and one learning-rate schedule.
 
-    steps: how many; 0 leaves the phase out.
-    batch_size: patches a step over all processes together, so that a recipe means the same on any number of them.
+    steps: number of steps; 0 leaves the phase out.
+    batch_size: patches per step over all processes together, so that a recipe means the same on any number of them.
     patch_size: side of the HR patches, in pixels.
     schedule: "constant"; "halving" at each of `milestones` (fractions of `steps`); or "cosine" from `learning_rate`
         down to `final_learning_rate`. The first `warmup_steps` rise linearly.
     optimizer: "adam"; or "muon", which takes steps of `muon_factor` times `learning_rate` for the convolutions inside
-        the networks (see `srflow.training.muon`), and is Adam for the rest.
+        the networks (see `srflow.training.muon`), and uses Adam for the rest.
     betas: of Adam.
-    clip_norm: longest gradient, over all parameters together; 0 does not clip.
-    ema_decay: of the averaged weights, which are what is validated and exported; 0 keeps the last weights only.
+    clip_norm: maximum norm of the gradient, over all parameters together; 0 does not clip.
+    ema_decay: of the averaged weights (EMA), which are validated and exported; 0 keeps only the last weights.
     """
 
     steps: int = _setting(0, 0)
@@ -119,7 +122,7 @@ class PhaseRecipe:
     ema_decay: float = _setting(0.999, 0, 0.999999)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 0."""
+        """Return the learning rate of step `step`, counted from 0."""
         progress = step / max(self.steps, 1)
         if self.schedule == "constant":
             rate = self.learning_rate
@@ -136,9 +139,10 @@ class LikelihoodRecipe(PhaseRecipe):
     """The phase that maximises the likelihood.
 
     encoder_joins_at: the fraction of `steps` during which the encoder is frozen; after it both parts are trained.
-    encoder_output_weight: how much the L1 error of the encoder's own super-resolution, values in [0, 1], counts beside
-        the bits per dimension once the encoder is trained too. Only the layers that nothing else uses learn from it,
-        so that the encoder's own picture stays worth looking at; 0 leaves them as they are (the paper).
+    encoder_output_weight: weight of the L1 error of the encoder's own super-resolution, values in [0, 1], beside the
+    bits
+        per dimension, once the encoder is trained too. Only layers that nothing else uses learn from it, so that the
+        encoder's own picture stays useful; 0 leaves these layers unchanged (the paper).
     """
 
     encoder_joins_at: float = _setting(0.5, 0, 1)
@@ -152,33 +156,35 @@ class LikelihoodRecipe(PhaseRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningRecipe(PhaseRecipe):
-    """The phase that judges samples drawn inside the training step, after the likelihood phase.
+    """The phase that adds losses on samples drawn inside the training step, after the likelihood phase.
 
-    Every loss has a weight. The likelihood's may be small but not 0: it is what keeps the density a density.
+    Every loss has a weight. That of the likelihood may be small but not 0, because without it the density would become
+    meaningless.
 
-    likelihood_weight: of the negative log-likelihood, in bits per dimension.
-    num_samples: samples drawn for each LR patch in a step, in addition to the picture at temperature 0.
-    temperatures: lowest and highest temperature of the samples; one is drawn for each batch.
-    backbone: the frozen network whose features losses and discriminators look at (see `srflow.evaluation.features`).
-    energy_weight: of the energy score, the mean feature distance of samples to the ground truth, less
-        `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With
-        `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features see.
-        Below 1, samples are pulled towards each other. Needs 2 samples or more.
-    unit_energy_weight: of the energy score of unit-length feature vectors, which does not weigh places by contrast.
-    feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It buys
-        resemblance with diversity.
-    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1].
-    consistency_weight: of the mean absolute difference between downscaled samples and LR, values in [0, 1].
-    encoder_output_weight: as in `LikelihoodRecipe`.
-    adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0 builds none.
-    adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator trains from step 0.
-    adversarial_noise: standard deviation of the noise added to what discriminators see, in 8-bit units. The training
-        noise that samples carry would give them away otherwise.
-    discriminator_learning_rate: of the discriminator's own Adam; constant.
-    discriminator_width: channels inside its heads and its patch network.
+    likelihood_weight: of the negative log-likelihood, in bits per dimension. num_samples: samples drawn for each LR
+    patch in a step, in addition to the picture at temperature 0. temperatures: lowest and highest temperature of the
+    samples; one is drawn for each batch. backbone: the frozen network whose features losses and discriminators use (see
+    `srflow.evaluation.features`). energy_weight: of the energy score, the mean feature distance of samples to the
+    ground truth, minus `energy_spread` / 2
+        times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With `energy_spread` 1 the score is
+        proper: its minimum is the true distribution, as far as the features distinguish it. Below 1, samples are pulled
+        towards each other. Needs 2 samples or more.
+    unit_energy_weight: of the energy score of unit-length feature vectors, which does not weight positions by contrast.
+    feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It
+    increases
+        similarity at the cost of diversity.
+    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1]. consistency_weight: of the
+    mean absolute difference between downscaled samples and LR, values in [0, 1]. encoder_output_weight: as in
+    `LikelihoodRecipe`. adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0:
+    no discriminator. adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator
+    trains from step 0. adversarial_noise: standard deviation of the noise added to the discriminators' input, in 8-bit
+    units. Otherwise they
+        would recognise samples by the training noise that these contain.
+    discriminator_learning_rate: of the discriminator's own Adam; constant. discriminator_width: channels inside its
+    heads and its patch network.
     """
 
-    optimizer: Literal["adam"] = "adam"  # Muon's steps of full length are wrong for small corrections
+    optimizer: Literal["adam"] = "adam"  # Muon's full-length steps are unsuitable for small corrections
     likelihood_weight: float = _setting(0.05, 1e-4, 1000)
     num_samples: int = _setting(2, 1, 16)
     temperatures: tuple[float, ...] = _setting((0.8, 0.8), 0, 2)
@@ -210,7 +216,7 @@ class FinetuningRecipe(PhaseRecipe):
 
     @property
     def needs_features(self) -> bool:
-        """Whether any loss looks at the backbone's features."""
+        """Whether any loss uses the backbone's features."""
         return any((self.energy_weight, self.unit_energy_weight, self.feature_weight, self.adversarial_weight))
 
 
@@ -219,12 +225,14 @@ class RuntimeRecipe:
     """How the arithmetic is done.
 
     precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
-        loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is
-        saved with the run, which keeps it wherever it goes on.
-    compile: by `torch.compile`, for GPUs; a CPU was no faster with it (see `benchmarks/results/training.md`). Needs
+    loss
+        and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is saved with
+        the run and kept when it resumes.
+    compile: use `torch.compile`, for GPUs; a CPU was not faster with it (see `benchmarks/results/training.md`). It
+    needs
         Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
-    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
-    max_bad_steps: so many non-finite losses or gradients in a row stop the run.
+    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them. max_bad_steps:
+    number of successive steps with non-finite losses or gradients that stops the run.
     """
 
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
@@ -237,12 +245,13 @@ class RuntimeRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationRecipe:
-    """Samples of the averaged weights on held-out pictures, every `every_steps` steps; 0 never validates.
+    """Validation: samples of the averaged weights on held-out pictures, every `every_steps` steps; 0: never.
 
-    Centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights with the lowest LPIPS of
-    samples are kept as the best: at `best_temperature` (one of `temperatures`), or, where `best_diversity` is not 0, at
-    the temperature at which `num_samples` samples have that diversity (NTIRE's, in percent), interpolated between
-    `temperatures`. The latter compares weights fairly that differ in how far a temperature takes them.
+    It uses centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights whose samples
+    have the lowest LPIPS are kept as the best. The LPIPS is that at `best_temperature` (one of `temperatures`) or, if
+    `best_diversity` is not 0, that at the temperature at which `num_samples` samples have that diversity (NTIRE's, in
+    percent), interpolated between `temperatures`. The latter is a fair comparison of weights for which the same
+    temperature has different effects.
     """
 
     every_steps: int = _setting(1000, 0)
@@ -256,7 +265,7 @@ class ValidationRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecipe:
-    """When the run is saved: every `every_steps` steps, and when `every_minutes` have passed; the last `keep` stay."""
+    """When checkpoints are saved: every `every_steps` steps and every `every_minutes`; the last `keep` are kept."""
 
     every_steps: int = _setting(1000, 1)
     every_minutes: float = _setting(10.0, 0.01)
@@ -265,7 +274,7 @@ class CheckpointRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class LogRecipe:
-    """Means over `every_steps` steps go to metrics.jsonl and TensorBoard."""
+    """The log: means over `every_steps` steps are written to metrics.jsonl and TensorBoard."""
 
     every_steps: int = _setting(20, 1)
 
@@ -274,7 +283,8 @@ class LogRecipe:
 class TrainingRecipe:
     """A whole run.
 
-    `pretraining` teaches the encoder alone by L1, `training` maximises the likelihood, and `finetuning` judges samples.
+    `pretraining` trains only the encoder by L1, `training` maximises the likelihood, and `finetuning` adds losses on
+    samples.
     """
 
     name: str
@@ -304,7 +314,7 @@ class TrainingRecipe:
         reductions = self.data.reductions
         if not reductions or len(set(reductions)) < len(reductions):
             raise TrainingRecipeError(
-                f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none."
+                f"data.reductions is {list(reductions)}; give different whole numbers, or [1] for none."
             )
         if self.validation.best_diversity and self.validation.num_samples < 2:
             raise TrainingRecipeError(
@@ -317,11 +327,11 @@ class TrainingRecipe:
             )
 
     def phases(self) -> dict[str, PhaseRecipe]:
-        """The phases in order, by the name of their table, those without steps included."""
+        """The phases in order, by the name of their table, including those without steps."""
         return {"pretraining": self.pretraining, "training": self.training, "finetuning": self.finetuning}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
@@ -330,11 +340,11 @@ class TrainingRecipe:
         return _build(cls, values, "")
 
     def with_precision(self, precision: Precision) -> TrainingRecipe:
-        """The same with another `runtime.precision`."""
+        """Return the same recipe with another `runtime.precision`."""
         return replace(self, runtime=replace(self.runtime, precision=precision))
 
     def differences(self, other: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
-        """Settings that differ, by dotted key: (mine, the other's)."""
+        """Return the settings that differ, by dotted key: (mine, the other's)."""
         mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
         return {
             key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)
@@ -342,7 +352,7 @@ class TrainingRecipe:
 
 
 def recipe_names() -> list[str]:
-    """The names of the shipped recipes, those served through `for_presets` included."""
+    """Return the names of the shipped recipes, including those in `for_presets`."""
     names = {path.stem: _read(path) for path in _shipped()}
     served = {name for values in names.values() for name in values.get("for_presets", ())}
     return sorted(served | {name for name, values in names.items() if "for_presets" not in values})
@@ -353,7 +363,7 @@ def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> TrainingRe
 
     Args:
         source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
-        overrides: "dotted.key=value", the value written as in TOML; quotes may be left out round a word.
+        overrides: "dotted.key=value", the value written as in TOML; quotes around a word may be left out.
 
     Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the text names all three.
     """
@@ -369,7 +379,7 @@ def _shipped() -> list[Path]:
 
 
 def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of `source` with everything that it extends merged in."""
+    """Return the settings of `source` merged with everything that it extends."""
     if source in seen:
         raise TrainingRecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
     path, preset = _find(source, folder)
@@ -384,7 +394,7 @@ def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]
 
 
 def _find(source: str, folder: Path) -> tuple[Path, str | None]:
-    """The file of a recipe, and the preset that it shall serve if `source` is one of its `for_presets`."""
+    """Return the file of a recipe, and the preset to serve if `source` is one of its `for_presets`."""
     if source.endswith((".toml", ".json")):
         path = folder / source
         if not path.is_file():
@@ -418,7 +428,7 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one value; an inline table changes the settings that it names and leaves the others."""
+    """Set one value; an inline table changes only the settings that it names."""
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise TrainingRecipeError(
@@ -463,7 +473,7 @@ def _build(cls: type, values: Any, prefix: str) -> Any:
 
 
 def _checked(value: Any, kind: Any, bounds: Mapping[str, float], key: str) -> Any:
-    """`value` as `kind`, if it is of that kind and within the bounds."""
+    """Return `value` as `kind`, if it has that type and lies within the bounds."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise TrainingRecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")

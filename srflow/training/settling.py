@@ -1,6 +1,6 @@
-"""What a recipe leaves open until a run starts: its precision, and the steps that fit into a time.
+"""Settles what a recipe leaves open until a run starts: its precision, and the steps that fit into a given time.
 
-The main process decides for all, and a run that goes on keeps what it began with.
+The main process decides for all, and a resumed run keeps its earlier values.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def settle_precision(
     """The recipe with precision "auto" replaced: by the run's own, or in a new run by what is fastest here.
 
     Args:
-        processes: as `srflow.processes.join_processes` gives them.
-        report: is called with a line of text that says what was chosen and why.
+        processes: as returned by `srflow.processes.join_processes`.
+        report: called with a line of text that says what was chosen and why.
     """
     if recipe.runtime.precision != "auto":
         return recipe
@@ -48,7 +48,7 @@ def settle_steps(
     """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
 
     Args:
-        encoder_given: whether the encoder's weights are given, so that no time is kept for its own training.
+        encoder_given: whether the encoder's weights are given, so that its own training needs no time.
         processes, report: as in `settle_precision`.
     Raises: TrainingRecipeError: not even one step of every phase fits.
     """
@@ -63,7 +63,7 @@ def _chosen(
 ) -> TrainingRecipe:
     saved = folder.saved_recipe()
     if saved is not None and saved.runtime.precision != "auto":
-        report(f"Precision: {saved.runtime.precision}, with which the run began.")
+        report(f"Precision: {saved.runtime.precision}, as at the start of the run.")
         return recipe.with_precision(saved.runtime.precision)
     precision, reason = choose_precision(processes.device)
     report(f"Precision: {precision} ({reason}).")
@@ -80,7 +80,7 @@ def _fitted(
 ) -> TrainingRecipe:
     saved = folder.saved_recipe() if folder.checkpoints() else None
     if saved is not None:
-        report("Steps: as many as the run began with.")
+        report("Steps: as many as at the start of the run.")
         return steps_of(recipe, saved)
     if encoder_given:
         recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from srflow.checkpoints.own import load_tensors_strictly
 from srflow.compiling import check_compiler
 from srflow.contract import TrainingDivergedError, TrainingRecipeError
+from srflow.empty import without_weights
 from srflow.evaluation.features import MIN_SIDE
 from srflow.model import SRFlow
 from srflow.processes import join_processes
@@ -125,7 +126,7 @@ class Trainer:
         with self.accelerator.main_process_first():
             self._store = PictureStore.open(data, cache, self._report, recipe.data.reductions)
             validation_store = PictureStore.open(validation, cache, self._report) if validation else None
-        with torch.device("meta"):
+        with without_weights():
             self._latent_shapes = SRFlow(recipe.model.config()).latent_shapes
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
         for stage in plan(recipe):

@@ -1,4 +1,4 @@
-// "Could it be …?" of pieces of pictures: they are clicked one by one, and then compared.
+// "Could it be …?" for pieces of pictures: they are clicked one by one, and then compared.
 
 import { make, makeButton, setText } from "./dom.js";
 
@@ -15,8 +15,8 @@ export class PieceMenu {
     /** @type {import("./messages.js").SourceMessage[]} */
     this.sources = [];
     this.asker = makeButton("Could it be one of these?", "", onAsk);
-    this.adder = makeButton("Add a piece", "Click a place in any picture", onAdd);
-    this.clearer = makeButton("Clear", "Take all pieces away", () => {
+    this.adder = makeButton("Add a piece", "Click a region in any picture", onAdd);
+    this.clearer = makeButton("Clear", "Remove all pieces", () => {
       this.sources = [];
       this.refresh();
       this.adder.focus();
@@ -38,7 +38,7 @@ export class PieceMenu {
   }
 
   refresh() {
-    // Pieces of pictures that are gone go with them.
+    // Pieces of removed pictures are removed, too.
     this.sources = this.sources.filter(({ id }) => this.viewer.pictures.get(id));
     setText(this.count, this.words());
     this.adder.disabled = this.sources.length >= MOST_PIECES;
