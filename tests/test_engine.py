@@ -33,12 +33,12 @@ from srflow.images import downscale_uint8, to_tensor
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
 from srflow.pictures import load_image, read_png_text, save_png
-from srflow.sampling import engine as engine_module
 from srflow.sampling import estimating
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.planning import _rows_in_work
 from srflow.sampling.tiling import make_grid
+from srflow.sampling.turn import Turn
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
@@ -201,19 +201,14 @@ def test_references_are_in_size_and_the_spoilt_encoder_is_left_out(engine: Sampl
 def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     cancel = threading.Event()
     after = []
-    original = engine_module._stopper
+    original = Turn.stop
 
-    def counting(*given: object) -> object:
-        stop = original(*given)
+    def counting(self: Turn) -> None:
+        if cancel.is_set():
+            after.append(1)
+        original(self)
 
-        def check() -> None:
-            if cancel.is_set():
-                after.append(1)
-            stop()
-
-        return check
-
-    monkeypatch.setattr(engine_module, "_stopper", counting)
+    monkeypatch.setattr(Turn, "stop", counting)
     events = engine.sample(SampleRequest(lr=picture(), num_samples=50), cancel)
     next(event for event in events if isinstance(event, SampleResult))
     cancel.set()
@@ -471,12 +466,12 @@ def test_results_that_do_not_fit_go_to_files(
 
 def test_smaller_tiles_do_not_change_where_results_go(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes the samples relies on what was said when the work began."""
-    task = engine._task(SampleRequest(lr=picture(50, 50)))
+    task = engine._planner.task(SampleRequest(lr=picture(50, 50)))
     original = estimating.make_plan
     monkeypatch.setattr(
         estimating, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
     )
-    smaller = engine._replan(task)
+    smaller = engine._planner.replan(task)
     assert len(smaller.plan.grid) > 1
     assert not smaller.plan.on_disk
 
