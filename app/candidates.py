@@ -7,31 +7,26 @@ from dataclasses import replace
 
 import numpy as np
 
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
 from app.viewer import SourcePlace
 from app.ways import show_explored
-from srflow.contract import Engine, InputError
+from srflow.contract import Engine
 from srflow.operations import Mask
 
 __all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
 
-_LARGEST = 48  # LR pixels a side
+_PLACE = PlaceLimits(
+    "Texts and pieces need", "Box the character or the word, then ask.", 48, instead="Box one character or one word."
+)
 _LOWEST = 3  # LR pixels: lower characters were unreliable in the validation
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
     """Return the region if candidates can be tried there. Raises: InputError: there is none, or it is too large."""
-    if mask is None:
-        raise InputError("No region is selected. Box the character or the word, then ask.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > _LARGEST:
-        raise InputError(
-            f"The region has {right - left}×{bottom - top} input pixels; the maximum is {_LARGEST} a side. Box one "
-            "character or one word."
-        )
-    return mask
+    return check_size(mask, _PLACE)
 
 
 def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.gathering import gather
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
@@ -37,7 +38,8 @@ NUM_ROLLS = 48
 ANGLES = (-90, -60, -30, 0, 30, 60, 90)
 """Angles of the pictures along a slider, in degrees."""
 
-_SMALLEST, _LARGEST = 12, 48  # LR pixels: in a smaller region too little changes, in a larger one too much at once
+# In a smaller region too little changes, in a larger one too much at once.
+_PLACE = PlaceLimits("Sliders need", "Paint over one first, then ask for its sliders.", 48, smallest=12)
 _MOVED = "Moved by sliders"
 _HOW = "Move any of them. Enter keeps the picture, Escape leaves."
 _NONE = "Only texture differs here: no single change explains 3 % or more of the variance. Escape leaves."
@@ -55,17 +57,7 @@ class Found:
 
 def check_place(mask: Mask | None) -> Mask:
     """Return the region, if it can have sliders. Raises: InputError: there is none, or it is too small or too large."""
-    if mask is None:
-        raise InputError("No region is selected. Paint over one first, then ask for its sliders.")
-    left, top, right, bottom = mask.support
-    width, height = right - left, bottom - top
-    if min(width, height) < _SMALLEST or max(width, height) > _LARGEST:
-        few = min(width, height) < _SMALLEST
-        raise InputError(
-            f"Sliders need a region of {_SMALLEST} to {_LARGEST} input pixels a side; this one has {width}×{height}. "
-            f"Select a {'larger' if few else 'smaller'} one."
-        )
-    return mask
+    return check_size(mask, _PLACE)
 
 
 def find_sliders(

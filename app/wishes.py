@@ -8,31 +8,24 @@ from dataclasses import replace
 import numpy as np
 
 from app.gathering import gather
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, Slider, WishScale
 from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
 from app.tasks import Update
 from app.ways import show_explored
-from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, SampleRecipe, Wish
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, SampleRecipe, Wish
 from srflow.operations import Mask, Reroll
 from srflow.steering.wishes import remark
 
 __all__ = ["carry_out", "check_wish_place", "look_for_aim"]
 
-_LARGEST = 64  # LR pixels a side
+_PLACE = PlaceLimits("A wish needs", "Paint over one first, then make a wish for it.", 64)
 
 
 def check_wish_place(mask: Mask | None) -> Mask:
     """Return the region, if a wish is possible there. Raises: InputError: there is none, or it is too large."""
-    if mask is None:
-        raise InputError("No region is selected. Paint over one first, then make a wish for it.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > _LARGEST:
-        raise InputError(
-            f"A wish needs a region of at most {_LARGEST} input pixels a side; this one has "
-            f"{right - left}×{bottom - top}. Select a smaller one."
-        )
-    return mask
+    return check_size(mask, _PLACE)
 
 
 def carry_out(

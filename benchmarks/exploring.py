@@ -294,7 +294,7 @@ def effects(engine: SamplingEngine, rolls: int) -> list[str]:
 def margins(engine: SamplingEngine) -> list[str]:
     """Measure how far the latents of a region reach, and the error that a margin leaves, in the raw picture."""
     loaded = engine._models.get(None)
-    model = engine._models.rearranged(loaded, "float32")
+    model = engine._models.rearranged(loaded, "float32", lambda: None)
     temperature, scale = loaded.info.default_temperature, loaded.info.scale_factor
     rows, columns = middle(_SIDE, _PLACE)
     found: dict[int, list[tuple[float, ...]]] = {margin: [] for margin in (4, 6, 8, 10, 12, 14, 16, 20)}

@@ -202,7 +202,7 @@ def test_a_picture_that_needs_more_memory_is_measured_in_tiles(model, perceptual
     assert engine.estimate(request).num_tiles > 1
     # Enough for the work on one sample, without its pictures.
     needed = engine.estimate(replace(request, num_samples=1)).num_bytes - 6 * lr.size * 16 // 3
-    monkeypatch.setattr("srflow.sampling.engine.memory_limit", lambda device: needed + 1)
+    monkeypatch.setattr("srflow.sampling.estimating.memory_limit", lambda device: needed + 1)
     results = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
     assert all(result.picture is None and result.plain is None for result in results)
     rows = evaluate_model(MeasuredModel(engine), pairs, num_samples=2, temperatures=[0.6], perceptual=perceptual)

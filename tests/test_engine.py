@@ -33,11 +33,12 @@ from srflow.images import downscale_uint8, to_tensor
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
 from srflow.pictures import load_image, read_png_text, save_png
-from srflow.sampling import engine as engine_module
+from srflow.sampling import estimating
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.planning import _rows_in_work
 from srflow.sampling.tiling import make_grid
+from srflow.sampling.turn import Turn
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
@@ -200,19 +201,14 @@ def test_references_are_in_size_and_the_spoilt_encoder_is_left_out(engine: Sampl
 def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     cancel = threading.Event()
     after = []
-    original = engine_module._stopper
+    original = Turn.stop
 
-    def counting(*given: object) -> object:
-        stop = original(*given)
+    def counting(self: Turn) -> None:
+        if cancel.is_set():
+            after.append(1)
+        original(self)
 
-        def check() -> None:
-            if cancel.is_set():
-                after.append(1)
-            stop()
-
-        return check
-
-    monkeypatch.setattr(engine_module, "_stopper", counting)
+    monkeypatch.setattr(Turn, "stop", counting)
     events = engine.sample(SampleRequest(lr=picture(), num_samples=50), cancel)
     next(event for event in events if isinstance(event, SampleResult))
     cancel.set()
@@ -356,7 +352,7 @@ def test_times_of_networks_of_one_name_are_not_mixed_up(folders: list[Path], tmp
 def test_too_large_a_picture_is_refused_before_work_starts(
     engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "memory_limit", lambda _: 1000)
+    monkeypatch.setattr(estimating, "memory_limit", lambda _: 1000)
     with pytest.raises(MemoryBudgetError, match="smaller region"):
         list(engine.sample(SampleRequest(lr=picture())))
 
@@ -447,7 +443,7 @@ def test_results_that_do_not_fit_go_to_files(
     needed = engine.estimate(request).num_bytes
     # Even if the second sample's rows waited until the first is finished, its results would not fit.
     rows = _rows_in_work(make_grid(40, 40, 16), 40, 4, request.consistency_rounds)
-    monkeypatch.setattr(engine_module, "memory_limit", lambda _: needed - rows - 1000)
+    monkeypatch.setattr(estimating, "memory_limit", lambda _: needed - rows - 1000)
     events = []
     for event in engine.sample(request):
         events.append(event)
@@ -463,19 +459,19 @@ def test_results_that_do_not_fit_go_to_files(
     next(event for event in events if isinstance(event, PartialSample))
     events.close()
     assert list((tmp_path / "spill").iterdir()) == []
-    monkeypatch.setattr(engine_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(estimating.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(MemoryBudgetError, match="disk space"):
         engine.estimate(request)
 
 
 def test_smaller_tiles_do_not_change_where_results_go(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes the samples relies on what was said when the work began."""
-    task = engine._task(SampleRequest(lr=picture(50, 50)))
-    original = engine_module.make_plan
+    task = engine._planner.task(SampleRequest(lr=picture(50, 50)))
+    original = estimating.make_plan
     monkeypatch.setattr(
-        engine_module, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
+        estimating, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
     )
-    smaller = engine._replan(task)
+    smaller = engine._planner.replan(task)
     assert len(smaller.plan.grid) > 1
     assert not smaller.plan.on_disk
 

@@ -39,8 +39,7 @@ from srflow.evaluation.perceptual import pairwise_lpips
 from srflow.images import downscale_uint8
 from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.pictures import load_image
-from srflow.sampling import engine as engine_module
-from srflow.sampling import retouching
+from srflow.sampling import estimating, retouching
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.regions import FEATHER, Region, feather
@@ -468,19 +467,19 @@ def test_masks_of_another_picture_are_refused_in_requests(engine: SamplingEngine
 
 
 def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngine, lr: np.ndarray) -> None:
-    with pytest.raises(InputError, match="16 bits without them"):
+    with pytest.raises(InputError, match="leave them out to have samples of 16 bits"):
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
 
 
 @pytest.fixture
 def spilling(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SamplingEngine:
     """An engine whose pictures do not fit into memory."""
-    original = engine_module.make_plan
+    original = estimating.make_plan
 
     def on_disk(*arguments: object, **settings: object) -> object:
         return dataclasses.replace(original(*arguments, **settings), on_disk=True)
 
-    monkeypatch.setattr(engine_module, "make_plan", on_disk)
+    monkeypatch.setattr(estimating, "make_plan", on_disk)
     return SamplingEngine("cpu", "float32", folders, spill_folder=tmp_path / "spill")
 
 

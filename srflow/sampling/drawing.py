@@ -34,7 +34,6 @@ from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
 from srflow.operations import count_whole
 from srflow.operations.field import Field, Place
-from srflow.sampling.background import Channel
 from srflow.sampling.finishing import Canvas, file_of, lr_psnr, squared_lr_error
 from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
@@ -43,7 +42,8 @@ from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 from srflow.work import OnStep
 
 __all__ = ["Drawing"]
@@ -63,39 +63,34 @@ class Drawing:
     """Carries out a task.
 
     Args:
-        worker: the device.
+        turn: the request's, at the device.
         model: the task's, on the device.
         task: what to do.
-        channel: receives events; says when nobody listens any more.
-        stop: raises Cancelled if the request was cancelled.
-        replan: returns the task's plan with smaller tiles, or raises MemoryBudgetError.
-        folder: for samples that do not fit into memory; its creator removes it.
-        distance: builds the LPIPS network, when it is first needed.
+        replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
+        folder: where samples go that do not fit into memory; whoever made it removes it.
+        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
     """
 
     def __init__(
         self,
-        worker: Worker,
+        turn: Turn,
         model: InferenceModel,
         task: Task,
-        channel: Channel,
-        stop: OnStep,
         replan: Callable[[Task], Task],
         folder: SpillFolder,
         distance: Callable[[], PerceptualDistance],
     ) -> None:
-        self._worker, self._model, self._task, self._channel, self._stop = worker, model, task, channel, stop
+        self._turn, self._model, self._task = turn, model, task
         self._replan, self._folder, self._distance = replan, folder, distance
         request = task.request
         self._lr = to_tensor(request.lr)
         self._padded = pad_to_multiple(self._lr, task.loaded.info.lr_multiple)
         self._lr_sha256 = picture_sha256(request.lr)
         self._truth: TruthScorer | None = None
-        self._fraction = 0.0  # of all work, as last reported
 
     def draw(self, estimate: Estimate) -> None:
-        """Draw all samples, then send their summary."""
-        task, send = self._task, self._channel.send
+        """All samples, then their summary."""
+        task, send = self._task, self._turn.send
         request = task.request
         send(estimate)
         if request.ground_truth is not None and not task.plan.on_disk:
@@ -130,8 +125,7 @@ class Drawing:
         while waiting:
             self._retried(draw_group, told)
         if summary is not None:
-            self._tell(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
-            self._stop()
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
             distances = self._distances_of_pairs(summary.pictures) if request.pairwise_lpips else None
             send(summary.final(distances, self._truth.challenge() if self._truth else None))
 
@@ -140,10 +134,8 @@ class Drawing:
         if min(pictures[0].shape[:2]) < MIN_SIDE:
             return None
         with suppress(OutOfMemory):
-            return self._distance().pairwise(pictures, self._run)
-        self._channel.send(
-            Notice(text="The device does not have enough memory for LPIPS: the samples are not compared.")
-        )
+            return self._turn.run(self._distance).pairwise(pictures, self._turn.run)
+        self._turn.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
         return None
 
     def draw_one(self) -> SampleResult:
@@ -162,11 +154,11 @@ class Drawing:
         begin = count_whole(operations)
         if begin == len(operations):
             return result
-        retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
+        retoucher = Retoucher(self._turn, self._model, task, self._padded, self._lr_sha256)
         started = time.perf_counter()
         picture = result.picture if result.path is None else np.load(result.path, mmap_mode="r+")
         assert picture is not None
-        error = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
+        error = squared_lr_error(picture, task.request.lr, task.scale, self._turn.run)
         state = State(picture, error, result.flags)
         for number in range(begin, len(operations)):
             done = task.whole_list(result.index, number)
@@ -191,12 +183,12 @@ class Drawing:
 
         def send(kind: ReferenceKind, picture: np.ndarray, known: float | None = None) -> None:
             scores = None if truth is None else self._judged(lambda: truth.score(picture))
-            known = lr_psnr(picture, request.lr, scale, self._stop) if known is None else known
-            self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
+            known = lr_psnr(picture, request.lr, scale, self._turn.run) if known is None else known
+            self._turn.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
 
         send("bicubic", upscale_uint8(request.lr, scale))
         encoder = self.super_resolve()
-        known = lr_psnr(encoder, request.lr, scale, self._stop)
+        known = lr_psnr(encoder, request.lr, scale, self._turn.run)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
         zero: list[SampleResult] = []
@@ -218,20 +210,8 @@ class Drawing:
             if told is not None:
                 told(self._task.plan.grid.tile)
 
-    def _run(self, work: Callable[[], _Result]) -> _Result:
-        return self._worker.run(work, self._stop, self._waiting)
-
-    def _waiting(self) -> None:
-        text = "Waiting: the device is busy with another request"
-        self._channel.offer(Progress(stage="waiting", fraction=self._fraction, text=text))
-
-    def _tell(self, progress: Progress) -> None:
-        self._fraction = progress.fraction
-        self._channel.offer(progress)
-
     def _scorer(self, ground_truth: np.ndarray) -> TruthScorer:
-        distance = self._distance()
-        return self._judged(lambda: TruthScorer(ground_truth, distance, self._run))
+        return self._judged(lambda: TruthScorer(ground_truth, self._turn.run(self._distance), self._turn.run))
 
     def _score(self, picture: np.ndarray) -> TruthScores | None:
         """Score one more sample, if there is a ground truth."""
@@ -258,10 +238,10 @@ class Drawing:
         blender = RowBlender(task.plan.grid, task.scale)
         rows = []
         for tile in task.plan.grid:
-            own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
+            own = self._turn.super_resolve(self._model, self._cut(tile))
             complete = blender.add(tile, own)
             if complete is not None:
-                rows.append(self._run(partial(to_uint8, complete)))
+                rows.append(self._turn.run(partial(to_uint8, complete)))
         return np.concatenate(rows)[: height * task.scale, : width * task.scale]
 
     def _draw_tiles(
@@ -297,9 +277,9 @@ class Drawing:
         share = len(indices) / self._task.request.num_samples
 
         def report(progress: Progress) -> None:
-            self._tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
+            self._turn.tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
 
-        meter = _Meter(_Work(len(plan.grid), len(indices), *self._model.num_steps), self._stop, report)
+        meter = _Meter(_Work(len(plan.grid), len(indices), *self._model.num_steps), self._turn.stop, report)
         for number, tile in enumerate(plan.grid):
             for index, decoded, seconds in self._decoded(number, tile, indices, meter):
                 started = time.perf_counter()
@@ -312,7 +292,7 @@ class Drawing:
                     del canvases[index], canvas
                     finished(result)
             if len(plan.grid) > 1:
-                self._worker.trim()
+                self._turn.worker.trim()
 
     def _decoded(
         self, number: int, tile: Tile, indices: tuple[int, ...], meter: _Meter
@@ -325,16 +305,16 @@ class Drawing:
         plan = task.plan
         on_step = meter.begin("conditioning", number)
         key = tile_key(task, self._lr_sha256, number)
-        keep = plan.kept_bytes <= self._worker.cache.limit
-        prepared = self._worker.condition(self._model, self._cut(tile), key, keep, self._stop, on_step, self._waiting)
+        keep = plan.kept_bytes <= self._turn.worker.cache.limit
+        prepared = self._turn.condition(self._model, self._cut(tile), key, keep, on_step)
         if len(plan.grid) > 1:
-            self._worker.trim()
+            self._turn.worker.trim()
         for first in range(0, len(indices), plan.batch):
             batch = indices[first : first + plan.batch]
             on_step = meter.begin("sampling", number, first, len(batch))
             started = time.perf_counter()
             latents = self._latents(tile, batch)
-            samples = self._worker.decode(self._model, latents, prepared, self._stop, on_step, self._waiting)
+            samples = self._turn.decode(self._model, latents, prepared, on_step)
             seconds = (time.perf_counter() - started) / len(batch)
             for index, decoded in zip(batch, samples, strict=True):
                 yield index, self._replaced(decoded, tile) if decoded.is_broken else decoded, seconds
@@ -342,14 +322,14 @@ class Drawing:
     def _lay(self, index: int, tile: Tile, decoded: Decoded, canvas: Canvas) -> None:
         """Put a decoded tile into its picture; send the rows that are finished."""
         top, before = canvas.num_rows, canvas.seconds
-        rows = canvas.add(tile, decoded, self._run(partial(self._log_prob, tile, decoded)), self._stop)
-        self._worker.record("finishing", self._model, tile.rows.size * tile.columns.size, canvas.seconds - before)
+        rows = canvas.add(tile, decoded, self._turn.run(partial(self._log_prob, tile, decoded)), self._turn.stop)
+        self._turn.worker.record("finishing", self._model, tile.rows.size * tile.columns.size, canvas.seconds - before)
         if len(self._task.plan.grid) > 1 and rows is not None:
-            self._channel.send(PartialSample(index=index, top=top, rows=np.array(rows)))
+            self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
-        """Return the encoder's own picture, or else bicubic upscaling, instead of a sample that cannot be drawn."""
-        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
+        """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
+        own = self._turn.super_resolve(self._model, self._cut(tile))
 
         def choose() -> Decoded:
             bicubic = bicubic_upscale(self._cut(tile).to(own), self._task.scale)[0]
@@ -357,14 +337,14 @@ class Drawing:
                 return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
             return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged by bicubic interpolation")
 
-        return self._run(choose)
+        return self._turn.run(choose)
 
     def _canvas(self, index: int) -> Canvas:
         task = self._task
         path = self._folder.path(f"{index}.npy") if task.plan.on_disk else None
-        rounds, device = task.request.consistency_rounds, self._worker.device
+        rounds, device = task.request.consistency_rounds, self._turn.worker.device
         deep, plain = task.request.deep, task.request.plain
-        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, deep, plain, device, self._run)
+        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, deep, plain, device, self._turn.run)
 
     def _cut(self, tile: Tile) -> Tensor:
         return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)]
@@ -399,7 +379,7 @@ class Drawing:
         padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
         started = time.perf_counter()
         is_done = count_whole(request.operations) == len(request.operations)
-        known = lr_psnr(canvas.picture, request.lr, task.scale, self._stop)
+        known = lr_psnr(canvas.picture, request.lr, task.scale, self._turn.run)
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,

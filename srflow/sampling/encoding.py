@@ -11,7 +11,8 @@ from torch import Tensor
 from srflow.contract import Encoded, InputError, MemoryBudgetError
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow, pad_to_multiple
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 
 __all__ = ["encode_pictures"]
 
@@ -20,13 +21,15 @@ _MAX_PIXELS = 4_000_000
 
 
 def encode_pictures(
-    worker: Worker, model: SRFlow, lr: np.ndarray, pictures: Sequence[np.ndarray], stop: Callable[[], None]
+    turn: Turn, find: Callable[[], SRFlow], lr: np.ndarray, pictures: Sequence[np.ndarray], scale: int, multiple: int
 ) -> Encoded:
     """Encode pictures; see `srflow.contract.Engine.encode`.
 
-    Args: model: in float32, on the device.  stop: raises Cancelled if the request was cancelled.
+    Args:
+        turn: the request's, at the device.
+        find: gives the model in float32, on the device; a piece of work.
+        scale, multiple: its scale factor, and of what LR sides must be multiples.
     """
-    scale = model.scale_factor
     height, width = lr.shape[0] * scale, lr.shape[1] * scale
     if not pictures:
         raise InputError("There is no picture to encode. Draw some first.")
@@ -41,11 +44,12 @@ def encode_pictures(
             f"Latents of {width}x{height} pixels do not fit into memory at once; the maximum is "
             f"{_MAX_PIXELS // 1_000_000} megapixels. Use a smaller region."
         )
-    padded = pad_to_multiple(to_tensor(lr), model.config.lr_multiple).to(model.device)
+    padded = pad_to_multiple(to_tensor(lr), multiple)
     size = padded.shape[-2] * scale - height, padded.shape[-1] * scale - width
     try:
-        conditioning = worker.run(lambda: model.condition(padded, stop), stop)
-        found = [_encode(worker, model, _floats(picture, size), conditioning, stop) for picture in pictures]
+        model = turn.run(find)
+        conditioning = turn.run(lambda: model.condition(padded.to(model.device), turn.stop))
+        found = [_encode(turn, model, _floats(picture, size), conditioning) for picture in pictures]
     except OutOfMemory as error:
         raise MemoryBudgetError(
             "The device does not have enough memory to encode this. Use a smaller region."
@@ -54,14 +58,12 @@ def encode_pictures(
     return Encoded(levels=levels, log_probs=np.array([log_prob for _, log_prob in found]))
 
 
-def _encode(
-    worker: Worker, model: SRFlow, picture: Tensor, conditioning: Conditioning, stop: Callable[[], None]
-) -> tuple[list[np.ndarray], float]:
+def _encode(turn: Turn, model: SRFlow, picture: Tensor, conditioning: Conditioning) -> tuple[list[np.ndarray], float]:
     def work() -> tuple[list[np.ndarray], float]:
         latents, log_prob = model.encode(picture.to(model.device), conditioning)
         return [level.cpu().numpy() for level in latents], log_prob.item()
 
-    return worker.run(work, stop)
+    return turn.run(work)
 
 
 def _floats(picture: np.ndarray, missing: tuple[int, int]) -> Tensor:

@@ -170,27 +170,25 @@ def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | No
     return np.empty(shape, dtype) if path is None else np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> float:
-    """Return the PSNR of a downscaled picture against its LR picture, in dB: how well the input is preserved."""
-    return capped_psnr(squared_lr_error(picture, lr, scale, on_step) / lr.size)
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> float:
+    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
+    return capped_psnr(squared_lr_error(picture, lr, scale, run) / lr.size)
 
 
-def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> int:
-    """Return the squared error of a downscaled picture against its LR picture, summed over all values, in 8-bit units.
+def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> int:
+    """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
-    It is computed in strips, so that a picture in a file need not fit into memory; the result is the same to the last
-    bit.
-    on_step: called between strips; it may raise.
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. run: runs each of
+    them.
     """
     height, width = lr.shape[:2]
     strip = max(1, STRIP_PIXELS // (width * scale * scale))
-    total = 0
-    for start in range(0, height, strip):
-        if on_step is not None:
-            on_step()
+
+    def error_of(start: int) -> int:
         stop = min(height, start + strip)
         first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
         reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)
         difference = np.subtract(reduced[start - first : stop - first], lr[start:stop], dtype=np.int64)
-        total += int(np.square(difference).sum())
-    return total
+        return int(np.square(difference).sum())
+
+    return sum(run(partial(error_of, start)) for start in range(0, height, strip))

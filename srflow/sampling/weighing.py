@@ -18,7 +18,8 @@ from srflow.model import Conditioning, SRFlow
 from srflow.sampling.inference import cut_box
 from srflow.sampling.regions import CONTEXT, Region, scaled
 from srflow.sampling.states import State
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 
 __all__ = ["Scales", "Weighed", "Yardstick", "Yardsticks"]
 
@@ -44,22 +45,21 @@ class Scales:
     """Evaluates pictures of one region. The results can be compared only with each other.
 
     Args:
-        worker: the device.  model: in float32, on the device.
+        turn: the request's, at the device.  model: in float32, on the device.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        region: the region.  stop: raises Cancelled if the request was cancelled.
-        conditioning: of the region, from other `Scales` of it; None: it is computed when first needed.
+        region: the place.
+        conditioning: of the region, from other scales of it; None: it is computed when it is first needed.
     """
 
     def __init__(
         self,
-        worker: Worker,
+        turn: Turn,
         model: SRFlow,
         padded: Tensor,
         region: Region,
-        stop: Callable[[], None],
         conditioning: Conditioning | None = None,
     ) -> None:
-        self._worker, self._model, self._padded, self._stop = worker, model, padded, stop
+        self._turn, self._model, self._padded = turn, model, padded
         self.region = region
         self._conditioning = conditioning
 
@@ -83,14 +83,14 @@ class Scales:
         result: list[Weighed] = []
         batch = max(1, _BATCH_PIXELS // (conditioning.height * conditioning.width * self._model.scale_factor**2))
         for first in range(0, len(crops), batch):
-            self._stop()
+            self._turn.stop()
             pictures = torch.cat([_picture(crop) for crop in crops[first : first + batch]])
             result += self._run(partial(self._weigh, pictures, conditioning))
         return result
 
     def _run(self, work: Callable[[], _Result]) -> _Result:
         try:
-            return self._worker.run(work, self._stop)
+            return self._turn.run(work)
         except OutOfMemory as error:
             raise MemoryBudgetError(
                 "The device does not have enough memory to evaluate this region. Select a smaller one."
@@ -111,7 +111,7 @@ class Scales:
         rows, columns = scaled(self.region.decoded, 1, seen)
 
         def work() -> Conditioning:
-            whole = self._model.condition(self._padded[..., seen_rows, seen_columns], self._stop)
+            whole = self._model.condition(self._padded[..., seen_rows, seen_columns], self._turn.stop)
             size = whole.height, whole.width
             cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
             return replace(cut, height=bottom - top, width=right - left)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,8 +37,13 @@ class Worker:
     def __init__(self, device: torch.device, cache_bytes: int) -> None:
         self.device = device
         self.cache: LRUCache[PreparedPicture] = LRUCache(cache_bytes, PreparedPicture.num_bytes)
+        self._caches: list[LRUCache[Any]] = [self.cache]
         self._lock = threading.Lock()
         self._seconds_per_pixel: dict[tuple[Work, ModelConfig, torch.dtype], float] = {}
+
+    def keep(self, cache: LRUCache[Any]) -> None:
+        """Have a cache of what else lies on the device emptied, too, when memory runs out."""
+        self._caches.append(cache)
 
     def seconds_per_pixel(self, what: Work, config: ModelConfig, dtype: torch.dtype) -> float | None:
         """Return the seconds per LR pixel, as last measured with a model of that architecture and precision; None
@@ -151,8 +156,9 @@ class Worker:
         raise OutOfMemory(failure)
 
     def free(self) -> None:
-        """Release all cached data."""
-        self.cache.clear()
+        """Give back what is kept."""
+        for cache in self._caches:
+            cache.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
