@@ -89,7 +89,7 @@ class Drawing:
         self._truth: TruthScorer | None = None
 
     def draw(self, estimate: Estimate) -> None:
-        """All samples, then their summary."""
+        """Draw all samples, then send their summary."""
         task, send = self._task, self._turn.send
         request = task.request
         send(estimate)
@@ -135,7 +135,7 @@ class Drawing:
             return None
         with suppress(OutOfMemory):
             return self._turn.run(self._distance).pairwise(pictures, self._turn.run)
-        self._turn.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
+        self._turn.send(Notice(text="The device does not have enough memory for LPIPS: the samples are not compared."))
         return None
 
     def draw_one(self) -> SampleResult:
@@ -328,7 +328,7 @@ class Drawing:
             self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
-        """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
+        """Return the encoder's own picture, or else bicubic upscaling, instead of a sample that cannot be drawn."""
         own = self._turn.super_resolve(self._model, self._cut(tile))
 
         def choose() -> Decoded:

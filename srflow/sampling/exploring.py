@@ -98,7 +98,7 @@ class Exploration:
             self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
             self._turn.send(self._comparison([states[number] for number in range(count)]))
         if self._request.directions:
-            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Looking for the main differences"))
             self._turn.send(self._directions([states[number] for number in range(count)]))
         if self._request.aim:
             self._turn.send(self._aim([rolls[number] for number in range(count)]))
@@ -136,7 +136,7 @@ class Exploration:
         return Directions(found=self.on_device(lambda: find_directions(features, self._request.directions)))
 
     def _measure(self, state: State) -> float | None:
-        """Of the wish, at the place that the variants are about."""
+        """Measure the wish in the region of the variants."""
         wish = self._request.wish
         if wish is None:
             return None

@@ -171,7 +171,7 @@ def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | No
 
 
 def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> float:
-    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
+    """Return the PSNR of a downscaled picture against its LR picture, in dB: how well the input is preserved."""
     return capped_psnr(squared_lr_error(picture, lr, scale, run) / lr.size)
 
 

@@ -80,7 +80,8 @@ class Retoucher:
                 f"A region of {right - left}x{bottom - top} LR pixels, with its surroundings, does not fit into "
                 "memory. Select a smaller one."
             )
-        # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
+        # On a CPU a sample's bits do not depend on the others in the batch; on GPUs kernels are chosen by the batch
+        # size.
         batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._device.type == "cpu" else 1
         first = 0
         while first < len(ways):

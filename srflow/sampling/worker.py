@@ -156,7 +156,7 @@ class Worker:
         raise OutOfMemory(failure)
 
     def free(self) -> None:
-        """Give back what is kept."""
+        """Release all cached data."""
         for cache in self._caches:
             cache.clear()
         if self.device.type == "cuda":
