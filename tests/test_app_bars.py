@@ -52,7 +52,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
 @pytest.mark.parametrize(
     ("changes", "count", "why"),
     [
-        ({"model": "fake-x8"}, 8, "No calibration was measured for fake-x8"),
+        ({"model": "fake-x8"}, 8, "There is no calibration for fake-x8"),
         ({"temperature": 0.5}, 8, "temperature 0.5; they were measured from 0.7 to 1"),
         ({"consistency_rounds": 2}, 8, "2 consistency rounds; 0, 5 were measured"),
         ({}, 3, "3 samples; at least 4 are needed"),

@@ -200,7 +200,7 @@ def test_an_edit_that_is_too_large_is_refused_before_anything_is_drawn(
 ) -> None:
     monkeypatch.setattr(editing, "MAX_GIVEN", 1000)
     monkeypatch.setattr(editing, "to_usual", None)
-    with pytest.raises(InputError, match="about 4x4 can be carried"):
+    with pytest.raises(InputError, match="the maximum is about 4x4"):
         list(engine.edit(EditRequest(lr=lr, recipe=drawn.recipe, picture=255 - drawn.picture)))
 
 

@@ -57,7 +57,7 @@ def test_a_place_a_line_and_the_agreement_are_measured(calibrated, given, tmp_pa
     assert f"{brightness['mean']:.2f} ± {brightness['half_width']:.2f}" in printed
     assert found["place"]["box"] == [8, 12, 16, 20]
     assert "Samples agree" in printed
-    assert "hold 90 % of true values" in printed
+    assert "contain 90 % of true values" in printed
     rows = list(csv.DictReader((out / "line.csv").read_text().splitlines()))
     assert len(rows) == 10
     assert float(rows[3]["mean"]) == pytest.approx(found["line"]["mean"][3], rel=1e-4)
@@ -83,7 +83,7 @@ def test_without_calibration_the_spread_is_given_and_called_that(model, given, c
         (["--region", "0", "0", "21", "2"], "does not lie in the picture of 20x18"),
         (["--region", "-1", "0", "2", "2"], "does not lie in the picture"),
         (["--line", "0", "0", "80", "0"], "leaves the result of 80x72"),
-        (["--frc", "--num-samples", "1"], "two or more"),
+        (["--frc", "--num-samples", "1"], "at least two"),
         (["--frc", "--csv", "x.csv"], "give --line"),
     ],
 )

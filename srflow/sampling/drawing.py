@@ -63,12 +63,12 @@ class Drawing:
     """Carries out a task.
 
     Args:
-        turn: the request's, at the device.
+        turn: the request's turn at the device.
         model: the task's, on the device.
         task: what to do.
-        replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
-        folder: where samples go that do not fit into memory; whoever made it removes it.
-        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
+        replan: returns the task's plan with smaller tiles, or raises MemoryBudgetError.
+        folder: for samples that do not fit into memory; its creator removes it.
+        distance: returns the LPIPS network, which it builds at the first call; a piece of work.
     """
 
     def __init__(

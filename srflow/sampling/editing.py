@@ -65,7 +65,7 @@ class Editing:
         exploration: draws its states.  yardsticks: of earlier edits.
         scales: creates the `Scales` of a region, with its conditioning, if that is known.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        turn: the request's, at the device.
+        turn: the request's turn at the device.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("edit", "natural edit")

@@ -26,9 +26,9 @@ def encode_pictures(
     """Encode pictures; see `srflow.contract.Engine.encode`.
 
     Args:
-        turn: the request's, at the device.
-        find: gives the model in float32, on the device; a piece of work.
-        scale, multiple: its scale factor, and of what LR sides must be multiples.
+        turn: the request's turn at the device.
+        find: returns the model in float32, on the device; a piece of work.
+        scale, multiple: its scale factor, and the number of which LR sides must be multiples.
     """
     height, width = lr.shape[0] * scale, lr.shape[1] * scale
     if not pictures:

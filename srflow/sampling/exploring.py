@@ -47,11 +47,11 @@ class Exploration:
 
     Args:
         request: what to draw.  task: the same as a sample's, checked.
-        turn: at the device.
+        turn: the request's turn at the device.
         cache: of states, kept between requests.  retoucher: of the task.
-        drawing: makes what draws a whole picture, in a folder for what does not fit into memory.
-        spill_folder: where such folders are made; each goes with the picture in it, when the cache lets go of it.
-        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
+        drawing: creates the object that draws a whole picture, with a folder for what does not fit into memory.
+        spill_folder: parent of such folders; each is deleted with its picture, when the cache drops that.
+        distance: returns the LPIPS network, which it builds at the first call; a piece of work.
     """
 
     def __init__(

@@ -51,12 +51,12 @@ class LoadedModel:
 
 _Copy = TypeVar("_Copy")
 
-_MAX_REARRANGED = 3  # models in a precision, on the device; one that is asked for again later is made again
+_MAX_REARRANGED = 3  # models per precision, on the device; one that is requested again later is made again
 _MAX_EXACT = 2
 
 
 class _Copies(Generic[_Copy]):
-    """Copies of models on the device: the last few, and whatever somebody uses still, so that none is there twice."""
+    """Copies of models on the device: the last few, and all that are in use, so that no copy exists twice."""
 
     def __init__(self, count: int) -> None:
         self.kept: LRUCache[_Copy] = LRUCache(count)
@@ -67,7 +67,7 @@ class _Copies(Generic[_Copy]):
         if copy is None:
             copy = self._used.get(key)
         if copy is None:
-            with torch.inference_mode(False):  # else nobody could ever record gradients through the weights
+            with torch.inference_mode(False):  # otherwise gradients through the weights could never be recorded
                 copy = self._used[key] = make()
         self.kept.put(key, copy)
         return copy

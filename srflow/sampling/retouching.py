@@ -45,8 +45,8 @@ class Retoucher:
     """Carries out operations on regions of one picture.
 
     Args:
-        turn: the request's, at the device.  model: the task's, on the device.
-        task: whose model, precision, rounds, tiles and LR picture they are.
+        turn: the request's turn at the device.  model: the task's, on the device.
+        task: provides model, precision, rounds, tiles and LR picture.
         padded: the LR picture as the model takes it, (1, 3, h, w).  lr_sha256: of the LR picture.
     """
 

@@ -45,10 +45,10 @@ class Scales:
     """Evaluates pictures of one region. The results can be compared only with each other.
 
     Args:
-        turn: the request's, at the device.  model: in float32, on the device.
+        turn: the request's turn at the device.  model: in float32, on the device.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        region: the place.
-        conditioning: of the region, from other scales of it; None: it is computed when it is first needed.
+        region: the region.
+        conditioning: of the region, from other `Scales` of it; None: it is computed when first needed.
     """
 
     def __init__(
