@@ -86,14 +86,14 @@ COLUMNS = {
 """Columns of the table: heading and definition."""
 
 ABOUT = """
-**Many sharp pictures match one small picture.** Scaling down discards detail; scaling up must guess it, and many guesses
-are plausible. An ordinary upscaler shows one of them (or a blurry average of all). This page draws *several*, with a
-normalizing flow: a network that turns random noise into detail. It can also run backwards, so it can compute how
+**Many sharp pictures match one small picture.** Scaling down discards detail; scaling up must guess it, and many
+guesses are plausible. An ordinary upscaler shows one of them (or a blurry average of all). This page draws *several*,
+with a normalizing flow: a network that turns random noise into detail. It can also run backwards, so it can compute how
 probable each picture is.
 
 - **Samples** differ in what the small picture does not show: hair, grass, letters. Scaled down again, all of them match
   your picture (*LR-PSNR* measures how closely; 45 dB or more: practically identical to the input).
-- **Temperature τ** is the amount of noise. Near 0 the pictures are smooth and similar; near 1 they are sharp and varied.
+- **Temperature τ** is the amount of noise. Near 0 the pictures are smooth and similar; near 1 sharp and varied.
 - **The diversity map** shows where the samples disagree: what is bright in the map is guessed, not known.
 - **Match the input** changes every sample slightly, so that it scales down to your picture (back-projection).
 - **Single guess** is what the network draws without any noise before the flow (its encoder, trained with an L1 loss).

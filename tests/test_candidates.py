@@ -1,4 +1,4 @@
-"""Could it be …? Candidates with answers known beforehand."""
+"""Could it be …? Candidates with known answers."""
 
 from __future__ import annotations
 

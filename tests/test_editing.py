@@ -1,4 +1,4 @@
-"""Edits: what the input contradicts goes, what is left is judged against samples, and the recipe draws it again."""
+"""Edits: what contradicts the input is removed, the rest is compared with samples, and the recipe draws it again."""
 
 from __future__ import annotations
 

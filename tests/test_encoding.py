@@ -1,4 +1,4 @@
-"""Latents of pictures as they are: decoded, they are the pictures again, whatever was done to these."""
+"""Latents of changed pictures: decoded, they give the same pictures again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exploring from a sample: only the place changes, the same list gives the same pixels again, and each step once."""
+"""Exploring a sample: only the region changes, the same list gives the same pixels, and each step is drawn once."""
 
 from __future__ import annotations
 

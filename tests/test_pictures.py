@@ -1,4 +1,4 @@
-"""Files as people have them: colours by what profiles and chunks do, TIFF of all kinds, opacity, depth, metadata."""
+"""Files from many programs: colours by profiles and chunks, TIFF of all kinds, opacity, depth, metadata."""
 
 from __future__ import annotations
 

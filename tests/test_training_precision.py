@@ -1,4 +1,4 @@
-"""What the convolutions run in: the choice in a new run, what a resumed run does, and fp16 with its loss scale."""
+"""The precision of convolutions: the choice in a new run, a resumed run, and fp16 with its loss scale."""
 
 import json
 from pathlib import Path
