@@ -42,8 +42,9 @@ class Region:
 
     @classmethod
     def around(cls, mask: Mask, multiple: int) -> Region:
-        """Create the region of everything that the mask selects. multiple: LR pixels (per side) of the model's coarsest
-        latents.
+        """Create the region of everything that the mask selects.
+
+        multiple: LR pixels (per side) of the model's coarsest latents.
         """
         left, top, right, bottom = mask.support
         left, top = (edge // multiple * multiple for edge in (left, top))
