@@ -70,7 +70,7 @@ def test_elsewhere_nothing_is_promised_and_the_reason_is_said(engine, settings, 
 def test_a_picture_brought_small_is_promised_nothing_without_its_reduction(engine, settings, tmp_path):
     brought, known = (find_bars(engine, opened(tmp_path, has_truth), settings, 8) for has_truth in (False, True))
     assert brought.remark("luma") == "Holds only if this picture was scaled down by bicubic interpolation"
-    assert "not known" in brought.details("luma")
+    assert "is unknown" in brought.details("luma")
     assert "bicubic" not in known.remark("luma")
     assert "not known" not in known.details("luma")
 
