@@ -28,7 +28,7 @@ from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.operations import Box, Operation, count_whole
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
-from srflow.sampling.regions import Region, scaled
+from srflow.sampling.regions import DRAFT_MARGIN, MARGIN, Region, scaled
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import Patch, State, StateCache
@@ -197,12 +197,15 @@ class Exploration:
         found = {operations: self._cache.get(self._key(operations)) for operations in lists}
         missing = [operations for operations, patch in found.items() if patch is None]
         done = (*self._draw, *first[:-1])
-        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing])
+        is_draft = self._request.draft
+        margin = DRAFT_MARGIN if is_draft else MARGIN
+        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing], margin)
         for operations in lists:
             patch = found[operations]
             if patch is None:
                 found[operations] = patch = next(drawn)
-                self._cache.put(self._key(operations), patch)
+                if not is_draft:
+                    self._cache.put(self._key(operations), patch)
             assert isinstance(patch, Patch)
             yield before.with_patch(patch)
 
