@@ -17,7 +17,7 @@ _CHANGED = frozenset({Part.EXPLORED})
 
 
 def find_base(session: Session, name: str) -> tuple[PictureRecord, SampleRecipe]:
-    """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
+    """Return the picture of that id and its recipe: a sample, the explored picture, or a variant that is shown.
 
     Raises: InputError: there is no such picture, or the model did not draw it.
     """

@@ -90,8 +90,7 @@ class ListEndpoints(EndpointGroup):
             width: its width.
             height: its height.
             operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0. To continue from
-            a
-                variant, pass its operations.
+                a variant, pass its operations.
             model: key of a model; empty: the default one.
             seed: whole number, the seed of the rolls.
             num_variants: 1 to 64.

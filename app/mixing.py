@@ -51,7 +51,7 @@ def child_ways(parents: Sequence[SampleRecipe], mask: Mask | None, seed: int) ->
             )
             for place, parent in enumerate(parents[1:], 1)
         )
-        ways.append(Way(mixes, f"Child {number + 1}"))
+        ways.append(Way(mixes, f"Mixture {number + 1}"))
     return ways, Words("Mixing", f"{NUM_WAYS} mixtures of {len(parents)} pictures")
 
 
@@ -92,7 +92,7 @@ def _part(shares: np.ndarray, place: int) -> float:
 
 
 def _other(base: SampleRecipe, other: SampleRecipe) -> Sample | tuple[Operation, ...]:
-    """What to mix with: noise alone, where that is all in which the two differ; else the list.
+    """Return what to mix with: only the noise, if the two pictures differ in nothing else; otherwise the list.
 
     Lists may be nested only a few levels deep, so nesting is avoided where possible.
     """

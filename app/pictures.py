@@ -165,7 +165,7 @@ def preview(picture: OpenedPicture) -> np.ndarray:
 
 
 def read_recipe(engine: Engine, path: str | Path) -> tuple[SampleRecipe, np.ndarray | None] | None:
-    """The recipe in a PNG that this page made, and the LR picture if it carries that too; None: an ordinary picture.
+    """Read the recipe in a PNG of this page, and the LR picture if the PNG has it; None: it is an ordinary picture.
 
     Raises: InputError: there is a recipe, but it cannot be used.
     """

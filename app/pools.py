@@ -75,7 +75,7 @@ class Pool:
             ways = [self._way(number, ", ".join(own).capitalize()) for number, own in names.items()]
             return ways, Words("Drawing the extremes", f"The extremes of {self.size} {self.name}", _WALK_HOW)
         families = self._families(kind)
-        ways = [self._way(family.number, f"The extremes of {self.size} {self.name}") for family in families]
+        ways = [self._way(family.number, f"Represents {len(family.members)} of {self.size}") for family in families]
         what = "differ most" if kind == "different" else "are most typical"
         num_odd = len(self.comparison.left_out)
         odd = f", {num_odd} outlier{'s' * (num_odd > 1)} left out" if num_odd else ""
@@ -83,7 +83,7 @@ class Pool:
         return ways, Words("Drawing the chosen ones", end, _FAMILIES_HOW)
 
     def family(self, kind: str, recipe: SampleRecipe) -> tuple[list[Way], Words]:
-        """All that one of the shown ways stands for, itself first, then the others by nearness.
+        """Return all versions that one of the shown ones represents: itself first, then the others by similarity.
 
         Args: kind: "different" or "typical". recipe: of the shown version.
         Raises: InputError: it is not one of those shown.

@@ -401,7 +401,7 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
 
 
 def sample_text(picture: OpenedPicture) -> Callable[[SampleRecipe, Sequence[str]], dict[str, str]]:
-    """Of a sample's recipe and flags, makes the text for its PNG.
+    """Return a function that makes the text of a sample's PNG from its recipe and flags.
 
     The text also says how the input file was converted, and contains the LR picture unless that is too large to be read
     again.

@@ -75,7 +75,7 @@ class Settings:
 
     @classmethod
     def from_recipe(cls, recipe: SampleRecipe, info: EngineInfo) -> Settings:
-        """Settings whose samples include the recipe's one.
+        """Return settings whose samples include that of the recipe.
 
         Raises: InputError: there is no such model, or a value is outside the page's range.
         """

@@ -245,8 +245,7 @@ class SteeringEndpoints(EndpointGroup):
             height: its height, 4 to 48.
             texts: 2 to 10, separated by commas, for example "3, 8, B".
             operations: the super-resolution that shows the surroundings of the region, as for draw_list; empty: the
-            first
-                sample of seed 0.
+                first sample of seed 0.
             model: key of a model; empty: the default one.
             high_resolution_input: scale the picture down first (bicubic).
 

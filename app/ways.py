@@ -35,13 +35,13 @@ class Words:
 
 
 def plain_ways(explored: Explored) -> tuple[list[Way], Words]:
-    """Eight rolls of a place, or eight neighbours.
+    """Return eight rolls of a region, or eight neighbours.
 
     Raises: InputError: rolls are requested, but no region is selected.
     """
     if explored.kind == "more":
         ways = [Way((_neighbour(explored, number),), f"Neighbour {number + 1}") for number in range(NUM_WAYS)]
-        return ways, Words("Looking for neighbours", f"{NUM_WAYS} neighbours")
+        return ways, Words("Drawing neighbours", f"{NUM_WAYS} neighbours")
     if explored.mask is None:
         raise InputError("No region is selected. Paint over one first, then roll.")
     rolls = [Reroll(explored.mask, explored.seed, number) for number in range(NUM_WAYS)]

@@ -1,4 +1,4 @@
-"""Modules without weights: built to be given weights, or only to be counted."""
+"""Modules without weights: built to receive weights later, or only to count parameters."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FILLING = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, 
 def without_weights() -> Iterator[None]:
     """Build modules on the meta device: their tensors have shapes and types, but no memory.
 
-    Initial values are not drawn, so the caller's random numbers stay as they are. The meta device would know how to
-    draw, but by Python code that imports PyTorch's compiler: 150 MB and more than a second for nothing.
+    Initial values are not drawn, so the caller's random numbers stay the same. The meta device could draw them, but
+    with Python code that imports PyTorch's compiler: 150 MB and more than a second for nothing.
     """
     with torch.device("meta"), _NothingDrawn():
         yield
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Keeps the shapes of initial values, and leaves out their computation."""
+    """A mode that keeps the shapes of initial values, and skips their computation."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -340,7 +340,7 @@ def test_the_whole_story_from_the_brush_to_the_same_pixels_on_a_fresh_page(histo
     assert right == second
     assert np.array_equal(visit.file(left), branch_pixels)
     expect(visit.page.locator("#viewer .lv-history-text")).to_contain_text(
-        "From “Variant 3” to the current step: without place at the centre re-rolled, 3rd variant; then place at the"
+        "From “Variant 3” to the current step: without region at the centre re-rolled, 3rd variant; then region at the"
     )
     visit.page.locator("#viewer .lv-stage").focus()
     visit.press("d")

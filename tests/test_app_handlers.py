@@ -542,6 +542,12 @@ def test_what_a_visitor_brings_is_low_resolution_unless_said_otherwise(harness, 
     assert "large picture" not in harness.values[harness.picture.question]
 
 
+def test_a_choice_that_is_made_while_the_end_of_an_upload_is_on_its_way_stays(harness, upload):
+    harness.values[harness.picture.image] = upload()
+    told = [shown.get(harness.picture.kind) for shown in harness.fire(harness.picture.image, "upload")]
+    assert told.count("lr") == 1, "once the new picture is shown, the visitor may choose"
+
+
 def test_a_picture_that_is_refused_leaves_its_error_and_is_not_replaced_by_the_one_before(harness, engine, tmp_path):
     sample(harness)
     before = harness.scene
@@ -738,7 +744,7 @@ def test_a_place_of_the_region_is_checked(harness, upload):
     harness.values[harness.picture.region] = "64 × 64"
     for index in (None, [1], ["a", 2], [10**9, 0], [-1, 0]):
         harness.fire(harness.picture.preview, "select", {"index": index})
-        assert "The place must be" in harness.status
+        assert "The position must be" in harness.status
     assert harness.values[harness.picture.region] == "128 × 128", "set back with the error"
     harness.values[harness.picture.region] = "64 × 64"
     harness.fire(harness.picture.preview, "select", {"index": [300, 100]})

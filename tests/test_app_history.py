@@ -139,7 +139,7 @@ def test_each_finished_step_has_one_thumbnail_which_goes_with_it(harness):
     assert captions(harness) == ["8 samples", "Variant 3", "40 % away"]
     assert [step.kind for step in steps] == ["samples", "explored", "explored"]
     assert [step.parent for step in steps] == [None, steps[0].number, steps[1].number]
-    assert steps[1].words == "sample 2 of seed 0; then place at the upper left re-rolled, 3rd variant"
+    assert steps[1].words == "sample 2 of seed 0; then region at the upper left re-rolled, 3rd variant"
     assert all(Image.open(step.path).size == (SIDE, SIDE) for step in steps)
     keep(harness, 1)
     assert [step.path for step in harness.scene.steps[:3]] == [step.path for step in steps], "made once"
@@ -269,7 +269,7 @@ def test_any_two_of_the_same_subject_can_be_compared(harness):
     expected = pixels(picture(harness, first).path)
     keep(harness, 0)
     root, one, two = harness.scene.steps
-    place = "place at the upper left re-rolled"
+    place = "region at the upper left re-rolled"
     assert [step.difference for step in (root, one, two)] == [
         f"kept; then {place}, 3rd variant; {place}, 1st variant",
         f"kept; then {place}, 1st variant",

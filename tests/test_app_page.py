@@ -173,7 +173,6 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     Image.fromarray(hr).save(tmp_path / "mine.png")
     visit.upload(tmp_path / "mine.png")
     expect(visit.page.locator("#preview-facts")).to_contain_text("200×160 → 800×640")
-    visit.settle()  # else a message that is on its way sets the choice back
     visit.page.locator("#kind").get_by_label("Full-size").check()
     expect(visit.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
     visit.set_number("#num-samples", 3)

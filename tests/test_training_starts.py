@@ -156,7 +156,7 @@ def test_a_signal_is_noted_at_once_and_spoken_of_by_the_loop(train, monkeypatch,
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert asked == ["SIGTERM: saving now. Once more to end at once, unsaved."]
+    assert asked == ["SIGTERM: saving now. Send it once more to end at once, without saving."]
 
     trainer = train()
     trainer.request_stop(asked[0])

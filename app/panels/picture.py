@@ -254,7 +254,9 @@ class PicturePanel:
         if picture is not None and session.view.run is None:
             text = describe_ready(picture)
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
-        yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
+        # A newly opened picture is already shown. To show it again would undo what the visitor has chosen since.
+        is_the_same = picture is former
+        yield Update(text=text, changed=frozenset({Part.PICTURE} if is_the_same else ()), values=presets)
 
     def empty(self, _event: Event) -> Work:
         """Handle the emptied picture box."""

@@ -214,15 +214,12 @@ class Scene:
     visitor can show it as a tile of the grid (on at first, with
         two samples or more) and over all pictures.
     overlay_expected: reserve a position for the map's tile while `overlay` is None, so that the grid does not change
-    when
-        the map arrives.
+        when the map arrives.
     subject: identifies the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
         close-up position are kept, and each old picture stays until the new one is loaded.
     mode, selected, compare, place: settings to apply once, when they differ from those of the previous scene: the mode,
-    the
-        id of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the close-ups in SR pixels.
-        None:
-        keep the visitor's choice.
+        the id of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the close-ups in SR pixels.
+        None: keep the visitor's choice.
     placeholder: id of a picture that is shown dimmed instead of pictures that are not finished. suggested_place: the
     (x, y) of the close-ups until the visitor chooses a position, meant to be where samples differ
         most. None: the viewer finds that position on the map; without a map, there are no close-ups before the first

@@ -111,8 +111,7 @@ class Bar:
         """Return λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised to lie within the mean ± this.
 
         Args: sigma: the samples' standard deviation, with the divisor K - 1, any shape; for a box: that of the samples'
-        box
-            means. num_samples: K.
+            box means. num_samples: K.
         """
         return self.lam * prediction_sigma(np.asarray(sigma), num_samples, self.sigma_floor)
 

@@ -1,4 +1,4 @@
-"""`srflow info`: presets, their parameters, and the layers of one of them."""
+"""`srflow info`: lists presets, their parameters, and the layers of one of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def describe(model: SRFlow) -> list[str]:
-    """The model's layers in the order of the forward pass, a line each, with channels and parameters."""
+    """Describe the model's layers in the order of the forward pass, one line each, with channels and parameters."""
     config = model.config
     lines = [
         f"{config.name}: x{config.scale_factor}, default temperature {config.default_temperature}",
@@ -57,10 +57,10 @@ def describe(model: SRFlow) -> list[str]:
         f"encoder, {_count(model.encoder):,} parameters",
         f"  {config.encoder.num_blocks} RRDBs of {config.encoder.num_features} features, growth "
         f"{config.encoder.growth_channels}; stacked blocks {', '.join(map(str, config.encoder.stacked_blocks))}",
-        f"  conditioning: {config.encoder.conditioning_channels} channels a level",
+        f"  conditioning: {config.encoder.conditioning_channels} channels per level",
         f"  without gradient from the likelihood: {', '.join(model.encoder.super_resolution_tail())}",
         "",
-        f"flow, {_count(model.flow):,} parameters" + (", of hr - bicubic(lr)" if config.flow.residual else ""),
+        f"flow, {_count(model.flow):,} parameters" + (", models hr - bicubic(lr)" if config.flow.residual else ""),
     ]
     channels, stride = 3, 1
     for number, level in enumerate(model.flow.levels, start=1):

@@ -1,4 +1,4 @@
-"""What commands that measure a model share: where it runs, how it is loaded, the consistency step's rounds."""
+"""The common part of commands that measure a model: the device, loading, and the consistency step's rounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=get_args(Precision),
         default="float32",
-        help="of the convolutions (default: float32)",
+        help="data type of the convolutions (default: float32)",
     )
 
 
@@ -38,7 +38,7 @@ def load_measured(name: str | Path, device: str, precision: Precision) -> Measur
 
 
 def consistency_rounds(given: int | None) -> int:
-    """The option's value, or the default. Raises InputError: it is below 0."""
+    """Return the option's value, or the default. Raises InputError: it is below 0."""
     from srflow.consistency import DEFAULT_ROUNDS
 
     rounds = DEFAULT_ROUNDS if given is None else given

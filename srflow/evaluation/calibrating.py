@@ -59,9 +59,9 @@ def calibrate_model(
         source: draws the samples of a model whose weights come from a file.
         pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
         temperatures, sample_counts, consistency_rounds, boxes, crop: see `spread.Survey`.
-        coverage: that is promised. confidence: for risk-controlling sets; None for conformal risk control.
-        folds: raised where the pictures left in would be too few.
-        seed: of the samples, and of how the pictures are dealt.
+        coverage: the promised share. confidence: for risk-controlling sets; None for conformal risk control.
+        folds: increased if too few pictures would remain without a fold.
+        seed: of the samples, and of the division into folds.
         progress: show a bar on stderr.
 
     Raises:
@@ -116,7 +116,7 @@ def check_calibration(
 
     Args:
         source: draws the samples of the model that was calibrated.
-        pairs: pictures that neither training nor the calibration saw.
+        pairs: pictures used neither in training nor in the calibration.
         progress: show a bar on stderr.
 
     Raises:
@@ -143,7 +143,7 @@ def check_calibration(
 
 
 def _checked(setting: MeasuredSetting, found: dict[tuple[float, int, int], list[PictureSpread]]) -> MeasuredSetting:
-    """The setting with its coverage on other pictures."""
+    """Return the setting with its coverage on other pictures."""
     pictures = found[setting.temperature, setting.num_samples, setting.consistency_rounds]
     bars = []
     for bar in setting.bars:
@@ -214,7 +214,7 @@ def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[flo
 
 
 def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:
-    """Divide pictures at random into folds of nearly equal size, such that at least `needed` remain without any one
+    """Divide pictures at random into folds of nearly equal size; at least `needed` pictures remain without any one
     fold.
     """
     if count <= needed:

@@ -2,9 +2,9 @@
 
 The ground truth is cropped at the right and the bottom to multiples of 8, and scaled down by MATLAB's bicubic imresize
 in its uint8 form. Several super-resolutions of every LR picture are drawn, rounded to 8 bits (the released code
-truncates, which alone holds the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
+truncates, which alone keeps the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
 per picture, then averaged over pictures. The samples are those that `srflow sample` writes.
-PSNR, SSIM, the feature distance and bits per dimension are our addition.
+PSNR, SSIM, the feature distance and bits per dimension are our additions.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class SampleScorer:
         """Score one more sample.
 
         Args:
-            sr: uint8, (H', W', 3), not smaller than the ground truth, to which it is cropped.
+            sr: uint8, (H', W', 3), at least as large as the ground truth, to which it is cropped.
             exploded: see `DrawnSample`; such samples are counted, too.
-        Raises: InputError: if it is anything else.
+        Raises: InputError: it is anything else.
         """
         hr = self._truth.hr
         self._num_exploded += exploded
@@ -102,7 +102,7 @@ class SampleScorer:
         self._mse.add(mse_map(sr, hr))
 
     def scores(self, *, seconds: float | None = None, bits_per_dim: float | None = None) -> Scores:
-        """The scores of all samples so far. Raises InputError if there are none."""
+        """Return the scores of all samples so far. Raises InputError: there are none."""
         if not self._psnr:
             raise InputError("There are no samples to score; give at least one.")
         perceptual = self._lpips.scores()
@@ -181,12 +181,12 @@ def evaluate_model(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> list[MethodResult]:
-    """Score a model: bicubic, the encoder's own output, then the model at each temperature, with and without the step.
+    """Score a model: bicubic, the encoder's own output, then samples at each temperature, with and without the step.
 
-    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; and the same noise,
-    scaled, is used at all temperatures. `seconds` are what one super-resolution takes: the encoder, one sample, and the
-    consistency step. Bits per dimension are those of the ground truth as it is, without the noise that training adds,
-    and do not depend on the temperature.
+    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; the same noise,
+    scaled, is used at all temperatures. `seconds` is the time of one super-resolution: the encoder, one sample, and the
+    consistency step. Bits per dimension are those of the unchanged ground truth, without the noise of training, and do
+    not depend on the temperature.
 
     Args:
         source: draws the samples, see `srflow.sampling.measured.MeasuredModel`.
@@ -259,10 +259,10 @@ def _score_encoder(source: SampleSource, truth: GroundTruth, lr: np.ndarray) -> 
 
 
 def _bits_of(source: SampleSource, hr: np.ndarray, lr: np.ndarray) -> float | None:
-    """Bits per dimension of the ground truth; None if they are not finite, or the picture is too large to be weighed.
+    """Return the bits per dimension of the ground truth; None if they are not finite, or the picture is too large.
 
-    A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow weighs
-    pictures with even LR sides only: then both are cropped to what they have in common.
+    A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow needs even LR
+    sides: then both are cropped to their common part.
     """
     scale, unit = source.model.scale_factor, source.model.config.lr_multiple
     height, width = (side // (scale * unit) * unit for side in hr.shape[:2])

@@ -1,4 +1,4 @@
-"""What measures a model's samples, and what draws them: the border between the two."""
+"""The interface between the measurements of a model's samples and the source that draws them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["DrawnSample", "SampleSource"]
 class DrawnSample:
     """A sample as `srflow sample` writes it.
 
-    plain: uint8, (s h, s w, 3), without the consistency step. consistent: the same with it; None: it was not asked for.
-    exploded: whether the flow's inverse left what it knows, so that the sample was decoded again from smaller latents.
-    seconds: to make the plain one, reading the LR picture included. consistency_seconds: more, for the other one.
+    plain: uint8, (s h, s w, 3), without the consistency step. consistent: the same with it; None: it was not requested.
+    exploded: whether the flow's inverse blew up numerically, so that the sample was decoded again from clipped latents.
+    seconds: to make the plain one, including the encoder. consistency_seconds: additional time for the other one.
     """
 
     plain: np.ndarray = field(repr=False)
@@ -33,31 +33,31 @@ class DrawnSample:
 
 
 class SampleSource(Protocol):
-    """A model that is to be measured: `srflow.sampling.measured.MeasuredModel` is the real one."""
+    """A model to be measured; `srflow.sampling.measured.MeasuredModel` implements it."""
 
     @property
     def model(self) -> SRFlow:
-        """Its settings and the hash of its weights; it draws nothing itself."""
+        """The model, for its settings and the hash of its weights; it draws nothing itself."""
         ...
 
     @property
     def precision(self) -> Precision:
-        """Of the convolutions of what draws."""
+        """The data type of the convolutions that draw."""
         ...
 
     def draw(
         self, lr: np.ndarray, num_samples: int, temperature: float, seed: int, consistency_rounds: int
     ) -> Iterator[DrawnSample]:
-        """Samples 0, 1, … of a seed, of an LR picture, uint8, (h, w, 3).
+        """Yield samples 0, 1, … of a seed, for an LR picture, uint8, (h, w, 3).
 
-        All are drawn before the first is given, so that measuring does not slow down what is timed.
+        All are drawn before the first is yielded, so that the measurements do not affect the timing.
         """
         ...
 
     def encoder_alone(self, lr: np.ndarray) -> tuple[np.ndarray, float]:
-        """The super-resolution that the encoder makes by itself, uint8, (s h, s w, 3), and how many seconds it took."""
+        """Return the super-resolution of the encoder alone, uint8, (s h, s w, 3), and the seconds it took."""
         ...
 
     def log_prob(self, lr: np.ndarray, hr: np.ndarray) -> float | None:
-        """log p(hr | lr) in nats, in float32; None: the device's memory does not suffice for a picture of that size."""
+        """Return log p(hr | lr) in nats, in float32; None: the picture does not fit into the device's memory."""
         ...

@@ -65,8 +65,7 @@ def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
     """Write a set atomically.
 
     npz: unchanged samples, (K, H, W, 3); mean and sigma (divisor K - 1) of R, G, B and brightness, (H, W, 4), float32;
-    if
-        bars are calibrated, half_width, (H, W, 4), and coverage; facts, a JSON text.
+        if bars are calibrated, half_width, (H, W, 4), and coverage; facts, a JSON text.
     tiff: an ImageJ stack, float32, one slice per sample, one channel per colour; the facts are its "Info". ome-tiff:
     the same for programs that read OME: Z is the sample, C the colour; the facts are its description.
 

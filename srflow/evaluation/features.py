@@ -125,9 +125,8 @@ class FeatureNetwork(nn.Module):
         """Return the features of a batch of pictures, the finest first.
 
         Args: x: RGB, floats, nominally in [0, 1], (B, 3, H, W), at least `MIN_SIDE` pixels a side.
-        Returns: one tensor per entry of `strides`, (B, C, ceil(H / stride), ceil(W / stride)); if a side is not a
-        multiple of
-            the stride, EfficientNet rounds up and VGG19 rounds down.
+        Returns: one tensor per entry of `strides`, (B, C, ceil(H / stride), ceil(W / stride)); EfficientNet rounds up
+            sides that are not multiples of the stride, VGG19 rounds them down.
         Raises: InputError: x is anything else.
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
@@ -229,8 +228,7 @@ def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     shipped assets.
 
     Raises: InputError: there is no such backbone. CheckpointError: the file does not exist; the message says where it
-    was
-        expected.
+        was expected.
     """
     backbone = _backbone(name)
     given = weights or os.environ.get(backbone.weights_variable)

@@ -21,8 +21,8 @@ class Scores:
         squared error (NTIRE 2022).
     bits_per_dim: of the ground truth under the model, for a density over [0, 1]; + 8 for 8-bit values.
     seconds: to make one super-resolution of one LR picture in memory.
-    exploded: share of the samples that came out far outside of [0, 1] or not finite at first, 0 to 1. They were decoded
-        again from smaller latents, as they are for everybody (`srflow.sampling.guard`), and scored like that.
+    exploded: share of the samples that were at first far outside of [0, 1] or not finite, 0 to 1. They were decoded
+        again from clipped latents, as everywhere in this package (`srflow.sampling.guard`), and then scored.
     """
 
     psnr: float | None = None

@@ -1,8 +1,8 @@
 """The spread of a model's samples compared with their true error, measured on pictures with a known truth.
 
-Every picture's samples are those that `srflow sample` writes and the page shows, and they are taken in one by one:
-sums by place for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. A
-picture leaves behind its losses (see `calibration`) and these few pixels, so that memory does not grow with its size.
+Every picture's samples are those that `srflow sample` writes and the page shows. They are processed one by one: sums
+per pixel for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. Of each
+picture, only its losses (see `calibration`) and these few pixels are kept, so that memory does not grow with its size.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Survey:
     """The settings at which samples are drawn and measured.
 
     temperatures, sample_counts: increasing, without duplicates. The first K samples of a seed serve for every number K,
-    so
-        that only the largest one costs time.
+        so that only the largest one costs time.
     consistency_rounds: of the samples with the consistency step, in addition to those without; 0 leaves them out.
-    boxes: sides in pixels of the boxes whose means are measured, including 1 (single pixels); increasing. crop: side in
-    pixels of the central crop of every picture, a multiple of 8; None for whole pictures. seed: of the samples.
+    boxes: sides in pixels of the boxes whose means are measured, including 1 (single pixels); increasing.
+    crop: side in pixels of the central crop of every picture, a multiple of 8; None for whole pictures.
+    seed: of the samples.
 
     Raises: InputError: one of them is out of range.
     """
@@ -75,8 +75,8 @@ class Survey:
 class Spreads:
     """The measurements of all pictures.
 
-    settings: by (temperature, number of samples, consistency rounds), one entry a picture.
-    pictures_sha256: of the pictures' hashes.
+    settings: by (temperature, number of samples, consistency rounds), one entry per picture.
+    pictures_sha256: hash of the pictures' hashes.
     """
 
     settings: dict[tuple[float, int, int], list[PictureSpread]]

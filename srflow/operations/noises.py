@@ -1,4 +1,4 @@
-"""Noise that was drawn, kept for the next operation: a slider mixes the same dozens of noises at every tick."""
+"""A cache of noises for the next operation: a slider mixes the same dozens of noises at every position."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from srflow.caching import LRUCache
 __all__ = ["Noises"]
 
 _MAX_BYTES = 128 * 2**20
-_MAX_SHARE = 1 / 64  # of one entry: else the noises of one slider would push each other out
+_MAX_SHARE = 1 / 64  # maximum share of an entry: otherwise the noises of one slider would evict each other
 
 
 class Noises:
-    """Noises by key, at most `max_bytes` of them. Safe for several threads. Nobody may change a tensor from here."""
+    """Noises by key, at most `max_bytes` of them. Thread-safe. Nobody may change a tensor from this cache."""
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         self._cache: LRUCache[list[Tensor]] = LRUCache(max_bytes, _size, _MAX_SHARE)
 
     def get(self, key: Hashable, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """The noise of that key, all levels; drawn if it is not there."""
+        """Return the noise of that key, all levels; draw it if it is not cached."""
         levels = self._cache.get(key)
         if levels is None:
             levels = draw()
@@ -29,7 +29,7 @@ class Noises:
         return list(levels)
 
     def num_bytes(self) -> int:
-        """Memory held."""
+        """Bytes held in memory."""
         return self._cache.total
 
 

@@ -1,4 +1,4 @@
-"""A model whose samples are measured: they are those that the engine draws, with its tiles and its guard."""
+"""A model to be measured with the samples of the engine, including its tiles and its guard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MeasuredModel"]
 
 
 class MeasuredModel:
-    """`srflow.evaluation.drawing.SampleSource` by an engine, whose default model it is."""
+    """A `srflow.evaluation.drawing.SampleSource` for the default model of an engine."""
 
     def __init__(self, engine: SamplingEngine) -> None:
         self._engine = engine
@@ -47,7 +47,7 @@ class MeasuredModel:
             summaries=False,
         )
         with closing(self._engine.sample(request)) as events:
-            # Only so many events: samples that lie in files go when the iterator ends.
+            # Take only as many events as needed: samples in files are deleted when the iterator ends.
             drawn = list(islice((event for event in events if isinstance(event, SampleResult)), num_samples))
             reading = self._engine.seconds(request, "conditioning")
             finishing = self._engine.seconds(request, "finishing") if consistency_rounds else 0.0

@@ -29,7 +29,7 @@ _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
 def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
-    """Seconds of one training step, by the name of the stage: the median of three after one more.
+    """Measure the seconds of one training step, by stage name: the median of three steps, after one to warm up.
 
     It makes whole updates, on a model with random weights and random pictures, on one process. On a CPU it uses at most
     4 patches and scales the time up to the batch size. Reading pictures, validation and saving are not included.
@@ -51,7 +51,7 @@ def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> flo
 
 
 def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str, float]) -> TrainingRecipe:
-    """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
+    """Return the recipe with the steps of its phases scaled by one factor, so that they take `minutes`.
 
     Learning rates follow the new numbers of steps, because they depend on the completed fraction of a phase. Warm-up
     and the delay of the adversarial loss are limited to a tenth of a phase.

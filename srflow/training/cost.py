@@ -92,7 +92,7 @@ class Cost:
 
 
 def estimate(recipe: TrainingRecipe) -> Cost:
-    """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values.
+    """Count a recipe's operations and bytes. Nothing is computed: the tensors have shapes but no values.
 
     The feature network and discriminator of the finetuning phase are left out; `--dry-run` measures a whole step. The
     precision "auto" counts as float32, which takes the most memory.

@@ -78,12 +78,10 @@ class FinetuningObjective(nn.Module):
 
     Args:
         features: maps RGB pictures (N, 3, H, W) in [0, 1] to features, per stride (N, C, h, w); None if no loss uses
-        them.
-            It is a function rather than a module, so that its weights do not become part of the model.
+            them. It is a function rather than a module, so that its weights do not become part of the model.
         critic_layers: the indices of the features that discriminators see.
         adversary: None if `adversarial_weight` is 0. `adversarial_on` says whether its loss counts yet; the
-        discriminator
-            is trained in any case.
+            discriminator is trained in any case.
     """
 
     def __init__(

@@ -51,8 +51,7 @@ class Batch:
         draws none.
     critic_noise: (B, 1 + num_samples, 3, P, P), standard normal: for HR and for the samples; None if it is not used.
     shift: (2,), whole numbers from 0 to `MAX_SHIFT`: number of rows and columns that are cropped before the feature
-    network,
-        so that its strides are not always aligned with the flow's blocks of pixels in the same way.
+        network, so that its strides are not always aligned with the flow's blocks of pixels in the same way.
     numbers: origin of each patch: (picture, top, left, orientation), (B, 4).
     """
 

@@ -57,7 +57,7 @@ class ModelRecipe:
     flow: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> ModelConfig:
-        """The model's configuration. Raises TrainingRecipeError if the preset or a number of it is not allowed."""
+        """Return the model's configuration. Raises TrainingRecipeError: the preset or a number of it is not allowed."""
         try:
             preset = get_preset(self.preset)
             encoder, flow = (_lists_to_tuples(table) for table in (self.encoder, self.flow))
@@ -74,13 +74,10 @@ class DataRecipe:
         deviation (SRFlow-DA: 4/√3), or "uniform" with that full width, centred (SRFlow: 255/32, that is ±1/64 of the
         value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
     reductions: whole numbers; each picture is also stored downscaled by each of them (MATLAB's bicubic). A picture that
-    is
-        soft at its full size has sharp edges at half of it. Patches of all copies are proposed about equally often.
+        is soft at its full size has sharp edges at half of it. Patches of all copies are proposed about equally often.
     candidates: number of random proposals in all pictures and copies; the one whose LR patch varies most is used. So
-    less
-        time is spent on skies, and more on downscaled pictures. Because the choice depends only on LR, the distribution
-        of HR
-        given LR, which is all that the flow learns, stays the same among pictures of one reduction.
+        less time is spent on skies, and more on downscaled pictures. Because the choice depends only on LR, the
+        distribution of HR given LR, which is all that the flow learns, stays the same among pictures of one reduction.
     """
 
     reductions: tuple[int, ...] = _setting((1,), 1, 16)
@@ -140,9 +137,8 @@ class LikelihoodRecipe(PhaseRecipe):
 
     encoder_joins_at: the fraction of `steps` during which the encoder is frozen; after it both parts are trained.
     encoder_output_weight: weight of the L1 error of the encoder's own super-resolution, values in [0, 1], beside the
-    bits
-        per dimension, once the encoder is trained too. Only layers that nothing else uses learn from it, so that the
-        encoder's own picture stays useful; 0 leaves these layers unchanged (the paper).
+        bits per dimension, once the encoder is trained too. Only layers that nothing else uses learn from it, so that
+        the encoder's own picture stays useful; 0 leaves these layers unchanged (the paper).
     """
 
     encoder_joins_at: float = _setting(0.5, 0, 1)
@@ -165,21 +161,18 @@ class FinetuningRecipe(PhaseRecipe):
     patch in a step, in addition to the picture at temperature 0. temperatures: lowest and highest temperature of the
     samples; one is drawn for each batch. backbone: the frozen network whose features losses and discriminators use (see
     `srflow.evaluation.features`). energy_weight: of the energy score, the mean feature distance of samples to the
-    ground truth, minus `energy_spread` / 2
-        times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With `energy_spread` 1 the score is
-        proper: its minimum is the true distribution, as far as the features distinguish it. Below 1, samples are pulled
-        towards each other. Needs 2 samples or more.
+        ground truth, minus `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq.
+        21). With `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features
+        distinguish it. Below 1, samples are pulled towards each other. Needs 2 samples or more.
     unit_energy_weight: of the energy score of unit-length feature vectors, which does not weight positions by contrast.
     feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It
-    increases
-        similarity at the cost of diversity.
+        increases similarity at the cost of diversity.
     l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1]. consistency_weight: of the
     mean absolute difference between downscaled samples and LR, values in [0, 1]. encoder_output_weight: as in
     `LikelihoodRecipe`. adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0:
     no discriminator. adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator
     trains from step 0. adversarial_noise: standard deviation of the noise added to the discriminators' input, in 8-bit
-    units. Otherwise they
-        would recognise samples by the training noise that these contain.
+        units. Otherwise they would recognise samples by the training noise that these contain.
     discriminator_learning_rate: of the discriminator's own Adam; constant. discriminator_width: channels inside its
     heads and its patch network.
     """
@@ -225,12 +218,10 @@ class RuntimeRecipe:
     """How the arithmetic is done.
 
     precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
-    loss
-        and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is saved with
-        the run and kept when it resumes.
+        loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is saved
+        with the run and kept when it resumes.
     compile: use `torch.compile`, for GPUs; a CPU was not faster with it (see `benchmarks/results/training.md`). It
-    needs
-        Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
+        needs Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
     low_memory: recompute activations of the flow steps in the backward pass instead of keeping them. max_bad_steps:
     number of successive steps with non-finite losses or gradients that stops the run.
     """
@@ -281,7 +272,7 @@ class LogRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe:
-    """A whole run.
+    """All settings of a training run.
 
     `pretraining` trains only the encoder by L1, `training` maximises the likelihood, and `finetuning` adds losses on
     samples.
@@ -336,7 +327,7 @@ class TrainingRecipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecipe:
-        """The inverse of `to_dict`. Raises TrainingRecipeError, with the setting that is unknown or out of range."""
+        """Convert from the values of `to_dict`. Raises TrainingRecipeError: a setting is unknown or out of range."""
         return _build(cls, values, "")
 
     def with_precision(self, precision: Precision) -> TrainingRecipe:
@@ -365,7 +356,7 @@ def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> TrainingRe
         source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
         overrides: "dotted.key=value", the value written as in TOML; quotes around a word may be left out.
 
-    Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the text names all three.
+    Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the message names it.
     """
     values = _resolve(str(source), Path.cwd(), ())
     for override in overrides:

@@ -56,18 +56,18 @@ class RunFolder:
         return self.path / "recipe.json"
 
     def saved_recipe(self) -> TrainingRecipe | None:
-        """The recipe of the run in this folder, or None. Raises TrainingRecipeError if it is unreadable."""
+        """Return the recipe of the run in this folder, or None. Raises TrainingRecipeError: it cannot be read."""
         return load_recipe(self._recipe_file) if self._recipe_file.exists() else None
 
     def check_recipe(self, recipe: TrainingRecipe, *, allow_changes: bool = False) -> None:
-        """See that the run in this folder can go on with `recipe`. Writes nothing: a start may still fail after it.
+        """Check that the run in this folder can be resumed with `recipe`. Nothing is written: the start may still fail.
 
         `validation`, `checkpoint`, `log` and `runtime` may differ: they change neither weights nor data. Of these,
         `runtime` changes how numbers are rounded, which is reported. With `allow_changes` other settings may differ
         too, except the network (`model`) and the steps of stages that have been trained already. A folder without any
         checkpoint contains no progress, so any recipe is accepted.
 
-        Raises: TrainingRecipeError: names what differs; or the saved recipe cannot be read.
+        Raises: TrainingRecipeError: names the differences; or the saved recipe cannot be read.
         """
         saved = self.saved_recipe()
         changed = {} if saved is None else recipe.differences(saved)

@@ -26,7 +26,7 @@ __all__ = ["settle_precision", "settle_steps"]
 def settle_precision(
     recipe: TrainingRecipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
 ) -> TrainingRecipe:
-    """The recipe with precision "auto" replaced: by the run's own, or in a new run by what is fastest here.
+    """Return the recipe with precision "auto" replaced: by that of the resumed run, or by the fastest one here.
 
     Args:
         processes: as returned by `srflow.processes.join_processes`.
@@ -45,7 +45,7 @@ def settle_steps(
     processes: PartialState,
     report: Callable[[str], None],
 ) -> TrainingRecipe:
-    """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
+    """Return the recipe with as many steps as fit into `minutes`: measured in a new run, kept in a resumed one.
 
     Args:
         encoder_given: whether the encoder's weights are given, so that its own training needs no time.

@@ -97,8 +97,7 @@ class PictureStore:
         Args:
             cache: folder of the stores; default: `default_cache_folder()`.
             report: called with one line of text for each message to the user: how many pictures were found, the build,
-            each
-                skipped file.
+                each skipped file.
             reductions: every picture is stored once for each of these factors, downscaled by it (MATLAB's bicubic).
 
         Raises: DatasetError: no such folder, no readable picture in it, or no space for the store.

@@ -40,8 +40,7 @@ class ValidationResult:
     """The means over the pictures.
 
     values: what is logged; keys of values from samples end in "@temperature". "features" is the second perceptual
-    distance,
-        by EfficientNet's features. The finetuning phase trains on such features; no loss contains LPIPS.
+        distance, by EfficientNet's features. The finetuning phase trains on such features; no loss contains LPIPS.
     score: the best weights have the lowest. pictures: uint8 (H, W, 3), by name.
     """
 
