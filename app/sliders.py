@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.gathering import gather
-from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
@@ -29,6 +28,7 @@ from srflow.contract import (
 )
 from srflow.evaluation.slider_names import name_ends
 from srflow.operations import Mask, Operation, Reroll, Slide
+from srflow.operations.limits import PlaceLimits, check_size
 
 __all__ = ["ANGLES", "NUM_ROLLS", "Found", "check_place", "draw_strips", "find_sliders", "look_for", "move_sliders"]
 
