@@ -64,27 +64,27 @@ class SteeringEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Draw one place with more, or less, of something, counted in standard deviations of what the model expects.
+        """Draw one region with more, or less, of something, measured in standard deviations of what the model expects.
 
         Args:
-            image: the picture, any common format.
-            left: of the place, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise, at most 64.
-            height: likewise.
+            image: the picture, in any common format.
+            left: left edge of the region, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: its width, at most 64.
+            height: its height, at most 64.
             wish: JSON: {"type": "roughness"}, {"type": "two-tone"} (sharper), {"type": "brightness"}, {"type":
-                "stripes", "period": 6, "direction": 0} (pixels of the large picture; degrees), {"type": "colour",
+                "stripes", "period": 6, "direction": 0} (pixels of the result; degrees), {"type": "colour",
                 "red": 200, "green": 0, "blue": 0}, or {"type": "like", "reference": rows of pixels}.
-            deviations: how much of it, from -8 to 8 standard deviations of 48 versions of the place; 0 is usual.
+            deviations: how much of it, from -8 to 8 standard deviations of 48 versions of the region; 0 is their mean.
             operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            seed: whole number, of the versions.
-            consistency: whether the picture, scaled down, is made to match the input closely.
+            seed: whole number, the seed of the versions.
+            consistency: whether the downscaled picture is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic).
 
         Returns:
             A PNG with its recipe inside. And a JSON: whether the wish was reached, how far, the picture's operations,
-            LR-PSNR, which share of the versions is as unusual, and a remark where the input leaves nothing open.
+            LR-PSNR, the share of the versions that are as unusual, and a remark if the input leaves no freedom.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:

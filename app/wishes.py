@@ -57,6 +57,6 @@ def look_for_aim(
 ) -> Generator[Update, None, Aim]:
     """Find the direction of a wish from rolls of a region. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True, draft=True)
     [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)
     return aim

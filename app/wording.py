@@ -86,21 +86,21 @@ COLUMNS = {
 """Columns of the table: heading and definition."""
 
 ABOUT = """
-**Many sharp pictures fit one small picture.** Scaling down throws detail away; going back is a guess, and there are
-many good ones. An ordinary upscaler gives you one (or the blurry average of all). This page draws *several*, from a
-normalizing flow: a network that turns random noise into detail and can run backwards, so that it also knows how
+**Many sharp pictures match one small picture.** Scaling down discards detail; scaling up must guess it, and many
+guesses are plausible. An ordinary upscaler shows one of them (or a blurry average of all). This page draws *several*,
+with a normalizing flow: a network that turns random noise into detail. It can also run backwards, so it can compute how
 probable each picture is.
 
-- **Samples** differ in what the small picture does not tell: hair, grass, letters. All of them, scaled down again, give
-  your picture (that is what *LR-PSNR* measures; 45 dB or more: practically identical to the input).
-- **Temperature τ** is how much noise goes in. Near 0 the model plays safe and smooth; near 1 it is bold.
-- **The diversity map** shows where the samples disagree: what is bright there is invented, not known.
-- **Match the input** nudges every sample until it scales down to your picture (back-projection).
+- **Samples** differ in what the small picture does not show: hair, grass, letters. Scaled down again, all of them match
+  your picture (*LR-PSNR* measures how closely; 45 dB or more: practically identical to the input).
+- **Temperature τ** is the amount of noise. Near 0 the pictures are smooth and similar; near 1 sharp and varied.
+- **The diversity map** shows where the samples disagree: what is bright in the map is guessed, not known.
+- **Match the input** changes every sample slightly, so that it scales down to your picture (back-projection).
 - **Single guess** is what the network draws without any noise before the flow (its encoder, trained with an L1 loss).
-- **Ground truth** exists only for a picture that was scaled down here; then *LPIPS* tells how different a sample looks
-  from it (lower is more alike).
+- **Ground truth** exists only for a picture that was scaled down here; *LPIPS* then measures how different a sample
+  looks from it (lower is more similar).
 
-Never take a sample for evidence of what was really there.
+Never use a sample as evidence of what was really there.
 """
 
 UNEXPECTED = (

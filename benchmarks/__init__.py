@@ -1,1 +1,1 @@
-"""Speed and memory, measured against a plain baseline in the same run. Not installed with the package."""
+"""Benchmarks of speed and memory, compared with a plain baseline in the same run. Not installed with the package."""

@@ -1,7 +1,7 @@
-"""Whether bars hold, how far samples agree, and how long it takes: `python -m benchmarks.bars`; writes results/bars.md.
+"""Checks whether bars hold and how far samples agree: `python -m benchmarks.bars`; writes results/bars.md.
 
-On the example pictures, which neither training nor calibration has seen. Few pictures: the promise is for the average
-over many, see the model's card for its check on 100.
+It uses the example pictures, which neither training nor calibration has seen. They are few; the promise is an average
+over many pictures, see the model's card for its check on 100.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ EXAMPLES = ("astronaut", "cat", "coffee", "rocket", "grass")
 
 
 def drawn(engine: SamplingEngine, name: str, count: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The truth, and samples of its reduction."""
+    """Return the truth, and samples of the downscaled picture."""
     lr, truth = engine.scale_down(load_image(ROOT / "assets" / "examples" / f"{name}.png"))
     events = engine.sample(SampleRequest(lr=lr, num_samples=count, summaries=False))
     return truth, [event.picture for event in events if isinstance(event, SampleResult) and event.picture is not None]
 
 
 def size_with_truth(truth: np.ndarray, samples: Sequence[np.ndarray]) -> float:
-    """Down to which size samples agree with the truth, as `find_agreement` has it among them."""
+    """Return the size on which samples agree with the truth, computed like `find_agreement` among samples."""
     frequencies, _ = ring_correlation([truth @ LUMA] * 2)
     shares = np.mean([ring_correlation([sample @ LUMA, truth @ LUMA])[1] for sample in samples], axis=0)
     below = np.flatnonzero(shares < 1 / 7)

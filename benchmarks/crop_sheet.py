@@ -1,9 +1,9 @@
-"""Ten places, each as it is, enlarged by bicubic interpolation, and as a model draws it: the sheet in a model's card.
+"""Draws the sheet of a model's card: ten crops, each as ground truth, bicubic, and as drawn by the model.
 
     python -m benchmarks.crop_sheet checkpoints/srflow-da-r-x4-compact --pictures FOLDER --before EARLIER --output FILE
 
-Rows are the places of `crops.toml`. Columns: ground truth, bicubic, one sample of the earlier weights if they are
-given, and three samples. A place is drawn with 32 pixels of its surroundings, which are cut off afterwards.
+Rows are the crops of `crops.toml`. Columns: ground truth, bicubic, one sample of the earlier weights if they are given,
+and three samples. A crop is drawn with 32 pixels of its surroundings, which are removed afterwards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SAMPLES = 3
 
 @dataclass(frozen=True)
 class Place:
-    """A square of `_SIDE` pixels of a picture, its name, and where it begins."""
+    """A square crop of `_SIDE` pixels of a picture: its name, and its corner."""
 
     name: str
     picture: str
@@ -47,13 +47,13 @@ class Place:
 
 
 def read_places(path: Path) -> list[Place]:
-    """The places of a file like `crops.toml`."""
+    """Read the crops of a file like `crops.toml`."""
     with path.open("rb") as file:
         return [Place(name, entry["picture"], *entry["place"]) for name, entry in tomllib.load(file).items()]
 
 
 def surroundings(picture: np.ndarray, place: Place) -> tuple[np.ndarray, slice, slice]:
-    """The place with as much of its margin as there is, and the rows and columns of the place in it.
+    """Return the crop with as much margin as possible, and the rows and columns of the crop in it.
 
     Args: picture: uint8 (H, W, 3).
     """
@@ -67,7 +67,7 @@ def surroundings(picture: np.ndarray, place: Place) -> tuple[np.ndarray, slice, 
 
 @torch.inference_mode()
 def draw(model: SRFlow, lr: torch.Tensor, count: int, temperature: float | None) -> list[np.ndarray]:
-    """Samples 0, 1, … of seed 0, uint8. Args: temperature: None for the model's own."""
+    """Draw samples 0, 1, … of seed 0, uint8. Args: temperature: None for the model's own."""
     samples = model.sample(lr, num_samples=count, seed=0, temperature=temperature)
     return [to_uint8(sample) for sample in samples]
 
@@ -75,7 +75,7 @@ def draw(model: SRFlow, lr: torch.Tensor, count: int, temperature: float | None)
 def row(
     picture: np.ndarray, place: Place, model: SRFlow, before: SRFlow | None, temperature: float | None
 ) -> list[np.ndarray]:
-    """The sheet's columns for one place, uint8 (96, 96, 3) each."""
+    """Return the sheet's columns for one crop, uint8 (96, 96, 3) each."""
     truth, rows, columns = surroundings(picture, place)
     lr = to_tensor(downscale_uint8(truth, model.scale_factor))
     pictures = [truth, to_uint8(bicubic_upscale(lr, model.scale_factor)[0])]
@@ -86,7 +86,7 @@ def row(
 
 
 def assemble(rows: Sequence[Sequence[np.ndarray]], headings: Sequence[str]) -> Image.Image:
-    """One picture of all rows, each crop enlarged without smoothing."""
+    """Join all rows into one picture, each crop enlarged without interpolation."""
     cell = _SIDE * _ENLARGED + _GAP
     sheet = Image.new("RGB", (len(headings) * cell - _GAP, len(rows) * cell - _GAP + _HEADING), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)

@@ -1,6 +1,7 @@
-"""Exploring against drawing whole pictures: `python -m benchmarks.exploring`; writes benchmarks/results/exploring.md.
+"""Exploring compared with drawing whole pictures: `python -m benchmarks.exploring`; writes results/exploring.md.
 
-Times are compared in one run, in turns; a quiet machine is needed for those in milliseconds, not for the ratios.
+Times are compared in one run, alternating. Ratios are reliable on a busy machine; times in milliseconds need a quiet
+one.
 """
 
 from __future__ import annotations
@@ -42,33 +43,33 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ("astronaut", "cat", "coffee")
 COMPACT = "srflow-da-r-x4-compact"
 _SIDE = 96  # LR, of the whole picture
-_PLACE = 32  # LR, of the place in its middle
-_SLIDER_PLACE = 24  # LR, of a place with sliders
-_FAMILY_PLACE = 8  # LR, of a place with families
+_PLACE = 32  # LR, of the region in its middle
+_SLIDER_PLACE = 24  # LR, of a region with sliders
+_FAMILY_PLACE = 8  # LR, of a region with families
 _SLIDERS, _POSITIONS, _ROLLS = 5, (-90, -60, -30, 30, 60, 90), 48  # as on the page
 
 
 def example(name: str, side: int = _SIDE) -> np.ndarray:
-    """A part of an example as an LR picture: of noise, samples would explode."""
+    """Return a part of an example as an LR picture: samples of random noise would explode."""
     picture = load_image(ROOT / "assets" / "examples" / f"{name}.png")
     return np.ascontiguousarray(picture[40 : 40 + side, 40 : 40 + side])
 
 
 def middle(side: int, place: int, by: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of a square in the middle, larger by so much on either side."""
+    """Return rows and columns of a central square, enlarged by a margin."""
     first = (side - place) // 2 - by
     return (slice(first, first + place + 2 * by),) * 2
 
 
 def mask(side: int = _SIDE, place: int = _PLACE) -> Mask:
-    """Of that square."""
+    """Return the mask of that square."""
     array = np.zeros((side, side), np.uint8)
     array[middle(side, place)] = 255
     return Mask.from_array(array)
 
 
 def sample(engine: SamplingEngine, lr: np.ndarray, seed: int) -> SampleResult:
-    """A whole picture."""
+    """Draw a whole picture."""
     request = SampleRequest(lr=lr, num_samples=1, seed=seed, summaries=False)
     return next(event for event in engine.sample(request) if isinstance(event, SampleResult))
 
@@ -79,14 +80,16 @@ def explore(
     recipe: SampleRecipe,
     variants: Sequence[tuple[Operation, ...]],
     choose: int = 0,
+    *,
+    draft: bool = False,
 ) -> list[Variant]:
-    """All variants."""
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), choose=choose)
+    """Draw all variants."""
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), choose=choose, draft=draft)
     return [event for event in engine.explore(request) if isinstance(event, Variant)]
 
 
 def times(engine: SamplingEngine, repeats: int) -> list[str]:
-    """Of whole pictures, rolls and slider ticks, each on noise that was not seen before."""
+    """Time whole pictures, rolls and slider positions, each with new noise."""
     lr, place = example("cat"), mask()
     recipe = sample(engine, lr, 0).recipe
     seeds = iter(range(1, 1_000_000))
@@ -142,11 +145,11 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
 def steering_times(
     engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
 ) -> list[tuple[str, float, str]]:
-    """Seconds until a wish has its slider, of an edit with its verdict, and of one of five texts, with their goals."""
+    """Time a wish until its slider, an edit with its verdict, and one of five texts, with their goals in seconds."""
     place = mask(place=_SLIDER_PLACE)
     before = explore(engine, lr, recipe, [()])[0].patch
     found: dict[str, list[float]] = {"wish": [], "edit": [], "text": []}
-    for seed in range(1001, 1001 + max(1, repeats // 2)):  # not those of the sliders, whose rolls are kept
+    for seed in range(1001, 1001 + max(1, repeats // 2)):  # not those of the sliders, whose rolls are cached
         found["wish"].append(wish_seconds(engine, lr, recipe, place, seed, Roughness()))
         edited = before.copy()
         rows, columns = (slice(4 * span.start, 4 * span.stop) for span in middle(_SIDE, _SLIDER_PLACE))
@@ -171,12 +174,12 @@ def steering_times(
 def source_times(
     engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
 ) -> list[tuple[str, float, str]]:
-    """Seconds of grain from another place with its verdict, and until a wish for its look has its slider."""
+    """Time grain from another region with its verdict, and a wish for its appearance until its slider, in seconds."""
     place = mask(place=_SLIDER_PLACE)
     source = np.ascontiguousarray(explore(engine, lr, recipe, [()])[0].patch[: 4 * _SLIDER_PLACE, : 4 * _SLIDER_PLACE])
     found: dict[str, list[float]] = {"grain": [], "like": []}
-    for seed in range(2001, 2001 + max(1, repeats // 2)):  # of rolls that were not kept
-        # Another source each time, so that nothing of it was drawn before.
+    for seed in range(2001, 2001 + max(1, repeats // 2)):  # of rolls that are not cached
+        # Use another source each time, so that nothing of it was drawn before.
         request = GrainRequest(lr=lr, recipe=recipe, mask=place, source=np.roll(source, seed, 1), seed=seed)
         started = time.perf_counter()
         assert any(isinstance(event, Verdict) for event in engine.grain(request))
@@ -192,7 +195,7 @@ def source_times(
 def taking_times(
     engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
 ) -> list[tuple[str, float, str]]:
-    """Seconds until a place has its families, once, and of the latents of a picture."""
+    """Time the families of a region, once, and the latents of a picture, in seconds."""
     place = mask(place=_FAMILY_PLACE)
     rolls = tuple((Reroll(place, 3001, roll),) for roll in range(NUM_VERSIONS))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, choose=1)
@@ -215,33 +218,34 @@ def taking_times(
 def wish_seconds(
     engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, place: Mask, seed: int, wish: Wish
 ) -> float:
-    """Until a wish has its slider."""
+    """Time a wish until its slider, in seconds."""
     rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True, draft=True)
     started = time.perf_counter()
     [aim] = [event for event in engine.explore(request) if isinstance(event, Aim)]
-    explore(engine, lr, recipe, [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS])
+    strip = [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS]
+    explore(engine, lr, recipe, strip, draft=True)
     return time.perf_counter() - started
 
 
 def slider_times(
     engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
 ) -> list[tuple[str, float, str]]:
-    """Seconds until a place has its sliders, and of a tick of them, with their goals.
+    """Time a region until its sliders, and one slider position, with their goals in seconds.
 
-    Five sliders are drawn, however many there are here: as many as a place has at most.
+    Always five sliders are drawn, the maximum for a region.
     """
     place = mask(place=_SLIDER_PLACE)
     rng = np.random.default_rng(0)
     ready, ticks = [], []
     for seed in range(1, 1 + max(1, repeats // 2)):
         rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
-        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=_SLIDERS)
+        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=_SLIDERS, draft=True)
         started = time.perf_counter()
         assert any(isinstance(event, Directions) for event in engine.explore(request))
         weights = [tuple(int(weight) for weight in rng.integers(-32767, 32768, _ROLLS)) for _ in range(_SLIDERS)]
         strips = [(Slide(place, seed, own, math.radians(at)),) for own in weights for at in _POSITIONS]
-        explore(engine, lr, recipe, strips)
+        explore(engine, lr, recipe, strips, draft=True)
         ready.append(time.perf_counter() - started)
         for tick in range(5):
             moves = [(own, math.radians(10 * tick + 5)) for own in weights[:2]]
@@ -256,7 +260,7 @@ def slider_times(
 
 
 def effects(engine: SamplingEngine, rolls: int) -> list[str]:
-    """How much changes where."""
+    """Measure how much changes where."""
     scale = 4
     inside, near = (
         tuple(slice(span.start * scale, span.stop * scale) for span in middle(_SIDE, _PLACE, by)) for by in (0, FEATHER)
@@ -291,7 +295,7 @@ def effects(engine: SamplingEngine, rolls: int) -> list[str]:
 
 @torch.inference_mode()
 def margins(engine: SamplingEngine) -> list[str]:
-    """How far the latents of a place reach, and what a margin around it leaves wrong, in the raw picture."""
+    """Measure how far the latents of a region reach, and the error that a margin leaves, in the raw picture."""
     loaded = engine._models.get(None)
     model = engine._models.rearranged(loaded, "float32", lambda: None)
     temperature, scale = loaded.info.default_temperature, loaded.info.scale_factor

@@ -1,13 +1,13 @@
-"""Mutated pictures and checkpoints: none may crash the program, hang it, take much memory or leave half a file.
+"""Fuzzing with mutated pictures and checkpoints: none may crash, hang, use much memory or leave a partial file.
 
     python -m benchmarks.fuzz --pictures 20000 --checkpoints 5000 --configs 5000 --headers 5000
 
-checkpoints: weights files of others, of which any byte may change. configs, headers: well-formed JSON with other
-values, in the configuration of a checkpoint of our own, and in the header of its weights or of released ones.
+checkpoints: weights files of other programs, in which any byte may change. configs, headers: well-formed JSON with
+other values, in the configuration of a checkpoint of our own, and in the header of its weights or of released ones.
 
-Each is made from a good file by a few random changes, a function of its number alone, and is read as the program reads
-it. It may be read or refused by one of the package's own errors; anything else is a failure, which is printed with its
-number. Batches run in processes of their own, so that a crash is seen and named.
+Each is made from a good file by a few random changes, which depend only on its number, and is read as the program reads
+it. It may be read, or refused by one of the package's own errors; anything else is a failure, which is printed with its
+number. Batches run in separate processes, so that a crash is detected and reported.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from srflow.pictures import read_picture, save_png
 from srflow.presets import get_preset
 
 MAX_PIXELS = 1_000_000
-"""Of the pictures that are read; the good ones have about a thousand."""
+"""Maximum size of the pictures that are read; the good ones have about a thousand pixels."""
 
 _BATCH = 2500
-_HANG_SECONDS = 60  # after which a process is ended and what it was doing is printed
+_HANG_SECONDS = 60  # seconds after which a process is ended and its current work is printed
 
 
 @cache
 def picture_seeds() -> tuple[bytes, ...]:
-    """Small good pictures of every kind that can be written here."""
+    """Return small good pictures of every kind that can be written here."""
     rng = np.random.default_rng(0)
     rgb = np.clip(np.mgrid[0:24, 0:40].sum(0)[..., None] * [3, 4, 2] + rng.integers(0, 20, (24, 40, 3)), 0, 255)
     rgb = rgb.astype(np.uint8)
@@ -111,7 +111,9 @@ def picture_seeds() -> tuple[bytes, ...]:
 
 @cache
 def checkpoint_seeds() -> tuple[bytes, ...]:
-    """Small good weights files: RRDB networks in three styles of names, as pickle in ZIP, as pickle and safetensors."""
+    """Return small good weights files: RRDB networks in three styles of names, as ZIP pickle, plain pickle and
+    safetensors.
+    """
     import safetensors.torch
 
     torch.manual_seed(0)
@@ -138,11 +140,11 @@ def checkpoint_seeds() -> tuple[bytes, ...]:
 
 
 def mutated(seeds: tuple[bytes, ...], number: int) -> bytes:
-    """A good file, changed in a few places: a function of its number alone."""
+    """Return a good file, changed in a few places, which depend only on its number."""
     rng = np.random.default_rng(number)
     content = bytearray(seeds[number % len(seeds)])
     for _ in range(int(rng.integers(1, 6))):
-        # Half of the changes near the beginning, where the headers are.
+        # Make half of the changes near the beginning, where the headers are.
         limit = len(content) if rng.random() < 0.5 else min(len(content), 400)
         place = int(rng.integers(0, max(1, limit)))
         length = int(rng.integers(1, 9))
@@ -165,9 +167,10 @@ def mutated(seeds: tuple[bytes, ...], number: int) -> bytes:
 
 
 def try_picture(number: int, folder: Path) -> str:
-    """Read a mutated picture; what can be read must also be written, and read back the same. Returns what became of it.
+    """Read a mutated picture; a picture that can be read must also be written, and read back the same. Returns the
+    outcome.
 
-    Raises: whatever is a failure.
+    Raises: any failure.
     """
     try:
         picture = read_picture(mutated(picture_seeds(), number), max_pixels=MAX_PIXELS)
@@ -186,7 +189,7 @@ def try_picture(number: int, folder: Path) -> str:
 
 
 def try_checkpoint(number: int, folder: Path) -> str:
-    """Convert a mutated checkpoint. Returns what became of it. Raises: whatever is a failure."""
+    """Convert a mutated checkpoint. Returns the outcome. Raises: any failure."""
     path = folder / "weights.pth"
     path.write_bytes(mutated(checkpoint_seeds(), number))
     try:
@@ -200,7 +203,7 @@ def try_checkpoint(number: int, folder: Path) -> str:
 
 @cache
 def own_checkpoint() -> tuple[str, bytes]:
-    """A small good checkpoint of our own: its config.json, and its weights file."""
+    """Return a small good checkpoint of our own: its config.json, and its weights file."""
     preset = get_preset("srflow-da-r-x4-compact")
     encoder = {"num_features": 4, "growth_channels": 2, "num_blocks": 2, "stacked_blocks": (0, 1)}
     flow = {"hidden_channels": 4, "steps_per_level": 2, "splits": ((2,), ()), "projection_channels": 4}
@@ -212,7 +215,7 @@ def own_checkpoint() -> tuple[str, bytes]:
 
 @cache
 def released_weights() -> bytes:
-    """A small released network, as safetensors."""
+    """Return a small released network, as safetensors."""
     import safetensors.torch
 
     folder = Path(__file__).resolve().parents[1] / "tests" / "golden"
@@ -222,7 +225,7 @@ def released_weights() -> bytes:
 
 
 def _altered(value: Any, rng: np.random.Generator) -> Any:
-    """JSON with one change, at any depth."""
+    """Return JSON with one change, at any depth."""
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = list(value)[int(rng.integers(len(value)))]
         match int(rng.integers(0, 8)):
@@ -252,7 +255,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def _renamed(name: str, rng: np.random.Generator) -> str:
-    """A name with a number in it replaced by another one, or with a letter changed."""
+    """Return a name with a number in it replaced, or with a letter changed."""
     places = [place for place, letter in enumerate(name) if letter.isdigit()]
     if places and rng.random() < 0.7:
         place = places[int(rng.integers(len(places)))]
@@ -266,7 +269,7 @@ def _with_altered_header(content: bytes, rng: np.random.Generator) -> bytes:
     size = int.from_bytes(content[:8], "little")
     values = json.loads(content[8 : 8 + size])
     for _ in range(int(rng.integers(1, 4))):
-        if rng.random() < 0.5:  # the same bytes, of other sides: such a file is well-formed
+        if rng.random() < 0.5:  # the same bytes with other sides: such a file is well-formed
             name = list(values)[int(rng.integers(len(values)))]
             shape = values[name].get("shape") if isinstance(values[name], dict) else None
             if isinstance(shape, list):
@@ -292,7 +295,7 @@ def _reshaped(shape: list[Any], rng: np.random.Generator) -> list[Any]:
 
 
 def try_config(number: int, folder: Path) -> str:
-    """Load a checkpoint whose config.json was altered. Returns what became of it. Raises: whatever is a failure."""
+    """Load a checkpoint with a changed config.json. Returns the outcome. Raises: any failure."""
     config, weights = own_checkpoint()
     rng = np.random.default_rng(number)
     values = json.loads(config)
@@ -303,7 +306,7 @@ def try_config(number: int, folder: Path) -> str:
 
 
 def try_header(number: int, folder: Path) -> str:
-    """Load, or convert, weights whose header was altered. Returns what became of it. Raises: whatever is a failure."""
+    """Load, or convert, weights with a changed header. Returns the outcome. Raises: any failure."""
     rng = np.random.default_rng(number)
     if number % 2:
         config, weights = own_checkpoint()
@@ -335,11 +338,13 @@ TRIALS: dict[str, Callable[[int, Path], str]] = {
 }
 
 _MAX_GROWTH = 300
-"""MiB by which trials may make the memory grow: the good files take a few."""
+"""MiB by which trials may increase the memory: the good files take a few."""
 
 
 def run_batch(kind: str, numbers: range) -> dict[str, object]:
-    """Try some in this process. Returns counts, failures by number, the longest time and the growth of the memory."""
+    """Run some trials in this process. Returns counts, failures by number, the longest time and the growth of the
+    memory.
+    """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     counts: Counter[str] = Counter()
@@ -347,13 +352,13 @@ def run_batch(kind: str, numbers: range) -> dict[str, object]:
     longest = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        TRIALS[kind](numbers[0], folder)  # what is loaded once does not count as growth
+        TRIALS[kind](numbers[0], folder)  # lazily loaded libraries do not count as growth
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in numbers:
-            started = time.process_time()  # whatever else the machine does
+            started = time.process_time()  # the load of other programs
             try:
                 counts[TRIALS[kind](number, folder)] += 1
-            except Exception as error:  # which is what is looked for
+            except Exception as error:  # which are what this benchmark looks for
                 failures[number] = f"{type(error).__name__}: {error}"[:300]
             longest = max(longest, time.process_time() - started)
         halves = [str(path) for path in folder.rglob("*") if path.suffix in (".part", ".old")]
@@ -368,7 +373,7 @@ def _worker(kind: str, first: int, count: int) -> None:
 
 
 def main() -> int:
-    """Run all batches and print the sums. Returns 1 if there was any failure."""
+    """Run all batches and print the totals. Returns 1 if there was any failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--checkpoints", type=int, default=500)

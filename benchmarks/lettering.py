@@ -1,8 +1,8 @@
-"""Whether "Could it be …?" tells texts apart: `python -m benchmarks.lettering`; writes benchmarks/results/lettering.md.
+"""Checks whether "Could it be …?" tells texts apart: `python -m benchmarks.lettering`; writes results/lettering.md.
 
-As the page asks: the box is drawn by hand about a text of unknown font, size and polarity, ten texts are tried in the
-page's own font, and a sample of the model is around them. Thresholds are chosen on some families of fonts (the higher
-ones of all scales), and checked on others. The fonts come with Gradio, so that everybody has the same.
+It works as on the page: the box is drawn by hand around a text of unknown font, size and polarity, ten texts are tried
+in the page's own font, and a sample of the model is around them. Thresholds are chosen on some font families (the
+higher ones over all scales), and checked on others. The fonts come with Gradio, so that everyone has the same ones.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CHOSEN_ON = ("IBMPlexSans-Regular", "IBMPlexSans-Bold", "IBMPlexMono-Bold", "KaT
 CHECKED_ON = (
     "SourceSansPro-Regular", "SourceSansPro-Bold", "Inconsolata-Regular", "Montserrat-Bold", "KaTeX_Typewriter-Regular",
 )  # fmt: skip
-PLATES = {True: ("astronaut", "cat"), False: ("coffee", "rocket")}  # whether thresholds are chosen
+PLATES = {True: ("astronaut", "cat"), False: ("coffee", "rocket")}  # whether thresholds are chosen on these
 HEIGHTS = ((2, 3), (3, 5), (5, 8), (8, 13))  # of a character, in LR pixels
 LOWEST = HEIGHTS[1][0]
-"""Characters below it are not relied on."""
+"""Smaller characters are not considered reliable."""
 
 WRONGLY = 0.01
-"""Of the right texts, so many may be ruled out among those that the thresholds are chosen on."""
+"""Share of the correct texts that may be ruled out on the fonts on which the thresholds are chosen."""
 
 _FINER = 4
 _FACTORS = np.arange(1.0, 6.01, 0.05)
@@ -48,7 +48,7 @@ _FACTORS = np.arange(1.0, 6.01, 0.05)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A text on a plate, what was tried there, and what each left unexplained. The first one tried was there.
+    """A text on a plate, the texts tried, and the unexplained part of each. The first one tried is the correct one.
 
     height: of its characters, in LR pixels. residuals, shares: (texts,), see `Candidate`.
     """
@@ -59,14 +59,14 @@ class Case:
     shares: np.ndarray
 
     def left_over(self, factor: float, unexplained: float, *, without_truth: bool = False) -> np.ndarray:
-        """Which texts are not ruled out; as if the right one had not been tried, if so wanted."""
+        """Return which texts are not ruled out; optionally as if the correct one had not been tried."""
         first = int(without_truth)
         residuals, shares = self.residuals[first:], self.shares[first:]
         return (residuals <= factor * max(residuals.min(), 0.5)) & (shares <= unexplained)
 
 
 def font_file(name: str) -> Path:
-    """Of Gradio's fonts. Raises: FileNotFoundError: it has none of that name."""
+    """Return one of Gradio's fonts. Raises: FileNotFoundError: there is none of that name."""
     spec = find_spec("gradio")
     assert spec is not None
     assert spec.origin is not None
@@ -78,7 +78,7 @@ def font_file(name: str) -> Path:
 
 
 def plate(name: str, side: int, random: np.random.Generator) -> np.ndarray:
-    """A little of a photograph's texture about one grey level: (side, side, 3)."""
+    """Return a little texture of a photograph around one grey level: (side, side, 3)."""
     photo = load_image(ROOT / "assets" / "examples" / f"{name}.png").astype(float)
     top, left = (random.integers(0, length - side + 1) for length in photo.shape[:2])
     texture = photo[top : top + side, left : left + side]
@@ -88,11 +88,11 @@ def plate(name: str, side: int, random: np.random.Generator) -> np.ndarray:
 def lettered(
     text: str, font: Path, height: float, scale: int, ground: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, Box]:
-    """The text in the middle of the ground, lighter or darker, and the box that somebody draws about it.
+    """Return the text in the middle of the ground, lighter or darker, and the box that a visitor would draw around it.
 
     Args: height: of the text, in LR pixels.
-    Returns: uint8, (H, W, 3), and left, top, right, bottom in LR pixels: on each side up to a sixth of the height
-        wider, or up to a pixel if that is more.
+    Returns: uint8, (H, W, 3), and left, top, right, bottom in LR pixels: on each side wider by up to a sixth of the
+        height, or up to a pixel if that is more.
     """
     side = ground.shape[0]
     measured = ImageFont.truetype(font, 200)
@@ -116,7 +116,7 @@ def lettered(
 
 
 def measure(engine: SamplingEngine, model: str, scale: int, count: int, is_choosing: bool) -> list[Case]:
-    """So many of each height."""
+    """Measure a number of cases of each height."""
     random = np.random.default_rng([scale, is_choosing])
     fonts = [font_file(name) for name in (CHOSEN_ON if is_choosing else CHECKED_ON)]
     cases = []
@@ -140,7 +140,7 @@ def measure(engine: SamplingEngine, model: str, scale: int, count: int, is_choos
 
 
 def choose(cases: Sequence[Case]) -> tuple[float, float]:
-    """The least factor and share that rule out no more than `WRONGLY` of the right texts, half of them each."""
+    """Choose the smallest factor and share that rule out at most `WRONGLY` of the correct texts, half of them each."""
     ratios = np.array([case.residuals[0] / max(case.residuals.min(), 0.5) for case in cases])
     factor = next(float(each) for each in _FACTORS if (ratios > each).mean() <= WRONGLY / 2)
     unexplained = float(np.quantile([case.shares[0] for case in cases], 1 - WRONGLY / 2, method="higher"))
@@ -148,7 +148,7 @@ def choose(cases: Sequence[Case]) -> tuple[float, float]:
 
 
 def row(name: str, cases: Sequence[Case], factor: float, unexplained: float) -> tuple[str, ...]:
-    """What came of the cases."""
+    """Return a table row for the cases."""
     kept = [case.left_over(factor, unexplained) for case in cases]
     without = [case.left_over(factor, unexplained, without_truth=True) for case in cases]
     truth = np.array([each[0] for each in kept])
@@ -166,7 +166,7 @@ def row(name: str, cases: Sequence[Case], factor: float, unexplained: float) -> 
 
 
 def confused(cases: Sequence[Case], factor: float, unexplained: float) -> list[tuple[str, str]]:
-    """Of each character that was there, which others were not ruled out, and how often of the times they were tried."""
+    """Return for each true character which others were not ruled out, and in which share of the trials."""
     tried: dict[str, dict[str, list[bool]]] = {each: {} for each in CHARACTERS}
     for case in cases:
         for other, is_left in zip(case.tried[1:], case.left_over(factor, unexplained)[1:], strict=True):
@@ -179,12 +179,12 @@ def confused(cases: Sequence[Case], factor: float, unexplained: float) -> list[t
 
 
 def readable(cases: Sequence[Case]) -> list[Case]:
-    """Those that are relied on."""
+    """Return the cases that are considered reliable."""
     return [case for case in cases if case.height >= LOWEST]
 
 
 def section(key: str, scale: int, choosing: Sequence[Case], checking: Sequence[Case]) -> list[str]:
-    """What is reported of a model."""
+    """Return the report on a model."""
     factor, unexplained = choose(readable(choosing))
     rows = [row("fonts that thresholds are chosen on", readable(choosing), RULED_OUT, UNEXPLAINED)]
     for low, high in HEIGHTS:

@@ -1,6 +1,6 @@
-"""One request in a process of its own: `python -m benchmarks.memory plain|engine CHECKPOINT HEIGHT WIDTH SAMPLES`.
+"""Runs one request in a separate process: `python -m benchmarks.memory plain|engine CHECKPOINT HEIGHT WIDTH SAMPLES`.
 
-Prints peak memory (of the process, its interpreter and PyTorch included) before and after, in bytes, and the seconds.
+It prints the peak memory (including the interpreter and PyTorch) before and after, in bytes, and the seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from srflow.images import to_tensor
 
 
 def main(way: str, checkpoint: str, height: int, width: int, num_samples: int) -> None:
-    """Draw samples of a made-up picture, the plain way or ours."""
+    """Draw samples of an artificial picture, with the plain method or with ours."""
     lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     if way == "plain":
         from benchmarks.plain import PlainSampler

@@ -1,7 +1,7 @@
-"""The page as a visitor waits for it: `python -m benchmarks.page`; writes benchmarks/results/page.md.
+"""Measures the page's waiting times for a visitor: `python -m benchmarks.page`; writes benchmarks/results/page.md.
 
-Starts `app.py` with the shipped model, and goes there in headless Chromium. Times run in the browser, from the event to
-the frame in which the pictures can be drawn; they mean something on a quiet machine only.
+It starts `app.py` with the shipped model, and opens it in headless Chromium. Times are measured in the browser, from
+the event to the frame in which the pictures can be drawn; they are reliable only on a quiet machine.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 _NUM_OPENINGS = 3
 
 Row = tuple[str, str, str]
-"""What, how long, and the goal."""
+"""Name, time and goal of each measurement."""
 
 
 def measure(
     browser: Browser, url: str, server: psutil.Process, *, repeats: int, runs: int, visitors: int
 ) -> Iterator[Row]:
-    """All that is measured of a page that answers, once its first samples are asked for by nobody else."""
+    """Measure everything on a page that answers, after nobody else is waiting for its first samples."""
     first = Visitor(browser, url)
     first.close()
     yield "opening, while the first samples are drawn: all pictures", f"{first.seconds:.1f} s", ""
@@ -75,7 +75,7 @@ def measure(
 
 @contextmanager
 def served(threads: int) -> Iterator[tuple[str, psutil.Process, float]]:
-    """The page's address, its server, and seconds until it answered."""
+    """Return the page's address, its server, and the seconds until it answered."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

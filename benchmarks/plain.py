@@ -1,7 +1,8 @@
-"""The plain way to sample, which the released code goes: the baseline that the engine is measured against.
+"""The plain method of sampling, as in the released code: the baseline for the engine.
 
-Float32, NCHW, nothing shared: for every sample the encoder runs again, every flow step convolves the whole conditioning
-concatenated to what it works on, and inverts its 1x1 convolution. The same weights, and the same pictures.
+It uses float32 and NCHW, and shares nothing: for every sample the encoder runs again, every flow step convolves the
+whole conditioning concatenated with its activations, and inverts its 1x1 convolution. The weights and the pictures are
+the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _RESIDUAL = 0.2
 
 
 class PlainSampler:
-    """Samples of a model whose conv blocks are deep ones (SRFlow-DA and -R).
+    """Samples of a model with deep conv blocks (SRFlow-DA and -R).
 
     Args: model: float32, on the CPU; its LR sizes need no padding.
     """
@@ -37,12 +38,12 @@ class PlainSampler:
 
     @torch.no_grad()
     def sample(self, lr: Tensor, latents: Sequence[Tensor]) -> Tensor:
-        """One sample, (1, 3, s h, s w), not clipped. Args: lr: (1, 3, h, w).  latents: times temperature."""
+        """Return one sample, (1, 3, s h, s w), not clipped. Args: lr: (1, 3, h, w).  latents: times temperature."""
         return self.decode(lr, self.encode(lr), latents)
 
     @torch.no_grad()
     def encode(self, lr: Tensor) -> list[Tensor]:
-        """The conditioning of every level, (1, channels, H, W)."""
+        """Return the conditioning of every level, (1, channels, H, W)."""
         encoder = self._model.encoder
         x = encoder.conv_first(lr)
         outputs = []
@@ -72,7 +73,7 @@ class PlainSampler:
 
     @torch.no_grad()
     def decode(self, lr: Tensor, conditioning: Sequence[Tensor], latents: Sequence[Tensor]) -> Tensor:
-        """Latents → picture."""
+        """Map latents to a picture."""
         *remaining, x = latents
         for level, own in zip(reversed(self._model.flow.levels), reversed(conditioning), strict=True):
             x = _inverse_level(level, x, remaining, own)

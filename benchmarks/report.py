@@ -1,4 +1,4 @@
-"""What benchmarks share: repeating, medians, the machine in words, tables in Markdown."""
+"""The common part of benchmarks: repetitions, medians, a description of the machine, tables in Markdown."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, in turns, so that whatever else the machine does meets all of them; one round is for
-    warming up and does not count.
+    """Return the median seconds of each, alternating, so that other load affects all of them; one round to warm up does
+    not count.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(repeats + 1):
@@ -35,7 +35,7 @@ def interleaved(works: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def machine() -> str:
-    """Processor, threads, PyTorch, the source's commit and today's date; no names of hosts."""
+    """Describe processor, threads, PyTorch, the source's commit and today's date; no host names."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
@@ -48,9 +48,9 @@ def machine() -> str:
 
 
 def peak_bytes() -> int:
-    """Most bytes that this process has held at once, its interpreter and PyTorch included."""
+    """Return the peak memory of this process in bytes, including its interpreter and PyTorch."""
     status = Path("/proc/self/status")
-    if status.is_file():  # on Linux ru_maxrss begins with what the process that started this one held
+    if status.is_file():  # on Linux ru_maxrss begins with the peak of the parent process
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

@@ -1,6 +1,6 @@
-"""The sampling engine against the plain way: `python -m benchmarks.sampling`; writes benchmarks/results/sampling.md.
+"""The engine compared with the plain method: `python -m benchmarks.sampling`; writes results/sampling.md.
 
-Give it a quiet machine: about a quarter of an hour on two cores. `--quick` tries all of it on small pictures.
+It needs a quiet machine: about a quarter of an hour on two cores. `--quick` runs everything on small pictures.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ COMPACT = "srflow-da-r-x4-compact"
 
 
 def picture(height: int, width: int) -> np.ndarray:
-    """Made up: speed does not depend on what is in it."""
+    """Return an artificial picture: its content does not affect the speed."""
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def draw(engine: SamplingEngine, request: SampleRequest, *, forget: bool) -> None:
-    """All samples, their finishing included. forget: the conditioning is computed again."""
+    """Draw all samples, including finishing. forget: compute the conditioning again."""
     if forget:
         engine._worker.free()
     for _ in engine.sample(request):
@@ -48,7 +48,7 @@ def draw(engine: SamplingEngine, request: SampleRequest, *, forget: bool) -> Non
 
 
 def conv_peak(precision: str, repeats: int) -> float:
-    """FLOP/s of the fastest of some 3x3 convolutions like those of the networks, channels last."""
+    """Return the FLOP/s of the fastest of some 3x3 convolutions like those of the networks, channels last."""
     best = 0.0
     for channels, side in ((64, 128), (64, 256), (192, 128)):
         x = torch.ones(1, channels, side, side).to(DTYPES[precision], memory_format=torch.channels_last)
@@ -62,7 +62,7 @@ def conv_peak(precision: str, repeats: int) -> float:
 
 
 def paper_size(repeats: int, side: int, num_samples: int) -> list[str]:
-    """srflow-da-x4, a square picture, several samples."""
+    """Measure srflow-da-x4 on a square picture, with several samples."""
     torch.manual_seed(0)
     model = SRFlow(PRESETS["srflow-da-x4"])
     lr = picture(side, side)
@@ -109,7 +109,7 @@ def paper_size(repeats: int, side: int, num_samples: int) -> list[str]:
 
 
 def _plain_flops(model: SRFlow) -> float:
-    """Convolutions of a sample the plain way, for an LR pixel."""
+    """Return the convolution FLOPs of a sample with the plain method, per LR pixel."""
     scale = model.scale_factor
     total = 0.0
     strides = iter(model.encoder.level_strides)
@@ -124,7 +124,7 @@ def _plain_flops(model: SRFlow) -> float:
 
 
 def profile(model: InferenceModel, lr: torch.Tensor, num_samples: int) -> str:
-    """Where the engine's time goes, by operator; without the consistency step."""
+    """Return the engine's time by operator, without the consistency step."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         prepared = model.condition(lr, lambda: None)
         for _ in range(num_samples):
@@ -138,9 +138,9 @@ def profile(model: InferenceModel, lr: torch.Tensor, num_samples: int) -> str:
 
 
 def compact(repeats: int, side: int) -> list[str]:
-    """The shipped model, conditioning cached, as the page uses it: consistency step and numbers included."""
+    """Measure the shipped model with a cached conditioning, as on the page, with consistency step and statistics."""
     engine = SamplingEngine("cpu")
-    # A photograph: samples of noise explode, and are decoded twice.
+    # Use a photograph: samples of random noise explode, and are decoded twice.
     lr = np.ascontiguousarray(load_image(ROOT / "assets" / "examples" / "cat.png")[100 : 100 + side, 100 : 100 + side])
     one, eight = (SampleRequest(lr=lr, num_samples=count, summaries=False) for count in (1, 8))
     seconds = interleaved(
@@ -161,7 +161,7 @@ def compact(repeats: int, side: int) -> list[str]:
 
 
 def memory(repeats: int, height: int, width: int) -> list[str]:
-    """Peak memory and time of large pictures, each in a process of its own."""
+    """Measure peak memory and time of large pictures, each in a separate process."""
     runs = {
         "plain": ("plain", height, width, 1),
         "engine": ("engine", height, width, 1),

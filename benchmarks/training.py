@@ -1,12 +1,12 @@
-"""How fast a training step is, beside the plain form of the same step, and how much memory it takes.
+"""Measures time and memory of a training step, compared with the plain form of the same step.
 
     python -m benchmarks.training                      # the full measurement: about half an hour on one core
-    python -m benchmarks.training --paper 1x80 --compact 2x96 --memory 1x80 --repeats 2    # to see that it works
+    python -m benchmarks.training --paper 1x80 --compact 2x96 --memory 1x80 --repeats 2    # a quick test
 
-The plain form is what one would write first: float32, (B, C, H, W) in plain layout, every conv block convolving
-[activations, upsampled conditioning] of its own, log factors applied to the outputs, the 1x1 convolution as a
-convolution, Adam, clipping and averaging tensor by tensor. Both forms start from the same weights and must have the
-same loss, or nothing is measured. They are timed in turns, so that what else the machine does falls on both.
+The plain form is the straightforward implementation: float32, (B, C, H, W) in contiguous layout, every conv block
+convolves its own [activations, upsampled conditioning], log factors are applied to the outputs, the 1x1 convolution is
+a convolution, and Adam, clipping and averaging work tensor by tensor. Both forms start from the same weights and must
+have the same loss, or nothing is measured. They are timed alternating, so that other load affects both.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from srflow.training.step import build_parts, update
 
 PAPER, COMPACT = "srflow-da-r-x4", "srflow-da-r-x4-compact"
 _RESULT = Path(__file__).parent / "results" / "training.md"
-_LEARNING_RATE = 1e-5  # small: a measurement should not wander off
+_LEARNING_RATE = 1e-5  # small: the weights must hardly change during a measurement
 _AGREEMENT = 1e-5  # of the two forms' losses, relative
 _COMPILED = ", compiled"
 
@@ -53,7 +53,7 @@ Step = Callable[[], float]
 
 @dataclass(frozen=True)
 class Size:
-    """Of a batch: how many patches, and the HR pixels along a patch's side."""
+    """The size of a batch: number of patches, and HR pixels along a patch's side."""
 
     batch: int
     patch: int
@@ -70,7 +70,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Timing:
-    """Medians over the repeats, of one step. flops: multiplications and additions counted apart."""
+    """Medians over the repeats, of one step. flops: multiplications and additions count separately."""
 
     name: str
     seconds: float
@@ -88,7 +88,7 @@ class PlainObjective(nn.Module):
         self.encoder_output_weight = encoder_output_weight
 
     def forward(self, hr: Tensor, lr: Tensor) -> Tensor:
-        """Hr (B, 3, s h, s w), lr (B, 3, h, w) → what is minimised, a scalar."""
+        """Map hr (B, 3, s h, s w) and lr (B, 3, h, w) to the loss, a scalar."""
         model = self.model
         features, stacked = model.encoder.features(lr)
         x = hr - bicubic_upscale(lr, model.scale_factor) if model.config.flow.residual else hr
@@ -160,7 +160,7 @@ def _plain_last(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def start_model(recipe: TrainingRecipe, hr: Tensor, lr: Tensor) -> SRFlow:
-    """The recipe's model after its actnorms' first batch; what starts at zero is redrawn, so that all of it matters."""
+    """Return the recipe's model after its actnorms' first batch, with zero weights redrawn."""
     torch.manual_seed(0)
     model = SRFlow(recipe.model.config()).train()
     with torch.no_grad():
@@ -172,7 +172,7 @@ def start_model(recipe: TrainingRecipe, hr: Tensor, lr: Tensor) -> SRFlow:
 
 
 def draw_batch(size: Size, scale_factor: int) -> tuple[Tensor, Tensor]:
-    """Smooth pictures with grain: hr (B, 3, P, P) and lr (B, 3, P/s, P/s) in [0, 1]. Their content costs nothing."""
+    """Draw smooth pictures with grain: hr (B, 3, P, P) and lr (B, 3, P/s, P/s) in [0, 1]."""
     generator = torch.Generator().manual_seed(1)
     lr = torch.rand(size.batch, 3, size.patch // scale_factor, size.patch // scale_factor, generator=generator)
     hr = F.interpolate(lr, scale_factor=scale_factor, mode="bicubic").clamp(0, 1)
@@ -180,7 +180,7 @@ def draw_batch(size: Size, scale_factor: int) -> tuple[Tensor, Tensor]:
 
 
 def plain_step(model: SRFlow, stage: Stage, hr: Tensor, lr: Tensor) -> Step:
-    """One update in the plain form; returns its loss."""
+    """Make one update in the plain form; return its loss."""
     parameters = freeze_all_but(stage, model)
     objective = PlainObjective(model, stage.phase.encoder_output_weight)
     optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE, betas=stage.phase.betas, foreach=False, fused=False)
@@ -211,7 +211,7 @@ def our_step(
     *,
     compiled: bool = False,
 ) -> Step:
-    """One update as the trainer makes it, compiled if `runtime.compile` is to be on; returns its loss."""
+    """Make one update as the trainer does, compiled if `runtime.compile` is on; return its loss."""
     model.to(memory_format=torch.channels_last)
     hr, lr = (x.to(memory_format=torch.channels_last) for x in (hr, lr))
     cpu = torch.device("cpu")
@@ -231,7 +231,7 @@ def our_step(
 
 
 def measure(name: str, size: Size, repeats: int, *, compiled: bool = False) -> list[Timing]:
-    """The plain form, ours in float32 and in bfloat16, and, if asked for, that compiled; in turns.
+    """Measure the plain form, ours in float32 and in bfloat16, and, if requested, compiled; alternating.
 
     Raises: RuntimeError: their losses differ, so they are not the same step.
     """
@@ -268,14 +268,14 @@ def measure(name: str, size: Size, repeats: int, *, compiled: bool = False) -> l
 
 
 def _flops(step: Step) -> int:
-    """FLOPs of a step that is not compiled: they are counted as its operators are called."""
+    """Return the FLOPs of a step without compilation: they are counted when its operators are called."""
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
 
 
 def _conv_share(step: Step) -> float:
-    """The share of a step's processor time that convolutions take."""
+    """Return the share of a step's processor time that convolutions take."""
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as found:
         step()
     by_name = {event.key: event.self_cpu_time_total for event in found.key_averages()}
@@ -283,7 +283,7 @@ def _conv_share(step: Step) -> float:
 
 
 def conv_peak(dtype: torch.dtype, repeats: int = 9) -> float:
-    """FLOP/s of the best of a few runs of a wide 3x3 convolution: what a step could hope for."""
+    """Return the FLOP/s of the best of a few runs of a wide 3x3 convolution: an upper bound for a step."""
     x = torch.rand(2, 256, 40, 40).to(dtype, memory_format=torch.channels_last)
     weight = torch.rand(256, 256, 3, 3).to(dtype, memory_format=torch.channels_last)
     seconds = []
@@ -295,7 +295,7 @@ def conv_peak(dtype: torch.dtype, repeats: int = 9) -> float:
 
 
 def peak_memory(size: Size, precision: Precision, low_memory: bool) -> float:
-    """GiB at the most, of a process of its own that makes two steps of the paper's recipe."""
+    """Return the peak memory in GiB of a separate process that makes two steps of the paper's recipe."""
     settings = {"size": f"{size.batch}x{size.patch}", "precision": precision, "low_memory": low_memory}
     command = [sys.executable, "-m", "benchmarks.training", "--two-steps", json.dumps(settings)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
@@ -305,7 +305,7 @@ def peak_memory(size: Size, precision: Precision, low_memory: bool) -> float:
 
 
 def _two_steps(settings: dict) -> float:
-    """GiB of this process at the most; see `peak_memory`."""
+    """Return the peak memory of this process in GiB; see `peak_memory`."""
     recipe, size = load_recipe(PAPER), Size.parse(settings["size"])
     hr, lr = draw_batch(size, recipe.model.config().scale_factor)
     torch.manual_seed(0)
@@ -326,7 +326,7 @@ def report(
     precision: tuple[str, str],
     repeats: int,
 ) -> str:
-    """Everything as Markdown."""
+    """Format everything as Markdown."""
     peak_words = " and at ".join(f"{peak / 1e12:.3f} TFLOP/s in {name}" for name, peak in peaks.items())
     heading = ["recipe, batch", "form", "s/step", "CPU s/step", "steps/s", "speed-up", "CPU speed-up", "TFLOP/step"]
     heading += ["convolutions' share of the time", "of the peak"]

@@ -1,4 +1,4 @@
-"""A visitor of the page in headless Chromium, and how long what is done there takes, by the browser's own clock."""
+"""A visitor of the page in headless Chromium, with times measured by the browser's own clock."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LONG_MS = 600_000
 
 _VIEWER = "document.querySelector('#viewer .lv')?.parentElement.linkedViewer"
 
-# What happens, as JavaScript.
+# The actions, as JavaScript.
 CLICK = "document.querySelector('#sample').click()"
-# By the browser's own setter, as a finger would do: what the page's script has put over it hears of it then.
+# Use the browser's own setter, as a finger would: the page's script has overridden it, and is notified.
 MOVE_TEMPERATURE = """
     const slider = document.querySelector('#temperature input[type=range]');
     const { set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
@@ -30,16 +30,16 @@ _KEEP = "viewer.exploring.walk.accept()"
 _LEAVE = "viewer.exploring.walk.leave()"
 _BOX = "{ x: 30, y: 20, width: 32, height: 32 }"  # in LR pixels of the first example
 _CHOOSE = f"viewer.exploring.mask.state.putBox('chosen', {_BOX});"
-# A box that can still be moved waits a little; a stroke does not, and so this one does not either.
+# A box that can still be moved is sent after a delay; a stroke is sent at once, and so must this one be.
 _PAINT = f"const {{ heat }} = viewer.exploring; heat.putBox({_BOX}); clearTimeout(heat.timer); heat.send();"
 
-# When it is over: conditions on the viewer, and on its pictures that are there and were not before.
+# Conditions for the end: on the viewer, and on its new pictures.
 _FRESH_SAMPLES = "fresh.filter(({ kind }) => kind === 'sample').length"
 _FRESH_WAYS = "fresh.filter(({ kind }) => kind === 'way').length"
 _STOPPED = "/stopped|kept/i.test(document.querySelector('#status').innerText)"
 _SAME = "viewer.scene.explored === null && [...viewer.pictures.values()].every(({ state }) => state === 'ready')"
 
-# Does something, and waits for conditions, in the frames in which they hold: ms to each.
+# Perform an action, and wait for the frames in which conditions hold: ms to each.
 _TIMED = """([act, conditions]) => new Promise((resolve) => {
     const viewer = VIEWER;
     const former = new Map([...viewer.pictures].map(([id, { loadedUrl }]) => [id, loadedUrl]));
@@ -61,11 +61,11 @@ _TIMED = """([act, conditions]) => new Promise((resolve) => {
 _READY = f"""() => {{ const viewer = {_VIEWER};
     const pictures = [...(viewer?.pictures.values() ?? [])];
     return pictures.length > 8 && pictures.every(({{ state }}) => state === "ready"); }}"""
-_IDLE = "() => !document.querySelector('#status .bar')"  # progress is shown as long as there is any
+_IDLE = "() => !document.querySelector('#status .bar')"  # progress is shown while there is any
 
 
 class Visitor:
-    """Somebody who opens the page, and waits until all pictures of the opening are there: `seconds`."""
+    """A visitor who opens the page and waits for all of its first pictures: `seconds`."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
@@ -76,17 +76,17 @@ class Visitor:
         self.seconds = time.perf_counter() - started
 
     def timed(self, act: str, *conditions: str) -> list[float]:
-        """Do something when nothing else goes on; seconds until each condition holds."""
+        """Perform an action while nothing else is running; return the seconds until each condition holds."""
         self.page.wait_for_function(_IDLE)
         return [ms / 1000 for ms in self.page.evaluate(_TIMED, [act, list(conditions)])]
 
     def draw(self, act: str, count: int = 8) -> tuple[float, float]:
-        """Something that brings samples: seconds to the first, and to so many."""
+        """Perform an action that draws samples: return the seconds to the first, and to a number of them."""
         first, last = self.timed(act, f"{_FRESH_SAMPLES} >= 1", f"{_FRESH_SAMPLES} >= {count}")
         return first, last
 
     def stop(self) -> float:
-        """Seconds from Stop, pressed after the first of sixteen samples, to the word that it has stopped."""
+        """Return the seconds from Stop, pressed after the first of sixteen samples, to its confirmation."""
         self._set_samples(16)
         self.draw(CLICK, 1)
         [ms] = self.page.evaluate(_TIMED, [_STOP, [_STOPPED]])
@@ -95,7 +95,7 @@ class Visitor:
         return ms / 1000
 
     def explore(self) -> dict[str, float]:
-        """Seconds to a roll, to all eight, to the picture after a painted stroke, and back by Undo."""
+        """Return the seconds to a roll, to all eight, to the picture after a painted stroke, and back by Undo."""
         self.page.evaluate(f"() => {{ const viewer = {_VIEWER}; {_CHOOSE} }}")
         one, eight = self.timed(_ROLL, f"{_FRESH_WAYS} >= 1", f"{_FRESH_WAYS} >= 8")
         self.timed(_KEEP, "viewer.scene.explored !== null && !viewer.scene.walk")
@@ -105,7 +105,7 @@ class Visitor:
         return {"roll": one, "rolls": eight, "undo": undo, "stroke": stroke}
 
     def traffic(self) -> dict[str, int]:
-        """Bytes of one run on the wire: its messages, and its pictures."""
+        """Return the bytes of one run on the network: its messages, and its pictures."""
         session = self.page.context.new_cdp_session(self.page)
         session.send("Network.enable")
         kinds: dict[str, str] = {}
@@ -137,7 +137,7 @@ class Visitor:
 
 
 def together(browser: Browser, url: str, count: int) -> tuple[float, float]:
-    """Seconds until the first and the last of several visitors, who press at once, have all their samples."""
+    """Return the seconds until the first and the last of several visitors, who press at once, have all samples."""
     visitors = [Visitor(browser, url) for _ in range(count)]
     begin = f"(argument) => {{ window.answer = null; ({_TIMED})(argument).then((times) => (window.answer = times)); }}"
     for visitor in visitors:
@@ -151,7 +151,7 @@ def together(browser: Browser, url: str, count: int) -> tuple[float, float]:
 
 
 def median(measure: Callable[[], tuple[float, ...]], repeats: int) -> list[float]:
-    """Of each of several times, after one round that does not count."""
+    """Return the median of each of several times, after one round that does not count."""
     measure()
     rounds = [measure() for _ in range(repeats)]
     return [statistics.median(values) for values in zip(*rounds, strict=True)]

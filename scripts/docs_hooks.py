@@ -1,4 +1,4 @@
-"""What MkDocs does beyond its settings: the pictures of the README are the documentation's, too, without a copy."""
+"""MkDocs hooks: they let the documentation use the pictures of the README without a copy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pictures in `assets/` as if they lay in the documentation's folder."""
+    """Add the pictures in `assets/` as if they were in the documentation's folder."""
     for path in sorted(_ASSETS.glob("*.*")):
         if path.suffix in (".png", ".jpg"):
             files.append(File.generated(config, f"assets/{path.name}", abs_src_path=str(path)))
@@ -19,5 +19,5 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Let links to them, which are right in the repository, be right in the site."""
+    """Rewrite links to these pictures, which are relative to the repository, for the site."""
     return markdown.replace("](../assets/", "](assets/")

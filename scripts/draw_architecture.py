@@ -74,7 +74,7 @@ _STYLE = """
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the library and the page, by its dotted name."""
+    """Return every module of the library and the page, by its dotted name."""
     found = {"app_start": ROOT / "app.py"}
     for package in ("srflow", "app"):
         for path in sorted((ROOT / package).rglob("*.py")):

@@ -1,6 +1,6 @@
-"""Draw the documentation's pictures of families and of "Could it be …?": `python -m scripts.draw_tools`.
+"""Draws the documentation's pictures of families and of "Could it be …?": `python -m scripts.draw_tools`.
 
-With the shipped x4 model; written to docs/pictures/.
+It uses the shipped x4 model, and writes to docs/pictures/.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SIDE, _GAP, _LINE = 150, 8, 20  # pixels
 
 
 def place_mask(shape: tuple[int, ...], box: Sequence[int]) -> Mask:
-    """A box in LR pixels: left, top, right, bottom."""
+    """Return the mask of a box in LR pixels: left, top, right, bottom."""
     array = np.zeros(shape[:2], np.uint8)
     array[box[1] : box[3], box[0] : box[2]] = 255
     return Mask.from_array(array)
 
 
 def sheet(cells: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
-    """Pictures in one row, enlarged without smoothing, each with its words below."""
+    """Join pictures in one row, enlarged without interpolation, each with its caption below."""
     width = len(cells) * (_SIDE + _GAP) + _GAP
     page = Image.new("RGB", (width, _SIDE + 2 * _GAP + _LINE), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(13)
@@ -44,7 +44,7 @@ def sheet(cells: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
 
 
 def draw_candidates(engine: SamplingEngine) -> None:
-    """A character that was there, what is left of it, and what the input says of six."""
+    """Draw a true character, what remains of it, and what the input says about six candidates."""
     random = np.random.default_rng(3)
     hr, box = lettered("8", font_file("SourceSansPro-Regular"), 7.0, 4, plate("coffee", 128, random), random)
     lr, _ = engine.scale_down(hr)
@@ -59,7 +59,7 @@ def draw_candidates(engine: SamplingEngine) -> None:
 
 
 def draw_families(engine: SamplingEngine, box: tuple[int, int, int, int]) -> None:
-    """The middle one of each family of a place of the cat, and how many versions it stands for."""
+    """Draw the most central version of each family of a region of the cat, and how many versions it represents."""
     lr = example("cat", 64)
     recipe = engine.recipe(SampleRequest(lr=lr, num_samples=1, summaries=False))
     rolls = [(Reroll(place_mask(lr.shape, box), 0, number),) for number in range(NUM_VERSIONS)]

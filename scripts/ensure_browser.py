@@ -1,8 +1,8 @@
-"""Find a Chromium that starts, or install one, and print where it is.
+"""Finds a Chromium that starts, or installs one, and prints its path.
 
-The tests of the page run in it. In this order: the program that SRFLOW_BROWSER names, a Chromium or Chrome on the
-PATH, the one that Playwright has installed before, the system's package (as root, where there is apt-get), Playwright's
-download. What is found is started once, since some systems have a `chromium` that only says where to get one.
+The tests of the page run in it. It tries, in this order: the program that SRFLOW_BROWSER names, a Chromium or Chrome on
+the PATH, an earlier download of Playwright, the system's package (as root, if there is apt-get), and Playwright's
+download. Each is started once, because on some systems `chromium` only prints where to get one.
 
 Exit code 1, with the reasons on stderr, if none of them starts.
 """
@@ -25,12 +25,12 @@ APT_INSTALL = Path(__file__).with_name("apt_install.sh")
 
 
 def browsers_on_path() -> Iterator[str]:
-    """Give every known browser on the PATH, in the order of `NAMES_ON_PATH`."""
+    """Return every known browser on the PATH, in the order of `NAMES_ON_PATH`."""
     yield from filter(None, map(shutil.which, NAMES_ON_PATH))
 
 
 def playwright_browser() -> Iterator[str]:
-    """Give the browser that Playwright has downloaded, if it has."""
+    """Return the browser that Playwright has downloaded, if there is one."""
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     if Path(path).exists():
@@ -38,23 +38,23 @@ def playwright_browser() -> Iterator[str]:
 
 
 def installed_by_apt() -> Iterator[str]:
-    """Install the system's package and give what the PATH has then; nothing where that is not possible."""
+    """Install the system's package and return the browser now on the PATH; nothing if that is impossible."""
     if subprocess.run([APT_INSTALL, "chromium"], check=False).returncode == 0:
         yield from browsers_on_path()
 
 
 def installed_by_playwright() -> Iterator[str]:
-    """Download Playwright's own build, with the system libraries it needs where they may be installed."""
+    """Download Playwright's own build, with the system libraries it needs if they may be installed."""
     command = [sys.executable, "-m", "playwright", "install", "chromium"]
     if os.geteuid() == 0 and shutil.which("apt-get"):
         command.append("--with-deps")
-    # Its progress goes to stderr: stdout is for the path alone.
+    # Its progress goes to stderr, because stdout is only for the path.
     if subprocess.run(command, check=False, stdout=sys.stderr).returncode == 0:
         yield from playwright_browser()
 
 
 def why_not_starting(path: str) -> str | None:
-    """Start the browser and show a page; give the first line of what went wrong, None if nothing did."""
+    """Start the browser and show a page; return the first line of the error, None if there was none."""
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, timeout=60_000)
@@ -68,7 +68,7 @@ def why_not_starting(path: str) -> str | None:
 
 
 def find_browser(sources: tuple[Callable[[], Iterator[str]], ...]) -> str | None:
-    """Give the first browser of the sources that starts; later sources are not asked. Says why others were passed."""
+    """Return the first browser that starts; later sources are not tried. Report why earlier ones failed."""
     refused: set[str] = set()
     for source in sources:
         for path in source():
@@ -86,7 +86,7 @@ def main() -> int:
     """Print the path of a browser that starts; 1 if there is none."""
     named = os.environ.get(BROWSER_VARIABLE)
     if named:
-        # Who names one wants that one: no other is tried in its place.
+        # If a browser is named, no other one is tried instead.
         path = find_browser((lambda: iter([named]),))
     else:
         path = find_browser((browsers_on_path, playwright_browser, installed_by_apt, installed_by_playwright))

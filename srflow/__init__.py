@@ -1,7 +1,7 @@
-"""SRFlow-DA and its relatives: draw, weigh and steer the many super-resolutions of one picture.
+"""SRFlow-DA and its relatives: draw, evaluate and steer the many super-resolutions of one picture.
 
-`srflow.load("…")` gives a function from a picture to super-resolutions, `srflow.SRFlow` the model itself. The package
-is imported without loading PyTorch; what is offered here loads it when first used.
+`srflow.load("…")` returns a pipeline from a picture to super-resolutions; `srflow.SRFlow` is the model itself.
+Importing the package does not load PyTorch; it is loaded when something here is first used.
 """
 
 from __future__ import annotations

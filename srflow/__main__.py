@@ -1,4 +1,4 @@
-"""`python -m srflow`."""
+"""The entry point of `python -m srflow`."""
 
 import sys
 

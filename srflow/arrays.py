@@ -1,4 +1,4 @@
-"""What may be a picture among arrays."""
+"""Checks whether an array can be a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_uint8"]
 
 
 def check_uint8(array: np.ndarray, ndims: tuple[int, ...] = (3,)) -> None:
-    """Raises InputError: unless it is uint8, (H, W, 3) or (H, W) by the number of dimensions allowed, and not empty."""
+    """Check an array. Raises InputError: it is not uint8, has an unsupported shape, or is empty."""
     shapes = " or ".join({3: "(H, W, 3)", 2: "(H, W)"}[ndim] for ndim in ndims)
     if not isinstance(array, np.ndarray):
         raise InputError(f"A picture must be a uint8 array {shapes}; got {type(array).__name__}.")

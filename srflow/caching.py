@@ -1,4 +1,4 @@
-"""A cache of bounded size, which forgets what was not used for longest."""
+"""A cache of bounded size that drops the least recently used values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ Value = TypeVar("Value")
 
 
 class LRUCache(Generic[Value]):
-    """Values by key; when they are larger than `limit` together, the least recently used go. Safe for several threads.
+    """Values by key; if their total size exceeds `limit`, the least recently used are dropped. Thread-safe.
 
     Args:
         limit: of the sum of all sizes.
-        size: of a value, in the unit of the limit, which must not change while it is kept; default: each counts as 1.
-        max_share: of the limit, that one value may take, 0 to 1; a larger one is not kept.
+        size: returns the size of a value, in the unit of the limit, which must stay constant; default: each counts as
+        1.
+        max_share: maximum share of the limit for one value, 0 to 1; a larger one is not stored.
     """
 
     def __init__(self, limit: int, size: Callable[[Value], int] = lambda _: 1, max_share: float = 1.0) -> None:
@@ -32,14 +33,14 @@ class LRUCache(Generic[Value]):
         return key in self._entries
 
     def get(self, key: Hashable) -> Value | None:
-        """The value, which is then the last used; None if there is none."""
+        """Return the value, and mark it as the last used; None if there is none."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
             return self._entries.get(key)
 
     def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value, unless it is too large, or there is one of that key."""
+        """Store a value, unless it is too large, or the key exists already."""
         size = self._size(value)
         with self._lock:
             if key in self._entries or size > self._max_size:
@@ -50,16 +51,16 @@ class LRUCache(Generic[Value]):
             self._total += size
 
     def discard(self, unwanted: Callable[[Value], bool]) -> None:
-        """Forget the values of which that is true."""
+        """Remove the values for which the condition is true."""
         with self._lock:
             for key in [key for key, value in self._entries.items() if unwanted(value)]:
                 self._total -= self._size(self._entries.pop(key))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all values."""
         self.discard(lambda _: True)
 
     @property
     def total(self) -> int:
-        """Size of all values."""
+        """The total size of all values."""
         return self._total

@@ -1,6 +1,7 @@
-"""The distribution that `model(lr)` returns: super-resolutions of a batch of LR pictures, to be drawn and weighed.
+"""The distribution that `model(lr)` returns, over super-resolutions of a batch of LR pictures: samples and densities.
 
-It follows `torch.distributions`, and Zuko's habit that a conditional model, called with its context, returns one.
+It follows `torch.distributions`, and the convention of Zuko that a conditional model, called with its context, returns
+a distribution.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["SuperResolutions"]
 
-_MAX_DRAWN_SEED = 2**63 - 1  # the largest that torch.randint gives
+_MAX_DRAWN_SEED = 2**63 - 1  # the largest value of torch.randint
 
 
 class SuperResolutions(Distribution):
     """p(hr | lr) of each of B LR pictures: `batch_shape` is (B,), `event_shape` (3, s h, s w).
 
-    An LR picture is conditioned when that is first needed, and once for all samples. So all that is asked of one object
-    with gradients shares a graph (sum up before `backward`); after a step of an optimiser, call the model anew.
+    The conditioning of the LR pictures is computed when it is first needed, and once for all samples. So all results
+    with gradients of one object share a graph (sum them up before `backward`); after an optimiser step, call the model
+    again.
 
     Densities are over [0, 1], in nats; `srflow.likelihood.bits_per_dimension` converts them.
 
     Args:
-        model: what `lr` is given to.
+        model: the model that received `lr`.
         lr: (B, 3, h, w), in [0, 1], checked, with the model's dtype and on its device.
     """
 
@@ -43,13 +45,13 @@ class SuperResolutions(Distribution):
 
     def __init__(self, model: SRFlow, lr: Tensor) -> None:
         self._model, self._lr = model, lr
-        self._conditionings: dict[bool, Conditioning] = {}  # by whether gradients are recorded
+        self._conditionings: dict[bool, Conditioning] = {}  # keyed by whether gradients are recorded
         height, width = (side * model.scale_factor for side in lr.shape[-2:])
         super().__init__(torch.Size(lr.shape[:1]), torch.Size((3, height, width)), validate_args=False)
 
     @constraints.dependent_property(is_discrete=False, event_dim=3)
     def support(self) -> constraints.Constraint:
-        """All real values: samples are not clipped, and those a little outside of [0, 1] have a density, too."""
+        """All real values: samples are not clipped, and values slightly outside of [0, 1] have a density, too."""
         return constraints.independent(constraints.real, 3)
 
     @torch.no_grad()
@@ -66,13 +68,14 @@ class SuperResolutions(Distribution):
 
         Args:
             sample_shape: (n,) for n samples of each LR picture; () for one.
-            temperature: the standard deviation of the latents: a number, one per level, or a map, (h, w), or
-                (B, 1, h, w) with one for each LR picture. At 1 samples follow `log_prob`; what the page and the
-                command take, unless told otherwise, is `model.config.default_temperature`.
+            temperature: the standard deviation of the latents: a number, one per level, or a map, (h, w), or (B, 1, h,
+                w) with one for each LR picture. At 1 samples are distributed according to `log_prob`; the page and the
+                command use `model.config.default_temperature` by default.
             seed: for all LR pictures, or one for each: sample i of a seed is the same in any batch. None draws one for
-                each picture from torch's generator, which `torch.manual_seed` sets.
+                each picture from PyTorch's generator, which `torch.manual_seed` sets.
             consistency_rounds: of back-projection onto the LR picture, see `srflow.consistency`; 0: none.
-            batch_size: how many samples of a single LR picture are decoded together; it changes memory and speed alone.
+            batch_size: number of samples of a single LR picture that are decoded together; it affects only memory and
+            speed.
         Returns: (*sample_shape, B, 3, s h, s w); not clipped, unless there are rounds of back-projection.
         Raises: InputError: an argument is out of range.
         """
@@ -93,7 +96,7 @@ class SuperResolutions(Distribution):
         consistency_rounds: int = 0,
         batch_size: int = 4,
     ) -> Tensor:
-        """As `sample`, with gradients: a sample is a differentiable function of the weights and of the LR picture."""
+        """Draw as `sample`, with gradients: a sample is a differentiable function of weights and LR picture."""
         pictures, _ = self._draw(sample_shape, temperature, seed, batch_size)
         if consistency_rounds:
             lr = self._lr if len(self._lr) == 1 else self._lr.repeat(prod(sample_shape), 1, 1, 1)
@@ -109,21 +112,21 @@ class SuperResolutions(Distribution):
         seed: int | Sequence[int] | None = None,
         batch_size: int = 4,
     ) -> tuple[Tensor, Tensor]:
-        """Samples, and the `log_prob` of each at no further cost; both with gradients.
+        """Draw samples, and return the `log_prob` of each at no extra cost; both with gradients.
 
         Args: as `sample`. The density is the model's own, of temperature 1, whatever the samples' temperature.
         Returns: (*sample_shape, B, 3, s h, s w), and (*sample_shape, B), in nats.
-        Raises: InputError: as `sample`; or the LR picture has to be padded, so that its samples have no density.
+        Raises: InputError: as `sample`; or the LR picture must be padded, so that its samples have no density.
         """
         self._model.check_has_density(*self._lr.shape[-2:])
         return self._draw(sample_shape, temperature, seed, batch_size)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(value | lr), in nats; with gradients.
+        """Return log p(value | lr), in nats; with gradients.
 
         Args: value: HR pictures, (*sample_shape, B or 1, 3, s h, s w), nominally in [0, 1].
         Returns: (*sample_shape, B).
-        Raises: InputError: wrong shape, not floats, NaN, far outside of [0, 1]; or the LR picture has to be padded.
+        Raises: InputError: wrong shape, not floats, NaN, far outside of [0, 1]; or the LR picture must be padded.
         """
         expected = (*self.batch_shape, *self.event_shape)
         if value.ndim < 4 or value.shape[-4] not in (1, expected[0]) or tuple(value.shape[-3:]) != expected[1:]:
@@ -137,7 +140,7 @@ class SuperResolutions(Distribution):
         return torch.stack(log_probs).reshape(*value.shape[:-4], *self.batch_shape)
 
     def _conditioning(self) -> Conditioning:
-        """Of the LR pictures; one that was computed without gradients will not do where they are asked for."""
+        """Return the LR pictures' conditioning; if gradients are needed, one that was computed with gradients."""
         key = torch.is_grad_enabled()
         if key not in self._conditionings:
             self._conditionings[key] = self._model.condition(self._lr)
@@ -150,9 +153,9 @@ class SuperResolutions(Distribution):
         seed: int | Sequence[int] | None,
         batch_size: int,
     ) -> tuple[Tensor, Tensor]:
-        """Samples, (*sample_shape, B, 3, s h, s w), and what `decode_with_log_prob` says of them."""
+        """Return samples, (*sample_shape, B, 3, s h, s w), and the results of `decode_with_log_prob`."""
         if not isinstance(sample_shape, Sequence) or any(type(size) is not int or size < 1 for size in sample_shape):
-            raise InputError(f"sample_shape is {sample_shape}; it must hold whole numbers from 1, e.g. (8,).")
+            raise InputError(f"sample_shape is {sample_shape}; it must contain whole numbers from 1, e.g. (8,).")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
         count, num_pictures = prod(sample_shape), len(self._lr)
@@ -171,12 +174,12 @@ class SuperResolutions(Distribution):
         return pictures.reshape(*shape, *self.event_shape), log_probs.reshape(shape)
 
     def _seeds(self, seed: int | Sequence[int] | None) -> list[int]:
-        """One for each LR picture."""
+        """Return one seed for each LR picture."""
         num_pictures = len(self._lr)
         if seed is None:
             return torch.randint(_MAX_DRAWN_SEED, (num_pictures,)).tolist()
         if not isinstance(seed, Sequence) or isinstance(seed, str):
-            return [seed] * num_pictures  # `draw` says what is wrong with it
+            return [seed] * num_pictures  # `draw` reports the error
         if len(seed) != num_pictures:
             raise InputError(
                 f"There are {len(seed)} seeds for {num_pictures} LR pictures; give one for all, or one for each."
@@ -185,7 +188,7 @@ class SuperResolutions(Distribution):
 
 
 def _of_samples(temperature: Any, first: int, number: int, count: int, num_pictures: int) -> Any:
-    """The temperature of samples `first` to `first + number` of `count`, where it is a map with one for each."""
+    """Return the temperature of samples `first` to `first + number` of `count`, if it is a map with one for each."""
     per_sample = num_pictures == 1 and count > 1 and getattr(temperature, "ndim", 0) == 4
     if per_sample and temperature.shape[0] == count:
         return temperature[first : first + number]

@@ -1,7 +1,7 @@
-"""The RRDB encoder: an LR picture becomes one conditioning tensor per level of the flow.
+"""The RRDB encoder: it turns an LR picture into one conditioning tensor per level of the flow.
 
-ESRGAN's network (Wang et al., ECCVW 2018), used by SRFlow as g in eq. 2 of the SRFlow-DA paper. Attribute names are
-ours; `srflow.conversion.released` maps the names of the released files.
+It is ESRGAN's network (Wang et al., ECCVW 2018), used by SRFlow as g in eq. 2 of the SRFlow-DA paper. Attribute names
+are ours; `srflow.conversion.released` maps the names of the released files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _conv_leaky_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class DenseBlock(nn.Module):
-    """Five 3x3 convolutions, each seeing the outputs of all before it, added to the input at weight 0.2."""
+    """Five 3x3 convolutions, each of which sees all previous outputs; 0.2 times the result is added to the input."""
 
     def __init__(self, num_features: int, growth_channels: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class DenseBlock(nn.Module):
         outputs = [growth_channels] * 4 + [num_features]
         self.convs = nn.ModuleList(_conv3x3(i, o) for i, o in zip(widths, outputs, strict=True))
         for conv in self.convs:
-            # ESRGAN's start: Kaiming, made ten times smaller, so that deep stacks begin near the identity.
+            # ESRGAN's initialisation: Kaiming, scaled by 0.1, so that deep stacks begin near the identity.
             nn.init.kaiming_normal_(conv.weight)
             conv.weight.data *= 0.1
             nn.init.zeros_(conv.bias)
@@ -50,7 +50,7 @@ class DenseBlock(nn.Module):
 
 
 class ResidualDenseBlocks(nn.Module):
-    """An RRDB: three dense blocks in a row, added to the input at weight 0.2."""
+    """An RRDB: three dense blocks in sequence, added to the input with weight 0.2."""
 
     def __init__(self, num_features: int, growth_channels: int) -> None:
         super().__init__()
@@ -61,12 +61,13 @@ class ResidualDenseBlocks(nn.Module):
 
 
 class RRDBEncoder(nn.Module):
-    """LR picture → conditioning per level, or (`super_resolve`) the L1-trained super-resolution of its own.
+    """Maps an LR picture to the conditioning per level, or (`super_resolve`) to its own super-resolution, trained by
+    L1.
 
     Args:
         config: width, depth and which blocks are stacked.
         scale_factor: 4 or 8; the number of upsampling convolutions is its base-2 logarithm.
-        level_strides: for every level of the flow, finest first, how many HR pixels a side one position covers.
+        level_strides: for every level of the flow, finest first, how many HR pixels (per side) one position covers.
     """
 
     def __init__(self, config: EncoderConfig, scale_factor: int, level_strides: tuple[int, ...]) -> None:
@@ -85,16 +86,16 @@ class RRDBEncoder(nn.Module):
         self.conv_last = _conv3x3(features, 3)
 
     def forward(self, lr: Tensor, on_step: OnStep | None = None) -> list[Tensor]:
-        """The conditioning of every level, finest first.
+        """Return the conditioning of every level, finest first.
 
-        In the order [features, blocks] along the channels: the features at that level's size, then the outputs of the
-        stacked blocks, nearest-resized. Upsampled sizes use the upsampling convolution's output, after its LeakyReLU
-        (in the released code that one works in place), the LR size the trunk's sum; half the LR size (original SRFlow)
-        is the trunk's sum scaled down bilinearly.
+        The channels are [features, blocks]: the features at that level's size, then the outputs of the stacked blocks,
+        nearest-resized. For upsampled sizes the features are the upsampling convolution's output, after its LeakyReLU
+        (which works in place in the released code); for the LR size, the trunk's sum; for half the LR size (original
+        SRFlow), the trunk's sum scaled down bilinearly.
 
         Args:
             lr: (B, 3, h, w), in [0, 1].
-            on_step: called between blocks; it may raise, so that work can be stopped.
+            on_step: called between blocks; it may raise an exception to cancel the work.
 
         Returns: a list with, for level i, (B, features * (1 + stacked), s h / stride_i, s w / stride_i).
         """
@@ -102,7 +103,7 @@ class RRDBEncoder(nn.Module):
 
     @staticmethod
     def stack(features: list[Tensor], stacked: list[Tensor]) -> list[Tensor]:
-        """What `forward` gives, put together of what `features` gives."""
+        """Combine the results of `features` into that of `forward`."""
         levels = []
         for level in features:
             resized = [F.interpolate(block, size=level.shape[-2:], mode="nearest") for block in stacked]
@@ -110,7 +111,7 @@ class RRDBEncoder(nn.Module):
         return levels
 
     def features(self, lr: Tensor, on_step: OnStep | None = None) -> tuple[list[Tensor], list[Tensor]]:
-        """What `stack` puts together: the features at every level's size, and the stacked blocks at the LR size."""
+        """Return the inputs of `stack`: the features at every level's size, and the stacked blocks at the LR size."""
         trunk, stacked = self._trunk(lr, on_step)
         by_stride = {self.scale_factor: trunk}
         stride = self.scale_factor
@@ -129,7 +130,7 @@ class RRDBEncoder(nn.Module):
         return features, stacked
 
     def super_resolve(self, lr: Tensor, on_step: OnStep | None = None) -> Tensor:
-        """The encoder's own super-resolution, which L1 pretraining teaches it.
+        """Return the encoder's own super-resolution, which L1 pretraining trains.
 
         Args: lr: (B, 3, h, w), in [0, 1].  on_step: called between blocks; it may raise.
         Returns: (B, 3, s h, s w), float32, not clipped.
@@ -138,9 +139,9 @@ class RRDBEncoder(nn.Module):
         return self._super_resolve_from(features, 0, lr)
 
     def super_resolve_from_finest(self, features: list[Tensor], lr: Tensor) -> Tensor:
-        """As `super_resolve`, of what `features` gave for `lr`; gradients end at the features.
+        """Do the same as `super_resolve`, from the results of `features` for `lr`; gradients stop at the features.
 
-        So only the parameters of `super_resolution_tail` learn from a loss of it, and the conditioning does not.
+        So a loss on it trains only the parameters of `super_resolution_tail`, and does not affect the conditioning.
         """
         return self._super_resolve_from(features[0].detach(), self._num_up_convs_used(), lr)
 
@@ -151,11 +152,11 @@ class RRDBEncoder(nn.Module):
         return result + bicubic_upscale(lr.float(), self.scale_factor) if self.config.residual else result
 
     def _num_up_convs_used(self) -> int:
-        """How many of the upsampling convolutions the conditioning needs."""
+        """Return how many of the upsampling convolutions the conditioning needs."""
         return (self.scale_factor // min(self.level_strides)).bit_length() - 1
 
     def super_resolution_tail(self) -> dict[str, nn.Parameter]:
-        """The parameters, by name, that only `super_resolve` uses: the likelihood gives them no gradient."""
+        """Return the parameters, by name, that only `super_resolve` uses: the likelihood gives them no gradient."""
         num_used = self._num_up_convs_used()
         unused = {f"up_convs.{i}": conv for i, conv in enumerate(self.up_convs) if i >= num_used}
         unused |= {"hr_conv": self.hr_conv, "conv_last": self.conv_last}

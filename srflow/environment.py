@@ -1,4 +1,4 @@
-"""What this process runs on: processor, cores, version, commit. No host names and no paths."""
+"""Describes the machine of this process: processor, cores, version, commit. No host names and no paths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def processor_name() -> str:
-    """The processor's name as the system gives it, such as "AMD EPYC 9755 128-Core Processor"."""
+    """Return the processor's name from the system, such as "AMD EPYC 9755 128-Core Processor"."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -24,18 +24,18 @@ def processor_name() -> str:
 
 
 def num_cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def source_commit() -> str | None:
-    """The git commit of the package's source, with "+changes" if files of it were edited since.
+    """Return the git commit of the package's source, with "+changes" if files of it were edited since.
 
-    None where the package is installed without its repository, or there is no git.
+    None if the package is installed without its repository, or git is missing.
     """
     try:
         top = _git("rev-parse", "--show-toplevel")
-        if Path(top).resolve() != _ROOT:  # the repository of a project that the package is installed in
+        if Path(top).resolve() != _ROOT:  # the repository of another project, inside which the package is installed
             return None
         changed = _git("status", "--porcelain", "--untracked-files=no")
         return _git("rev-parse", "HEAD") + ("+changes" if changed else "")

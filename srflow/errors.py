@@ -1,7 +1,4 @@
-"""Named errors: what the package raises on purpose. `srflow.contract` offers them, too.
-
-And how their messages quote what was wrong.
-"""
+"""Named errors, which the package raises deliberately. `srflow.contract` offers them, too."""
 
 from __future__ import annotations
 
@@ -28,11 +25,11 @@ __all__ = [
 
 
 class SRFlowError(Exception):
-    """Base of every error that the package raises on purpose; its text is fit to be shown to a person."""
+    """Base of every error that the package raises deliberately; its text can be shown to users."""
 
 
 class InputError(SRFlowError, ValueError):
-    """A value given by the caller does not fit: wrong shape, channels, range, NaN, or nothing at all."""
+    """A value given by the caller does not fit: wrong shape, channels, range, NaN, or empty."""
 
 
 class ImageError(InputError):
@@ -40,7 +37,7 @@ class ImageError(InputError):
 
 
 class ImageTooLargeError(ImageError):
-    """A picture has more pixels than the caller allows; nothing of it was decoded."""
+    """A picture has more pixels than the caller allows; it was not decoded."""
 
 
 class OperationError(InputError):
@@ -48,11 +45,11 @@ class OperationError(InputError):
 
 
 class OutputError(SRFlowError, OSError):
-    """A file or folder cannot be written: no room, no permission, a name that is too long, something in the way."""
+    """A file or folder cannot be written: no space, no permission, a name that is too long, or an existing file."""
 
 
 class CheckpointError(SRFlowError):
-    """A checkpoint is missing, truncated, holds code, or does not fit the model that it is loaded into."""
+    """A checkpoint is missing, truncated, contains code, or does not fit the model."""
 
 
 class CalibrationError(SRFlowError):
@@ -60,7 +57,7 @@ class CalibrationError(SRFlowError):
 
 
 class NotCalibratedError(CalibrationError):
-    """There is no calibration, or none of what was asked for: bars cannot be promised there."""
+    """There is no calibration, or none for the requested settings: bars cannot be promised."""
 
 
 class DatasetError(SRFlowError):
@@ -80,11 +77,11 @@ class MemoryBudgetError(SRFlowError):
 
 
 class Cancelled(SRFlowError):  # noqa: N818 - an event, not a fault, as in asyncio.CancelledError
-    """Work was stopped at the caller's wish."""
+    """Work was cancelled by the caller."""
 
 
 def check_options(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raises InputError: options are given that `what` does not have; the message names those that it has."""
+    """Check for unknown options. Raises InputError: `what` has no such option; the message lists its options."""
     known = tuple(known)
     unknown = [name for name in given if name not in known]
     if unknown:
@@ -93,7 +90,7 @@ def check_options(what: str, given: Iterable[str], known: Iterable[str]) -> None
 
 
 def brief(value: object) -> str:
-    """Quote a foreign value in a message, whatever its size: Python does not print integers of thousands of digits."""
+    """Quote a foreign value in a message, shortened: Python cannot print integers of thousands of digits."""
     if isinstance(value, (list, tuple)) and len(value) <= 8:
         text = ", ".join(_quoted(item) for item in value)
     else:

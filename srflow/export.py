@@ -1,8 +1,8 @@
-"""Programs of a model for use without this package: `condition` and `decode` by `torch.export`.
+"""Exports a model for use without this package: `condition` and `decode` as programs of `torch.export`.
 
-A program holds the weights and runs for LR pictures of any size whose sides are multiples of `ModelConfig.lr_multiple`,
-two of them or more. `torch.export.save` writes it to a file, and whoever loads that needs PyTorch alone. A program does
-not check values; run it under `torch.inference_mode`, or it records gradients.
+A program contains the weights and accepts LR pictures of any size whose sides are multiples of
+`ModelConfig.lr_multiple`, at least two of them. `torch.export.save` writes it to a file; loading that needs only
+PyTorch. A program does not check values; run it under `torch.inference_mode`, or it records gradients.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from srflow.model import Conditioning, SRFlow
 
 __all__ = ["export_condition", "export_decode"]
 
-_EXAMPLE = (6, 10)  # LR sides to trace with, in multiples of `lr_multiple`; the programs are not tied to them
+_EXAMPLE = (6, 10)  # LR sides for tracing, in multiples of `lr_multiple`; the programs accept others
 _MAX_SIDE = 1 << 16
 
 
 def export_condition(model: SRFlow) -> ExportedProgram:
-    """The program lr → conditioning.
+    """Export the program lr → conditioning.
 
-    lr: (1, 3, h, w), float32, in [0, 1]. Its result is a tuple of tensors, which `export_decode`'s program takes as it
-    is: `SRFlow.condition`'s, as a flat list.
+    lr: (1, 3, h, w), float32, in [0, 1]. The result is a tuple of tensors for the program of `export_decode`: those of
+    `SRFlow.condition`, as a flat list.
     """
     lr = _example_lr(model)
     shapes = {"lr": _sides(lr)}
@@ -35,10 +35,11 @@ def export_condition(model: SRFlow) -> ExportedProgram:
 
 
 def export_decode(model: SRFlow) -> ExportedProgram:
-    """The program latents, conditioning → pictures, (N, 3, s h, s w), not clipped, N samples of one LR picture.
+    """Export the program latents, conditioning → pictures, (N, 3, s h, s w), not clipped, N samples of one LR picture.
 
-    latents: a tuple of tensors, (N, C, H, W), one per level as `SRFlow.draw_latents` gives them, times the temperature.
-    conditioning: of the program of `export_condition`.
+    latents: a tuple of tensors, (N, C, H, W), one per level as returned by `SRFlow.draw_latents`, times the
+    temperature.
+    conditioning: from the program of `export_condition`.
     """
     lr = _example_lr(model)
     with torch.no_grad():
@@ -63,7 +64,7 @@ class _Condition(nn.Module):
 
 
 class _Decode(nn.Module):
-    """Args: like: conditioning of any picture, for how its tensors belong together; itself it is not kept."""
+    """The decoder as a module. Args: like: conditioning of any picture, for its structure; its tensors are not kept."""
 
     def __init__(self, model: SRFlow, like: Conditioning) -> None:
         super().__init__()
@@ -72,14 +73,16 @@ class _Decode(nn.Module):
 
     def forward(self, latents: Sequence[Tensor], conditioning: Sequence[Tensor]) -> Tensor:
         remaining = iter(conditioning)
-        first = self.model.config.flow.squeeze_factors[0]  # HR pixels a side to a position of the first latent
+        first = self.model.config.flow.squeeze_factors[
+            0
+        ]  # HR pixels (per side) covered by a position of the first latent
         height, width = (side * first // self.model.scale_factor for side in latents[0].shape[-2:])
         whole = replace(self._like.map(lambda _: next(remaining)), height=height, width=width)
         return self.model.decode(latents, whole)
 
 
 def _contiguous(conditioning: Conditioning) -> tuple[Tensor, ...]:
-    """Its tensors as a program may hand them on: views into larger ones would tie it to their strides."""
+    """Make the tensors contiguous: views into larger ones would tie the program to their strides."""
     return tuple(tensor.contiguous() for tensor in conditioning.tensors())
 
 

@@ -1,4 +1,4 @@
-"""Packages that only a part of this one needs, and the extra of the installation that brings each."""
+"""Optional packages, and the extra of the installation that brings each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ EXTRAS = {
     "timm": "eval",
     "torchvision": "eval",
 }
-"""Extra by the name that is imported; pyproject.toml says what an extra installs."""
+"""Extra by the name that is imported; pyproject.toml defines what an extra installs."""
 
 
 def describe_missing(error: ModuleNotFoundError) -> str | None:
-    """What to install, in a sentence; None where the missing module is not one of `EXTRAS`."""
+    """Say what to install, in a sentence; None if the missing module is not one of `EXTRAS`."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return None

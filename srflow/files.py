@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written under a temporary name, then renamed."""
+"""Writes files and folders atomically: under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from srflow.errors import InputError, OutputError
 __all__ = ["atomic_directory", "atomic_write", "check_writable", "explain"]
 
 _REASONS = {
-    errno.ENOSPC: "there is no room left on the disk",
+    errno.ENOSPC: "there is no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file is larger than the disk's format allows",
+    errno.EFBIG: "the file is larger than the file system allows",
     errno.EACCES: "there is no permission to write there",
     errno.EPERM: "there is no permission to write there",
-    errno.EROFS: "the disk can only be read",
+    errno.EROFS: "the disk is read-only",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EEXIST: "a file of that name is in the way of a folder",
-    errno.EIO: "the disk answers with errors",
+    errno.EEXIST: "a file of that name exists where a folder is needed",
+    errno.EIO: "the disk reports errors",
 }
 _WHILE_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_PREFIX_BYTES = 60  # of a file's name in that of its temporary one; names may have 255 bytes
+_PREFIX_BYTES = 60  # bytes of a file's name that its temporary name repeats; names may have 255 bytes
 
 
 def explain(error: OSError, path: str | Path) -> OutputError:
-    """An error in one line: what cannot be written, and why."""
+    """Describe an error in one line: what cannot be written, and why."""
     number = errno.EACCES if isinstance(error, PermissionError) else error.errno or 0
     reason = _REASONS.get(number) or error.strerror or str(error) or type(error).__name__
     return OutputError(f"{path} cannot be written: {reason}.")
 
 
 def check_writable(folder: str | Path) -> None:
-    """Try to write to a folder, before any work is done whose result would be lost. Leaves nothing behind.
+    """Try to write to a folder, before any work whose result would be lost. Leaves nothing behind.
 
     Raises: OutputError: nothing can be written there; the message says why.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; the results need a folder. Choose another place.")
+        raise OutputError(f"{folder} is a file, but the results need a folder. Choose another path.")
     made = []
     try:
         for place in reversed([folder, *folder.parents]):
@@ -67,17 +67,18 @@ def check_writable(folder: str | Path) -> None:
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     """Write a file so that `path` is either the old file (or none) or the whole new one, never a part.
 
-    The folder is made if it is missing. If the block raises, the temporary file is removed and `path` stays as it was.
+    The folder is created if it is missing. If the block raises an error, the temporary file is removed and `path` does
+    not change.
 
     Args:
-        path: the file to write or replace; where it is a link, the file that it leads to.
+        path: the file to write or replace; if it is a link, its target.
         mode: "wb", or "w" for text (UTF-8, lines ending in a line feed).
 
     Yields: the open file, under a temporary name in the same folder.
 
     Raises:
-        InputError: if `path` is a folder, or the mode is another.
-        OutputError: if the folder cannot be written, or the disk is full.
+        InputError: `path` is a folder, or the mode is another.
+        OutputError: the folder cannot be written, or the disk is full.
     """
     if mode not in ("wb", "w"):
         raise InputError(f'The mode must be "wb" or "w"; got {mode!r}.')
@@ -86,7 +87,9 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
         raise InputError(f"{path} is a folder; a file of that name cannot be written.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # the temporary name is shorter: this tells whether the real one can be had
+        with suppress(
+            FileNotFoundError
+        ):  # the temporary name is shorter: this checks whether the real name is possible
             path.lstat()
         temporary = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(8)}.part")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -117,7 +120,7 @@ def _rename(temporary: Path, path: Path) -> None:
 
 
 def _temporary_prefix(path: Path) -> str:
-    """A hidden name that begins like the file's own, cut by bytes, since file systems count these."""
+    """Return a hidden name that begins like the file's own, cut by bytes, since file systems count bytes."""
     return f".{os.fsencode(path.name)[:_PREFIX_BYTES].decode(errors='ignore')}."
 
 
@@ -125,19 +128,19 @@ def _temporary_prefix(path: Path) -> str:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Write a folder so that `path` is the old folder (or none) or the whole new one.
 
-    What was in an old folder is gone afterwards: the new one takes its place. A folder cannot be exchanged for another
-    in one step everywhere, so the old one is set aside, under a hidden name beside it, while the new one is put in
-    place; it is put back should that fail.
+    The new folder replaces the old one with all of its content. Not all systems can exchange two folders in one step,
+    so the old one is renamed to a hidden name beside it while the new one is moved to its path; if that fails, it is
+    moved back.
 
     Args:
-        path: the folder to make or replace.
+        path: the folder to create or replace.
 
     Yields: an empty folder beside it, to be filled.
 
     Raises:
-        InputError: if `path` is a file.
-        OutputError: if the place cannot be written.
-        OSError: if the disk is full.
+        InputError: `path` is a file.
+        OutputError: the path cannot be written.
+        OSError: the disk is full.
     """
     path = Path(path).resolve()
     if path.exists() and not path.is_dir():
@@ -162,7 +165,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Rename one folder to the other's name; the other, if there is one, is removed."""
+    """Rename one folder to the other's name; remove the other, if there is one."""
     if not path.exists():
         temporary.rename(path)
         return
@@ -178,9 +181,9 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 
 def _permissions(path: Path) -> int | None:
-    """Those of what is replaced; None: there is nothing, and the system takes the user's mask off those of a new file.
+    """Return the permissions of what is replaced; None: there is nothing, and the system applies the user's mask.
 
-    The mask itself is never read: that cannot be done without changing it, for all threads of the process.
+    The mask itself is never read, because reading it means changing it, for all threads of the process.
     """
     return path.stat().st_mode & 0o777 if path.exists() else None
 
@@ -192,13 +195,13 @@ def _give_permissions(temporary: Path, path: Path) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    """Have the file's contents reach the disk before it gets its name."""
+    """Flush the file's contents to the disk before it gets its name."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:
-    """Have the new name reach the disk as well, where folders can be opened (not on Windows)."""
+    """Flush the new name to the disk as well, if folders can be opened (not on Windows)."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

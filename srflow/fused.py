@@ -1,7 +1,8 @@
-"""A convolution and the ReLU after it, as one operation where that is possible.
+"""Applies a convolution and the ReLU after it as one operation, where possible.
 
-oneDNN applies the ReLU while a convolution's result is still in the processor's cache, which saves a walk through
-memory for every layer. PyTorch's compiler uses the same operator; compiling would cost every new picture size seconds.
+oneDNN applies the ReLU while a convolution's result is still in the processor's cache, which saves a pass through
+memory for every layer. PyTorch's compiler uses the same operator, but compiling would take seconds for every new
+picture size.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ __all__ = ["conv_leaky_relu", "conv_relu"]
 
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """relu(conv(x)) for a convolution with zero padding; as two operations wherever gradients are recorded."""
+    """Return relu(conv(x)) for a convolution with zero padding; it uses two operations if gradients are recorded."""
     if _can_fuse(conv, x):
         return _fused(conv, x, "relu", [])
     return F.relu(conv(x), inplace=True)
 
 
 def conv_leaky_relu(conv: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
-    """leaky_relu(conv(x)), the same way."""
+    """Return leaky_relu(conv(x)), in the same way."""
     if _can_fuse(conv, x):
         return _fused(conv, x, "leaky_relu", [slope])
     return F.leaky_relu(conv(x), slope, inplace=True)
@@ -37,7 +38,7 @@ def _fused(conv: nn.Conv2d, x: Tensor, activation: str, scalars: Sequence[float]
 
 
 def _can_fuse(conv: nn.Conv2d, x: Tensor) -> bool:
-    # The compiler cannot see through the question whether it is supported, and would cut its graphs into pieces there.
+    # The compiler cannot trace this check, and would split its graphs here.
     return (
         not torch.compiler.is_compiling()
         and x.device.type == "cpu"
@@ -50,13 +51,13 @@ def _can_fuse(conv: nn.Conv2d, x: Tensor) -> bool:
 
 @functools.cache
 def _is_supported(dtype: torch.dtype) -> bool:
-    """Whether PyTorch has the operator here, for this type on this processor, with the meaning that is assumed."""
+    """Return whether PyTorch has the operator for this type on this processor, with the expected results."""
     if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
         return False
-    # The operator is not part of PyTorch's public interface, so its results are looked at before it is relied upon.
+    # The operator is not part of PyTorch's public interface, so its results are tested before it is used.
     with torch.inference_mode():
         conv = nn.Conv2d(2, 3, 3, padding=1, device="meta").to_empty(device="cpu").to(dtype)
-        for parameter in conv.parameters():  # not at random: the caller's generator is left alone
+        for parameter in conv.parameters():  # not random: the caller's generator must not change
             parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter))
         x = torch.linspace(-1, 1, 2 * 5 * 4).to(dtype).view(1, 2, 5, 4)
         try:

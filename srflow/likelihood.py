@@ -12,12 +12,12 @@ __all__ = ["bits_per_dimension", "log_likelihood", "log_likelihood_map", "standa
 
 
 def standard_normal_log_prob(x: Tensor) -> Tensor:
-    """log N(x; 0, 1) of every element, in nats; the shape of x."""
+    """Return log N(x; 0, 1) of every element, in nats; the shape of x."""
     return -0.5 * (x.square() + math.log(2 * math.pi))
 
 
 def log_likelihood(latents: Sequence[Tensor], log_dets: Sequence[Tensor]) -> Tensor:
-    """log p(hr | lr) = sum log N(latent; 0, I) + sum log_det (eq. 2 of the paper, negated).
+    """Return log p(hr | lr) = sum log N(latent; 0, I) + sum log_det (eq. 2 of the paper, negated).
 
     Args: latents: (B, C, H, W) each. log_dets: per position, (B or 1, H, W) each.
     Returns: (B,), in nats.
@@ -27,10 +27,10 @@ def log_likelihood(latents: Sequence[Tensor], log_dets: Sequence[Tensor]) -> Ten
 
 
 def log_likelihood_map(latents: Sequence[Tensor], log_dets: Sequence[Tensor], height: int, width: int) -> Tensor:
-    """The same sum, kept apart by place: every term is spread evenly over the HR pixels that its position covers.
+    """Return the same sum as a map: every term is spread evenly over the HR pixels that its position covers.
 
     Returns: (B, height, width), in nats per pixel; its sum is `log_likelihood`. Coarse latents are shared by the pixels
-    they cover, so a value tells of a place and its surroundings, not of one pixel alone.
+    they cover, so a value describes a pixel and its surroundings.
     """
     total = 0.0
     terms = [standard_normal_log_prob(latent).sum(1) for latent in latents] + list(log_dets)
@@ -41,7 +41,7 @@ def log_likelihood_map(latents: Sequence[Tensor], log_dets: Sequence[Tensor], he
 
 
 def bits_per_dimension(log_prob: Tensor, height: int, width: int, *, for_8_bit_values: bool = False) -> Tensor:
-    """-log_prob / (3 H W ln 2): bits per *dimension*, three to a pixel (the released code prints bits per pixel).
+    """Return -log_prob / (3 H W ln 2): bits per *dimension*, three per pixel (the released code prints bits per pixel).
 
     Args:
         log_prob: nats, a density over [0, 1].

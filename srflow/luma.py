@@ -1,4 +1,4 @@
-"""The weights of red, green and blue in brightness, for all that measures it."""
+"""The weights of red, green and blue in brightness, for all measurements of it."""
 
 from __future__ import annotations
 

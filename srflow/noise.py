@@ -1,12 +1,13 @@
-"""Standard normal values that can be asked for by address: a counter-based stream, the same bits everywhere.
+"""Standard normal values from a counter-based stream: every value has an address, and the same bits on every machine.
 
-Value `k` of stream (seed, sample, level) depends on those four numbers alone. So a latent can be drawn whole, in rows
-or tile by tile, one sample at a time or many, and it stays the same.
+Value `k` of stream (seed, sample, level) depends only on those four numbers. So a latent can be drawn whole, in rows or
+tile by tile, one sample at a time or many, with the same result.
 
-Two things make it the same on every machine as well. The random words are the raw output of Philox-4x64-10 (Salmon et
-al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), which numpy promises not to change, other than the methods of
-its `Generator`. And Box and Muller's transform is made here from additions, multiplications, divisions and square
-roots in float64 only: IEEE 754 says to the last bit what those give, whereas log, sin and cos differ between libraries,
+Two decisions make it the same on every machine as well. The random words are the raw output of Philox-4x64-10 (Salmon
+et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), which numpy promises not to change, unlike the methods of
+its `Generator`. And the Box-Muller transform is computed here with additions, multiplications, divisions and square
+roots in
+float64 only: IEEE 754 defines their results to the last bit, whereas log, sin and cos differ between libraries,
 versions and CPUs.
 """
 
@@ -29,21 +30,21 @@ _WORDS_PER_CHUNK = 8192  # the temporaries of one chunk stay in the processor's 
 _SQRT_HALF_BITS = int(np.float64(math.sqrt(0.5)).view(np.int64))
 _LN_2 = 0.6931471805599453
 _HALF_PI = 1.5707963267948966
-# Series in the square of the argument, highest power first. Cut so that what is left out is under 5e-10 over the ranges
-# used below; the float32 results have a spacing of 6e-8.
+# Series in the square of the argument, highest power first. They are truncated so that the error is below 5e-10 over
+# the ranges used below; the float32 results have a spacing of 6e-8.
 _ATANH = tuple(1.0 / n for n in (11, 9, 7, 5, 3, 1))
 _SIN = (-1 / 39916800, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1.0)
 _COS = (-1 / 3628800, 1 / 40320, -1 / 720, 1 / 24, -1 / 2, 1.0)
 
 
 def standard_normal(seed: int, sample: int, level: int, starts: Sequence[int], count: int) -> np.ndarray:
-    """Ranges of one stream of independent N(0, 1) values: `count` values from each of the `starts` on.
+    """Return ranges of one stream of independent N(0, 1) values: `count` values from each of the `starts` on.
 
-    Every value is finite, and at most 6.77 in size (32 bits choose the radius, so the tails end at sqrt(66 ln 2)).
+    Every value is finite, and at most 6.77 in magnitude (32 bits choose the radius, so the tails end at sqrt(66 ln 2)).
 
     Args:
         seed, sample: the key of the generator, 0 to 2**64 - 1 each.
-        level: a third number that tells streams apart, 0 to 2**64 - 1.
+        level: a third number that distinguishes streams, 0 to 2**64 - 1.
         starts, count: which values, in the stream's order.
 
     Returns: float32, (len(starts), count).
@@ -74,12 +75,12 @@ def _box_muller(words: np.ndarray) -> np.ndarray:
 
 
 def _radius(integers: np.ndarray) -> np.ndarray:
-    """sqrt(-2 ln u) for u = (integer + 1/2) / 2**32, which is never 0 nor 1."""
+    """Return sqrt(-2 ln u) for u = (integer + 1/2) / 2**32, which is never 0 nor 1."""
     u = integers.astype(np.float64)
     u += 0.5
     u *= 2.0**-32
-    # u = 2**exponent * m with m in [sqrt(1/2), sqrt(2)), read off the bits of the float: ln u = exponent ln 2 + ln m,
-    # and near u = 1 the exponent is 0 and nothing cancels.
+    # u = 2**exponent * m with m in [sqrt(1/2), sqrt(2)), from the bits of the float: ln u = exponent ln 2 + ln m, and
+    # near u = 1 the exponent is 0 and nothing cancels.
     bits = u.view(np.int64)
     exponent = bits - _SQRT_HALF_BITS
     exponent >>= 52
@@ -96,7 +97,9 @@ def _radius(integers: np.ndarray) -> np.ndarray:
 
 
 def _cos_sin(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and sine of 2 pi ((integer + 1/2) / 2**32 - 1/2), by series for a quarter of the angle, doubled twice."""
+    """Return cosine and sine of 2 pi ((integer + 1/2) / 2**32 - 1/2), by series for a quarter of the angle, doubled
+    twice.
+    """
     x = integers.astype(np.float64)
     x += 0.5 - 2.0**31
     x *= 2.0**-32 * _HALF_PI
@@ -116,7 +119,7 @@ def _cos_sin(integers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _series(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
-    """A polynomial by Horner's rule, one rounding for each multiplication and each addition."""
+    """Evaluate a polynomial by Horner's rule, with one rounding for each multiplication and each addition."""
     result = x * coefficients[0]
     result += coefficients[1]
     for coefficient in coefficients[2:]:

@@ -1,4 +1,4 @@
-"""`srflow.load("…")`: from a picture to super-resolutions of it, as Pillow pictures, just as the command draws them."""
+"""`srflow.load("…")`: a pipeline from a picture to Pillow pictures of super-resolutions, the same as the command's."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _TIFF_MODES = ("F", "CMYK", "LAB")
 class SampleSet:
     """The samples of one picture, in the order of their numbers.
 
-    images: of mode L where the picture is grey, else RGB; with its opacity, enlarged, LA or RGBA.
-    results: what the engine tells of each sample: `recipe`, which draws it again; `lr_psnr`, `bits_per_dimension`,
-        `flags`. Their `picture` is the array that the image was made of.
-    notes: what was done to the picture on the way in (e.g. "Display P3 → sRGB"), and what the engine had to say.
+    images: of mode L if the picture is grey, otherwise RGB; with an alpha channel, LA or RGBA.
+    results: the engine's results for each sample: `recipe`, which draws it again; `lr_psnr`, `bits_per_dimension`,
+        `flags`. Their `picture` is the array of the image.
+    notes: how the picture was converted (e.g. "Display P3 → sRGB"), and notices of the engine.
     """
 
     images: list[Image.Image]
@@ -42,7 +42,7 @@ class SampleSet:
 
 
 class Pipeline:
-    """A checkpoint, ready to draw. Calling it gives the pixels that `srflow sample` with the same settings writes.
+    """A pipeline for one checkpoint. Calling it returns the pixels that `srflow sample` writes with the same settings.
 
     Args:
         checkpoint: the name of a shipped one, a folder, or a Hub id; None: the default one.
@@ -72,13 +72,13 @@ class Pipeline:
         """Draw super-resolutions of one LR picture.
 
         Args:
-            image: a Pillow picture of any mode, or a picture file: its path, its bytes, or the open file. It is turned
-                upright and converted to sRGB as its EXIF data and profile say.
+            image: a Pillow picture of any mode, or a picture file: its path, its bytes, or the open file. It is rotated
+                by its EXIF orientation and converted to sRGB by its profile.
             num_samples: 1 to 10,000.
             temperature: 0 to 2; None takes the checkpoint's default.
             seed: 0 or more. The same seed draws the same samples.
             consistency_rounds: of back-projection onto the LR picture; 0: none.
-            tile: LR pixels a side; 0: in one piece; None: whatever fits into memory.
+            tile: side of the tiles in LR pixels; 0: no tiles; None: as large as fits into memory.
         Raises: ImageError: the picture cannot be read. InputError: a setting is out of range. MemoryBudgetError.
         """
         picture = _read(image)
@@ -102,15 +102,15 @@ class Pipeline:
 
 
 def load(checkpoint: str | Path | None = None, *, device: str = "auto", precision: Precision | None = None) -> Pipeline:
-    """A checkpoint as a function from a picture to super-resolutions of it: see `Pipeline`.
+    """Load a checkpoint as a pipeline from a picture to super-resolutions: see `Pipeline`.
 
-    `SRFlow.from_pretrained` gives the model itself, for work with tensors.
+    `SRFlow.from_pretrained` returns the model itself, for work with tensors.
     """
     return Pipeline(checkpoint, device, precision)
 
 
 def _read(image: Any) -> Picture:
-    """A Pillow picture goes through a file in memory: all that is known about files then holds for it as well."""
+    """Read a Pillow picture through a file in memory, so that it is treated exactly like a file."""
     if not isinstance(image, Image.Image):
         if isinstance(image, np.ndarray):
             raise InputError("The pipeline takes Pillow pictures and files; make one with Image.fromarray(array).")
@@ -127,12 +127,12 @@ def _read(image: Any) -> Picture:
 
 
 def _image(picture: Picture, result: SampleResult) -> Image.Image:
-    """A sample as `srflow sample` writes it."""
+    """Return a sample as `srflow sample` writes it."""
     pixels = result.picture
     if pixels is None:  # it did not fit into memory beside the others
         assert result.path is not None
         pixels = np.load(result.path)
-        Path(result.path).unlink()  # the others shall have room
+        Path(result.path).unlink()  # free the memory for the others
     image = Image.fromarray(pixels[..., 0] if picture.is_grey else pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(upscale_uint8(picture.alpha, result.recipe.scale_factor)))

@@ -1,4 +1,4 @@
-"""What distinguishes one network of the family from another, as checked numbers; nothing here builds anything.
+"""The configurations that distinguish the networks of the family, as checked numbers; nothing here builds anything.
 
 The presets without "-compact" follow Jo, Yang and Kim (CVPRW 2021, Sections 3.2 and 4.5), and the released code where
 the two differ; each difference is named where it is set. The `-compact` presets are our own small relatives, made of
@@ -21,8 +21,8 @@ ConvBlockKind = Literal["deep", "skip", "residual", "shallow"]
 LongSkip = Literal["last_block", "first_conv"]
 
 
-# Far beyond any network of the family. A configuration that was altered must not have millions of layers built, or
-# layers with more weights than there is memory, before it is seen that the weights do not fit.
+# Limits far beyond any network of the family. A modified configuration must not cause millions of layers, or layers
+# with more weights than fit into memory, to be built before the mismatch with the weights is noticed.
 _MAX_WIDTH = 1024
 _MAX_LAYERS = 256
 _MAX_SQUEEZE = 16
@@ -41,10 +41,10 @@ def _require_between(what: str, value: int, low: int, high: int) -> None:
 class EncoderConfig:
     """The RRDB encoder: `num_features` channels, `num_blocks` residual-in-residual dense blocks of `growth_channels`.
 
-    stacked_blocks: the blocks, counted from 0, whose outputs are stacked to the conditioning.
+    stacked_blocks: the blocks, counted from 0, whose outputs are stacked into the conditioning.
     long_skip: what is added to the trunk's last convolution: the output of the "last_block", as in the released SRFlow
         and SRFlow-DA, or of the "first_conv", as in ESRGAN. Trained weights depend on it.
-    residual: the encoder's own super-resolution is bicubic(lr) plus what the network gives (not in the released ones).
+    residual: the encoder's own super-resolution is bicubic(lr) plus the network's output (not in the released ones).
     """
 
     num_features: int = 64
@@ -75,7 +75,7 @@ class EncoderConfig:
 
     @property
     def conditioning_channels(self) -> int:
-        """Channels of the conditioning at every level: the features of that size, then the stacked blocks."""
+        """The channels of the conditioning at every level: the features of that size, then the stacked blocks."""
         return self.num_features * (1 + len(self.stacked_blocks))
 
 
@@ -87,12 +87,12 @@ class FlowConfig:
     splits: per level, the steps (counted from 1) after which half of the channels leave as a latent.
     conv_block: the network inside the affine injector and coupling: "deep" (SRFlow-DA, Fig. 1b), "skip" (-R, Fig. 3a),
         "residual" (-D, Fig. 3b) or "shallow" (SRFlow, Fig. 1a).
-    log_scale_bound: None gives scale = sigmoid(s + 2) + 1e-4, as released; a number b gives log scale = b tanh(s / b),
-        whose inverse cannot blow up.
+    log_scale_bound: None: scale = sigmoid(s + 2) + 1e-4, as released; a number b: log scale = b tanh(s / b), whose
+        inverse cannot blow up.
     log_sigma_bound: the same bound for the log-sigma of the split priors; None leaves it free, as released.
     projection_channels: if not 0, one 1x1 convolution and ReLU per level reduces the conditioning to that many channels
         before all steps of the level use it (not in the released networks).
-    residual: the flow describes hr - bicubic(lr) instead of hr (not in the released networks).
+    residual: the flow models hr - bicubic(lr) instead of hr (not in the released networks).
     """
 
     squeeze_factors: tuple[int, ...]
@@ -109,7 +109,7 @@ class FlowConfig:
         _require(
             len(self.squeeze_factors) == len(self.splits),
             f"FlowConfig has {len(self.squeeze_factors)} squeeze factors, but splits for {len(self.splits)} levels; "
-            "give one entry a level in both.",
+            "give one entry per level in both.",
         )
         _require(len(self.squeeze_factors) >= 1, "FlowConfig.squeeze_factors is empty; a flow has at least one level.")
         for factor in self.squeeze_factors:
@@ -137,7 +137,7 @@ class FlowConfig:
         self._check_channels()
 
     def _check_channels(self) -> None:
-        """Raises InputError: a coupling or a split would have to halve an odd number of channels."""
+        """Check the channels. Raises InputError: a coupling or a split would have to halve an odd number."""
         channels = 3
         for level, (factor, splits) in enumerate(zip(self.squeeze_factors, self.splits, strict=True), start=1):
             channels *= factor**2
@@ -156,13 +156,13 @@ class FlowConfig:
 
     @property
     def total_squeeze(self) -> int:
-        """How many HR pixels a side one position of the coarsest level stands for."""
+        """How many HR pixels (per side) one position of the coarsest level covers."""
         return math.prod(self.squeeze_factors)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A whole model. `default_temperature` is what sampling uses when the caller names none (the paper: 0.9)."""
+    """A whole model. `default_temperature` is the default of sampling (the paper: 0.9)."""
 
     name: str
     scale_factor: int
@@ -176,32 +176,32 @@ class ModelConfig:
         _require(
             ratio in (1, 2),
             f"The flow's levels squeeze {self.flow.total_squeeze} times, which does not fit scale factor "
-            f"{self.scale_factor}; the last level has the LR size or half of it.",
+            f"{self.scale_factor}; the last level must have the LR size or half of it.",
         )
         _require(
             0 <= self.default_temperature <= 2,
-            f"ModelConfig.default_temperature is {self.default_temperature}; it lies between 0 and 2.",
+            f"ModelConfig.default_temperature is {self.default_temperature}; it must be between 0 and 2.",
         )
 
     @property
     def lr_multiple(self) -> int:
-        """LR sizes are padded to a multiple of this: 2 where the last level works at half the LR size, else 1."""
+        """LR sizes are padded to a multiple of this: 2 if the last level works at half the LR size, otherwise 1."""
         return self.flow.total_squeeze // self.scale_factor
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """The inverse of `to_dict`.
+        """Convert from the values of `to_dict`.
 
-        Raises: InputError: a field is unknown, missing, of another kind or out of range.
+        Raises: InputError: a field is unknown, missing, of another type or out of range.
         """
         return _build(cls, values, "model")
 
     def resized(self, encoder: Mapping[str, Any] | None = None, flow: Mapping[str, Any] | None = None) -> ModelConfig:
-        """The same architecture with other numbers, e.g. `resized(flow={"hidden_channels": 8})`."""
+        """Return the same architecture with other numbers, e.g. `resized(flow={"hidden_channels": 8})`."""
         return replace(self, encoder=replace(self.encoder, **(encoder or {})), flow=replace(self.flow, **(flow or {})))
 
 
@@ -226,7 +226,7 @@ _KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", 
 
 
 def _checked(value: Any, kind: Any, name: str) -> Any:
-    """`value`, as JSON has it, if it is of that kind; lists become tuples. Raises InputError: it is of another kind."""
+    """Return a JSON `value` if it has that type; lists become tuples. Raises InputError: it has another type."""
     if get_origin(kind) is Literal:
         _require(isinstance(value, str), f"The setting {name} is {brief(value)}; it must be a text.")
         return value
@@ -246,9 +246,9 @@ def _checked(value: Any, kind: Any, name: str) -> Any:
 def _multi_scale(
     scale_factor: int, conv_block: ConvBlockKind, steps: int, *, extra_level: bool = False, **settings: Any
 ) -> FlowConfig:
-    """Levels that halve the size, down to the LR size or (`extra_level`, the original SRFlow) half of it.
+    """Build levels that halve the size, down to the LR size or (`extra_level`, the original SRFlow) half of it.
 
-    Every level ends in a split but the last; the original SRFlow has none after its last two.
+    Every level except the last ends in a split; the original SRFlow has none after its last two.
     """
     halvings = scale_factor.bit_length() - 1
     num_levels = halvings + extra_level
@@ -263,7 +263,7 @@ def _multi_scale(
 
 
 def _single_scale(scale_factor: int, conv_block: ConvBlockKind, steps: int, **settings: Any) -> FlowConfig:
-    """One level at the LR size (-S). The released code splits after steps 1, 7, 13, …, not 6, 12, …."""
+    """Build one level at the LR size (-S). The released code splits after steps 1, 7, 13, …, not 6, 12, …."""
     return FlowConfig(
         squeeze_factors=(scale_factor,),
         steps_per_level=steps,
@@ -285,7 +285,7 @@ def _paper_presets() -> dict[str, ModelConfig]:
         }
         for family, flow in flows.items():
             name = f"{family}-x{scale_factor}"
-            # The released original SRFlow x8 stacks other blocks than all the rest.
+            # The released original SRFlow x8 stacks different blocks from all the others.
             blocks = (1, 3, 5, 7) if name == "srflow-x8" else (1, 8, 15, 22)
             presets[name] = ModelConfig(
                 name=name, scale_factor=scale_factor, encoder=EncoderConfig(stacked_blocks=blocks), flow=flow
@@ -319,7 +319,7 @@ PRESETS: dict[str, ModelConfig] = _paper_presets() | _compact_presets()
 
 
 def get_preset(name: str) -> ModelConfig:
-    """The configuration called `name`. Raises InputError, with the known names, if there is none."""
+    """Return the configuration called `name`. Raises InputError, with the known names: there is none."""
     if name not in PRESETS:
         raise InputError(f"There is no preset {name!r}; known are {', '.join(PRESETS)}.")
     return PRESETS[name]

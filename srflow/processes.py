@@ -1,4 +1,4 @@
-"""Joining the processes that `torchrun`, `accelerate launch` or MPI started together, and leaving them."""
+"""Joins the processes that `torchrun`, `accelerate launch` or MPI started together, and leaves them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["join_processes", "leave_processes", "processes_started"]
 
-_TIMEOUT = timedelta(hours=3)  # the others wait while the main process decodes all pictures; NCCL's is 10 minutes
+_TIMEOUT = timedelta(
+    hours=3
+)  # the others wait while the main process decodes all pictures; NCCL's default is 10 minutes
 _COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 def processes_started() -> int:
-    """How many processes do this work together, as their launcher says; 1 without one."""
+    """Return how many processes share this work, according to their launcher; 1 without one."""
     return max(int(os.environ.get(name) or 1) for name in _COUNTS)
 
 
 def join_processes(*, cpu: bool = False) -> PartialState:
-    """Accelerate's view of this process among the others; one alone is a group too.
+    """Return Accelerate's state of this process among the others; a single process is a group, too.
 
-    Args: cpu: use no GPU. Without one that is so anyway: Accelerate would take each process for one that runs alone.
+    Args: cpu: use no GPU. Without a GPU this is required: otherwise Accelerate would treat each process as a single
+    one.
 
     Raises: InputError: the processes do not find each other. Each would do all of the work, in the same folder.
     """
@@ -38,8 +41,8 @@ def join_processes(*, cpu: bool = False) -> PartialState:
 
     started = processes_started()
     if started > 1:
-        # Its functions take the group as a default value. Imported later (torch._dynamo does), they would keep the
-        # group alive beyond `leave_processes`.
+        # Its functions take the group as a default value. If it were imported later (torch._dynamo does so), they would
+        # keep the group alive beyond `leave_processes`.
         importlib.import_module("torch.distributed.nn")
     cpu = cpu or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     state = PartialState(cpu=cpu, **({"timeout": _TIMEOUT} if started > 1 else {}))
@@ -53,10 +56,10 @@ def join_processes(*, cpu: bool = False) -> PartialState:
 
 
 def leave_processes() -> None:
-    """End the group, before the process does; nothing where there is none. Wrappers of models must be gone by then.
+    """End the group before the process ends; do nothing without one. Wrappers of models must be deleted before.
 
-    Its threads may still be letting go of tensors, for which they need the interpreter. One that waits for it when the
-    interpreter shuts down ends the process with SIGABRT, after all of its work was done.
+    The group's threads may still be releasing tensors, for which they need the interpreter. A thread that waits for the
+    interpreter at its shutdown ends the process with SIGABRT, although all work is done.
     """
     gc.collect()  # DistributedDataParallel holds the group and refers to itself
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -1,4 +1,4 @@
-"""Where the checkpoints and assets that come with the package are: in a checkout at its root, in a wheel inside it."""
+"""The paths of checkpoints and assets that come with the package: in a checkout at its root, in a wheel inside it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped_folder(kind: Literal["checkpoints", "assets"]) -> Path:
-    """The folder of that name. Whether a file is in it is another matter: a wheel has the default model only."""
+    """Return the folder of that name. It may lack a file: a wheel contains only the default model."""
     inside = _PACKAGE / f"shipped_{kind}"  # named so in pyproject.toml
     return inside if inside.is_dir() else _PACKAGE.parent / kind

@@ -1,4 +1,4 @@
-"""What long work is given by those who ask for it: how each piece of it is run, and where it may be stopped."""
+"""The callbacks of long work: how each piece of it is run, and where it may be cancelled."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["OnStep", "Run", "at_once"]
 Result = TypeVar("Result")
 
 OnStep = Callable[[], None]
-"""Called between the steps of long work. It may raise, e.g. `Cancelled`, so that the work stops there."""
+"""Called between the steps of long work. It may raise an exception, e.g. `Cancelled`, to cancel the work."""
 
 
 class Run(Protocol):
-    """Runs a piece of work and returns what it gives: the engine does so when the device is free."""
+    """Runs a piece of work and returns its result: the engine does so when the device is free."""
 
     def __call__(self, work: Callable[[], Result], /) -> Result:
-        """The piece may be run a second time, after memory ran out: it changes nothing before it is sure to end."""
+        """Run the piece. It may run again after memory ran out, so it must change nothing before it can finish."""
         ...
 
 
 def at_once(work: Callable[[], Result], /) -> Result:
-    """Where there is no device to be shared."""
+    """Run the piece at once, if there is no shared device."""
     return work()

@@ -1,4 +1,4 @@
-"""What several test modules share: toy models with redrawn weights, and where the reference data is."""
+"""Fixtures shared by several test modules: toy models with redrawn weights, and the path of the reference data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOY_NAMES = tuple(PRESETS)
 
 
 def toy_config(name: str) -> ModelConfig:
-    """The preset with few and narrow layers; levels, splits and the kinds of blocks stay."""
+    """Return the preset with few and narrow layers; levels, splits and the kinds of blocks stay the same."""
     config = PRESETS[name]
     encoder = {"num_features": 4, "growth_channels": 2, "num_blocks": 3, "stacked_blocks": (0, 2)}
     steps = min(config.flow.steps_per_level, 2)
@@ -47,7 +47,8 @@ def toy_config(name: str) -> ModelConfig:
 
 @torch.no_grad()
 def redraw_zero_convs(module: torch.nn.Module, run: Callable[[], object]) -> None:
-    """Make what starts at zero random: at zero every layer inverts trivially, whatever is wrong with it.
+    """Redraw weights that are initialised with zeros: with zeros every layer inverts trivially, whatever is wrong with
+    it.
 
     `run` sends data through the module, during which each zero conv gets weights that fit its own input: shifts and
     log-scales then vary by about 0.1, whatever the width and depth before them.
@@ -66,8 +67,8 @@ def redraw_zero_convs(module: torch.nn.Module, run: Callable[[], object]) -> Non
         response = torch.nn.functional.conv2d(inputs[0], conv.weight, padding=1)
         conv.weight /= response.square().mean().sqrt()
         conv.bias.normal_()
-        # Half from place to place, half from channel to channel: through 192 couplings in float32, the far tails of a
-        # random network's response would multiply rounding errors beyond what any trained network does.
+        # Half of the variance is over positions, half over channels: through 192 couplings in float32, the far tails of
+        # a random network's response would multiply rounding errors beyond those of any trained network.
         half = conv.out_channels // 2
         for values in (conv.weight, conv.bias):
             values[:half] *= 0.1 / 2**0.5
@@ -80,7 +81,7 @@ def redraw_zero_convs(module: torch.nn.Module, run: Callable[[], object]) -> Non
 
 
 def make_toy(name: str, dtype: torch.dtype = torch.float64, seed: int = 0, lr_size: tuple[int, int] = (4, 6)) -> SRFlow:
-    """A toy model, zero convs redrawn, actnorms initialised from a batch of smooth noise, in eval mode."""
+    """Return a toy model, zero convs redrawn, actnorms initialised from a batch of smooth noise, in eval mode."""
     torch.manual_seed(seed)
     model = SRFlow(toy_config(name)).to(dtype)
     initialise(model, lr_size)
@@ -88,7 +89,7 @@ def make_toy(name: str, dtype: torch.dtype = torch.float64, seed: int = 0, lr_si
 
 
 def initialise(model: SRFlow, lr_size: tuple[int, int]) -> None:
-    """Actnorms from a batch, zero convs redrawn from what reaches them; leaves the model in eval mode."""
+    """Initialise actnorms from a batch and redraw zero convs for their inputs; leave the model in eval mode."""
     hr, lr = random_pair(model.scale_factor, lr_size, model.dtype)
     with torch.no_grad():
         redraw_zero_convs(model, lambda: model.train().log_prob(hr, lr))
@@ -98,21 +99,21 @@ def initialise(model: SRFlow, lr_size: tuple[int, int]) -> None:
 def random_pair(
     scale_factor: int, lr_size: tuple[int, int] = (4, 6), dtype: torch.dtype = torch.float64, batch: int = 2
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """hr, lr in [0, 1] of matching sizes."""
+    """Return hr and lr in [0, 1] of matching sizes."""
     height, width = lr_size
     hr = torch.rand(batch, 3, height * scale_factor, width * scale_factor, dtype=dtype)
     return hr, torch.nn.functional.avg_pool2d(hr, scale_factor)
 
 
 def forget_accelerator() -> None:
-    """Accelerate keeps its settings for as long as the process lives, so that a second run could not have others."""
+    """Reset Accelerate's settings, which last as long as the process, so that a second run can have others."""
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_is_there_is_kept() -> None:
-    """Accelerate has garbage collected at each end of a stage: all of torch would be looked through for it."""
+    """Freeze existing objects: Accelerate collects garbage at each end of a stage, which would scan all of torch."""
     gc.collect()
     gc.freeze()
 
@@ -130,20 +131,20 @@ def _one_accelerator_a_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two pictures to train on, alone in its parent: that may keep the cache. Nobody changes them."""
+    """A folder with two training pictures, alone in its parent, which may also hold the cache. It must not change."""
     return write_pictures(tmp_path_factory.mktemp("data") / "pictures", [(80, 72), (64, 96)])
 
 
 @pytest.fixture
 def engine() -> FakeEngine:
-    """The page's engine. Modules that test another one, or keep one for all their tests, have their own."""
+    """The page's engine. Modules that test another one, or share one among their tests, define their own."""
     return FakeEngine()
 
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> Iterator[Sessions]:
-    """The page's visitors, with their files in a folder of the test's own."""
-    from app.visitors import Sessions  # it imports Gradio, which most tests do without
+    """The page's sessions, with their files in a folder of the test."""
+    from app.visitors import Sessions  # it imports Gradio, which most tests do not need
 
     sessions = Sessions(tmp_path / "roots")
     yield sessions
@@ -152,13 +153,13 @@ def sessions(tmp_path: Path) -> Iterator[Sessions]:
 
 @pytest.fixture
 def session(sessions: Sessions) -> Session:
-    """One visitor."""
+    """A session of one visitor."""
     return sessions.open()
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference data beside the repository; tests that need it are skipped where it is not."""
+    """The folder of reference data beside the repository; tests that need it are skipped if it is missing."""
     if not (SHARED / "golden" / "index.json").is_file():
         pytest.skip("the reference data is not beside this checkout")
     return SHARED
@@ -166,14 +167,14 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def browser_path() -> str | None:
-    """The browser of all tests that drive one: what `scripts/ensure_browser.py` found; else one on the PATH."""
+    """The browser for tests: the one that `scripts/ensure_browser.py` found; otherwise one on the PATH."""
     names = (os.environ.get("SRFLOW_BROWSER"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="module")
 def browser(browser_path: str | None) -> Iterator[object]:
-    """A browser without a window."""
+    """A headless browser."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -185,9 +186,9 @@ def browser(browser_path: str | None) -> Iterator[object]:
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """`torch.compile` with all of it but the C++ compiler, which takes minutes. Holds what was compiled.
+    """`torch.compile` without the C++ compiler, which takes minutes. It holds what was compiled.
 
-    A graph that has to be cut is an error here: in pieces it would run slower.
+    A graph that has to be split is an error here: in pieces it would run slower.
     """
     compiled, original = [], torch.compile
 

@@ -1,7 +1,8 @@
-"""An engine in a few lines of numpy: the contract of the real one, without torch, weights or waiting.
+"""An engine in a few lines of numpy: the same interface as the real one, without torch, weights or waiting.
 
-Samples are the picture enlarged pixel by pixel plus noise of the size of the temperature, from seed and index, so that
-they differ as real ones do, and are the same again for the same recipe. With a tile in the request, they come in tiles.
+Samples are the picture enlarged without interpolation plus noise with the size of the temperature, from seed and index,
+so that they differ as real ones do, and are the same for the same recipe. With a tile in the request, they come in
+tiles.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ from srflow.steering.wishes import find_aim
 
 
 class FakeEngine(FakePictures):
-    """`srflow.contract.Engine`. delay: seconds that each sample takes, in steps of which each can be cancelled.
+    """An implementation of `srflow.contract.Engine` for tests. delay: seconds per sample, cancellable in small steps.
 
-    Set `error` to have it raised before the next sample, `notice` to have that told after each row of tiles,
-    `num_restarts` to have tiles begun anew after the first row, `is_held` to have it wait for Stop after each row
-    or, without tiles, each sample, and `spill` to have samples put into files there.
+    Set `error` to raise it before the next sample, `notice` to send it after each row of tiles, `num_restarts` to
+    restart the tiles after the first row, `is_held` to wait for Stop after each row or, without tiles, each sample, and
+    `spill` to write samples into files there.
     """
 
     def __init__(self, delay: float = 0.0) -> None:
@@ -240,7 +241,7 @@ class FakeEngine(FakePictures):
         yield from self._forms(request, ("edit", "natural edit"), cancel)
 
     def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
-        """All of the place gets the source's mean colour."""
+        """Fill the whole region with the source's mean colour."""
         self.grained.append(request)
         scale, (height, width) = request.recipe.scale_factor, request.lr.shape[:2]
         picture = np.empty((scale * height, scale * width, 3), np.uint8)
@@ -283,7 +284,7 @@ class FakeEngine(FakePictures):
         )
 
     def could_be(self, lr, picture, mask, candidates, model=None, cancel=None) -> tuple[Candidate, ...]:
-        """The first fits, the others do not."""
+        """Let the first candidate fit, and rule out the others."""
         self.compared.append(list(candidates))
         left, top, right, bottom = (edge * 4 for edge in mask.support)
         return tuple(
@@ -301,7 +302,7 @@ class FakeEngine(FakePictures):
         )
 
     def encode(self, lr, pictures, model=None, cancel=None) -> Encoded:
-        """Its latents are the pixels."""
+        """Return the pixels as latents."""
         self._check(cancel)
         levels = np.stack([picture.transpose(2, 0, 1).astype(np.float32) / 255 for picture in pictures])
         return Encoded(levels=(levels,), log_probs=levels.sum((1, 2, 3), dtype=np.float64))
@@ -315,7 +316,7 @@ class FakeEngine(FakePictures):
         return request.wish.measure(place, np.ones(place.shape[:2]))
 
     def _comparison(self, count: int, choose: int) -> Comparison:
-        """The first ones, each standing for those with the same number modulo `choose`; the last one is left out."""
+        """Choose the first ones, each representing those with the same number modulo `choose`; leave out the last."""
         distances = np.abs(np.subtract.outer(np.arange(count), np.arange(count))).astype(np.float32) / count
         numbers = range(count - 1) if count > 1 else range(count)
         families = tuple(
@@ -332,7 +333,7 @@ class FakeEngine(FakePictures):
     def _draw_tiles(
         self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None
     ) -> Iterator[SampleEvent]:
-        """All samples row of tiles by row of tiles, from the top."""
+        """Draw all samples in rows of tiles, from the top."""
         indices = range(request.first_index, request.first_index + request.num_samples)
         pictures = {index: self._picture(request, base, temperature, index) for index in indices}
         step = request.tile * self.model(request).scale_factor
@@ -352,9 +353,11 @@ class FakeEngine(FakePictures):
             time.sleep(0.01)
 
     def calibration(self, model: str | None = None) -> Calibration:
-        """Of the x4 model: bars of single pixels and of boxes, without and with five rounds, from 4 samples on."""
+        """Return a calibration of the x4 model: bars of single pixels and of boxes, without and with five rounds, from
+        4 samples on.
+        """
         if model == "fake-x8":
-            raise NotCalibratedError("No calibration was measured for fake-x8.")
+            raise NotCalibratedError("There is no calibration for fake-x8.")
         return CALIBRATION
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:

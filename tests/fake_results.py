@@ -13,14 +13,14 @@ LUMA = np.float32([0.299, 0.587, 0.114])
 
 
 def directions_of(count: int, wanted: int) -> Directions:
-    """Towards each of the first rolls alone."""
+    """Return directions towards each of the first rolls alone."""
     weights = [tuple(32767 * (roll == number) for roll in range(count)) for number in range(wanted)]
     found = [Direction(weights=own, share=0.3 / (number + 1)) for number, own in enumerate(weights)]
     return Directions(found=tuple(found))
 
 
 def changed(picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
-    """Each operation draws other pixels at its place, by its own content."""
+    """Draw other pixels in each operation's region, depending on its content."""
     result = picture.copy()
     height, width = picture.shape[:2]
     for operation in operations:

@@ -1,4 +1,4 @@
-"""The page without a browser: events are handed to the functions that Gradio knows, in Gradio's own way."""
+"""The page without a browser: events are passed to the functions registered in Gradio, as Gradio does."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from app.visitors import Sessions
 
 
 class Harness:
-    """One visitor. `values` is what the browser would hold of each component."""
+    """One visitor. `values` is what the browser would hold for each component."""
 
     def __init__(self, engine: FakeEngine, sessions: Sessions, *, opening: bool = False, **opened: Any) -> None:
         self.engine = engine
-        # Gradio makes a page's web server three times over while the page is built, which takes most of the time.
+        # Gradio creates a page's web server three times while the page is built, which takes most of the time.
         with mock.patch("gradio.routes.App.create_app"):
             self.page = build_page(engine, sessions, ahead=False)
         if opening:
@@ -48,27 +48,27 @@ class Harness:
         return list(self._call(fill, request=request, serial=1))
 
     def find(self, component: Any, event: str) -> Any:
-        """The function that Gradio calls."""
+        """Return the function that Gradio calls."""
         return next(fn for fn in self.page.blocks.fns.values() if (component._id, event) in fn.targets and fn.fn)
 
     def stream(self, component: Any, event: str = "click", data: object = None, serial: int | None = None) -> Iterator:
-        """Fire an event; its messages come one by one, and are shown."""
+        """Fire an event; its messages are yielded one by one, and shown."""
         if serial is None:
             self.serial += 1
             serial = self.serial
         return self._call(self.find(component, event), data, serial=serial)
 
     def fire(self, component: Any, event: str = "click", data: object = None, serial: int | None = None) -> list[dict]:
-        """Fire an event, and wait for all that comes of it."""
+        """Fire an event, and wait for all of its messages."""
         return list(self.stream(component, event, data, serial))
 
     def open_tab(self, label: str, serial: int | None = None) -> None:
-        """Look into another tab."""
+        """Open another tab."""
         tabs = (block for block in self.page.blocks.blocks.values() if isinstance(block, gr.Tab))
         self.fire(next(tab for tab in tabs if tab.label == label), "select", serial=serial)
 
     def change(self, name: str, value: object) -> None:
-        """Set a control, without its event."""
+        """Set a control without firing its event."""
         self.values[self.controls.inputs[name]] = value
 
     def _call(self, fn: Any, data: object = None, request: object = None, serial: int = 0) -> Iterator[dict]:
@@ -83,7 +83,7 @@ class Harness:
             yield shown
 
     def take(self, shown: dict) -> None:
-        """What the browser does with a message."""
+        """Apply a message as the browser does."""
         for component, value in shown.items():
             if isinstance(value, dict) and value.get("__type__") == "update":
                 if "value" in value:

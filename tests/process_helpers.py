@@ -1,4 +1,4 @@
-"""What the scripts started as two processes share."""
+"""Shared by the scripts that are started as two processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from srflow.processes import leave_processes
 
 
 def watch_group() -> Callable[[], None]:
-    """Note which threads the group of processes starts with, and return what leaves it and checks that they end.
+    """Record the threads that the group of processes starts; return a function that leaves the group and checks that
+    they end.
 
-    One that is still at work when Python ends can abort the process. Call this before the processes join. Other
-    threads may end at any time, so a count would not do; nor would names, which older PyTorch does not give.
+    A thread that is still working when Python ends can abort the process. Call this before the processes join. Other
+    threads may end at any time, so a count would not be enough; nor would names, which older PyTorch does not give.
     """
     join = torch.distributed.init_process_group
     of_group: set[int] = set()

@@ -10,7 +10,7 @@ from srflow.evaluation.agreement import find_agreement, ring_correlation, window
 
 
 def band(random: np.random.Generator, shape: tuple[int, int], power) -> np.ndarray:
-    """Noise whose power at the frequency f, in cycles per pixel, is power(f)."""
+    """Return noise whose power at the frequency f, in cycles per pixel, is power(f)."""
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
     return np.fft.irfft2(np.fft.rfft2(random.standard_normal(shape)) * np.sqrt(power(frequency)), shape)
 

@@ -1,4 +1,4 @@
-"""Bars on the page: what is promised, what it rests on, and what is said where nothing can be promised."""
+"""Bars on the page: what is promised, on what basis, and the message if nothing can be promised."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
     assert "20 pictures" in bars.details("luma")
     assert "50 others (Others), such bars contained 91.0 %" in bars.details("luma")
     assert "bicubic" in bars.details("luma")
-    # std comes divided by the number of samples
+    # std has the divisor N
     std = np.float32([0.0, 10.0])
     expected = 2.0 * np.sqrt(1 + 1 / 8) * np.maximum(np.sqrt(8 / 7) * std, 0.5)
     np.testing.assert_allclose(bars.half_width("luma", std), expected, rtol=1e-6)
@@ -52,7 +52,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
 @pytest.mark.parametrize(
     ("changes", "count", "why"),
     [
-        ({"model": "fake-x8"}, 8, "No calibration was measured for fake-x8"),
+        ({"model": "fake-x8"}, 8, "There is no calibration for fake-x8"),
         ({"temperature": 0.5}, 8, "temperature 0.5; they were measured from 0.7 to 1"),
         ({"consistency_rounds": 2}, 8, "2 consistency rounds; 0, 5 were measured"),
         ({}, 3, "3 samples; at least 4 are needed"),

@@ -1,4 +1,4 @@
-"""Edits without a browser: by hand and from a file, what becomes of them, and what is refused."""
+"""Edits without a browser: by hand and from a file, their results, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exploring on the real page, with the fake engine: from the brush to a PNG that brings it all back."""
+"""Exploring on the real page, with the fake engine: from the brush to a PNG that restores everything."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class Explorer(Visit):
     """A visitor with a brush."""
 
     def open_in_full(self) -> None:
-        """Go to the page, and wait for all pictures that it opens with."""
+        """Open the page, and wait for all of its first pictures."""
         self.open()
         self.wait_for_viewer(
             "viewer.pictures.size > 8 && [...viewer.pictures.values()].every(p => p.state === 'ready')"
         )
 
     def paint(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Stroke over a pane, from and to fractions of it."""
+        """Paint a stroke over a pane, between fractions of it."""
         if not self.viewer("viewer.exploring.mask.isChoosing"):
             self.page.get_by_role("button", name="Select a region").click()
         self.drag(index, start, end)
 
     def drag(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Over a pane, from and to fractions of it."""
+        """Drag over a pane, between fractions of it."""
         box = self.canvas(index).bounding_box()
         place = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
         self.page.mouse.move(*place[0])
@@ -78,7 +78,7 @@ class Explorer(Visit):
         self.page.mouse.up()
 
     def choose_box(self, left: int, top: int, width: int, height: int) -> None:
-        """Choose a box by its numbers, in LR pixels."""
+        """Select a box by its numbers, in LR pixels."""
         if not self.viewer("viewer.exploring.mask.isChoosing"):
             self.page.get_by_role("button", name="Select a region").click()
         self.page.get_by_role("button", name="Box", exact=True).click()
@@ -87,7 +87,7 @@ class Explorer(Visit):
         self.page.get_by_role("spinbutton", name="Height of the box").press("Tab")
 
     def walk(self, act) -> list[str]:
-        """Do something that brings ways to go on, and wait for all of them. Gives their ids."""
+        """Perform an action that brings variants, and wait for all of them. Returns their ids."""
         former = self.viewer(f"{WALK}.message?.ids ?? []")
         act()
         self.page.wait_for_function(
@@ -104,7 +104,7 @@ class Explorer(Visit):
             self.page.keyboard.press(key)
 
     def keep(self) -> str:
-        """Keep the way that is shown. Gives what the viewer then calls explored."""
+        """Keep the variant that is shown. Returns the id of the explored picture."""
         former = self.viewer("viewer.scene.explored")
         self.press("Enter")
         self.page.wait_for_function(
@@ -123,7 +123,7 @@ class Explorer(Visit):
         self.wait_for_viewer("[...viewer.pictures.values()].every(p => p.state === 'ready')")
 
     def file(self, name: str) -> np.ndarray:
-        """The pixels behind a picture."""
+        """Return the pixels behind a picture."""
         address = self.viewer(f"viewer.pictures.get({name!r}).loadedUrl")
         response = self.page.request.get(address)
         assert response.ok
@@ -274,7 +274,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
 
 
 class Historian(Explorer):
-    """A visitor who looks at the strip of the history."""
+    """A visitor who uses the strip of the history."""
 
     @property
     def steps(self):
@@ -284,14 +284,14 @@ class Historian(Explorer):
         return self.page.locator("#viewer .lv-step-label").all_inner_texts()
 
     def wait_for_steps(self, *captions: str) -> None:
-        """Until the strip has these, with their thumbnails."""
+        """Wait until the strip has these steps, with their thumbnails."""
         expect(self.page.locator("#viewer .lv-step-label")).to_have_text(list(captions))
         self.page.wait_for_function(
             "() => [...document.querySelectorAll('#viewer .lv-step img')].every(one => one.naturalWidth)"
         )
 
     def go(self, index: int, act=None) -> None:
-        """To a step, by a click unless told otherwise."""
+        """Go to a step, by default by a click."""
         (act or self.steps.nth(index).click)()
         expect(self.steps.nth(index)).to_have_attribute("aria-current", "step")
         self.wait_for_viewer("[...viewer.pictures.values()].every(p => p.state === 'ready')")
@@ -306,7 +306,7 @@ def historian(browser, url) -> Iterator[Historian]:
 
 
 def roll_and_keep(visit: Explorer, number: int) -> str:
-    """Roll the chosen place, and keep the roll of that number."""
+    """Roll the selected region, and keep the roll of that number."""
     visit.walk(lambda: visit.press("r"))
     visit.press(*["ArrowRight"] * (number - 1))
     return visit.keep()

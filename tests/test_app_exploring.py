@@ -1,4 +1,4 @@
-"""Exploring without a browser: what the page does with wishes, in order and out of order, sound and hostile."""
+"""Exploring without a browser: how the page handles requests, in order and out of order, valid and hostile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports and endpoints of the science desk, without a browser."""
+"""Exports, and the endpoints for measuring and exporting, without a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Families of a place without a browser: a tree, its members, and what is said where there is none."""
+"""Families of a region without a browser: a tree, its members, and the message if there are none."""
 
 from __future__ import annotations
 

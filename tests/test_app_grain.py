@@ -1,4 +1,4 @@
-"""Grain and likeness of another place without a browser: what the engine is asked, and what is shown and kept."""
+"""Grain and appearance of another region without a browser: the engine's requests, and what is shown and kept."""
 
 from __future__ import annotations
 

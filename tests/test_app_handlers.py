@@ -1,4 +1,4 @@
-"""The page's events, each handed to its function as Gradio does it; with a fake engine, no browser."""
+"""The page's events, each passed to its function as Gradio does; with a fake engine, without a browser."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ def ids(harness: Harness, only_ready: bool = True) -> list[str]:
 
 
 def one_sample_in(harness: Harness) -> Iterator[dict]:
-    """The messages of a press of Sample that are still to come when the first sample is there."""
+    """Return the messages of a press of Sample that are still to come when the first sample has arrived."""
     stream = harness.stream(harness.controls.sample)
     while not ids(harness):
         next(stream)
     return stream
 
 
-# ---------------------------------------------------------------- how Gradio calls
+# ---------------------------------------------------------------- how Gradio calls handlers
 
 
 def test_every_event_can_be_called_the_way_gradio_calls_it(engine, harness, caplog):
-    """With data, inputs and outputs as Gradio gives and checks them; nothing may fail that nobody expected."""
+    """With data, inputs and outputs as Gradio gives and checks them; no unexpected error may occur."""
     blocks = harness.page.blocks
     events = [fn for fn in blocks.fns.values() if fn.fn and harness.page.session in fn.inputs and fn.inputs_as_dict]
     assert len(events) > 30
@@ -261,7 +261,7 @@ def test_figures_are_made_for_the_tab_that_is_open_and_announcements_are_few(har
     harness.fire(harness.controls.sample)
     assert len(made) == 2, "once when the tab was opened, once for the new set"
     assert harness.values[atlas] is None, "out of date, and out of sight"
-    harness.open_tab("Numbers", serial=harness.serial - 5)  # overtaken on the way
+    harness.open_tab("Numbers", serial=harness.serial - 5)  # overtaken on the network
     assert harness.values[atlas] is None
     harness.open_tab("Numbers")
     assert harness.values[atlas].count("data-show-sample") == 4
@@ -327,7 +327,7 @@ def test_the_latest_request_wins_whichever_arrives_first(harness, engine):
 def test_a_run_that_notices_late_that_it_was_superseded_shows_nothing_more(engine, harness):
     engine.delay = 0.02
     older = one_sample_in(harness)
-    engine._check = lambda cancel: None  # it does not look for Stop any more
+    engine._check = lambda cancel: None  # it does not check for Stop any more
     harness.fire(harness.picture.examples[1])
     shown = (harness.scene, harness.status)
     for values in older:
@@ -338,7 +338,7 @@ def test_a_run_that_notices_late_that_it_was_superseded_shows_nothing_more(engin
 
 
 def test_a_message_that_is_ready_too_late_is_not_sent(harness, monkeypatch):
-    """While it is made, a newer event runs from beginning to end."""
+    """While it is being made, a newer event runs from beginning to end."""
     show, newer = harness.page.show, []
 
     def show_slowly(session, view, update):

@@ -27,7 +27,7 @@ def harness(engine, sessions) -> Harness:
 
 
 def keep(harness: Harness, way: int, name: str | None = None, **changes) -> str:
-    """Roll a place of a picture, and keep one of the ways."""
+    """Roll a region of a picture, and keep one of the variants."""
     ask(harness, changes.pop("action", "roll"), name or harness.scene.explored or "s1", **changes)
     ask(harness, "accept", harness.scene.walk.ids[way])
     return harness.scene.explored
@@ -47,7 +47,7 @@ def captions(harness: Harness) -> list[str]:
 
 
 def draw_many(harness: Harness) -> None:
-    """More sets than the history keeps."""
+    """Draw more sets than the history keeps."""
     harness.change("num_samples", 1)
     for number in range(25):
         harness.change("seed", number + 1)
@@ -379,7 +379,7 @@ def test_the_links_of_an_uploaded_picture_have_nothing_of_it(harness, tmp_path):
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory) -> str:
-    """A sound one, to the example "cat" with a place re-rolled."""
+    """Return a valid link to the example "cat" with a re-rolled region."""
     harness = Harness(FakeEngine(), Sessions(tmp_path_factory.mktemp("link")), opening=True)
     keep(harness, 2)
     harness.page.sessions.close()

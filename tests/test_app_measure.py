@@ -1,4 +1,4 @@
-"""Measuring on the page, without a browser: places and lines that a visitor chooses, and what is shown of them."""
+"""Measuring on the page, without a browser: regions and lines that a visitor selects, and what is shown of them."""
 
 from __future__ import annotations
 

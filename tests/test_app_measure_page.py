@@ -1,4 +1,4 @@
-"""Bars and measuring on the real page, with the fake engine: the read-out, a line drawn, a place chosen, an export."""
+"""Bars and measuring on the real page, with the fake engine: the read-out, a line, a region, an export."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def visit(browser, url) -> Iterator[Explorer]:
 
 def test_bars_are_read_measured_and_taken_away(visit):
     page = visit.page
-    # The scale speaks grey levels, and what that rests on is one press away.
+    # The scale is in grey levels, and one click shows the basis of the promise.
     expect(page.locator("#viewer .lv-legend")).to_contain_text("90 % of true pixels lie within ± this (grey levels)")
     expect(page.locator("#viewer .lv-legend")).to_contain_text("certain 0")
     why = page.locator("#viewer .lv-why")
@@ -52,7 +52,7 @@ def test_bars_are_read_measured_and_taken_away(visit):
     box = visit.canvas(0).bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
     expect(page.locator("#viewer .lv-position")).to_contain_text(re.compile(r"brightness \d+ ± [\d.]+ \(90 %\)"))
-    # A line, from its end that is marked.
+    # A line, from its marked end.
     page.get_by_role("button", name="Line", exact=True).click()
     visit.drag(0, (0.3, 0.5), (0.7, 0.5))
     expect(page.locator("#measured")).to_contain_text("Line of")
@@ -62,13 +62,13 @@ def test_bars_are_read_measured_and_taken_away(visit):
     expect(page.locator("#profile .js-plotly-plot")).to_be_visible()
     expect(page.locator("#measured-place")).to_contain_text(f"Line from x {ends[0][0]}, y {ends[0][1]}")
     expect(page.locator("#measured-place")).to_contain_text("Samples agree")
-    # A place takes the pointer from the line; the line's profile stays.
+    # Selecting a region takes the pointer from the line; the line's profile stays.
     visit.paint(0, (0.5, 0.4), (0.5, 0.42))
     assert not visit.viewer("viewer.line.isOn")
     expect(page.locator("#measured-place table")).to_be_visible()
     expect(page.locator("#measured")).to_contain_text("Region of")
     expect(page.locator("#measured")).to_contain_text("Line of")
-    # In numbers, for those who do not draw.
+    # As numbers, for visitors who do not draw.
     for label, value in (("From x", 0), ("from y", 0), ("to x", 30), ("to y", 0)):
         page.locator("#measure-line").get_by_label(label).fill(str(value))
     page.locator("#measure-button").click()

@@ -1,4 +1,4 @@
-"""More ways without a browser: five of many, families, extremes, children, and one between two."""
+"""More ways without a browser: five of many, families, extremes, mixtures, and one between two."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Visit:
         self.settle = self.traffic.settle
 
     def open(self, query: str = "") -> Visit:
-        """Go to the page, as somebody who has not been there before."""
+        """Open the page as a visitor who has not been there before."""
         self.traffic.leave()
         self.page.mouse.move(0, 0)
         storage = {"origin": self.url, "storageTypes": "local_storage"}
@@ -103,20 +103,20 @@ class Visit:
         self.do(lambda: self.page.click("#sample"))
 
     def do(self, act) -> None:
-        """Do something that draws, and wait until what it drew is shown."""
+        """Perform an action that draws, and wait until its pictures are shown."""
         former = self.drawn()
         act()
         self.wait_until_drawn(former)
         self.settle()
 
     def drawn(self) -> str:
-        """What the page says that it shows: settings of the finished set, by which one set is told from another."""
+        """Return the settings of the finished set that the page shows, which distinguish sets."""
         return self.page.evaluate("() => document.querySelector('#query textarea').value")
 
     def wait_until_drawn(self, former: str) -> None:
-        """Until another set than the former one is shown in full."""
+        """Wait until another set than the previous one is shown completely."""
         self.page.wait_for_function("former => document.querySelector('#query textarea').value !== former", arg=former)
-        self.page.locator("#status .done").wait_for()  # comes in the same message, and stays
+        self.page.locator("#status .done").wait_for()  # arrives in the same message, and stays
         self.wait_for_viewer("viewer.pictures.size && [...viewer.pictures.values()].every(p => p.state === 'ready')")
 
     def viewer(self, expression: str):
@@ -140,7 +140,7 @@ class Visit:
         field.press("Tab")
 
     def check_accessibility(self) -> None:
-        """In both themes: nothing that axe calls serious or critical."""
+        """Check, in both themes, that axe reports nothing serious or critical."""
         for theme in ("light", "dark"):
             self.page.evaluate(CHANGE_THEME, theme)
             found = AXE.run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
@@ -154,7 +154,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def tab(browser, url) -> Iterator[Visit]:
-    """For all tests that need nothing particular: to load the page again takes half as long as in a new context."""
+    """The tab for all tests without special needs: reloading the page takes half as long as a new context."""
     visit = Visit(browser, url)
     yield visit
     visit.close()
@@ -162,7 +162,7 @@ def tab(browser, url) -> Iterator[Visit]:
 
 @pytest.fixture
 def visit(tab) -> Iterator[Visit]:
-    """The page, loaded anew."""
+    """The page, reloaded."""
     tab.problems.clear()
     yield tab.open()
     assert not tab.problems
@@ -183,7 +183,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     ]
     expect(visit.page.locator("#numbers tbody tr")).to_have_count(3)
 
-    # zoom in one: all zoom, and stay so while other pictures come in
+    # zoom one: all zoom, and keep the zoom while other pictures arrive
     box = visit.canvas(1).bounding_box()
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     visit.page.locator("#viewer .lv-stage").focus()  # without it the wheel scrolls the page
@@ -194,12 +194,12 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     before = visit.pixels()
     assert before != visit.pixels("viewer.panes[1].canvas")
 
-    # flip by key, at the same place
+    # flip by key, at the same position
     visit.page.keyboard.press("2")
     assert visit.viewer("viewer.current") == "s1"
     visit.page.keyboard.press("a")
 
-    # click a place: crops of all
+    # click a position: close-ups of all
     empty = visit.pixels("[...viewer.crops.values()][0].canvas")
     visit.page.mouse.click(box["x"] + 40, box["y"] + 40)
     visit.settle()
@@ -257,7 +257,7 @@ def test_a_reply_that_is_late_does_not_put_an_older_view_in_the_place_of_a_newer
         (late.append if is_reply else Route.continue_)(route)
 
     visit.page.route("**/gradio_api/**", hold)
-    visit.set_number("#num-samples", 3)  # asks for three empty places
+    visit.set_number("#num-samples", 3)  # requests three empty positions
     visit.page.wait_for_function("() => true")
     assert late
     reply = late[0].fetch()
@@ -274,7 +274,7 @@ def test_files_that_are_no_pictures_are_refused_in_words(visit, tmp_path):
     (tmp_path / "fake.png").write_text("no picture at all")
     visit.upload(tmp_path / "fake.png")
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
-    expect(visit.page.locator("#sample")).to_be_disabled()  # the picture before is not drawn in its place
+    expect(visit.page.locator("#sample")).to_be_disabled()  # the previous picture is not drawn in its place
     visit.settle()
     expect(visit.page.locator("#status .error")).to_contain_text("not a picture")
     assert visit.viewer("viewer.pictures.size") == 0
@@ -431,7 +431,7 @@ def test_answers_that_come_all_at_once_are_all_shown(browser, url):
     visit = Visit(browser, url)
 
     def hold(route: Route) -> None:
-        """The work is done, and all its answers wait, before the browser knows what it asked for."""
+        """Complete the work, but hold all its answers until the browser has sent its request."""
         response = route.fetch()
         time.sleep(0.5)
         route.fulfill(response=response)
@@ -446,7 +446,7 @@ def test_answers_that_come_all_at_once_are_all_shown(browser, url):
 
 
 def test_every_control_once_and_nothing_unexpected(visit, app, tmp_path, caplog):
-    """Whatever can be pressed, dragged or chosen: no toast, no error, no exception."""
+    """Operate everything that can be pressed, dragged or chosen: no toast, no error, no exception."""
     page = visit.page
     Image.fromarray(np.random.default_rng(5).integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "large.png")
 
@@ -549,7 +549,7 @@ def test_few_announcements_and_few_bytes(browser, url, engine, tmp_path):
         "() => { window.said = []; new MutationObserver(() => said.push(document.querySelector('#announcements')"
         ".textContent)).observe(document.querySelector('#announcements'), { childList: true }); }"
     )
-    visit.settle()  # the stream of what came before is closed
+    visit.settle()  # the stream of earlier events is closed
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     streams, sizes = set(), []
@@ -681,7 +681,7 @@ def test_a_call_whose_client_hangs_up_is_ended(url, engine, monkeypatch):
             is_over.set()
 
     monkeypatch.setattr(engine, "sample", watched)
-    monkeypatch.setattr(engine, "delay", 10.0)  # for each of 16 samples; progress is told once a second
+    monkeypatch.setattr(engine, "delay", 10.0)  # for each of 16 samples; progress is reported once a second
     with httpx.Client(base_url=f"{url}/gradio_api/", timeout=60) as http:
         (path,) = http.post("upload", files={"files": EXAMPLES[-1].path.open("rb")}).json()
         data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", -1, 0, 16, True, False]

@@ -1,4 +1,4 @@
-"""Painting temperature without a browser: what the page makes of what is painted."""
+"""Painting temperature without a browser: how the page handles what is painted."""
 
 from __future__ import annotations
 

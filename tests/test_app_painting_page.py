@@ -34,12 +34,12 @@ def stroke(visit: Explorer, index: int, start: tuple[float, float], end: tuple[f
 
 
 def last_painted(engine):
-    """The last request with a way to go on; one with the picture alone comes ahead of the first stroke."""
+    """Return the last request with a variant; one with the picture alone precedes the first stroke."""
     return next(request for request in reversed(engine.explored) if len(request.variants) > 1)
 
 
 def paint(visit: Explorer, engine, act: Callable[[], object], *temperatures: float) -> str:
-    """Do something, and wait until another picture, with these temperatures, is shown for it. Gives its id."""
+    """Perform an action, and wait until another picture with these temperatures is shown for it. Returns its id."""
     former = visit.viewer(f"viewer.pictures.get({WALK}.message?.ids[0])?.loadedUrl ?? null")
     act()
     visit.page.wait_for_function(

@@ -49,7 +49,7 @@ def settings(engine) -> Settings:
 
 
 def show(engine, session, lr, truth=None, source=None):
-    """Open these pixels, as a job of its own."""
+    """Open these pixels, as a separate job."""
     job = session.begin(session.serial + 1)
     source = source or Source(session.folder / "x.png")
     picture = open_array(engine, session, job, lr, truth, find_model(engine.info(), None), source)
@@ -59,7 +59,7 @@ def show(engine, session, lr, truth=None, source=None):
 
 
 def steps_of(engine, session, settings, work=draw, **options):
-    """Draw samples of what is shown; every update, with the view after it."""
+    """Draw samples of what is shown; yield every update, with the view after it."""
     job = session.begin(session.serial + 1)
     view = session.view
     former = {"former": view.run} if work is draw else {}
@@ -153,7 +153,7 @@ def open_file(engine, session, path, kind, model="fake-x4"):
     try:
         return open_source(engine, session, job, Source(Path(path), kind), model)
     finally:
-        session._running.clear()  # the folders stay for the test to look at
+        session._running.clear()  # the folders stay for the test to inspect
 
 
 def test_a_low_resolution_picture_is_taken_as_it_is(engine, session, lr, tmp_path):
@@ -230,7 +230,7 @@ def test_a_run_writes_samples_with_their_recipes_references_map_and_numbers(engi
     np.testing.assert_allclose(load_map(result, "luma"), expected, atol=1e-3)
     np.testing.assert_allclose(load_map(result, "rgb"), np.sqrt((pictures.std(0) ** 2).mean(-1)), atol=1e-3)
     for measure, overlay in result.overlays.items():
-        # Half widths of the bars, by the engine's calibration: λ √(1 + 1/4) σ, σ over the samples less one.
+        # Half-widths of the bars, by the engine's calibration: λ √(1 + 1/4) σ, σ with the divisor N - 1.
         sigma = np.sqrt(4 / 3) * (expected if measure == "luma" else pictures.std(0))
         half = np.sqrt(1 + 1 / 4) * {"luma": 2.0, "rgb": 3.0}[measure] * np.maximum(sigma, 0.5)
         half = half if measure == "luma" else np.sqrt((half**2).mean(-1))
@@ -612,5 +612,5 @@ def test_dots_of_the_similarity_map_do_not_cover_each_other():
     places = np.array(spread_apart(crowded, 26))
     gaps = np.linalg.norm(places[:, None] - places[None], axis=-1)[np.triu_indices(4, 1)]
     assert gaps.min() >= 25.9
-    assert tuple(places[3]) == crowded[3]  # what has room stays
+    assert tuple(places[3]) == crowded[3]  # what fits stays
     assert spread_apart([], 26) == []

@@ -1,4 +1,4 @@
-"""The gate: which request wins, what stays after Stop, which files live, and who is forgotten. No page, no engine."""
+"""Sessions: which request wins, what stays after Stop, which files exist, which sessions are closed; without a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = Settings(model="fake-x4", temperature=0.9)
 
 
 def open_picture(session: Session, serial: int, name: str = "a") -> OpenedPicture:
-    """A job that shows a picture, from begin to end."""
+    """Run a job that shows a picture, from begin to end."""
     job = session.begin(serial, Source(session.folder / "file", name=name))
     folder = session.new_folder(job, "picture")
     picture = OpenedPicture(
@@ -156,7 +156,7 @@ def test_each_change_of_what_is_shown_has_a_higher_revision(session):
 
 def test_samples_that_were_asked_for_are_drawn_by_the_event_that_overtakes(session):
     open_picture(session, 1)
-    session.begin(2, wants_samples=True)  # and it has not come to drawing
+    session.begin(2, wants_samples=True)  # and it has not begun to draw
     assert session.begin(3).wants_samples
     session.begin(4, wants_samples=True)
     assert not session.begin(5, Source(session.folder / "other")).wants_samples, "another picture"
@@ -325,7 +325,7 @@ def test_a_drag_of_a_slider_is_one_step(session):
 def test_undo_before_anything_is_shown_only_cancels(session):
     open_picture(session, 1)
     shown = draw(session, 2, seed=1)
-    session.begin(3)  # draws, and has nothing yet
+    session.begin(3)  # draws, and has shown nothing yet
     assert travel(session, 4, History.undo) == shown
 
 

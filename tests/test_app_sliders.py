@@ -1,4 +1,4 @@
-"""Sliders of a place without a browser: found, moved, kept, undone; and what is said where there are none."""
+"""Sliders of a region without a browser: found, moved, kept, undone; and the message if there are none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACE = (2, 2, 18, 15)  # 16 x 13 LR pixels
 
 
 def open_sliders(harness, name: str = "s1") -> str:
-    """Gives the id of the picture that the sliders move."""
+    """Return the id of the picture that the sliders move."""
     ask(harness, "sliders", name, mask=mask_of(harness, *PLACE))
     [way] = harness.scene.walk.ids
     return way

@@ -1,4 +1,4 @@
-"""Sliders of a place on the real page, with the fake engine."""
+"""Sliders of a region on the real page, with the fake engine."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_of_many_positions_the_last_one_is_kept_even_if_it_is_still_drawn(visit,
     visit.choose_box(3, 4, 16, 14)
     ask_for_sliders(visit)
     before = len(engine.explored)
-    engine.delay = 0.3  # so that positions come faster than pictures
+    engine.delay = 0.3  # so that positions arrive faster than pictures
     try:
         for _ in range(12):
             visit.press("ArrowLeft")

@@ -1,4 +1,4 @@
-"""app.py: arguments, and the engine that is loaded behind the page."""
+"""The script app.py: arguments, and the engine that is loaded behind the page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def start() -> ModuleType:
-    """The script, which shares its name with the package."""
+    """The script, which has the same name as the package."""
     spec = importlib.util.spec_from_file_location("start_script", Path(__file__).resolve().parents[1] / "app.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -90,8 +90,8 @@ def test_a_model_that_cannot_be_loaded_is_told_to_everybody(start, monkeypatch):
 
 
 class Spaces:
-    """What `spaces` does on ZeroGPU, as far as it can be seen from outside: all that crosses to and fro is pickled,
-    only what generator functions yield comes one by one, and errors arrive as another class.
+    """Imitates `spaces` on ZeroGPU, as seen from outside: everything that is exchanged is pickled, only the results of
+    generator functions arrive one by one, and errors arrive as another class.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ def test_on_zero_gpu_drawing_asks_for_a_gpu_for_as_long_as_it_takes(start, monke
 
 
 def test_told_to_end_it_leaves_no_files(tmp_path):
-    """As a container does it."""
+    """As a container does."""
     code = (
         "import sys, runpy; sys.path[:0] = ['tests', '.']; sys.argv = ['app.py', '--no-mcp']\n"
         "from types import ModuleType; from fake_engine import FakeEngine\n"

@@ -1,4 +1,4 @@
-"""More ways on the real page, with the fake engine: five of many, ticks, children, and a slider between two."""
+"""More ways on the real page, with the fake engine: five of many, ticks, mixtures, and a slider between two."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ask_menu(visit: Explorer, name: str) -> None:
 
 
 def wait_for_ways(visit: Explorer, kind: str) -> list[str]:
-    """Until all of a kind are there, and one of them is shown."""
+    """Wait until all of a kind are there, and one of them is shown."""
     visit.wait_for_viewer(
         f"{WALK}.message?.kind === {kind!r} && {WALK}.message.ids.length === {WALK}.message.count && {READY}"
         f" && {WALK}.message.ids.includes(viewer.current)"
@@ -38,7 +38,7 @@ def captions(visit: Explorer) -> list[str]:
 
 
 def tick(visit: Explorer, index: int, modifiers: tuple[str, ...] = ()) -> None:
-    """Click a pane, at a place that nothing lies over."""
+    """Click a pane where nothing covers it."""
     visit.canvas(index).click(position={"x": 20, "y": 60}, modifiers=list(modifiers))
 
 

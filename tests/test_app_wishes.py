@@ -1,4 +1,4 @@
-"""Wishes without a browser: a slider towards more of it, the verdict in words, and what cannot be wished for."""
+"""Wishes without a browser: a slider, the verdict in words, and impossible wishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wishes and edits on the real page, with the fake engine: asked for in the menu, judged in words, kept."""
+"""Wishes and edits on the real page, with the fake engine: requested in the menu, judged in words, kept."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_download_that_was_edited_is_brought_back(visit: Explorer, engine, tmp
 
 
 def last_wish(engine):
-    """What was last wished for; the page may have asked for more since, ahead of what is wanted next."""
+    """Return the last wish; the page may have sent other requests since, ahead of the next action."""
     *_, wish = (request.wish for request in engine.explored if request.wish is not None)
     return wish
 
@@ -112,7 +112,9 @@ def test_grain_is_taken_from_the_place_that_is_clicked(visit: Explorer, engine) 
     assert (width, height) == (32, 40)
     middle = visit.file(clicked)
     left, top = (int(side / 2 - part / 2) for side, part in zip(grid, (8, 10), strict=True))
-    near = [(4 * (top + down), 4 * (left + right)) for down in (0, 1) for right in (0, 1)]  # it may be half a pixel off
+    near = [
+        (4 * (top + down), 4 * (left + right)) for down in (0, 1) for right in (0, 1)
+    ]  # it may be off by half a pixel
     cuts = [middle[row : row + 40, column : column + 32] for row, column in near]
     assert any(np.array_equal(engine.grained[-1].source, cut) for cut in cuts)
     expect(visit.page.locator("#status .done")).to_contain_text("of the grain matches the input")
@@ -162,7 +164,7 @@ def test_pieces_are_clicked_one_by_one_and_compared(visit: Explorer, engine) -> 
 
 def test_a_photo_gives_its_grain(visit: Explorer, engine, tmp_path) -> None:
     visit.choose_box(4, 4, 8, 10)
-    visit.page.wait_for_timeout(600)  # a box is told when it has come to rest
+    visit.page.wait_for_timeout(600)  # a box is sent when it has stopped
     Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(tmp_path / "photo.png")
     with visit.page.expect_file_chooser() as chooser:
         visit.page.locator("#grain-photo").click()

@@ -1,4 +1,4 @@
-"""The committed drawing of groups and imports is that of the code, and no module imports itself by way of others."""
+"""The committed drawing of groups and imports matches the code, and there are no circular imports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_file_says_what_it_is_for(drawing: ModuleType) -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others(drawing: ModuleType) -> None:
-    """At the top of modules: what a function imports when it is called may go round."""
+    """At the top of modules: imports inside functions may be circular."""
     known = drawing.modules()
     graph = {name: drawing.imports_of(name, path, known, top_level=True) for name, path in known.items()}
     list(TopologicalSorter(graph).static_order())  # raises CycleError, with the modules

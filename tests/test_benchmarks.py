@@ -1,4 +1,4 @@
-"""The baseline of the benchmarks is the same function as the model, or comparing times with it would mean nothing."""
+"""The baseline of the benchmarks computes the same function as the model, or times could not be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache of bounded size: what is kept, what goes first, and what is too large for it."""
+"""The cache of bounded size: what is kept, what is dropped first, and what is too large for it."""
 
 from __future__ import annotations
 

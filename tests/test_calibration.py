@@ -22,11 +22,11 @@ from srflow.contract import InputError
 
 
 def pictures(count, num_samples, dispersion=1.0, places=4000, seed=0):
-    """Losses of pictures whose truth is normal about 0, where the samples' σ is `dispersion` times the truth's."""
+    """Return losses of pictures whose truth is normal about 0; the samples' σ is `dispersion` times the truth's."""
     random = np.random.default_rng(seed)
     losses = []
     for _ in range(count):
-        sigma = random.uniform(2, 20, places)  # of the truth, by place
+        sigma = random.uniform(2, 20, places)  # of the truth, per pixel
         samples = dispersion * sigma * random.standard_normal((num_samples, places))
         scale = prediction_sigma(samples.std(axis=0, ddof=1), num_samples, 0.5)
         losses.append(outside_shares(np.abs(sigma * random.standard_normal(places) - samples.mean(axis=0)) / scale))
@@ -103,7 +103,7 @@ def test_conformal_risk_control_holds_on_average_and_is_not_wasteful():
 
 
 def test_without_the_correction_it_would_not_hold():
-    """The test above could see it: the plain empirical rule fails on sets of 10 pictures with heavy tails."""
+    """The test above is sensitive enough: the plain empirical rule fails on sets of 10 pictures with heavy tails."""
     random = np.random.default_rng(2)
     plain, corrected = [], []
     for _ in range(3000):

@@ -232,7 +232,7 @@ def test_the_file_written_by_hand_is_read(tmp_path):
         (changed((*ONE, "temperature"), -1), "temperature is '-1'"),
         (changed((*ONE, "ranks_before"), [0.5, 0.5]), "3 shares"),
         (changed((*ONE, "ranks_after"), [0.5, 0.5, 0.5]), "add up to 1"),
-        (changed((*ONE, "ranks_after"), [0.5, "a", 0.5]), "no share"),
+        (changed((*ONE, "ranks_after"), [0.5, "a", 0.5]), "not a share"),
         (changed((*ONE, "bars"), whole()["settings"][0]["bars"] * 2), "two of the bars"),
         (changed((*ONE, "bars"), whole()["settings"][0]["bars"] * 21), "list of 1 to 20"),
         (changed((*BAR, "lambda"), 0), "lambda is '0'"),

@@ -1,4 +1,4 @@
-"""Could it be …? Candidates with answers known beforehand."""
+"""Could it be …? Candidates with known answers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         judge(lr, picture, BOX, two[:1], 4)
     with pytest.raises(InputError, match="11 candidates"):
         judge(lr, picture, BOX, [glyph(0)] * (MAX_CANDIDATES + 1), 4)
-    with pytest.raises(InputError, match="place's size"):
+    with pytest.raises(InputError, match="region's size"):
         judge(lr, picture, BOX, [glyph(0), glyph(1, 28)], 4)
     with pytest.raises(InputError, match="3x8"):
         judge(lr, picture, (4, 4, 7, 12), two, 4)

@@ -94,7 +94,7 @@ def rows(source, pairs, perceptual, features):
 
 
 def expected_scores(samples, hr, scale_factor, perceptual, features):
-    """The protocol once more, written plainly: all samples and maps at once."""
+    """Compute the protocol again in a plain way: all samples and maps at once."""
     samples = [sample[: hr.shape[0], : hr.shape[1]] for sample in samples]
     maps = np.stack([perceptual.map(sample, hr) for sample in samples]).astype(np.float64)
     best = maps.mean(axis=(1, 2)).min()

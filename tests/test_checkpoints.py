@@ -1,4 +1,4 @@
-"""Our own checkpoint format: what is kept, what is refused, the Hub by a stand-in."""
+"""Our own checkpoint format: what is saved, what is refused, and a stand-in for the Hub."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_loaded_model_is_the_saved_one(saved: Path) -> None:
     assert loaded.config == model.config
     hr, lr = random_pair(4, dtype=torch.float32)
     torch.testing.assert_close(loaded.log_prob(hr, lr), model.log_prob(hr, lr))
-    # The actnorms are trained: other data in training mode must not set them anew.
+    # The actnorms are trained: other data in training mode must not initialise them again.
     before = {key: value.clone() for key, value in loaded.state_dict().items()}
     loaded.train().log_prob(hr * 0.1, lr * 0.1)
     assert all(torch.equal(value, before[key]) for key, value in loaded.state_dict().items())
@@ -138,7 +138,7 @@ def test_loading_takes_no_random_numbers_and_weights_of_other_precisions(saved: 
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert all(parameter.requires_grad for parameter in loaded.parameters())
     assert loaded.is_initialized
-    (saved / "model.safetensors").unlink()  # what was loaded does not hang on the file
+    (saved / "model.safetensors").unlink()  # loaded tensors do not depend on the file
     assert torch.isfinite(loaded.sample(torch.rand(1, 3, 4, 4))).all()
 
 
@@ -203,11 +203,11 @@ def test_hub_errors_are_worded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The Hub by a stand-in: a folder of repositories, as the client uploads to it and downloads from it."""
+    """A stand-in for the Hub: a folder of repositories for the client's uploads and downloads."""
     folder = tmp_path / "hub"
 
     def create_repo(_self: object, repo_id: str, **_: object) -> huggingface_hub.RepoUrl:
-        owned = repo_id if "/" in repo_id else f"me/{repo_id}"  # as the Hub completes it
+        owned = repo_id if "/" in repo_id else f"me/{repo_id}"  # as the Hub resolves it
         return huggingface_hub.RepoUrl(f"https://huggingface.co/{owned}")
 
     def upload_folder(_self: object, *, repo_id: str, folder_path: Path, revision: str | None, **_: object) -> str:
@@ -242,7 +242,7 @@ UNKNOWN = {
     "pushing": (lambda m, f: m.save_pretrained(f, push_to_hub=True, typo=1), "typo; it has commit_message"),
     "the card": (lambda m, f: m.save_pretrained(f, model_card_kwargs={"language": "en"}), "language; it has details"),
     "a name for nothing": (lambda m, f: m.save_pretrained(f, repo_id="a/b"), "push_to_hub=True"),
-    "another configuration": (lambda m, f: m.save_pretrained(f, config={}), "takes no other"),
+    "another configuration": (lambda m, f: m.save_pretrained(f, config={}), "accepts no other"),
 }  # fmt: skip
 
 

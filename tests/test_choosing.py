@@ -1,4 +1,4 @@
-"""A few out of many: farthest points, medoids, the implausible, extremes; known answers and all possibilities."""
+"""Choosing a few of many: farthest points, medoids, the implausible, extremes; known answers and exhaustive search."""
 
 from __future__ import annotations
 

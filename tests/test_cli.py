@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, and how it words errors."""
+"""The command line: what it prints, what it writes, and its error messages."""
 
 from __future__ import annotations
 

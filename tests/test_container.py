@@ -1,4 +1,4 @@
-"""The container file, as far as it can be tested without building it: what it copies starts the page."""
+"""The container file, as far as it can be tested without building it: the files that it copies start the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directions among rolls, with answers known beforehand."""
+"""Directions among rolls, with known answers."""
 
 from __future__ import annotations
 

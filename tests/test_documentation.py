@@ -1,4 +1,4 @@
-"""What the documentation says: its examples run, its commands have these options, its files and links are there."""
+"""Tests of the documentation: examples run, commands have the options shown, files and links exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits: what the input contradicts goes, what is left is judged against samples, and the recipe draws it again."""
+"""Edits: what contradicts the input is removed, the rest is compared with samples, and the recipe draws it again."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_what_is_no_edit_is_refused(engine: SamplingEngine, lr: np.ndarray, draw
     def ask(picture: np.ndarray, **changes: object) -> None:
         list(engine.edit(EditRequest(**{"lr": lr, "recipe": drawn.recipe, "picture": picture} | changes)))
 
-    with pytest.raises(InputError, match="same as before"):
+    with pytest.raises(InputError, match="identical to the previous"):
         ask(drawn.picture)
     with pytest.raises(InputError, match="128x128"):
         ask(drawn.picture[:-4])
@@ -200,7 +200,7 @@ def test_an_edit_that_is_too_large_is_refused_before_anything_is_drawn(
 ) -> None:
     monkeypatch.setattr(editing, "MAX_GIVEN", 1000)
     monkeypatch.setattr(editing, "to_usual", None)
-    with pytest.raises(InputError, match="about 4x4 can be carried"):
+    with pytest.raises(InputError, match="the maximum is about 4x4"):
         list(engine.edit(EditRequest(lr=lr, recipe=drawn.recipe, picture=255 - drawn.picture)))
 
 
@@ -280,5 +280,5 @@ def test_lossy_files_are_edited_where_they_differ_much() -> None:
     after = before + rng.integers(1, 8, before.shape, dtype=np.uint8)
     after[5, 9] += 40
     assert find_mask(before, after, 4).support == (2, 1, 3, 2)
-    with pytest.raises(InputError, match="same as before"):
+    with pytest.raises(InputError, match="identical to the previous"):
         find_mask(before, before + np.uint8(3), 4)

@@ -1,4 +1,4 @@
-"""Latents of pictures as they are: decoded, they are the pictures again, whatever was done to these."""
+"""Latents of changed pictures: decoded, they give the same pictures again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_encoded_is_refused(
     engine: SamplingEngine, lr: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = np.zeros((88, 108, 3), np.uint8)
-    with pytest.raises(InputError, match="108x88 pixels, as this LR picture asks for; got uint8"):
+    with pytest.raises(InputError, match="108x88 pixels for this LR picture; got uint8"):
         engine.encode(lr, [picture, picture[:-4]])
     with pytest.raises(InputError, match="got float64"):
         engine.encode(lr, [picture / 2])

@@ -1,4 +1,4 @@
-"""The sampling engine: the same pixels for the same recipe, exact numbers, stopping, taking turns, the guard."""
+"""The sampling engine: the same pixels for the same recipe, exact numbers, cancelling, taking turns, the guard."""
 
 from __future__ import annotations
 
@@ -465,7 +465,7 @@ def test_results_that_do_not_fit_go_to_files(
 
 
 def test_smaller_tiles_do_not_change_where_results_go(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who takes the samples relies on what was said when the work began."""
+    """Callers that take the samples rely on the decision at the start."""
     task = engine._planner.task(SampleRequest(lr=picture(50, 50)))
     original = estimating.make_plan
     monkeypatch.setattr(

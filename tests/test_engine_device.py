@@ -1,4 +1,4 @@
-"""All of the engine's work takes turns on the device, is done again after memory ran out, and can be stopped."""
+"""All of the engine's work takes turns on the device, is repeated after memory ran out, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ROLLS = tuple((Reroll(PLACE, 1, roll),) for roll in range(4))
 
 
 def no_memory(*_: object, **__: object) -> object:
-    """Not one error for all: an error holds the frames that it went through."""
+    """Raise a new error each time: an error holds the frames that it passed through."""
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
@@ -127,7 +127,7 @@ def super_resolve(engine: SamplingEngine, cancel: threading.Event | None = None)
     return [engine.super_resolve(LR, cancel=cancel)]
 
 
-# Who works, where the work is called from, and which requests come there.
+# Who works, from where the work is called, and which requests reach it.
 WORK = [
     (PerceptualDistance, "_features", (sample, explore, references)),
     (finishing, "back_project", (sample, explore, references)),

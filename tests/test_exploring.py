@@ -1,4 +1,4 @@
-"""Exploring from a sample: only the place changes, the same list gives the same pixels again, and each step once."""
+"""Exploring a sample: only the region changes, the same list gives the same pixels, and each step is drawn once."""
 
 from __future__ import annotations
 
@@ -467,8 +467,26 @@ def test_masks_of_another_picture_are_refused_in_requests(engine: SamplingEngine
 
 
 def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngine, lr: np.ndarray) -> None:
-    with pytest.raises(InputError, match="leave them out to have samples of 16 bits"):
+    with pytest.raises(InputError, match="leave the operations out to get samples of 16 bits"):
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
+
+
+@pytest.mark.slow
+def test_a_draft_is_nearly_the_picture_and_is_not_taken_for_it(shipped: SamplingEngine) -> None:
+    lr = load_image(CAT)[40:88, 40:88]
+    before = sample(shipped, lr, temperature=0.9)
+    place = brush(48, 48, (24, 24), 8)
+    for way in (Reroll(place, 7, 0), Slide(place, 7, (1, -2), 0.7)):
+        request = ExploreRequest(lr=lr, recipe=before.recipe, variants=((way,),), draft=True)
+        [draft] = [event for event in shipped.explore(request) if isinstance(event, Variant)]
+        [exact] = explore(shipped, lr, before.recipe, (way,))
+        assert draft.recipe == exact.recipe
+        np.testing.assert_array_equal(exact.laid_into(before.picture), replayed(shipped, draft.recipe, lr).picture)
+        assert draft.patch.shape == exact.patch.shape
+        difference = draft.patch.astype(int) - exact.patch
+        assert 0 < np.sqrt(np.square(difference).mean()) < 0.3
+        assert np.abs(difference).max() <= 6
+        assert abs(draft.lr_psnr - exact.lr_psnr) < 1
 
 
 @pytest.fixture
@@ -625,7 +643,7 @@ def test_slides_go_further_along_a_direction_than_any_roll(shipped: SamplingEngi
 @pytest.mark.parametrize(
     ("variants", "count", "message"),
     [
-        ([(Reroll(MASK, 5, roll),) for roll in range(7)], 3, "8 or more"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(7)], 3, "at least 8"),
         ([(Reroll(MASK, 5, roll),) for roll in range(8)], 17, "directions is 17"),
         ([(Reroll(MASK, 5, roll),) for roll in range(1, 9)], 3, "0, 1, 2"),
         ([(Reroll(MASK, roll, roll),) for roll in range(8)], 3, "one seed"),
@@ -679,12 +697,12 @@ def test_a_wish_goes_further_than_any_roll_and_fits_the_input(shipped: SamplingE
 @pytest.mark.parametrize(
     ("variants", "wish", "aim", "message"),
     [
-        ([(Reroll(MASK, 5, roll),) for roll in range(15)], Roughness(), True, "16 or more"),
+        ([(Reroll(MASK, 5, roll),) for roll in range(15)], Roughness(), True, "at least 16"),
         ([(Reroll(MASK, 5, roll),) for roll in range(16)], None, True, "no wish"),
         ([(Heat(0.1 * roll, MASK),) for roll in range(16)], Roughness(), True, "nothing else"),
-        ([(Heat(0.1),)], Roughness(), False, "one place"),
-        ([()], Roughness(), False, "one place"),
-        ([(Reroll(MASK, 5, 0),), (Reroll(brush(middle=(9, 9)), 5, 0),)], Roughness(), False, "one place"),
+        ([(Heat(0.1),)], Roughness(), False, "one region"),
+        ([()], Roughness(), False, "one region"),
+        ([(Reroll(MASK, 5, 0),), (Reroll(brush(middle=(9, 9)), 5, 0),)], Roughness(), False, "one region"),
     ],
 )
 def test_wishes_that_cannot_be_measured_are_refused(

@@ -123,7 +123,7 @@ NAN = np.full(6 * 24 * 24 + 24 * 12 * 12, np.nan, "<f2").tobytes()
     ("changes", "message"),
     [
         ({"origin": "theft"}, "'theft'"),
-        ({"box": [9, 4, 20, 16]}, "around all"),
+        ({"box": [9, 4, 20, 16]}, "around everything"),
         ({"box": [8, 4, 20]}, "left, top"),
         ({"box": [8, 4, 20.5, 16]}, "left, top"),
         ({"box": "all"}, "left, top"),

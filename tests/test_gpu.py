@@ -1,6 +1,6 @@
-"""Checks that need a GPU: `make test-gpu`. Every other run leaves them out.
+"""Checks that need a GPU: `make test-gpu`. All other runs skip them.
 
-SRFLOW_TEST_DEVICE names another device; on "cpu" those that need no CUDA show that the checks themselves are sound.
+SRFLOW_TEST_DEVICE names another device; on "cpu" those that need no CUDA show that the checks themselves work.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _one_accelerator_a_test():
 
 
 def draw(device: str, dtype: str, lr: np.ndarray = LR, **options: object) -> tuple[list[np.ndarray], list[Notice]]:
-    """Two samples of the shipped model, and what the engine had to say."""
+    """Draw two samples of the shipped model; return them and the engine's notices."""
     events = list(SamplingEngine(device, dtype, [SHIPPED], **options).sample(SampleRequest(lr=lr, num_samples=2)))
     notices = [event for event in events if isinstance(event, Notice)]
     return [event.picture for event in events if isinstance(event, SampleResult)], notices

@@ -1,4 +1,4 @@
-"""Grain of another place: what is laid on, how pieces meet, and what becomes of it."""
+"""Grain of another region: what is added, how pieces meet, and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints that take lists of operations: what they give, what they refuse, and that nothing half done is given."""
+"""Endpoints that take lists of operations: results, refusals, and no partial results."""
 
 from __future__ import annotations
 

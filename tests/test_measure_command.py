@@ -57,7 +57,7 @@ def test_a_place_a_line_and_the_agreement_are_measured(calibrated, given, tmp_pa
     assert f"{brightness['mean']:.2f} ± {brightness['half_width']:.2f}" in printed
     assert found["place"]["box"] == [8, 12, 16, 20]
     assert "Samples agree" in printed
-    assert "hold 90 % of true values" in printed
+    assert "contain 90 % of true values" in printed
     rows = list(csv.DictReader((out / "line.csv").read_text().splitlines()))
     assert len(rows) == 10
     assert float(rows[3]["mean"]) == pytest.approx(found["line"]["mean"][3], rel=1e-4)
@@ -72,7 +72,7 @@ def test_a_place_a_line_and_the_agreement_are_measured(calibrated, given, tmp_pa
 def test_without_calibration_the_spread_is_given_and_called_that(model, given, capsys):
     assert main(["measure", str(given), "--model", str(model), *DRAWN, "--region", "0", "0", "3", "3"]) == 0
     printed = capsys.readouterr().out
-    assert "not calibrated: No calibration was measured for toy" in printed
+    assert "not calibrated: There is no calibration for toy" in printed
     assert "±" not in printed
 
 
@@ -83,7 +83,7 @@ def test_without_calibration_the_spread_is_given_and_called_that(model, given, c
         (["--region", "0", "0", "21", "2"], "does not lie in the picture of 20x18"),
         (["--region", "-1", "0", "2", "2"], "does not lie in the picture"),
         (["--line", "0", "0", "80", "0"], "leaves the result of 80x72"),
-        (["--frc", "--num-samples", "1"], "two or more"),
+        (["--frc", "--num-samples", "1"], "at least two"),
         (["--frc", "--csv", "x.csv"], "give --line"),
     ],
 )
@@ -97,7 +97,7 @@ def test_the_engine_reads_a_calibration_of_its_own_weights_only(model, calibrate
     assert engine.calibration().bar(0.85, 4, 5).lam == pytest.approx(2.0)
     save_calibration(model / CALIBRATION_FILE, replace(CALIBRATION, weights_sha256="9" * 64))
     other = SamplingEngine("cpu", "float32", checkpoints=[model])
-    with pytest.raises(NotCalibratedError, match="No calibration was measured for toy"):
+    with pytest.raises(NotCalibratedError, match="There is no calibration for toy"):
         other.calibration()
     assert "belongs to other weights" in caplog.text
 

@@ -1,4 +1,4 @@
-"""What sets of samples say in numbers, against cases whose answer is known."""
+"""Statistics of sets of samples, for cases with known answers."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def test_bad_hr_gets_a_named_error(model: SRFlow) -> None:
     ):
         with pytest.raises(InputError, match=message):
             model.encode(hr, conditioning)
-    with pytest.raises(InputError, match="2 hr pictures and conditioning of 3"):
+    with pytest.raises(InputError, match="2 hr pictures and a conditioning of 3"):
         model.encode(torch.rand(2, 3, 16, 24), model.condition(torch.rand(3, 3, 4, 6)))
 
 

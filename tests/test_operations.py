@@ -1,4 +1,4 @@
-"""Operations as values: masks, JSON and addresses both ways, and what comes from anywhere."""
+"""Operations as values: masks, JSON and links in both directions, and untrusted input."""
 
 from __future__ import annotations
 

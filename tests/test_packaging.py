@@ -1,4 +1,4 @@
-"""What is installed: the wheel's content, that it works by itself, and requirements that say the same everywhere."""
+"""Packaging: the wheel's content, that it works alone, and consistent requirements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as people have them: colours by what profiles and chunks do, TIFF of all kinds, opacity, depth, metadata."""
+"""Files from many programs: colours by profiles and chunks, TIFF of all kinds, opacity, depth, metadata."""
 
 from __future__ import annotations
 
@@ -404,7 +404,7 @@ def test_opacity_of_another_size_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, "no room"), (errno.EACCES, "permission"), (errno.EROFS, "only be read"), (errno.EIO, "disk")],
+    [(errno.ENOSPC, "no space"), (errno.EACCES, "permission"), (errno.EROFS, "read-only"), (errno.EIO, "disk")],
 )
 def test_what_cannot_be_written_is_one_line(number, said, tmp_path, monkeypatch):
     def fail(*_: object, **__: object) -> None:
@@ -420,7 +420,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OutputError, match="no room"):
+    with pytest.raises(OutputError, match="no space"):
         save_png(tmp_path / "a.png", smooth())
     assert list(tmp_path.iterdir()) == []
 

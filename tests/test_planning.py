@@ -1,4 +1,4 @@
-"""How requests are cut up: one piece where it fits, tiles where not, files where results do not, else a named error."""
+"""How requests are planned: no tiles if it fits, tiles otherwise, files if results do not fit, or a named error."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def test_a_disk_that_fills_up_costs_one_picture_and_leaves_no_half_file(
     monkeypatch.setattr(os, "fsync", fsync)
     assert main(arguments(folders)) == 1
     assert names(folders[2]) == ["p1_sample0.png", "p2_sample0.png"]
-    assert "no room left" in capsys.readouterr().err
+    assert "no space left" in capsys.readouterr().err
 
 
 def test_alpha_grey_metadata_and_notes_reach_the_output(folders: tuple[Path, Path, Path]) -> None:

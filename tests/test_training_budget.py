@@ -1,4 +1,4 @@
-"""Steps that fit into a given time, and what a run says of its time and of its best weights."""
+"""Steps that fit into a given time, and a run's messages about its time and its best weights."""
 
 import json
 

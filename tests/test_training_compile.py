@@ -1,4 +1,4 @@
-"""`runtime.compile`: the same losses, checkpoints that fit both ways, and a clear word where there is no compiler."""
+"""`runtime.compile`: the same losses, checkpoints that fit both ways, and a clear message without a compiler."""
 
 import json
 import os

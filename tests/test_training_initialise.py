@@ -1,4 +1,4 @@
-"""`--init`: what fits, what is taken of it, and what the person is told."""
+"""`--init`: what fits, which parts are used, and the messages to the user."""
 
 import re
 from pathlib import Path

@@ -217,7 +217,7 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_goes_on(train, tmp_path, mo
 
     monkeypatch.setattr(run_folder.torch, "save", full)
     assert trainer.run() == "finished"
-    assert any("no room left on the disk" in message for message in trainer.messages)
+    assert any("no space left on the disk" in message for message in trainer.messages)
     files = [file.name for file in (tmp_path / "run" / "checkpoints").iterdir()]
     assert sorted(files) == ["step-000000002.pt", "step-000000004.pt"]
     monkeypatch.undo()

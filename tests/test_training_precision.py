@@ -1,4 +1,4 @@
-"""What the convolutions run in: the choice in a new run, what a resumed run does, and fp16 with its loss scale."""
+"""The precision of convolutions: the choice in a new run, a resumed run, and fp16 with its loss scale."""
 
 import json
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_the_trial_leaves_threads_and_random_numbers_alone(request):
     torch.manual_seed(3)
     name, reason = choose_precision(torch.device("cpu"))
     assert name in ("bf16", "float32")
-    assert "when tried" in reason
+    assert "in a test" in reason
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.rand(1), expected)
 

@@ -1,4 +1,4 @@
-"""What a run and its weights say of how they were made."""
+"""The provenance that a run and its weights record."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What is rearranged for speed computes the same: beside the plain form of a training step, and piece by piece."""
+"""Rearrangements for speed compute the same: compared with the plain form of a training step, and piece by piece."""
 
 import copy
 from functools import partial

@@ -1,4 +1,4 @@
-"""How runs start, go on and stop: what failed starts leave behind, and which changes of a recipe a run can take."""
+"""How runs start, resume and stop: what failed starts leave behind, and which changes of a recipe are possible."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, and a device whose memory runs out."""
+"""Work in a separate thread, and a device whose memory runs out."""
 
 from __future__ import annotations
 

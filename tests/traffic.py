@@ -7,19 +7,19 @@ from collections.abc import Callable
 from playwright.sync_api import Page, Request, Response
 
 TIMEOUT = 300_000
-"""ms, many times what a busy machine needs: it ends what would never end, and nothing else."""
+"""Milliseconds, far more than a busy machine needs: it only ends what would never end."""
 
 _STREAM = "/queue/data"
 
 
 class Traffic:
-    """Keeps count of a page's events: what is sent, and the stream of answers, which Gradio ends after the last one.
+    """Counts a page's events: requests, and the stream of answers, which Gradio ends after the last one.
 
-    Pictures do not count: a browser may give them up without a word. Must be made before the page is opened.
+    Pictures do not count: a browser may abort them silently. Must be created before the page is opened.
 
     Args:
-        page: it gets `TIMEOUT`.
-        on_request: told the address of each request, pictures included.
+        page: its timeout is set to `TIMEOUT`.
+        on_request: called with the address of each request, including pictures.
     """
 
     def __init__(self, page: Page, on_request: Callable[[str], None] | None = None) -> None:
@@ -48,16 +48,16 @@ class Traffic:
         self._unanswered.discard(request)
 
     def leave(self) -> None:
-        """Leave the page, and what it asked for."""
+        """Leave the page, and forget its requests."""
         self._page.goto("about:blank")
         self._unanswered.clear()
 
     def wait_for_frames(self) -> None:
-        """Until what has been done so far is drawn."""
+        """Wait until everything done so far is drawn."""
         self._page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def settle(self) -> None:
-        """Until all that was done is answered and shown: nothing is under way, and nothing more was asked for."""
+        """Wait until everything is answered and shown, and no further requests are sent."""
         is_settled = False
         while not is_settled:
             was_quiet, num_sent = not self._unanswered, self._num_sent

@@ -44,7 +44,7 @@ def write_pictures(folder: Path, sizes: list[tuple[int, int]], seed: int = 0) ->
 
 
 def stop_at(trainer: Trainer, step: int) -> Trainer:
-    """Have the trainer be asked to stop during step `step`."""
+    """Make the trainer receive a stop request during step `step`."""
     original = trainer._step
 
     def counted(*arguments):

@@ -1,3 +1,1 @@
-"""Calibrated bars about the mean of samples, which contain the truth as often as promised: the mathematics, and the
-file.
-"""
+"""Calibrated bars about the mean of samples, which contain the truth as often as promised; and their file."""

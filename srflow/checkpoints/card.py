@@ -20,7 +20,8 @@ _TEMPLATE = """---
 # {name}
 
 A conditional normalizing flow for x{scale_factor} super-resolution (SRFlow-DA, Jo, Yang and Kim, CVPRW 2021, and
-relatives). It draws many high-resolution pictures for one low-resolution picture, and gives each its exact likelihood.
+relatives). It draws many high-resolution pictures for one low-resolution picture, and computes the exact likelihood
+of each.
 
 | | |
 |---|---|
@@ -38,8 +39,8 @@ samples = srflow.load("path/to/this/folder")("lr.png", num_samples=8)
 samples.images[0].save("sr.png")
 ```
 
-The model has seen low-resolution pictures made by bicubic reduction only. On others (camera blur, noise, JPEG) its
-pictures are not to be trusted. Fine detail is drawn, not measured: compare several samples before you believe any.
+The model was trained only on low-resolution pictures made by bicubic interpolation. Do not trust its results for others
+(camera blur, noise, JPEG). Fine detail is drawn, not measured: compare several samples before you rely on any.
 {details}"""
 
 

@@ -1,6 +1,6 @@
-"""What crosses the border between the model and those who use it: named errors, requests, results, the engine.
+"""The interface between the models and their users: named errors, requests, results, the engine.
 
-Imports neither torch nor an image library, so that a page or a script can use all of it without loading them.
+It imports neither torch nor an image library, so that a page or a script can use all of it without loading them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine: the one door to a model."""
+"""The engine: the only interface to the models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """A model that can be asked for. label: for people. lr_multiple: LR sides are padded to a multiple of it."""
+    """A model on offer. label: for people. lr_multiple: LR sides are padded to a multiple of it."""
 
     key: str
     label: str
@@ -43,9 +43,9 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """What the engine runs on and what it offers. device, precision_reason: a short text for people.
+    """The engine's machine and models. device, precision_reason: a short text for people.
 
-    memory_limit: bytes that a request may take at most.
+    memory_limit: maximum bytes for a request.
     """
 
     device: str
@@ -58,18 +58,19 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """The one door to a model: `srflow.sampling.engine.SamplingEngine` is the real one, tests use a few lines of numpy.
+    """The only interface to the models. `srflow.sampling.engine.SamplingEngine` implements it; tests use a few lines of
+    numpy.
 
-    All methods may be called from any thread. Whatever takes long takes `cancel`: when it is set, the work stops within
-    a fraction of a second and `Cancelled` is raised. Leaving the iterator of `sample` early stops the work, too.
+    All methods may be called from any thread. Long methods have the argument `cancel`: when it is set, the work stops
+    within a fraction of a second and `Cancelled` is raised. Closing the iterator of `sample` early stops the work, too.
     """
 
     def info(self) -> EngineInfo:
-        """Device, precision, models."""
+        """Return device, precision and models."""
         ...
 
     def estimate(self, request: SampleRequest) -> Estimate:
-        """Time, memory and tiles of a request; nothing is computed. Raises InputError, MemoryBudgetError."""
+        """Estimate time, memory and tiles of a request; nothing is computed. Raises InputError, MemoryBudgetError."""
         ...
 
     def sample(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[SampleEvent]:
@@ -81,22 +82,22 @@ class Engine(Protocol):
         ...
 
     def recipe(self, request: SampleRequest) -> SampleRecipe:
-        """The recipe of the request's first sample, for `explore` to go on from; nothing is computed.
+        """Return the recipe of the request's first sample, as the start of `explore`; nothing is computed.
 
         Raises InputError, MemoryBudgetError.
         """
         ...
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
-        """Draw the variants; each is yielded when it is finished. What the state needs is kept for the next call.
+        """Draw the variants; each is yielded when it is finished. The state's data are cached for the next call.
 
-        Raises: InputError: the request does not fit; OperationError, which is one: an operation does not.
+        Raises: InputError: the request does not fit, or (its subclass OperationError) an operation does not.
             MemoryBudgetError: not enough memory. CheckpointError. Cancelled.
         """
         ...
 
     def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
-        """Bring an edited picture back into what may lie behind the LR picture, and say what is left of the edit.
+        """Make an edited picture match the LR picture and look natural, and say how much of the edit remains.
 
         Raises: InputError: the request does not fit, nothing was edited, or too much. MemoryBudgetError: not enough
             memory. CheckpointError. Cancelled.
@@ -104,9 +105,9 @@ class Engine(Protocol):
         ...
 
     def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
-        """Give a place the grain of another one, as far as the input and the model allow, and say how far that is.
+        """Give a region the grain of another one, as far as the input and the model allow, and say how far that is.
 
-        Raises: as `edit`; InputError, too: there is too little to take it from.
+        Raises: as `edit`; also InputError: the source is too small.
         """
         ...
 
@@ -119,11 +120,11 @@ class Engine(Protocol):
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
-        """Test candidates for a place of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
+        """Test candidates for a region of a super-resolution, the best first: see `srflow.steering.candidates.judge`.
 
         Args: candidates: 2 to 10 texts, each tried in several sizes and as its negative; or as many pictures of the
-            mask's support, uint8, (s h, s w, 3), taken as they are.
-        Raises: InputError: the place is too small or says nothing, or the candidates are not such ones.
+            mask's support, uint8, (s h, s w, 3), used unchanged.
+        Raises: InputError: the region is too small or has no contrast, or the candidates are invalid.
         """
         ...
 
@@ -134,21 +135,24 @@ class Engine(Protocol):
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> Encoded:
-        """The latents of super-resolutions, uint8 or uint16, (s h, s w, 3), of one LR picture, uint8, (h, w, 3).
+        """Return the latents of super-resolutions, uint8 or uint16, (s h, s w, 3), of one LR picture, uint8, (h, w, 3).
 
-        Raises: InputError: sizes or kinds do not fit. MemoryBudgetError: they are too large. Cancelled.
+        Raises: InputError: sizes or types do not fit. MemoryBudgetError: they are too large. Cancelled.
         """
         ...
 
     def calibration(self, model: str | None = None) -> Calibration:
-        """How wide bars about the mean of a set must be to hold the truth as often as promised: see `Calibration.bar`.
+        """Return the calibration of a model, which gives the width of bars about the mean of a set: see
+        `Calibration.bar`.
 
-        Raises: NotCalibratedError: nothing was measured for the model. InputError: there is no such model.
+        Raises: NotCalibratedError: the model has none. InputError: there is no such model.
         """
         ...
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
-        """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step)."""
+        """Draw bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency
+        step).
+        """
         ...
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
@@ -156,11 +160,13 @@ class Engine(Protocol):
         ...
 
     def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
-        """Read a picture file with all that belongs to it. Raises as `open_picture`."""
+        """Read a picture file with its opacity and metadata. Raises as `open_picture`."""
         ...
 
     def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """An HR picture → its LR picture for that model (MATLAB's bicubic), and the ground truth, cropped to fit."""
+        """Scale down an HR picture for that model (MATLAB's bicubic); return the LR picture and the cropped ground
+        truth.
+        """
         ...
 
     def save_png(
@@ -172,12 +178,12 @@ class Engine(Protocol):
         alpha: np.ndarray | None = None,
         metadata: Metadata | None = None,
     ) -> None:
-        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, whole or not at all: see `srflow.pictures.save_png`.
+        """Write uint8 or uint16, (H, W, 3) or (H, W), as a PNG, atomically: see `srflow.pictures.save_png`.
 
-        alpha: the opacity, of the picture's size, or of the LR picture's: then it is enlarged bicubically.
+        alpha: the opacity, of the picture's size, or of the LR picture's: then it is enlarged by bicubic interpolation.
         """
         ...
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
-        """The text in a PNG; its recipe is under `RECIPE_KEY`. Raises ImageError."""
+        """Read the text in a PNG; its recipe is under `RECIPE_KEY`. Raises ImageError."""
         ...

@@ -1,4 +1,4 @@
-"""Exploring from a sample: variants, choices among them, edits and their verdicts."""
+"""Exploring a sample: variants, choices among them, edits and their verdicts."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExploreRequest:
-    """Ways to go on from a sample, all of them at once: e.g. eight rolls of one place.
+    """Several variants of a sample: e.g. eight rolls of one region.
 
-    lr: uint8, (h, w, 3). recipe: of the sample to go on from, with the operations that were done to it so far: its
-    `state`. variants: for each way the further operations, often one; an empty tuple asks for the state itself. Those
-    that are about the same place are decoded together. choose: how many of them to choose for a `Comparison` at the
-    end; all variants must then be about one place, or all about the whole picture. 0: there is none. directions: how
-    many to look for at the most; the variants must then be rolls 0, 1, 2 … of one place and seed, 8 or more. 0: none.
-    wish: what to measure of every variant, at the place that the last operation of each is about; all must be about the
-    same place, but for the state itself. aim: whether to look for the way to more of it among the variants, which must
-    then be such rolls, 16 or more.
+    lr: uint8, (h, w, 3). recipe: of the sample to change, including its operations so far: the `state`. variants: for
+    each variant its further operations, often one; an empty tuple requests the state itself. Variants of the same
+    region are decoded together. choose: number of variants to choose for a `Comparison` at the end; all variants must
+    then be of one region, or all of the whole picture. 0: no comparison. directions: maximum number of directions to
+    find; the variants must then be at least 8 rolls 0, 1, 2 … of one region and seed. 0: none. wish: what to measure of
+    every variant, in the region of its last operation; except for the state itself, all must have the same region. aim:
+    whether to find the direction of the wish among the variants, which must then be at least 16 such rolls. draft:
+    whether to decode less around the region of each last operation, which is faster and less exact (.08 grey levels RMS
+    with the shipped ×4 model). Drafts are for pictures that are only measured or shown small; their recipes draw the
+    exact pictures.
     """
 
     lr: np.ndarray
@@ -49,18 +51,19 @@ class ExploreRequest:
     directions: int = 0
     wish: Wish | None = None
     aim: bool = False
+    draft: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Variant:
-    """One way to go on, drawn. Its picture is the state's, with `patch` laid into it at row `top`, column `left`.
+    """A drawn variant. Its picture is the state's, with `patch` laid into it at row `top`, column `left`.
 
-    number: in the request's `variants`. patch: uint8, (h, w, 3), all that differs from the state; the whole picture if
-    the last operations were about the whole of it, or if the state itself was asked for. recipe: draws this variant,
-    and is the state to go on from if it is chosen. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: how
-    likely the model finds what was decoded last, inside the mask's box or everywhere, in nats, before the consistency
-    step. It compares with that of other variants of the same place at the same temperature, and with nothing else.
-    measured: of the request's wish.
+    number: in the request's `variants`. patch: uint8, (h, w, 3), everything that differs from the state; the whole
+    picture if the last operations were on the whole picture, or if the state itself was requested. recipe: draws this
+    variant, and is the next state if it is kept. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: the
+    log-likelihood of what was decoded last, inside the mask's box or everywhere, in nats, before the consistency step.
+    It can be compared only with that of other variants of the same region at the same temperature. measured: of the
+    request's wish.
     """
 
     number: int
@@ -75,7 +78,7 @@ class Variant:
     measured: float | None = None
 
     def laid_into(self, state: np.ndarray) -> np.ndarray:
-        """Its whole picture, uint8, (s h, s w, 3), from the state's."""
+        """Return the variant's whole picture, uint8, (s h, s w, 3), from the state's."""
         picture = state.copy()
         height, width = self.patch.shape[:2]
         picture[self.top : self.top + height, self.left : self.left + width] = self.patch
@@ -84,7 +87,9 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A variant, and those that it stands for, itself among them: all that are nearer to it than to another chosen."""
+    """A chosen variant and those that it represents, including itself: all that are nearer to it than to another chosen
+    one.
+    """
 
     number: int
     members: tuple[int, ...]
@@ -92,10 +97,10 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Direction:
-    """A way in which the rolls of a place differ: `Slide(mask, seed, weights, angle)` goes along it.
+    """A direction in which the rolls of a region differ: `Slide(mask, seed, weights, angle)` moves along it.
 
-    weights: of the rolls. share: of the rolls' variance that it explains, 0 to 1, measured on rolls that had no part in
-    choosing it.
+    weights: of the rolls. share: of the rolls' variance that it explains, 0 to 1, measured on rolls that were not used
+    to choose it.
     """
 
     weights: tuple[int, ...]
@@ -104,13 +109,14 @@ class Direction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """The variants of a request, taken together; all numbers are those of `Variant.number`.
+    """Statistics over the variants of a request; all numbers are those of `Variant.number`.
 
-    different: those that differ as much as they can, by farthest points in LPIPS (RMSE where the picture is too small
-    for it), each with its family; the first is the most central one. typical: those that stand for the others best, the
-    largest family first. left_out: not offered and not counted, since the model finds them implausible, or since they
-    are flagged. extremes: the first choice by each measure of `srflow.evaluation.choosing.EXTREMES`, by its name.
-    distances: float32, (N, N).
+    different: those that differ as much as possible, by farthest points in LPIPS (RMSE if the picture is too small for
+    it), each with its family; the first is the most central one. typical: those that represent the others best, the
+    largest family first. left_out: neither offered nor counted, because the model finds them implausible, or they are
+    flagged.
+    extremes: the first choice by each measure of `srflow.evaluation.choosing.EXTREMES`, by its name. distances:
+    float32, (N, N).
     """
 
     different: tuple[Family, ...]
@@ -122,21 +128,23 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Directions:
-    """The principal ways in which a place can differ, the largest share first. None found: only texture differs."""
+    """The principal ways in which a region can differ, the largest share first. If none was found, only texture
+    differs.
+    """
 
     found: tuple[Direction, ...]
 
 
 ExploreEvent = Progress | Notice | Variant | Comparison | Directions | Aim
-"""What `Engine.explore` yields: the variants as they are finished, and at the end what was asked for of them all."""
+"""What `Engine.explore` yields: the variants as they are finished, and at the end the requested statistics."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditRequest:
-    """A picture that somebody has edited, to be brought back into what may lie behind the LR picture.
+    """An edited picture, to be made consistent with the LR picture and natural.
 
     lr: uint8, (h, w, 3). recipe: of the picture before the edit. picture: uint8, (s h, s w, 3), after it. mask: the
-    place that was edited; None: found by comparing the two pictures.
+    edited region; None: found by comparing the two pictures.
     """
 
     lr: np.ndarray
@@ -147,11 +155,11 @@ class EditRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GrainRequest:
-    """The grain of one place for another.
+    """A region to be given the grain of another one.
 
-    lr: uint8, (h, w, 3). recipe: of the picture that gets it. mask: the place there. source: the place that it is taken
-    from, of any picture in the scale of the large one, uint8, (H, W, 3), `srflow.steering.grain.MIN_SOURCE` LR pixels a
-    side or more. seed: of the pieces that are taken from it.
+    lr: uint8, (h, w, 3). recipe: of the picture that gets it. mask: the region there. source: the region from which it
+    is taken, of any picture at the scale of the HR picture, uint8, (H, W, 3), at least
+    `srflow.steering.grain.MIN_SOURCE` LR pixels a side. seed: of the pieces that are taken from it.
     """
 
     lr: np.ndarray
@@ -163,16 +171,16 @@ class GrainRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """What is left of an edit, or of grain that was laid on, and how usual it is.
+    """How much of an edit, or of added grain, remains, and how unusual it is.
 
     Pairs are of the two variants: made consistent, made natural.
 
-    mask: the place. drawn_lr_psnr: of the picture as it was drawn, see `SampleResult`. kept: which part of the change
-    is left, 1: all of it, 0: nothing. deviations: how much likelier the place is than in samples that went through the
-    same steps, in standard deviations of theirs; very negative is implausible, and so is very positive: too flat.
-    plausibility: which share of these samples is as unusual as it, or more so, on either side. num_samples: how many
-    they are. unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger the latents of what fits the
-    input are than usual around every LR pixel, in standard deviations of the samples'.
+    mask: the region. drawn_lr_psnr: of the picture as edited, see `SampleResult`. kept: the share of the change that
+    remains, 1: all of it, 0: nothing. deviations: how much more likely the region is than in samples that went through
+    the same steps, in their standard deviations; very negative is implausible, and so is very positive: too flat.
+    plausibility: the share of these samples that are at least as unusual, on either side. num_samples: their number.
+    unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger than usual the latents of the
+    consistent form are around every LR pixel, in standard deviations of the samples'.
     """
 
     mask: Mask
@@ -193,7 +201,7 @@ class Encoded:
     """Pictures as latents of a model.
 
     levels: float32, (K, C, h, w) of every level, finest first, times temperature. With the conditioning of the LR
-    picture, `SRFlow.decode` turns them into the pictures again, whatever was done to these: within rounding to 8 bits.
+    picture, `SRFlow.decode` turns them into the same pictures again, including all changes, within rounding to 8 bits.
     After the consistency step, or an edit, they are not exactly normal. log_probs: float64, (K,), log p(picture | lr),
     in nats, for a density over [0, 1].
     """

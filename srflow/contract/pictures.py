@@ -1,4 +1,4 @@
-"""Pictures as they were read: pixels, and what a file says beside them."""
+"""Pictures as read from files: pixels and metadata."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a picture file says beside its pixels; all of it fit to go into another file.
+    """The metadata of a picture file; all of it may be copied to another file.
 
     dpi: pixels per inch, horizontally and vertically. exif: a TIFF block (without the "Exif" prefix) of the tags that
-    stay true of an enlarged picture: no orientation, sizes or thumbnail. xmp: an XMP packet. text: of a PNG, by name.
+    remain
+    true for an enlarged picture: no orientation, sizes or thumbnail. xmp: an XMP packet. text: of a PNG, by name.
     """
 
     dpi: tuple[float, float] | None = None
@@ -31,13 +32,13 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """A picture as it was read.
+    """A picture as read from a file.
 
-    pixels: (H, W, 3), uint8, or uint16 if that was asked for; sRGB. Under full transparency they continue the colours
-    beside it, so that nothing foreign bleeds into the edge when the picture is enlarged.
-    alpha: (H, W) of the same kind, the opacity; None if the picture is opaque all over.
-    is_grey: whether red, green and blue are the same everywhere.
-    notes: what was done on the way in, in short phrases, e.g. "Display P3 → sRGB", "first of 3 pages".
+    pixels: (H, W, 3), uint8, or uint16 if requested; sRGB. Under full transparency they continue the neighbouring
+    colours, so that no other colours bleed into the edge when the picture is enlarged.
+    alpha: (H, W) of the same type, the opacity; None if the picture is fully opaque.
+    is_grey: whether red, green and blue are equal everywhere.
+    notes: how the file was converted, in short phrases, e.g. "Display P3 → sRGB", "first of 3 pages".
     """
 
     pixels: np.ndarray
@@ -47,7 +48,7 @@ class Picture:
     metadata: Metadata = Metadata()
 
     def on_white(self) -> np.ndarray:
-        """The pixels as they look on white paper, (H, W, 3)."""
+        """Return the pixels as they look on white, (H, W, 3)."""
         if self.alpha is None:
             return self.pixels
         top = int(np.iinfo(self.pixels.dtype).max)
@@ -61,7 +62,7 @@ class Picture:
 
 
 def picture_sha256(picture: np.ndarray) -> str:
-    """SHA-256 of a picture's size and pixels (not of a file), by which a recipe names its LR picture."""
+    """Return the SHA-256 of a picture's size and pixels (not of a file), which identifies a recipe's LR picture."""
     digest = hashlib.sha256(f"{picture.shape}".encode())
     digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()

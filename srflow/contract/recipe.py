@@ -1,4 +1,4 @@
-"""The recipe of a sample: all that it takes to draw its pixels again, as it lies in PNGs, addresses and histories."""
+"""The recipe of a sample: everything needed to draw its pixels again, as stored in PNGs, links and histories."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ __all__ = [
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
-"""What the convolutions run in; latents, log-determinants and 1x1 convolutions are float32 always."""
+"""The data type of the convolutions; latents, log-determinants and 1x1 convolutions are always float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRecipe:
-    """All that the pixels of one sample depend on, beside the LR picture itself; small enough to go into a PNG.
+    """Everything that the pixels of one sample depend on, except the LR picture itself; small enough for a PNG.
 
     The same recipe on the same LR picture gives the same pixels, on the same machine to the last bit.
 
-    model: the key by which the engine knows the model (see `ModelInfo.key`). weights_sha256: of its weights file; None
-    for weights that were never on disk. index: the sample's number among those of `seed`. tile: LR pixels a side of
-    the tiles; 0: the picture was made in one piece. lr_sha256: `picture_sha256` of the LR picture. operations: what was
-    done to the sample after it was drawn, see `srflow.operations`; a plain sample has none.
+    model: the engine's key of the model (see `ModelInfo.key`). weights_sha256: of its weights file; None for weights
+    that were never saved. index: the sample's number among those of `seed`. tile: side of the tiles in LR pixels; 0: no
+    tiles.
+    lr_sha256: `picture_sha256` of the LR picture. operations: applied to the sample after the draw, see
+    `srflow.operations`; a plain sample has none.
     """
 
     model: str
@@ -63,32 +64,32 @@ class SampleRecipe:
 
     @property
     def whole_list(self) -> tuple[Operation, ...]:
-        """The draw and all that follows it: what the picture is, as one list."""
+        """The draw and all operations after it, as one list."""
         return Draw(self.seed, self.index, self.temperature), *self.operations
 
     def to_json(self) -> str:
-        """As one line of JSON, e.g. for the text of a PNG (see `RECIPE_KEY`)."""
+        """Return one line of JSON, e.g. for the text of a PNG (see `RECIPE_KEY`)."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "operations"}
-        if self.operations:  # a plain sample's recipe stays as it was before there were operations
+        if self.operations:  # a plain sample's recipe stays as it was before operations existed
             values["operations"] = to_values(self.operations)
         return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> SampleRecipe:
-        """The inverse of `to_json`; the text may come from anywhere, so everything in it is checked.
+        """Read a recipe from JSON; the text may come from anywhere, so everything in it is checked.
 
-        Raises: InputError: if it is no JSON, a field is missing, unknown, of another type, or out of range.
-            OperationError, which is one: if that is so of an operation.
+        Raises: InputError: it is not JSON, a field is missing, unknown, of another type, or out of range, or (the
+            subclass OperationError) an operation is.
         """
         if len(text) > _MAX_JSON:
-            raise InputError(f"The recipe has {len(text)} characters; {_MAX_JSON} are the most.")
+            raise InputError(f"The recipe has {len(text)} characters; the maximum is {_MAX_JSON}.")
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"The recipe is not valid JSON ({error}).") from error
         known = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or set(values) | {"operations"} != known:
-            raise InputError("The text is not a recipe of this program: fields are missing, or there are others.")
+            raise InputError("The text is not a recipe of this program: fields are missing or unknown.")
         for name, (kind, low, high) in _RECIPE_NUMBERS.items():
             value = values[name]
             right = isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
@@ -110,28 +111,28 @@ class SampleRecipe:
 
 
 NOT_AS_ASKED = "not as asked"
-"""With which a flag begins that tells of something in the place of the sample: see `SampleResult.is_as_asked`."""
+"""Prefix of flags for a sample that was replaced by something else: see `SampleResult.is_as_asked`."""
 
 RECIPE_KEY = "srflow"
-"""Under which name a PNG's text holds the JSON of its `SampleRecipe`."""
+"""Name of the PNG text with the JSON of the `SampleRecipe`."""
 
 INPUT_KEY = "srflow-input"
-"""Under which name a sample's PNG says what was done to the LR picture's file on the way in (`Picture.notes`)."""
+"""Name of the PNG text that says how the LR picture's file was converted (`Picture.notes`)."""
 
 FLAGS_KEY = "srflow-flags"
-"""Under which name a sample's PNG holds its flags (`SampleResult.flags`)."""
+"""Name of the PNG text with the sample's flags (`SampleResult.flags`)."""
 
 LR_KEY = "srflow-lr"
-"""Under which name a PNG's text may hold its LR picture, a PNG in base64, so that it can be drawn again."""
+"""Name of the PNG text that may contain the LR picture, a PNG in base64, so that the sample can be drawn again."""
 
 MAX_LR_TEXT = 2_000_000
-"""Characters of such a text. A longer one is neither written nor read."""
+"""Maximum length of such a text in characters. A longer one is neither written nor read."""
 
 MAX_INDEX = 2**32
 """The largest number that a sample of a seed may have."""
 
 MAX_SIDE = 1_000_000
-"""LR pixels: the largest side of a picture, or of a tile, that a recipe may name."""
+"""LR pixels: the largest side of a picture, or of a tile, in a recipe."""
 
 _MAX_TEXT = 300
 _MAX_JSON = 8_000_000
@@ -150,9 +151,9 @@ _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
 def carried_lr(
     text: Mapping[str, str], recipe: SampleRecipe, open_picture: Callable[[bytes, int], np.ndarray]
 ) -> np.ndarray | None:
-    """The LR picture that a PNG's text carries (see `LR_KEY`); None: there is none, or too large a one.
+    """Return the LR picture in a PNG's text (see `LR_KEY`); None: there is none, or it is too large.
 
-    Args: open_picture: reads the bytes of a file with at most so many pixels, as `Engine.open_picture`.
+    Args: open_picture: reads the bytes of a file with a limit on its pixels, as `Engine.open_picture`.
     Raises: InputError: it is damaged, or not the recipe's.
     """
     encoded = text.get(LR_KEY)
@@ -163,5 +164,5 @@ def carried_lr(
     except (binascii.Error, ValueError) as error:
         raise InputError("The low-resolution picture inside this PNG is damaged.") from error
     if picture_sha256(lr) != recipe.lr_sha256:
-        raise InputError("The low-resolution picture inside this PNG is not the one that its recipe names.")
+        raise InputError("The low-resolution picture inside this PNG is not the one in its recipe.")
     return lr

@@ -1,4 +1,4 @@
-"""Drawing samples: what is asked for, and what is told of it."""
+"""Drawing samples: the request, and the events of the engine."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleRequest:
-    """What to draw. Whatever is None is chosen by the engine, which says in the results what it chose.
+    """What to draw. The engine chooses every value that is None; the results say what it chose.
 
     lr: uint8, (h, w, 3). model: a key of `EngineInfo.models`; None: its default. first_index: number of the first
-    sample. temperature: 0 to 2; None: the checkpoint's default. consistency_rounds: of back-projection onto the LR
-    picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `SampleRecipe`.
+    sample.
+    temperature: 0 to 2; None: the checkpoint's default. consistency_rounds: of back-projection onto the LR picture; 0:
+    none.
+    ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `SampleRecipe`.
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
-    summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
-    model's weights must be these. version: of the program that drew the samples before; if another draws them now, a
-    `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the same settings;
-    they are not drawn again, but summaries take them in, before the new ones. operations: what is done to every sample
-    after it was drawn, as in `SampleRecipe`. deep: adds every sample in 16 bits; not with operations on places, which
-    are laid into pictures of 8 bits. plain: adds every sample as it is without the consistency step, from the same
-    decoding; not with operations on places either.
+    summaries: whether the set is summarised, after every sample and at the end. weights_sha256: if not None, the model
+    must have these weights. version: of the program that drew the samples before; if another one draws them now, a
+    `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of existing samples with the same settings; they
+    are not drawn again, but summaries include them, before the new ones. operations: applied to every sample after the
+    draw, as in `SampleRecipe`. deep: adds every sample with 16 bits; not possible with operations on regions, which are
+    laid into pictures of 8 bits. plain: adds every sample without the consistency step, from the same decoding; not
+    possible with operations on regions either.
     """
 
     lr: np.ndarray
@@ -66,14 +68,14 @@ class SampleRequest:
 
     @classmethod
     def from_recipe(cls, recipe: SampleRecipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
-        """The request that draws the recipe's one sample again; `changes` override its fields.
+        """Create the request that draws the recipe's sample again; `changes` override its fields.
 
-        Raises: InputError: if `lr` is not the picture that the recipe was made for.
+        Raises: InputError: `lr` is not the picture of the recipe.
         """
         if lr.shape[:2] != (recipe.lr_height, recipe.lr_width) or picture_sha256(lr) != recipe.lr_sha256:
             raise InputError(
-                f"The recipe belongs to another LR picture of {recipe.lr_width}x{recipe.lr_height}; "
-                f"got one of {lr.shape[1]}x{lr.shape[0]}. Open the picture that it was made from."
+                f"The recipe belongs to another LR picture of {recipe.lr_width}x{recipe.lr_height}; got one of "
+                f"{lr.shape[1]}x{lr.shape[0]}. Open the picture from which it was made."
             )
         values: dict[str, Any] = {
             "model": recipe.model,
@@ -93,10 +95,10 @@ class SampleRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a request will take. seconds: to all results; seconds_to_first: to the first sample.
+    """The estimated cost of a request. seconds: to all results; seconds_to_first: to the first sample.
 
-    num_bytes: of memory at the peak, beyond what the engine holds already. tile: as in `SampleRecipe`. cached: the
-    picture's conditioning is there already.
+    num_bytes: peak memory, in addition to what the engine holds already. tile: as in `SampleRecipe`. cached: whether
+    the picture's conditioning is in the cache.
     """
 
     seconds: float
@@ -112,7 +114,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a request is. fraction: 0 to 1 of all its work. text: what is being done, for people."""
+    """The progress of a request. fraction: 0 to 1 of all its work. text: the current work, for people."""
 
     stage: Literal["waiting", "loading", "conditioning", "sampling", "comparing"]
     fraction: float
@@ -121,7 +123,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something a person should know, e.g. that the device's memory ran out and smaller tiles are used."""
+    """A message for users, e.g. that the device's memory ran out and smaller tiles are used."""
 
     text: str
 
@@ -137,7 +139,7 @@ class PartialSample:
 
 @dataclass(frozen=True, kw_only=True)
 class TruthScores:
-    """A picture against the ground truth, both cropped as in the NTIRE challenges; None: too small to be scored."""
+    """Scores against the ground truth, both cropped as in the NTIRE challenges; None: the picture is too small."""
 
     psnr: float
     ssim: float | None
@@ -148,16 +150,17 @@ class TruthScores:
 class SampleResult:
     """One finished sample.
 
-    picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which is
-    there until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move away before.
-    deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
-    plain: as `picture`, but without the consistency step, if that was asked for; None if it went to `plain_path`.
+    picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which exists
+    until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move before that.
+    deep: the same as uint16, if requested; None if it is in the file `deep_path`, likewise.
+    plain: as `picture`, but without the consistency step, if requested; None if it is in `plain_path`.
     lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
-    sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
-    piece, and of one in tiles the sum over the tiles' own parts, which nearly is; of the padded sample, if the model
-    had to pad the LR picture; None where operations changed a place only, since such a picture was not decoded as a
-    whole. clipped: share of the raw sample's values outside [0, 1].
-    flags: what a person should know, e.g. that the sample had to be decoded again from clipped latents.
+    sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values). It is exact without tiles;
+    with tiles it is the sum over the tiles' own parts, a close approximation. It is that of the padded sample, if the
+    model had to pad the LR picture. None if operations changed only a region, because such a picture was not decoded as
+    a whole.
+    clipped: share of the raw sample's values outside [0, 1].
+    flags: remarks for users, e.g. that the sample had to be decoded again from clipped latents.
     """
 
     index: int
@@ -177,22 +180,22 @@ class SampleResult:
 
     @property
     def flagged(self) -> bool:
-        """Whether there is anything special about it."""
+        """Whether there is any remark about it."""
         return bool(self.flags)
 
     @property
     def is_as_asked(self) -> bool:
-        """False if something else had to be put in the place of the sample, or of a part of it."""
+        """False if the sample, or a part of it, had to be replaced by something else."""
         return not any(flag.startswith(NOT_AS_ASKED) for flag in self.flags)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeScores:
-    """A set of samples against the ground truth (NTIRE 2021 and 2022); smaller is better, but for diversity and PSNR.
+    """Scores of a set of samples (NTIRE 2021 and 2022); smaller is better, except for diversity and PSNR.
 
     lpips: the mean over samples; lpips_global: the best sample; lpips_local: the best sample at every pixel.
     diversity: 100 (global - local) / global, in percent; it depends on the number of samples (the challenge: 10).
-    mse_diversity: the same of the squared error. All of LPIPS are None where the picture is too small for it.
+    mse_diversity: the same for the squared error. All LPIPS values are None if the picture is too small for it.
     """
 
     psnr: float
@@ -206,15 +209,15 @@ class ChallengeScores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SetSummary:
-    """The samples drawn so far, taken together. The last one of a request is `final`; fields marked * only there.
+    """Statistics of the samples drawn so far. The last one of a request is `final`; fields marked * are set only there.
 
     indices: of the samples, in the order of all per-sample fields. mean: uint8, (H, W, 3). std_rgb: float32, (H, W, 3),
-    standard deviation over the samples (of the set itself: divided by N) in 8-bit units. std_luma: float32, (H, W), of
+    standard deviation over the samples (of the set itself: divisor N) in 8-bit units. std_luma: float32, (H, W), of
     luma (BT.601, 0 to 255). diversity: the mean of `std_luma`.
-    split_half_change: mean |σ of the even - σ of the odd samples| over mean σ, of luma, each half's σ corrected for
-    its number: how much the map would still change; None below four samples.
-    distances_to_mean*: RMSE, 8-bit units. nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by
-    LPIPS. pairwise_lpips*: float32, (N, N). mean_pairwise_lpips*: of two different samples.
+    split_half_change: mean |σ of the even - σ of the odd samples| over mean σ, of luma, each half's σ corrected for its
+    number: how much the map would still change; None below four samples. distances_to_mean*: RMSE, 8-bit units.
+    nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by LPIPS. pairwise_lpips*: float32, (N, N).
+    mean_pairwise_lpips*: over pairs of different samples.
     """
 
     final: bool
@@ -233,7 +236,7 @@ class SetSummary:
 
 
 SampleEvent = Estimate | Progress | Notice | PartialSample | SampleResult | SetSummary
-"""What `Engine.sample` yields: an `Estimate` first, a final `SetSummary` (if asked for) last."""
+"""What `Engine.sample` yields: an `Estimate` first, a final `SetSummary` (if requested) last."""
 
 ReferenceKind = Literal["bicubic", "encoder", "zero_temperature"]
 

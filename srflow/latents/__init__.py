@@ -1,7 +1,7 @@
-"""Latents: what a flow turns a picture into, and what is drawn, scaled, mixed and edited to get new pictures.
+"""Latents: the flow's representation of a picture, which can be drawn, scaled, mixed and edited to get new pictures.
 
-One tensor per level, finest level first, the order in which the flow's forward pass emits them. All operations return
-new `Latents`; none writes into the tensors that it was given.
+There is one tensor per level, finest level first, in the order of the flow's forward pass. All operations return new
+`Latents`; none changes its inputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers that a caller gives: whole or real, in a range, and no bool."""
+"""Checks of numbers from a caller: whole or real, in a range, and not bool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["real_number", "whole_number"]
 
 
 def real_number(value: object, name: str) -> float:
-    """A finite real number as a float. Raises InputError if it is anything else; a bool or text is."""
+    """Return a finite real number as a float. Raises InputError: it is anything else, such as a bool or text."""
     if isinstance(value, (np.ndarray, Tensor)) and value.ndim == 0:
         value = value.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
@@ -26,7 +26,7 @@ def real_number(value: object, name: str) -> float:
 
 
 def whole_number(value: object, name: str, low: int, high: int) -> int:
-    """A whole number from low to high as an int. Raises InputError if it is anything else; a bool is."""
+    """Return a whole number from low to high as an int. Raises InputError: it is anything else, such as a bool."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise InputError(f"{name} must be a whole number; got {value!r}.")
     if not low <= int(value) <= high:

@@ -27,19 +27,19 @@ def draw(
 ) -> Latents:
     """Draw standard normal latents, before temperature.
 
-    Sample i of seed s is a function of (s, i, shapes) alone, bit for bit: not of the number of samples, the device, the
-    versions of torch and numpy, or of how it is cut into tiles (`draw_region`). Different (s, i) are independent.
+    Sample i of seed s depends only on (s, i, shapes), bit for bit: not on the number of samples, the device, the
+    versions of torch and numpy, or the tiles (`draw_region`). Different (s, i) are independent.
 
     Args:
         shapes: (C, H, W) of every level, finest first.
-        num_samples: how many samples, at least 1.
+        num_samples: number of samples, at least 1.
         seed: 0 to 2**64 - 1; 0 is a seed like any other.
         first_sample: number of the first one, so that samples can be drawn in batches.
-        device: where the result goes; drawing is done on the CPU.
+        device: of the result; the latents are drawn on the CPU.
 
     Returns: float32 latents of `num_samples` samples.
 
-    Raises: InputError: if any of these is out of range.
+    Raises: InputError: any of these is out of range.
     """
     num_samples = whole_number(num_samples, "num_samples", 1, MAX_WORD)
     first_sample = whole_number(first_sample, "first_sample", 0, MAX_WORD + 1 - num_samples)
@@ -60,10 +60,10 @@ def draw_region(
     rows: slice = slice(None),
     columns: slice = slice(None),
 ) -> Tensor:
-    """A region of one level of one sample: the same values as cut from what `draw` gives, without drawing the rest.
+    """Draw a region of one level of one sample: the same values as cut from the result of `draw`, without the rest.
 
     The stream of a level runs over rows, then columns, then channels, so that whole rows, and the columns of a tile
-    within a row, are unbroken ranges of it.
+    within a row, are contiguous ranges of it.
 
     Args:
         shape: (C, H, W) of the whole level.
@@ -73,7 +73,7 @@ def draw_region(
 
     Returns: (C, number of rows, number of columns), float32, on the CPU.
 
-    Raises: InputError: if any of these is out of range.
+    Raises: InputError: any of these is out of range.
     """
     seed = check_seed(seed)
     sample = whole_number(sample, "sample", 0, MAX_WORD)
@@ -97,16 +97,16 @@ def draw_region(
 
 
 def check_seed(seed: int) -> int:
-    """The seed as an int.
+    """Return the seed as an int.
 
-    Raises: InputError: if it is no whole number from 0 to 2**64 - 1 (a bool is none).
+    Raises: InputError: it is not a whole number from 0 to 2**64 - 1 (a bool is not one).
     """
     return whole_number(seed, "seed", 0, MAX_WORD)
 
 
 def _range(region: slice, size: int, name: str) -> tuple[int, int]:
-    """First and last + 1 of a slice of rows or columns."""
+    """Return start and stop of a slice of rows or columns."""
     start, stop, step = region.indices(size)
     if step != 1 or start >= stop:
-        raise InputError(f"The {name} of a region must be some of 0 to {size - 1}, one by one; got {region}.")
+        raise InputError(f"The {name} of a region must be within 0 to {size - 1}, with step 1; got {region}.")
     return start, stop

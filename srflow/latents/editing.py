@@ -1,4 +1,4 @@
-"""New latents from two others: mixed, on the way from one to the other, or one put into the other at a place."""
+"""New latents from two others: mixed, interpolated, or one replaced by the other in a region."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["mix", "replace", "walk"]
 
 
 def mix(a: Latents, b: Latents, angle: float) -> Latents:
-    """cos(angle) a + sin(angle) b: standard normal again if a and b are, and are independent.
+    """Return cos(angle) a + sin(angle) b: standard normal again if a and b are, and are independent.
 
     Args:
-        a, b: latents of the same shapes; either may hold one sample, which then meets all of the other's.
+        a, b: latents of the same shapes; either may contain one sample, which is then combined with all of the other's.
         angle: radians; 0 gives a, pi/2 gives b.
 
-    Raises: InputError: if the shapes differ or the angle is not finite.
+    Raises: InputError: the shapes differ or the angle is not finite.
     """
     check_same_shapes(a, b, broadcast=True)
     angle = real_number(angle, "angle")
@@ -33,23 +33,23 @@ def mix(a: Latents, b: Latents, angle: float) -> Latents:
 
 
 def walk(a: Latents, b: Latents, t: float) -> Latents:
-    """Go from a (t = 0) to b (t = 1) along the great circle between them, per sample and per level.
+    """Interpolate from a (t = 0) to b (t = 1) along the great circle between them, per sample and per level.
 
-    The direction turns at a constant rate and the norm changes linearly, so no point of the way is duller or wilder
-    than its ends, as the middle of a straight line would be (its norm is 0.71 of theirs).
+    The direction turns at a constant rate and the norm changes linearly, so no intermediate point is calmer or wilder
+    than the ends. The middle of a straight line would be calmer (its norm is 0.71 of theirs).
 
-    Each level has its own circle: where a and b agree in one level and differ in another, the first then stays as it
-    is. One circle for all levels would blow it up by as much as it shrinks the other. For the same reason latents that
-    agree in a part of the picture should be walked whole and put into place after that:
-    `replace(a, walk(a, b, t), mask)`.
+    Each level has its own circle: if a and b agree in one level and differ in another, the first stays unchanged. One
+    circle for all levels would enlarge it by as much as it shrinks the other. For the same reason latents that agree in
+    a part of the picture should be interpolated as a whole and then replaced in the region: `replace(a, walk(a, b, t),
+    mask)`.
 
-    If b points the opposite way to a there are many shortest ways; one is chosen, always the same.
+    If b points in the opposite direction to a there are many shortest paths; one is chosen, always the same.
 
     Args:
-        a, b: latents of the same shapes; either may hold one sample, which then meets all of the other's.
+        a, b: latents of the same shapes; either may contain one sample, which is then combined with all of the other's.
         t: from 0 to 1.
 
-    Raises: InputError: if the shapes differ or t is out of range.
+    Raises: InputError: the shapes differ or t is out of range.
     """
     check_same_shapes(a, b, broadcast=True)
     t = real_number(t, "t")
@@ -65,10 +65,10 @@ def replace(a: Latents, b: Latents, mask: np.ndarray | Tensor) -> Latents:
     edges in levels of another size.
 
     Args:
-        a, b: latents of the same shapes; either may hold one sample, which then meets all of the other's.
+        a, b: latents of the same shapes; either may contain one sample, which is then combined with all of the other's.
         mask: values in [0, 1], or bool; (h, w) or (N or 1, 1, h, w), of any positive size: see `resize_map`.
 
-    Raises: InputError: if the shapes differ or the mask does not fit.
+    Raises: InputError: the shapes differ or the mask does not fit.
     """
     check_same_shapes(a, b, broadcast=True)
     larger = a if a.num_samples >= b.num_samples else b
@@ -83,18 +83,18 @@ def replace(a: Latents, b: Latents, mask: np.ndarray | Tensor) -> Latents:
 
 
 def _walk_level(x: Tensor, y: Tensor, t: float) -> Tensor:
-    """`walk` for one level, (N, C, H, W)."""
+    """Apply `walk` to one level, (N, C, H, W)."""
     x, y = torch.broadcast_tensors(x, y)
     a, b = x.flatten(1), y.flatten(1)  # (N, D)
     norm_a = torch.linalg.vector_norm(a, dim=1, keepdim=True, dtype=sum_dtype(a))
     norm_b = torch.linalg.vector_norm(b, dim=1, keepdim=True, dtype=sum_dtype(b))
-    # A zero vector (temperature 0) has no direction: it takes the other's, and only the norm changes on the way.
+    # A zero vector (temperature 0) has no direction: it takes the other's, and only the norm changes.
     from_unit = torch.where(norm_a > 0, a / norm_a, b / norm_b).nan_to_num()
     to_unit = torch.where(norm_b > 0, b / norm_b, from_unit)
     cos = (from_unit * to_unit).sum(dim=1, keepdim=True)
     across = to_unit - cos * from_unit
     sin = torch.linalg.vector_norm(across, dim=1, keepdim=True)
-    # Parallel or opposite: any direction across will do. Neighbouring values swapped, one sign turned, is one.
+    # Parallel or opposite: any perpendicular direction will do. Swap neighbouring values and negate one of each pair.
     parallel = sin < 1e-6
     across = torch.where(parallel, _perpendicular(from_unit), across / sin)
     angle = torch.atan2(sin, cos)
@@ -104,7 +104,7 @@ def _walk_level(x: Tensor, y: Tensor, t: float) -> Tensor:
 
 
 def _perpendicular(unit: Tensor) -> Tensor:
-    """A unit vector perpendicular to each of these, (N, D); zero where D is 1 and there is none."""
+    """Return a unit vector perpendicular to each of these, (N, D); zero if D is 1 and there is none."""
     pairs = unit[:, : unit.shape[1] // 2 * 2].unflatten(1, (-1, 2))  # (N, D // 2, 2)
     turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(1)
     turned = F.pad(turned, (0, unit.shape[1] - turned.shape[1]))

@@ -32,17 +32,17 @@ def write_levels(path: str | Path, levels: Sequence[Tensor], metadata: Mapping[s
 
 
 def read_levels(path: str | Path) -> list[Tensor]:
-    """The levels in a file; see `Latents.load`."""
+    """Read the levels in a file; see `Latents.load`."""
     levels, _ = _read(path, with_levels=True)
     if not all(bool(torch.isfinite(level).all()) for level in levels):
-        raise InputError(f"{path}: the latents hold values that are not finite (NaN or infinity).")
+        raise InputError(f"{path}: the latents contain values that are not finite (NaN or infinity).")
     return levels
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The text that was saved with latents; reads the file's header only.
+    """Read the text that was saved with latents; reads only the file's header.
 
-    Raises: InputError: if the file is missing, damaged or holds something else.
+    Raises: InputError: the file is missing, damaged or contains something else.
     """
     _, metadata = _read(path, with_levels=False)
     del metadata["format"]
@@ -50,7 +50,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _read(path: str | Path, with_levels: bool) -> tuple[list[Tensor], dict[str, str]]:
-    """Levels (none, if not asked for) and metadata of a file of latents."""
+    """Read levels (none, if not requested) and metadata of a file of latents."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file of latents.")

@@ -52,7 +52,7 @@ class Latents(Sequence[Tensor]):
         return len(self._levels)
 
     def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
-        """The tensor of a level (for samples, see `samples`)."""
+        """Return the tensor of a level (for samples, see `samples`)."""
         return self._levels[index]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -83,32 +83,32 @@ class Latents(Sequence[Tensor]):
         return self._levels[0].dtype
 
     def to(self, device: torch.device | str) -> Latents:
-        """The same latents on another device; the dtype stays."""
+        """Return the same latents on another device; the dtype stays."""
         return Latents([level.to(device) for level in self._levels])
 
     # -- samples -------------------------------------------------------------------------------------------------------
 
     def samples(self, index: int | slice) -> Latents:
-        """The latents of one sample (as a batch of one) or of a range of samples.
+        """Return the latents of one sample (as a batch of one) or of a range of samples.
 
-        Raises: InputError: if there is no such sample.
+        Raises: InputError: there is no such sample.
         """
         if not isinstance(index, slice):
             if not -self.num_samples <= index < self.num_samples:
-                raise InputError(f"There is no sample {index}: these latents hold {self.num_samples}.")
+                raise InputError(f"There is no sample {index}: these latents contain {self.num_samples}.")
             index = slice(index % self.num_samples, index % self.num_samples + 1)
         elif not range(self.num_samples)[index]:
-            raise InputError(f"{index} picks none of the {self.num_samples} samples.")
-        if (index.step or 1) < 0:  # which tensors cannot slice by
+            raise InputError(f"{index} selects none of the {self.num_samples} samples.")
+        if (index.step or 1) < 0:  # tensors cannot be sliced by it
             picked = list(range(self.num_samples)[index])
             return Latents([level[picked] for level in self._levels])
         return Latents([level[index] for level in self._levels])
 
     @staticmethod
     def cat(parts: Sequence[Latents]) -> Latents:
-        """The samples of several latents, one after the other.
+        """Concatenate the samples of several latents.
 
-        Raises: InputError: if there are none, or their shapes differ.
+        Raises: InputError: there are none, or their shapes differ.
         """
         parts = list(parts)
         if not parts:
@@ -127,7 +127,7 @@ class Latents(Sequence[Tensor]):
                 A number; or a sequence of one number per level, finest first; or a map, (h, w) or (N or 1, 1, h, w),
                 of any positive size, which `resize_map` brings to the size of every level.
 
-        Raises: InputError: if it is anything else.
+        Raises: InputError: it is anything else.
         """
         if isinstance(temperature, Latents):
             raise InputError("Latents are multiplied by a temperature: a number, one per level, or a map; got latents.")
@@ -135,17 +135,18 @@ class Latents(Sequence[Tensor]):
         return Latents([level * factor for level, factor in zip(self._levels, factors, strict=True)])
 
     __rmul__ = __mul__
-    __array_ufunc__ = None  # so that `array * latents` asks __rmul__, and numpy does not loop over the levels
+    __array_ufunc__ = None  # so that `array * latents` calls __rmul__, and numpy does not loop over the levels
 
     @classmethod
     def __torch_function__(cls, *_: object, **__: object) -> object:
-        """Let `tensor * latents` ask __rmul__; no other function of torch takes latents."""
+        """Let `tensor * latents` call __rmul__; no other function of torch accepts latents."""
         return NotImplemented
 
     def log_prob(self) -> Tensor:
-        """Sum of log N(latent; 0, 1) over all levels: nats, (N,), float64 (float32 where the device has no float64).
+        """Return the sum of log N(latent; 0, 1) over all levels: nats, (N,), float64 (float32 if the device has no
+        float64).
 
-        Of the latents alone; the log-density of a picture adds the flow's log-determinant.
+        This is the density of the latents alone; that of a picture also includes the flow's log-determinant.
         """
         dtype = sum_dtype(self._levels[0])
         return sum(standard_normal_log_prob(level.to(dtype)).sum(dim=(1, 2, 3)) for level in self._levels)
@@ -155,23 +156,24 @@ class Latents(Sequence[Tensor]):
     def save(self, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file: tensors `level_0`, `level_1`, … and text (seed, temperature, …) as its metadata.
 
-        The file appears whole or not at all.
+        The file is written atomically.
 
-        Raises: InputError: if the metadata is not text, or uses the reserved name "format".
+        Raises: InputError: the metadata is not text, or uses the reserved name "format".
         """
         write_levels(path, self._levels, metadata)
 
     @staticmethod
     def load(path: str | Path) -> Latents:
-        """Read a file that `save` wrote (to the CPU; see `read_metadata` for the text in it).
+        """Read a file from `save` (to the CPU; see `read_metadata` for its text).
 
-        Raises: InputError: if the file is missing, damaged, holds something else, or holds values that are not finite.
+        Raises: InputError: the file is missing, damaged, contains something else, or contains values that are not
+        finite.
         """
         return Latents(read_levels(path))
 
 
 def check_same_shapes(a: Latents, b: Latents, broadcast: bool = False) -> None:
-    """Raises: InputError: they differ in shape, dtype or device. broadcast: one of them may hold a single sample."""
+    """Compare shapes, dtype and device. Raises: InputError: they differ. broadcast: one may contain a single sample."""
     if a.shapes != b.shapes:
         raise InputError(f"These latents belong to pictures or models of different sizes: {a.shapes} and {b.shapes}.")
     if (a.dtype, a.device) != (b.dtype, b.device):
@@ -183,7 +185,7 @@ def check_same_shapes(a: Latents, b: Latents, broadcast: bool = False) -> None:
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:
-    """What to add up in: millions of squares lose digits in float32. (Apple's GPUs have no float64.)"""
+    """Return the dtype for sums: millions of squares lose digits in float32. (Apple's GPUs have no float64.)"""
     return torch.float32 if x.device.type == "mps" else torch.float64
 
 

@@ -22,10 +22,10 @@ Temperature: TypeAlias = "float | Sequence[float] | np.ndarray | Tensor"
 
 
 def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a map, (N, 1, h, w), to the size (H, W) of a level; it then covers the same picture.
+    """Resize a map, (N, 1, h, w), to the size (H, W) of a level; it then covers the same picture.
 
-    Where it gets smaller, each value is the mean of the area that it covers, so that nothing leaks out of a masked
-    region further than the level's own grid makes it; where it gets larger, bilinear. Values stay within their range.
+    When reduced, each value is the mean of the area that it covers, so that a masked region grows only by the level's
+    own grid; when enlarged, values are interpolated bilinearly. Values stay within their range.
     """
     smaller = tuple(min(old, new) for old, new in zip(values.shape[-2:], size, strict=True))
     if smaller != tuple(values.shape[-2:]):
@@ -36,7 +36,7 @@ def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def factors_of(temperature: Temperature, levels: Sequence[Tensor]) -> list[float | Tensor]:
-    """A temperature for levels, (N, C, H, W) each, as one factor a level. Raises InputError: see `Latents.__mul__`."""
+    """Return a temperature as one factor per level, (N, C, H, W) each. Raises InputError: see `Latents.__mul__`."""
     ndim = temperature.ndim if isinstance(temperature, (np.ndarray, Tensor)) else None
     if ndim == 0 or isinstance(temperature, (Real, np.bool_)):
         return [_check_temperature(temperature)] * len(levels)
@@ -65,7 +65,7 @@ def _check_temperature(value: object) -> float:
 
 
 def checked_map(values: np.ndarray | Tensor, level: Tensor, name: str) -> Tensor:
-    """A map of finite values >= 0, as (N or 1, 1, h, w) with the dtype and device of a level, (N, C, H, W).
+    """Return a map of finite values >= 0, as (N or 1, 1, h, w) with the dtype and device of a level, (N, C, H, W).
 
     Raises: InputError: it is anything else. name: what the message calls it.
     """
@@ -82,14 +82,14 @@ def checked_map(values: np.ndarray | Tensor, level: Tensor, name: str) -> Tensor
     if 0 in size:
         raise InputError(f"A {name} map must have at least one row and one column; got {size}.")
     if values.dtype in (object, torch.complex64, torch.complex128) or getattr(values.dtype, "kind", "f") not in "biuf":
-        raise InputError(f"A {name} map must hold real numbers; got {values.dtype}.")
-    # `+ 0` makes a copy, which numpy arrays that are read-only, or run backwards, need on their way to torch.
+        raise InputError(f"A {name} map must contain real numbers; got {values.dtype}.")
+    # `+ 0` makes a copy, because torch cannot use numpy arrays that are read-only or have negative strides.
     values = torch.as_tensor(values + 0 if isinstance(values, np.ndarray) else values)
     values = values.to(level.device, level.dtype)
     low = float(values.min())  # NaN, if there is one
     high = float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"A {name} map must be finite; it holds {low if not math.isfinite(low) else high}.")
+        raise InputError(f"A {name} map must be finite; it contains {low if not math.isfinite(low) else high}.")
     if low < 0.0:
-        raise InputError(f"A {name} map must not be negative; it holds {low}.")
+        raise InputError(f"A {name} map must not be negative; it contains {low}.")
     return values

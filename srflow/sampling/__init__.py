@@ -1,1 +1,1 @@
-"""A trained model, used: what happens between a picture that somebody gives and the super-resolutions of it."""
+"""Sampling with a trained model: everything between a picture and its super-resolutions."""

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, seen as an iterator: it goes on, and tells how far it is, in the middle of anything."""
+"""Work in a separate thread, seen as an iterator: the thread goes on working, and can report progress at any point."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from srflow.contract import Cancelled
 __all__ = ["Channel", "in_background"]
 
 Event = TypeVar("Event")
-_MAX_WAITING = 8  # events; a worker that is that far ahead of who listens waits
+_MAX_WAITING = 8  # maximum number of waiting events; a worker that is further ahead waits
 _END = object()
 
 
 class Channel(Generic[Event]):
-    """What a worker speaks into. Its methods raise Cancelled as soon as nobody listens any more."""
+    """The channel into which a worker sends events. Its methods raise Cancelled as soon as nobody listens any more."""
 
     def __init__(self) -> None:
         self._events: queue.Queue[object] = queue.Queue(_MAX_WAITING)
         self._abandoned = threading.Event()
 
     def send(self, event: Event) -> None:
-        """Hand over an event; waits while too many are waiting. Not to be called while holding a lock."""
+        """Send an event; wait while too many are waiting. Not to be called while holding a lock."""
         self._put(event)
 
     def offer(self, event: Event) -> None:
-        """Hand over an event that may get lost; never waits."""
+        """Send an event that may be dropped; never waits."""
         self.check()
         with suppress(queue.Full):
             self._events.put_nowait(event)
@@ -49,9 +49,9 @@ class Channel(Generic[Event]):
 
 
 def in_background(work: Callable[[Channel[Event]], None], name: str) -> Generator[Event, None, None]:
-    """Run `work` in a thread and yield what it sends; what it raises is raised here, after the events before it.
+    """Run `work` in a thread and yield the events it sends; its errors are raised here, after earlier events.
 
-    The thread starts with the first event asked for. When the iterator is closed, the worker's channel raises
+    The thread starts when the first event is requested. When the iterator is closed, the worker's channel raises
     Cancelled, and closing waits until the worker has ended, so that its memory is free.
     """
     channel: Channel[Event] = Channel()
@@ -60,7 +60,7 @@ def in_background(work: Callable[[Channel[Event]], None], name: str) -> Generato
     def run() -> None:
         try:
             work(channel)
-        except BaseException as error:  # handed over, whatever it is
+        except BaseException as error:  # any error is passed on
             failure.append(error)
         with suppress(Cancelled):
             channel._put(_END)

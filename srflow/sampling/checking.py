@@ -1,4 +1,4 @@
-"""Requests, checked before anything is computed for them: what is wrong with a value, and what to do."""
+"""Checks of requests before anything is computed: error messages say what is wrong with a value, and what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_COMPARED = 64_000_000  # pixels of all pictures that are compared as a whol
 
 
 def check_sample(request: SampleRequest, info: ModelInfo) -> None:
-    """Raises: InputError: a value of the request is out of range, or does not fit the model or the other values."""
+    """Check a request. Raises: InputError: a value is out of range, or does not fit the model or the other values."""
     lr = request.lr
     if lr.dtype != np.uint8 or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
         raise InputError(f"The LR picture must be uint8 (h, w, 3) and not empty; got {lr.dtype} {lr.shape}.")
@@ -44,7 +44,7 @@ def check_sample(request: SampleRequest, info: ModelInfo) -> None:
     _check_whole("first_index", request.first_index, 0, MAX_INDEX + 1 - request.num_samples)
     _check_whole("consistency_rounds", request.consistency_rounds, 0, 100)
     if request.tile not in (None, 0):
-        _check_whole("tile, which is 0 for a picture in one piece,", request.tile, MIN_TILE, MAX_SIDE)
+        _check_whole("tile, which is 0 for no tiles,", request.tile, MIN_TILE, MAX_SIDE)
     temperature = request.temperature
     if temperature is not None and not (isinstance(temperature, Real) and 0 <= temperature <= 2):
         raise InputError(f"The temperature is {brief(temperature)}; it must be from 0 to 2.")
@@ -52,13 +52,13 @@ def check_sample(request: SampleRequest, info: ModelInfo) -> None:
     check_operations(request.operations, complete=False, size=lr.shape[:2])
     if (request.deep or request.plain) and count_whole(request.operations) < len(request.operations):
         raise InputError(
-            "Operations on places give pictures of 8 bits with the consistency step; leave them out to have "
-            "samples of 16 bits, or without the step."
+            "Operations on regions need 8 bits and the consistency step; leave the operations out to get samples "
+            "of 16 bits, or without the step."
         )
     if request.weights_sha256 not in (None, info.weights_sha256):
         raise InputError(
-            f"The recipe was made with other weights of {info.key} than those that are loaded; its pixels cannot "
-            "be made again. Load the checkpoint that it was made with."
+            f"The recipe was made with other weights of {info.key} than the loaded ones; its pixels cannot be drawn "
+            "again. Load the checkpoint with which it was made."
         )
     expected = tuple(side * info.scale_factor for side in lr.shape[:2])
     if request.ground_truth is not None and request.ground_truth.shape[:2] != expected:
@@ -71,7 +71,7 @@ def check_sample(request: SampleRequest, info: ModelInfo) -> None:
 
 
 def check_variants(request: ExploreRequest) -> None:
-    """Raises: InputError: there are too many variants, or none. OperationError, which is one: one is not well made."""
+    """Check the variants. Raises: InputError: too many, or none. OperationError: an operation is invalid."""
     if not 1 <= len(request.variants) <= _MAX_VARIANTS:
         raise InputError(f"There are {len(request.variants)} variants; ask for 1 to {_MAX_VARIANTS}.")
     for variant in request.variants:
@@ -79,7 +79,7 @@ def check_variants(request: ExploreRequest) -> None:
 
 
 def check_explore(request: ExploreRequest, task: Task) -> None:
-    """Raises: InputError: what is to be found among the variants cannot be. MemoryBudgetError: they are too large."""
+    """Check what is to be found among the variants. Raises: InputError: impossible. MemoryBudgetError: too large."""
     if request.choose:
         _check_choice(request, task)
     if request.directions:
@@ -91,52 +91,52 @@ def check_explore(request: ExploreRequest, task: Task) -> None:
 
 
 def check_edit(request: EditRequest, task: Task) -> None:
-    """Raises: InputError: the edited picture, or its mask, is of another size or kind than the picture before it."""
+    """Check an edit. Raises: InputError: the picture or its mask differs in size or type from the one before."""
     expected = tuple(side * task.scale for side in request.lr.shape[:2])
     picture = request.picture
     if picture.dtype != np.uint8 or picture.shape != (*expected, 3):
         raise InputError(
-            f"The edited picture must be of 8 bits and {expected[1]}x{expected[0]} pixels, as it was before the "
-            f"edit; got {picture.dtype} {picture.shape}."
+            f"The edited picture must have 8 bits and {expected[1]}x{expected[0]} pixels, as before the edit; got "
+            f"{picture.dtype} {picture.shape}."
         )
     if request.mask is not None:
         check_size(request.mask, request.lr)
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    """Raises: InputError: it is no whole number from `low` to `high`."""
+    """Check a number. Raises: InputError: it is not a whole number from `low` to `high`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
         raise InputError(f"{name} is {brief(value)}; it must be a whole number from {low} to {high}.")
 
 
 def _check_choice(request: ExploreRequest, task: Task) -> None:
-    """Raises: InputError: the variants cannot be compared."""
+    """Check a comparison. Raises: InputError: the variants cannot be compared."""
     if not 1 <= request.choose <= _MAX_VARIANTS:
         raise InputError(f"choose is {request.choose}; it must be from 0 to {_MAX_VARIANTS}.")
     masks = [variant[-1].place if variant else None for variant in request.variants]
     multiple = task.loaded.info.lr_multiple
     places = {None if mask is None else Region.around(mask, multiple) for mask in masks}
     if len(places) > 1:
-        raise InputError("Variants of different places cannot be compared. Ask for those of each place by itself.")
+        raise InputError("Variants of different regions cannot be compared. Request those of each region separately.")
     height, width = request.lr.shape[:2]
     if places == {None} and len(masks) * height * width * task.scale**2 > _MAX_COMPARED:
         raise InputError(
             f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
-            "Choose a place, or fewer variants."
+            "Select a region, or fewer variants."
         )
 
 
 def _check_places(request: ExploreRequest) -> None:
-    """Raises: MemoryBudgetError: whole pictures are asked for."""
+    """Check the variants' regions. Raises: MemoryBudgetError: whole pictures are requested."""
     if any(not variant or any(one.place is None for one in variant) for variant in request.variants):
         raise MemoryBudgetError(
-            "The picture does not fit into memory, so only variants of a place of it can be drawn. Explore a smaller "
-            "region of it."
+            "The picture does not fit into memory, so only variants of a region of it can be drawn. Explore a "
+            "smaller region of it."
         )
 
 
 def check_size(mask: Mask, lr: np.ndarray) -> None:
-    """Raises: InputError: the mask is for a picture of another size."""
+    """Check a mask. Raises: InputError: it is for a picture of another size."""
     if (mask.height, mask.width) != lr.shape[:2]:
         raise InputError(
             f"The mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
@@ -145,34 +145,34 @@ def check_size(mask: Mask, lr: np.ndarray) -> None:
 
 
 def check_in_memory(task: Task) -> None:
-    """Raises: MemoryBudgetError: the picture of a task does not fit into memory."""
+    """Check the size. Raises: MemoryBudgetError: the picture of a task does not fit into memory."""
     if task.plan.on_disk:
         raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
 
 
 def _check_directions(request: ExploreRequest) -> None:
-    """Raises: InputError: the variants are not the rolls of one place that a `Slide` can mix."""
+    """Check the rolls for directions. Raises: InputError: the variants are not rolls of one region for a `Slide`."""
     if not 1 <= request.directions <= _MAX_DIRECTIONS:
         raise InputError(f"directions is {request.directions}; it must be from 0 to {_MAX_DIRECTIONS}.")
-    _check_rolls(request, _MIN_ROLLS, "Directions are looked for")
+    _check_rolls(request, _MIN_ROLLS, "Directions need")
 
 
 def _check_wish(request: ExploreRequest) -> None:
-    """Raises: InputError: there is no place to measure at, or the variants are no rolls to look for an aim among."""
+    """Check a wish. Raises: InputError: there is no region to measure, or no rolls for an aim."""
     if request.wish is None:
-        raise InputError("There is no wish to look for the way to. Give one, or leave aim out.")
+        raise InputError("There is no wish to find the direction of. Give one, or leave aim out.")
     places = {variant[-1].place for variant in request.variants if variant}
     if len(places) != 1 or None in places:
-        raise InputError("A wish is about one place: every variant must end with an operation on the same one.")
+        raise InputError("A wish needs one region: every variant must end with an operation on the same one.")
     if request.aim:
-        _check_rolls(request, MIN_ROLLS, "The way to a wish is looked for")
+        _check_rolls(request, MIN_ROLLS, "The direction of a wish needs")
 
 
 def _check_rolls(request: ExploreRequest, least: int, what: str) -> None:
-    """Raises: InputError: the variants are not rolls 0, 1, 2 … of one place, such as a `Slide` mixes."""
+    """Check rolls. Raises: InputError: the variants are not rolls 0, 1, 2 … of one region, as for a `Slide`."""
     rolls = [variant[0] for variant in request.variants if len(variant) == 1]
     first = rolls[0] if rolls else None
     if not isinstance(first, Reroll) or len(rolls) < least or len(rolls) < len(request.variants):
-        raise InputError(f"{what} among the rolls of a place, {least} or more, and nothing else.")
+        raise InputError(f"{what} at least {least} rolls of a region, and nothing else.")
     if rolls != [Reroll(first.mask, first.seed, roll) for roll in range(len(rolls))]:
-        raise InputError(f"{what} among rolls 0, 1, 2 … of one place and one seed.")
+        raise InputError(f"{what} rolls 0, 1, 2 … of one region and one seed.")

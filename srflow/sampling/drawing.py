@@ -1,4 +1,4 @@
-"""One request on its way: tiles outside, samples inside, each result sent as soon as it is finished."""
+"""Carries out one request: a loop over tiles, samples inside it, and each result sent as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -48,11 +48,13 @@ from srflow.work import OnStep
 
 __all__ = ["Drawing"]
 
-_NEWS_SECONDS = 0.25  # between two reports of progress from the middle of a piece of work
-# Trained on with the flow, an encoder may forget its own super-resolution; below this LR-PSNR, in dB, it has, and its
-# picture would mislead.
+_NEWS_SECONDS = 0.25  # seconds between two progress events inside a piece of work
+# An encoder that was trained together with the flow may lose its own super-resolution; below this LR-PSNR, in dB, its
+# picture would be misleading.
 _ENCODER_LR_PSNR = 25.0
-_ENCODER_DIFFERENCE = 0.06  # from bicubic upscaling, mean, of [0, 1]; beyond it the encoder's picture is spoilt, too
+_ENCODER_DIFFERENCE = (
+    0.06  # mean difference from bicubic upscaling, in [0, 1]; above it the encoder's picture is spoilt, too
+)
 
 _Result = TypeVar("_Result")
 
@@ -61,12 +63,12 @@ class Drawing:
     """Carries out a task.
 
     Args:
-        turn: the request's, at the device.
+        turn: the request's turn at the device.
         model: the task's, on the device.
         task: what to do.
-        replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
-        folder: where samples go that do not fit into memory; whoever made it removes it.
-        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
+        replan: returns the task's plan with smaller tiles, or raises MemoryBudgetError.
+        folder: for samples that do not fit into memory; its creator removes it.
+        distance: returns the LPIPS network, which it builds at the first call; a piece of work.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Drawing:
         self._truth: TruthScorer | None = None
 
     def draw(self, estimate: Estimate) -> None:
-        """All samples, then their summary."""
+        """Draw all samples, then send their summary."""
         task, send = self._task, self._turn.send
         request = task.request
         send(estimate)
@@ -98,7 +100,7 @@ class Drawing:
             text = f"Drawn before by release {brief(request.version)}, now by {__version__}: pixels may differ."
             send(Notice(text=text))
         if task.plan.on_disk:
-            send(Notice(text="The samples do not fit into memory: they go to files, and are not compared."))
+            send(Notice(text="The samples do not fit into memory: they are written to files, and not compared."))
         if summary is not None:
             for index, picture in request.earlier:
                 summary.add(index, picture)
@@ -118,7 +120,7 @@ class Drawing:
             self._draw_tiles(group, finished, done=1 - len(waiting) / request.num_samples)
 
         def told(tile: int) -> None:
-            send(Notice(text=f"The device's memory ran out; going on in tiles of {tile}×{tile} pixels."))
+            send(Notice(text=f"The device's memory ran out; continuing with tiles of {tile}×{tile} pixels."))
 
         while waiting:
             self._retried(draw_group, told)
@@ -128,16 +130,16 @@ class Drawing:
             send(summary.final(distances, self._truth.challenge() if self._truth else None))
 
     def _distances_of_pairs(self, pictures: Sequence[np.ndarray]) -> np.ndarray | None:
-        """LPIPS between all pictures; None: they are too small for it, or too large for the device."""
+        """Return LPIPS between all pictures; None: they are too small for it, or too large for the device."""
         if min(pictures[0].shape[:2]) < MIN_SIDE:
             return None
         with suppress(OutOfMemory):
             return self._turn.run(self._distance).pairwise(pictures, self._turn.run)
-        self._turn.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
+        self._turn.send(Notice(text="The device does not have enough memory for LPIPS: the samples are not compared."))
         return None
 
     def draw_one(self) -> SampleResult:
-        """The request's first sample, without what operations on places make of it; in the task's own tiles only.
+        """Draw the request's first sample, before operations on regions, and only with the task's own tiles.
 
         Raises: OutOfMemory.
         """
@@ -146,7 +148,7 @@ class Drawing:
         return drawn[0]
 
     def _retouched(self, result: SampleResult) -> SampleResult:
-        """With the operations on places that come after the last one on the whole picture."""
+        """Apply the operations on regions that come after the last one on the whole picture."""
         task = self._task
         operations = task.request.operations
         begin = count_whole(operations)
@@ -173,7 +175,7 @@ class Drawing:
         )
 
     def draw_references(self) -> None:
-        """Bicubic, the encoder's own picture, and the flow's at temperature 0."""
+        """Send bicubic, the encoder's own picture, and the flow's at temperature 0."""
         request, scale = self._task.request, self._task.scale
         if self._task.plan.on_disk:
             raise MemoryBudgetError("The pictures to compare with do not fit into memory. Choose a smaller region.")
@@ -196,12 +198,14 @@ class Drawing:
         send("zero_temperature", zero[0].picture)
 
     def _retried(self, work: Callable[[], _Result], told: Callable[[int], None] | None = None) -> _Result:
-        """In smaller and smaller tiles while memory runs out. Args: told: called with the side of the new tiles."""
+        """Repeat work with smaller and smaller tiles while memory runs out. Args: told: called with the side of the new
+        tiles.
+        """
         while True:
             with suppress(OutOfMemory):
                 return work()
-            # Not while the error is handled: it holds the frames, and so the tensors, of the work that failed, and what
-            # is free now decides on the new tiles.
+            # This is not done inside the except block: the error holds the frames, and so the tensors, of the failed
+            # work, and the new tiles depend on the memory that is free now.
             self._task = self._replan(self._task)
             if told is not None:
                 told(self._task.plan.grid.tile)
@@ -210,22 +214,22 @@ class Drawing:
         return self._judged(lambda: TruthScorer(ground_truth, self._turn.run(self._distance), self._turn.run))
 
     def _score(self, picture: np.ndarray) -> TruthScores | None:
-        """One more sample's scores, if there is a ground truth."""
+        """Score one more sample, if there is a ground truth."""
         truth = self._truth
         return None if truth is None else self._judged(lambda: truth.add_sample(picture))
 
     def _judged(self, work: Callable[[], _Result]) -> _Result:
-        """Smaller tiles would be of no use where whole pictures are compared."""
+        """Score a picture. Smaller tiles would not help if whole pictures are compared."""
         try:
             return work()
         except OutOfMemory as error:
             raise MemoryBudgetError(
-                "The device has not enough memory to compare pictures of this size with the ground truth. Choose a "
-                "smaller region, or ask without ground truth."
+                "The device does not have enough memory to compare pictures of this size with the ground truth. "
+                "Choose a smaller region, or leave the ground truth out."
             ) from error
 
     def super_resolve(self) -> np.ndarray:
-        """The encoder's own picture, uint8, (s h, s w, 3)."""
+        """Return the encoder's own picture, uint8, (s h, s w, 3)."""
         return self._retried(self._super_resolve)
 
     def _super_resolve(self) -> np.ndarray:
@@ -248,7 +252,9 @@ class Drawing:
         done: float = 0.0,
         scored: bool = True,
     ) -> None:
-        """Every sample, tile by tile; in one piece that is sample by sample. done: of the request, before these."""
+        """Draw every sample, tile by tile; without tiles, sample by sample. done: finished tiles of the request before
+        these.
+        """
         canvases: dict[int, Canvas] = {}
         try:
             self._fill(canvases, indices, finished, done, scored)
@@ -265,7 +271,7 @@ class Drawing:
         done: float,
         scored: bool,
     ) -> None:
-        """Canvases are made when the first tile is there, and go when the last one is."""
+        """Fill canvases; they are created with the first tile, and released with the last one."""
         plan = self._task.plan
         spent = dict.fromkeys(indices, 0.0)
         share = len(indices) / self._task.request.num_samples
@@ -282,7 +288,7 @@ class Drawing:
                 spent[index] += seconds + time.perf_counter() - started
                 if tile.is_last:
                     result = self._result(index, canvas, spent[index], scored=scored)
-                    # Not kept here: a sample in one piece is not needed any more once it has been sent.
+                    # Do not keep it here: a sample without tiles is not needed any more once it has been sent.
                     del canvases[index], canvas
                     finished(result)
             if len(plan.grid) > 1:
@@ -291,9 +297,9 @@ class Drawing:
     def _decoded(
         self, number: int, tile: Tile, indices: tuple[int, ...], meter: _Meter
     ) -> Iterator[tuple[int, Decoded, float]]:
-        """A tile of every sample: its index, the tile, and the seconds it took.
+        """Yield a tile of every sample: its index, the tile, and the seconds it took.
 
-        What the tile needs of memory goes when the last sample is through, before the next tile is begun.
+        The tile's memory is released after the last sample, before the next tile begins.
         """
         task = self._task
         plan = task.plan
@@ -314,7 +320,7 @@ class Drawing:
                 yield index, self._replaced(decoded, tile) if decoded.is_broken else decoded, seconds
 
     def _lay(self, index: int, tile: Tile, decoded: Decoded, canvas: Canvas) -> None:
-        """A decoded tile into its picture; rows that are finished are told."""
+        """Put a decoded tile into its picture; send the rows that are finished."""
         top, before = canvas.num_rows, canvas.seconds
         rows = canvas.add(tile, decoded, self._turn.run(partial(self._log_prob, tile, decoded)), self._turn.stop)
         self._turn.worker.record("finishing", self._model, tile.rows.size * tile.columns.size, canvas.seconds - before)
@@ -322,14 +328,14 @@ class Drawing:
             self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
-        """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
+        """Return the encoder's own picture, or else bicubic upscaling, instead of a sample that cannot be drawn."""
         own = self._turn.super_resolve(self._model, self._cut(tile))
 
         def choose() -> Decoded:
             bicubic = bicubic_upscale(self._cut(tile).to(own), self._task.scale)[0]
             if is_sound(own) and (own - bicubic).abs().mean() < _ENCODER_DIFFERENCE:
                 return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
-            return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
+            return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged by bicubic interpolation")
 
         return self._turn.run(choose)
 
@@ -344,7 +350,9 @@ class Drawing:
         return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)]
 
     def _latents(self, tile: Tile, indices: tuple[int, ...]) -> list[Tensor]:
-        """Latents times temperature, (N, C, h, w) each: the whole picture's at this place, without making the rest."""
+        """Return latents times temperature, (N, C, h, w) each, for this tile, without computing the rest of the
+        picture.
+        """
         height, width = self._padded.shape[-2:]
         box = tile.columns.first, tile.rows.first, tile.columns.last, tile.rows.last
         place = Place(tuple(self._model.latent_shapes(height, width)), height, width, box)
@@ -353,7 +361,7 @@ class Drawing:
         return [torch.stack(level) for level in zip(*drawn, strict=True)]
 
     def _log_prob(self, tile: Tile, decoded: Decoded) -> float:
-        """log p of the tile's own part, in nats: latents and log-determinants at its own positions."""
+        """Return log p of the tile's own part, in nats: latents and log-determinants at its own positions."""
 
         def own_sum(values: Tensor) -> float:
             rows, columns = (
@@ -389,16 +397,16 @@ class Drawing:
             ),
             recipe=task.recipe(index),
             seconds=seconds + time.perf_counter() - started,
-            # With operations on places the picture is not the sample yet.
+            # With operations on regions the picture is not the sample yet.
             truth=self._score(canvas.picture) if scored and is_done else None,
         )
 
 
 @dataclass(frozen=True)
 class _Work:
-    """How much there is to do. conditioning, decoding: steps of a tile, and of a sample of one.
+    """The amount of work. conditioning, decoding: steps of a tile, and of a sample of one.
 
-    A step of conditioning and one of decoding a sample are about as much work.
+    A step of conditioning and one of decoding a sample take about equal time.
     """
 
     num_tiles: int
@@ -407,20 +415,20 @@ class _Work:
     decoding: int
 
     def fraction(self, tile: int, steps: int) -> float:
-        """Done, after so many steps of tile number `tile`."""
+        """Return the finished fraction after a number of steps of tile number `tile`."""
         in_tile = self.conditioning + self.num_samples * self.decoding
         return min(1.0, (tile * in_tile + steps) / (self.num_tiles * in_tile))
 
 
 class _Meter:
-    """Reports a request's progress from the middle of its work, at most every `_NEWS_SECONDS`."""
+    """Reports a request's progress during its work, at most every `_NEWS_SECONDS`."""
 
     def __init__(self, work: _Work, stop: OnStep, report: Callable[[Progress], None]) -> None:
         self._work, self._stop, self._report = work, stop, report
         self._told = 0.0
 
     def begin(self, stage: Literal["conditioning", "sampling"], tile: int, first: int = 0, count: int = 1) -> OnStep:
-        """What a piece of work calls at each step: `count` samples from number `first` on, of tile number `tile`."""
+        """Return the callback of a piece of work: `count` samples from number `first` on, of tile number `tile`."""
         work = self._work
         passed = 0 if stage == "conditioning" else work.conditioning + first * work.decoding
         where = f", tile {tile + 1} of {work.num_tiles}" if work.num_tiles > 1 else ""

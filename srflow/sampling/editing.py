@@ -1,11 +1,13 @@
-"""Edited pictures, brought back into what may lie behind the LR picture.
+"""Brings edited pictures back to those that match the LR picture and look natural.
 
-What somebody has drawn is changed in two steps. Made consistent: what the LR picture contradicts goes, by
-back-projection. Made natural: where the latents of what is left are larger than those of samples, they are scaled back
-to the usual size; then, from the picture before the edit, as much of the way to them is gone as leaves the place as
-likely as usual samples are. Both are put into the list of operations as the latents that they have (`Given`), and drawn
-from there as any other operation is, so that what is shown is what the recipe draws again. They are judged against
-samples of the place that went through the same steps: decoded, laid in, made consistent, rounded to 8 bits, encoded.
+An edited picture is changed in two steps. Made consistent: back-projection removes what contradicts the LR picture.
+Made
+natural: where the latents of the result are larger than those of samples, they are scaled back to the usual size; then
+they are mixed with the latents before the edit, so far that the region is as likely as usual samples. The latents of
+both forms are put into the list of operations (`Given`), and drawn from there as any other operation is, so that the
+picture shown is the one that the recipe draws again. Both are compared with samples of the region that went through the
+same
+steps: decoded, laid in, made consistent, rounded to 8 bits, encoded.
 """
 
 from __future__ import annotations
@@ -38,36 +40,36 @@ from srflow.sampling.weighing import Scales, Weighed, Yardstick, Yardsticks
 
 __all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask", "to_usual"]
 
-NOT_EDITED = "The edited picture is the same as before. Draw something, or choose another file."
-"""What an edit is answered that is none."""
+NOT_EDITED = "The edited picture is identical to the previous one. Change something, or choose another file."
+"""The message for an edit that changes nothing."""
 
 NUM_SAMPLES = 16
-"""Samples of the place that an edit is compared with."""
+"""Number of samples of the region with which an edit is compared."""
 
-_ROUNDS = 8  # of back-projection: at 5, lines that were drawn still show in the LR picture
+_ROUNDS = 8  # of back-projection: after 5, lines that were drawn still show in the LR picture
 _WINDOW = 5  # LR pixels a side of the squares in which the size of latents is shown
-_TAMING = 3  # and of those in which it is brought back
+_TAMING = 3  # and of those in which it is scaled back
 _SHARES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)  # of the way from the picture before the edit
 _USUAL = 2.0  # standard deviations of the samples' log-likelihood from their mean
-_MAX_WEIGHED = 400_000  # latents: a place of 91x91 LR pixels at x4
+_MAX_WEIGHED = 400_000  # latents: a region of 91x91 LR pixels at x4
 _MIN_TEMPERATURE = 0.05
-_LOSSY = 12  # 8-bit units: what lossy files change without anybody's doing
+_LOSSY = 12  # 8-bit units: changes by lossy file formats stay below this
 _SEED = 0
 
 
 class Editing:
-    """Carries out one `EditRequest`. What `Graining` does in another way has a name or a method of its own.
+    """Carries out one `EditRequest`. `Graining` overrides its attributes and methods where grain differs.
 
     Args:
-        request: what was edited.  task: of the picture before the edit.
-        exploration: draws its states.  yardsticks: of edits before.
-        scales: makes what weighs pictures of a region, by its conditioning, if that is known.
+        request: the edit.  task: of the picture before the edit.
+        exploration: draws its states.  yardsticks: of earlier edits.
+        scales: creates the `Scales` of a region, with its conditioning, if that is known.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        turn: the request's, at the device.
+        turn: the request's turn at the device.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("edit", "natural edit")
-    """Of the latents of what is made consistent, and of what is made natural."""
+    """Origins of the latents of the consistent form, and of the natural form."""
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class Editing:
         self._shapes = tuple(task.loaded.model.latent_shapes(height, width))
 
     def run(self) -> None:
-        """Both variants and the verdict."""
+        """Send both variants and the verdict."""
         self._tell("Drawing the picture", 0.0)
         before = self._exploration.state(self._request.recipe.operations)
         mask = self._place(before)
@@ -99,7 +101,7 @@ class Editing:
         self._tell(f"Making the {self.origins[0]} consistent with the input", 0.1)
         [consistent] = scales.weigh([self._made_consistent(scales.crop_of(edited), scales.crop_of(before), region)])
         field = self._field(region)
-        # Around the place it may be colder; what is there is not judged.
+        # The temperature may be lower around the region, which is not judged.
         temperatures = [torch.as_tensor(each).clamp_min(_MIN_TEMPERATURE) for each in field.temperatures()]
         drawn = [level / t for level, t in zip(consistent.latents, temperatures, strict=True)]
         first = self._draw(0, self._given(mask, region, drawn, self.origins[0]))
@@ -113,7 +115,7 @@ class Editing:
         samples = known.samples
         latents = [[level / t for level, t in zip(one.latents, temperatures, strict=True)] for one in samples]
 
-        self._tell("Looking for what is natural of it", 0.7)
+        self._tell("Looking for the natural form", 0.7)
         ways = [
             self._given(mask, region, levels, self.origins[1])
             for levels in self._natural(field.levels, drawn, latents, region)
@@ -138,23 +140,24 @@ class Editing:
         samples: Sequence[Sequence[Tensor]],
         region: Region,
     ) -> list[list[Tensor]]:
-        """Latents, (C, h, w) of every level, that may be natural, those that keep most of what was drawn first.
+        """Yield candidates for natural latents, (C, h, w) of every level, those closest to the edit first.
 
-        On the way from those before the edit to those that were drawn, scaled back where they are larger than samples'.
+        They lie between the latents before the edit and those of the edit, which are scaled back where they are larger
+        than samples'.
         """
         factors = to_usual(drawn, samples, region)
         ends = [level * factor.clamp_max(1.0) for level, factor in zip(drawn, factors, strict=True)]
         return [[z + share * (end - z) for z, end in zip(before, ends, strict=True)] for share in _SHARES]
 
     def _states(self, ways: Sequence[Operation]) -> Iterator[State]:
-        """Of the picture before the edit, with one operation more; they are about one place."""
+        """Return states of the picture before the edit with one more operation each, all on one region."""
         operations = self._request.recipe.operations
         return self._exploration.states([(*operations, way) for way in ways])
 
     def _place(self, before: State) -> Mask:
-        """What was edited, all of it fully: how softly it was painted is a matter of the picture.
+        """Return a mask that fully selects what was edited: the picture itself decides how softly it was painted.
 
-        Raises: InputError: nothing was.
+        Raises: InputError: nothing was edited.
         """
         scale, picture = self._task.scale, self._request.picture
         mask = self._request.mask or find_mask(before.whole(), picture, scale)
@@ -164,7 +167,9 @@ class Editing:
         return Mask.from_array(np.where(mask.array() > 0, 255, 0).astype(np.uint8))
 
     def _check(self, region: Region) -> None:
-        """Raises: InputError: more was edited than a recipe carries. MemoryBudgetError: more than can be weighed."""
+        """Check the size. Raises: InputError: the edit is too large for a recipe. MemoryBudgetError: too large to
+        evaluate.
+        """
         left, top, right, bottom = self._box(region)
         height, width = self._padded.shape[-2:]
         count = sum(map(math.prod, self._shapes)) * (right - left) * (bottom - top) // (height * width)
@@ -172,23 +177,25 @@ class Editing:
         if count > room:
             side = math.isqrt(max(0, room) * (right - left) * (bottom - top) // count)
             raise InputError(
-                f"The place spans {right - left}x{bottom - top} LR pixels; about {side}x{side} can be carried. Choose "
-                "a smaller place, and go on with the rest afterwards."
+                f"The region spans {right - left}x{bottom - top} LR pixels; the maximum is about {side}x{side}. "
+                "Select a smaller region, and edit the rest afterwards."
             )
         if count > _MAX_WEIGHED:
             raise MemoryBudgetError(
-                f"A place of {right - left}x{bottom - top} LR pixels takes too long and too much memory to be judged. "
-                f"Choose a smaller place, and go on with the rest afterwards."
+                f"Evaluating a region of {right - left}x{bottom - top} LR pixels takes too much time and memory. "
+                "Select a smaller region, and edit the rest afterwards."
             )
 
     def _box(self, region: Region) -> Box:
-        """The LR pixels whose latents an edit carries: those chosen, to whole multiples, padding included."""
+        """Return the LR pixels whose latents an edit stores: the selected ones, extended to whole multiples, including
+        padding.
+        """
         multiple = self._task.loaded.info.lr_multiple
         left, top, right, bottom = region.chosen
         return left, top, -(-right // multiple) * multiple, -(-bottom // multiple) * multiple
 
     def _edited(self, before: State, mask: Mask) -> State:
-        """What was drawn inside the mask's box, on the picture before it."""
+        """Return the edit inside the mask's box, on the picture before it."""
         scale = self._task.scale
         box = scaled(mask.support, scale)
         picture = before.whole()
@@ -198,7 +205,7 @@ class Editing:
         return State(picture, error, ())
 
     def _made_consistent(self, edited: np.ndarray, before: np.ndarray, region: Region) -> np.ndarray:
-        """`Region.decoded` without what the LR picture contradicts, float32, (3, h, w)."""
+        """Return `Region.decoded` without what contradicts the LR picture, float32, (3, h, w)."""
         lr_rows, lr_columns = scaled(region.decoded, 1)
         lr = self._padded[..., lr_rows, lr_columns]
         projected = self._exploration.on_device(
@@ -210,7 +217,7 @@ class Editing:
         return result[0].numpy()
 
     def _field(self, region: Region) -> Field:
-        """The latents before the edit."""
+        """Return the latents before the edit."""
         height, width = self._padded.shape[-2:]
         place = Place(self._shapes, height, width, region.decoded)
         field = Field.evaluate(self._request.recipe.whole_list, place)
@@ -219,13 +226,13 @@ class Editing:
         ).temperatures()
         if any(torch.as_tensor(each).min() < _MIN_TEMPERATURE for each in own):
             raise InputError(
-                f"The temperature here is below {_MIN_TEMPERATURE}, where the model knows one picture only: there is "
-                "nothing to compare with. Raise the temperature of the place first."
+                f"The temperature here is below {_MIN_TEMPERATURE}, where all samples are the same: there is "
+                "nothing to compare with. Raise the temperature of the region first."
             )
         return field
 
     def _given(self, mask: Mask, region: Region, levels: Sequence[Tensor], origin: Origin) -> Given:
-        """Latents inside the region's chosen box."""
+        """Return latents inside the region's selected box."""
         box = self._box(region)
         rows, columns = scaled(box, 1, region.decoded)
         height, width = region.decoded[3] - region.decoded[1], region.decoded[2] - region.decoded[0]
@@ -286,10 +293,10 @@ class Editing:
 
 
 def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
-    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ.
+    """Find the LR pixels in which two pictures, uint8 (s h, s w, 3), differ.
 
-    Where everything differs a little, as after lossy compression, that counts as no change, up to 12 levels.
-    Raises: InputError: nowhere.
+    If everything differs slightly, as after lossy compression, differences of up to 12 levels count as no change.
+    Raises: InputError: they do not differ.
     """
     difference = np.abs(before.astype(np.int16) - after).max(-1)
     mask = changed_place(before, after, scale, _LOSSY if np.median(difference) > 0 else 0)
@@ -299,7 +306,7 @@ def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:
 
 
 def to_usual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region) -> list[Tensor]:
-    """By what latents, (C, h, w) of every level, have to be multiplied to be as large as those of samples, (h, w)."""
+    """Return the factors, (h, w), that bring latents, (C, h, w) of every level, to the size of those of samples."""
     width = region.decoded[2] - region.decoded[0]
     result = []
     for number, level in enumerate(drawn):
@@ -310,19 +317,20 @@ def to_usual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], regio
 
 
 def _unusual(drawn: Sequence[Tensor], samples: Sequence[Sequence[Tensor]], region: Region, mask: Mask) -> np.ndarray:
-    """See `Verdict`."""
+    """Return the map of `Verdict.unusual`."""
     own = _size_of_all(drawn, region)
     sizes = torch.stack([_size_of_all(sample, region) for sample in samples])
-    # The samples' spread is nearly the same everywhere, and so few say too little of it at one place.
+    # The samples' spread is nearly the same everywhere, and so few samples say too little about it at one position.
     spread = float(sizes.var(0).mean().sqrt())
     rows, columns = scaled(mask.support, 1, region.decoded)
     return ((own - sizes.mean(0)) / max(spread, 1e-9))[rows, columns].float().numpy()
 
 
 def _first_usual(log_probs: Iterable[float], samples: Sequence[float]) -> int:
-    """The first that is as likely as usual samples are, neither less nor more; if none is, the nearest to it.
+    """Return the first candidate that is as likely as usual samples, neither less nor more; otherwise the nearest to
+    it.
 
-    Those after it are not asked for.
+    Later candidates are not evaluated.
     """
     spread, mean = max(float(np.std(samples, ddof=1)), 1e-9), float(np.mean(samples))
     distances: list[float] = []
@@ -334,13 +342,13 @@ def _first_usual(log_probs: Iterable[float], samples: Sequence[float]) -> int:
 
 
 def _size(level: Tensor, window: int) -> Tensor:
-    """Root mean square of latents, (C, h, w), over channels and a square around every position, (h, w)."""
+    """Return the root mean square of latents, (C, h, w), over channels and a square around every position, (h, w)."""
     squares = level.square().mean(0)[None, None]
     return F.avg_pool2d(squares, window, 1, window // 2, count_include_pad=False)[0, 0].sqrt()
 
 
 def _size_of_all(levels: Sequence[Tensor], region: Region) -> Tensor:
-    """The same over all levels, around every LR pixel of `Region.decoded`, (h, w)."""
+    """Return the same over all levels, around every LR pixel of `Region.decoded`, (h, w)."""
     height, width = region.decoded[3] - region.decoded[1], region.decoded[2] - region.decoded[0]
     total, count = torch.zeros(1, 1, height, width), 0.0
     for level in levels:

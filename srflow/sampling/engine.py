@@ -1,4 +1,4 @@
-"""Requests in, results out: the one door through which the page and the command line use a model."""
+"""The engine: requests in, results out. The page and the command line use models only through it."""
 
 from __future__ import annotations
 
@@ -71,22 +71,22 @@ _GIB = 1 << 30
 
 
 class SamplingEngine:
-    """`srflow.contract.Engine` on a real model.
+    """The implementation of `srflow.contract.Engine` on real models.
 
-    A picture is conditioned once; what that gives is kept, so that another temperature or seed runs the flow alone. One
-    lock guards the device; it is free between tiles and samples, so that several visitors take turns.
+    The conditioning of a picture is computed once and cached, so that after a change of temperature or seed only the
+    flow runs. One lock guards the device; it is free between tiles and samples, so that several requests take turns.
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: of the convolutions; None measures which is best.
         checkpoints: names of shipped checkpoints, folders or Hub ids; None takes all that are shipped.
-        cache_bytes: how much prepared pictures may hold together; the longest unused go first.
-        state_bytes: how much pictures that are explored may hold together, likewise.
-        piece_bytes: how much working on one tile may take; larger pictures are cut up. None: 640 MiB on a CPU, and what
-            is free on a GPU.
-        spill_folder: where requests make folders for samples that do not fit into memory, which go with the request;
-            None: the system's folder for temporary files.
-        compiled: have PyTorch compile the networks, for GPUs; on a CPU it was no faster.
+        cache_bytes: maximum size of all cached conditionings; the least recently used are dropped.
+        state_bytes: maximum size of all cached pictures under exploration, likewise.
+        piece_bytes: maximum memory for one tile; larger pictures are split. None: 640 MiB on a CPU, and the free memory
+            on a GPU.
+        spill_folder: where requests create folders for samples that do not fit into memory, which are deleted with the
+            request; None: the system's folder for temporary files.
+        compiled: let PyTorch compile the networks, for GPUs; on a CPU it was not faster.
     Raises: CheckpointError: a checkpoint cannot be loaded. InputError: no such device, or no compiler.
     """
 
@@ -118,7 +118,7 @@ class SamplingEngine:
         self._perceptual: PerceptualDistance | None = None
 
     def info(self) -> EngineInfo:
-        """Device, precision, models."""
+        """Return device, precision and models."""
         return EngineInfo(
             device=_describe(self._device),
             precision=self._precision,
@@ -130,8 +130,8 @@ class SamplingEngine:
         )
 
     def estimate(self, request: SampleRequest) -> Estimate:
-        """Time, memory and tiles of a request. Times are guessed from earlier requests, or, before the first, from the
-        speed of the machine (on Apple's GPUs they are 0 until then).
+        """Estimate time, memory and tiles of a request. Times follow from earlier requests or, before the first, from
+        the speed of the machine (on Apple's GPUs they are 0 until then).
 
         Raises: InputError: the request does not fit. MemoryBudgetError: it needs more memory than there is.
         """
@@ -149,11 +149,11 @@ class SamplingEngine:
             )
 
     def recipe(self, request: SampleRequest) -> SampleRecipe:
-        """Of the request's first sample. Raises: as `estimate`."""
+        """Return the recipe of the request's first sample. Raises: as `estimate`."""
         return self._planner.task(request).recipe(request.first_index)
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
-        """Draw ways to go on from a sample; each is yielded when it is finished. See `srflow.contract.Engine`."""
+        """Draw variants of a sample; each is yielded when it is finished. See `srflow.contract.Engine`."""
         sample = SampleRequest.from_recipe(request.recipe, request.lr, summaries=False)
         check_variants(request)
         task = self._planner.task(sample)
@@ -163,13 +163,13 @@ class SamplingEngine:
             yield from (event for event in events if isinstance(event, ExploreEvent))
 
     def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
-        """Bring an edited picture back into what may lie behind the LR picture. See `srflow.contract.Engine`."""
+        """Make an edited picture match the LR picture and look natural. See `srflow.contract.Engine`."""
         task = self._planner.task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
         check_edit(request, task)
         yield from self._edited(Editing, task, request.lr, request.recipe, lambda _turn, _before: request, cancel)
 
     def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
-        """Give a place the grain of another one. See `srflow.contract.Engine`."""
+        """Give a region the grain of another one. See `srflow.contract.Engine`."""
         task = self._planner.task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
         check_seed(request.seed)
         check_size(request.mask, request.lr)
@@ -192,7 +192,7 @@ class SamplingEngine:
         edit: Callable[[Turn, Callable[[], State]], EditRequest],
         cancel: threading.Event | None,
     ) -> Iterator[EditEvent]:
-        """What becomes of an edit of the recipe's picture."""
+        """Yield the results of an edit of the recipe's picture."""
         check_in_memory(task)
 
         def work(turn: Turn) -> None:
@@ -219,7 +219,7 @@ class SamplingEngine:
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[Candidate, ...]:
-        """Test candidates for a place of a super-resolution, the best first. See `srflow.contract.Engine`."""
+        """Test candidates for a region of a super-resolution, the best first. See `srflow.contract.Engine`."""
         scale = self._models.get(model).info.scale_factor
         left, top, right, bottom = mask.support
         size = (bottom - top) * scale, (right - left) * scale
@@ -238,7 +238,7 @@ class SamplingEngine:
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> Encoded:
-        """The latents of super-resolutions. See `srflow.contract.Engine`."""
+        """Return the latents of super-resolutions. See `srflow.contract.Engine`."""
         loaded = self._models.get(model)
         scale, multiple = loaded.info.scale_factor, loaded.info.lr_multiple
         find = partial(self._models.exact, loaded)
@@ -254,13 +254,14 @@ class SamplingEngine:
         return Exploration(request, task, turn, self._states, retoucher, drawing, self._spill_folder, self._distance)
 
     def calibration(self, model: str | None = None) -> Calibration:
-        """What was measured for a model. Raises: NotCalibratedError: nothing was, or its file cannot be used."""
+        """Return the calibration of a model. Raises: NotCalibratedError: there is none, or its file cannot be used."""
         return self._models.calibration(model)
 
     def references(self, request: SampleRequest, cancel: threading.Event | None = None) -> Iterator[Reference]:
-        """Bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency step).
+        """Draw bicubic, the encoder's own picture, and the flow's at temperature 0 (with the request's consistency
+        step).
 
-        The encoder's is left out where training with the flow has spoilt it.
+        The encoder's picture is left out if training with the flow has spoilt it.
         """
         task = self._planner.task(replace(request, num_samples=1, summaries=False))
         folder = SpillFolder(self._spill_folder)
@@ -273,7 +274,7 @@ class SamplingEngine:
     def super_resolve(
         self, lr: np.ndarray, model: str | None = None, cancel: threading.Event | None = None
     ) -> np.ndarray:
-        """The picture that the encoder makes by itself, uint8, (s h, s w, 3), however good it is."""
+        """Return the encoder's own picture, uint8, (s h, s w, 3), whatever its quality."""
         task = self._planner.task(SampleRequest(lr=lr, model=model, num_samples=1, summaries=False))
         folder = SpillFolder(self._spill_folder)
         turn = Turn(self._worker, cancel)
@@ -281,11 +282,11 @@ class SamplingEngine:
             return self._drawing(task, turn, folder).super_resolve()
 
     def network(self, model: str | None = None) -> SRFlow:
-        """A model itself, in float32, on the CPU; not to be changed."""
+        """Return a model itself, in float32, on the CPU; it must not be changed."""
         return self._models.get(model).model
 
     def seconds(self, request: SampleRequest, what: Work) -> float:
-        """Of a kind of work on all of a picture, for one sample: as last measured, or guessed."""
+        """Return the seconds of a kind of work on the whole picture, for one sample: as last measured, or estimated."""
         task = self._planner.task(request)
         return task.plan.grid.num_pixels * self._planner.seconds(task, what)
 
@@ -294,11 +295,11 @@ class SamplingEngine:
         return load_image(source, max_pixels=max_pixels or MAX_PIXELS)
 
     def read_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> Picture:
-        """Read a picture file with all that belongs to it: see `srflow.pictures.read_picture`."""
+        """Read a picture file with its opacity and metadata: see `srflow.pictures.read_picture`."""
         return read_picture(source, max_pixels=max_pixels or MAX_PIXELS)
 
     def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """An HR picture → its LR picture for that model, and the ground truth, cropped to fit."""
+        """Scale down an HR picture for that model; return the LR picture and the cropped ground truth."""
         info = self._models.get(model).info
         ground_truth = crop_to_multiple(hr, info.scale_factor * info.lr_multiple)
         return downscale_uint8(ground_truth, info.scale_factor), ground_truth
@@ -318,13 +319,13 @@ class SamplingEngine:
         save_png(path, picture, alpha=alpha, text=text, metadata=metadata)
 
     def read_png_text(self, source: str | Path | bytes | BinaryIO) -> dict[str, str]:
-        """The text in a PNG: see `srflow.pictures.read_png_text`."""
+        """Read the text in a PNG: see `srflow.pictures.read_png_text`."""
         return read_png_text(source)
 
     def _in_turn(
         self, work: Callable[[Turn], None], name: str, cancel: threading.Event | None
     ) -> Generator[Any, None, None]:
-        """Do a request's work in a thread of its own, and yield what it sends."""
+        """Do a request's work in a separate thread, and yield its events."""
 
         def run(channel: Channel[Any]) -> None:
             with named_memory_error():
@@ -341,7 +342,7 @@ class SamplingEngine:
         return turn.run(lambda: self._models.rearranged(task.loaded, task.precision, lambda: turn.tell(loading)))
 
     def _distance(self) -> PerceptualDistance:
-        """The LPIPS network, for those who have taken the device."""
+        """Return the LPIPS network, for a caller that holds the device."""
         if self._perceptual is None:
             with torch.inference_mode(False):
                 self._perceptual = PerceptualDistance(self._device)

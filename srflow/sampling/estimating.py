@@ -1,4 +1,4 @@
-"""From a request to a task: what was left open is decided, the work planned, and its time and memory estimated."""
+"""Turns a request into a task: it makes the open choices, plans the work, and estimates time and memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from srflow.sampling.worker import Work, Worker
 
 __all__ = ["Planner"]
 
-_CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
-_CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
-# FLOP/s that any GPU of the last ten years should reach in these networks; a careful guess, until measured.
+_CPU_PIECE_BYTES = 5 << 27  # larger tiles would delay cancelling, and save little
+_CPU_EFFICIENCY = 0.6  # of the convolution that is timed at the start: what whole networks reach of it
+# FLOP/s that any GPU of the last ten years should reach in these networks; a conservative guess, until measured.
 _GPU_FLOPS: dict[Precision, float] = {"float32": 2e12, "bfloat16": 5e12, "float16": 5e12}
 
 
@@ -27,10 +27,10 @@ class Planner:
     """Makes tasks of requests.
 
     Args:
-        models: what there is.  worker: the device, and how fast it was.
-        precision: of the convolutions, where a request leaves it open.
-        piece_bytes: how much working on one tile may take. None: 640 MiB on a CPU, and what is free on a GPU.
-        spill_folder: where samples go that do not fit into memory.
+        models: all models.  worker: the device, and its measured speed.
+        precision: of the convolutions, if a request does not set it.
+        piece_bytes: maximum memory for one tile. None: 640 MiB on a CPU, and the free memory on a GPU.
+        spill_folder: for samples that do not fit into memory.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class Planner:
         self._piece_bytes, self._spill_folder = piece_bytes, spill_folder
 
     def task(self, request: SampleRequest) -> Task:
-        """Check a request and plan it. Raises: InputError: it does not fit. MemoryBudgetError: there is not enough."""
+        """Check a request and plan it. Raises: InputError: it does not fit. MemoryBudgetError: there is not enough
+        memory.
+        """
         loaded = self._models.get(request.model)
         check_sample(request, loaded.info)
         precision = request.precision or self._precision
@@ -55,10 +57,10 @@ class Planner:
         )
 
     def replan(self, task: Task) -> Task:
-        """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""
+        """Return the task with smaller tiles, after memory ran out. Raises MemoryBudgetError: there are none."""
         largest = max(task.plan.grid.largest)
         plan = self._plan(task.request, task.loaded, task.precision, smaller_than=largest)
-        # Where results go was decided when the work began, and those who take them rely on it.
+        # The storage of results was decided when the work began, and callers rely on it.
         return replace(task, plan=replace(plan, on_disk=task.plan.on_disk))
 
     def _plan(
@@ -79,7 +81,7 @@ class Planner:
             summaries=request.summaries,
             is_deep=request.deep,
             is_plain=request.plain,
-            # After memory ran out, what was asked for cannot be had any more.
+            # After memory ran out, the requested tile is not possible any more.
             tile=request.tile if smaller_than is None else None,
             limit=limit,
             piece_limit=piece,
@@ -97,12 +99,12 @@ class Planner:
         free = shutil.disk_usage(folder).free
         if num_bytes > free:
             raise MemoryBudgetError(
-                f"The samples take {num_bytes / 1e9:.1f} GB, which do not fit into memory; of disk space "
-                f"{free / 1e9:.1f} GB are free. Ask for fewer samples or a smaller region."
+                f"The samples take {num_bytes / 1e9:.1f} GB, which do not fit into memory; {free / 1e9:.1f} GB of "
+                "disk space are free. Request fewer samples or a smaller region."
             )
 
     def estimate(self, task: Task) -> Estimate:
-        """Time, memory and tiles. Times are guessed from earlier requests, or from the speed of the machine."""
+        """Estimate time, memory and tiles. Times follow from earlier requests, or from the speed of the machine."""
         request, plan = task.request, task.plan
         lr_sha256 = picture_sha256(request.lr)
         keys = [tile_key(task, lr_sha256, number) for number in range(len(plan.grid))]
@@ -124,13 +126,13 @@ class Planner:
         )
 
     def seconds(self, task: Task, what: Work) -> float:
-        """Of a kind of work on an LR pixel, for one sample: as last measured, or guessed."""
+        """Return the seconds of a kind of work per LR pixel, for one sample: as last measured, or estimated."""
         measured = self._worker.seconds_per_pixel(what, task.loaded.model.config, DTYPES[task.precision])
         if measured is not None:
             return measured
         if what == "finishing" or self._device.type == "mps":
             return 0.0
-        # On ZeroGPU the device may not be touched here, nor is anything ever measured in this process.
+        # On ZeroGPU this process has no GPU, so there are no measurements: use the estimate.
         on_cpu = self._device.type == "cpu"
         speed = _CPU_EFFICIENCY * conv_throughput(task.precision) if on_cpu else _GPU_FLOPS[task.precision]
         return flops_per_pixel(task.loaded.model, what) / speed

@@ -1,4 +1,4 @@
-"""Ways to go on from a sample: every step of a list of operations is drawn once and kept for the next request."""
+"""Draws variants of a sample: every step of a list of operations is drawn once and cached for later requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.operations import Box, Operation, count_whole
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
-from srflow.sampling.regions import Region, scaled
+from srflow.sampling.regions import DRAFT_MARGIN, MARGIN, Region, scaled
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import Patch, State, StateCache
@@ -47,11 +47,11 @@ class Exploration:
 
     Args:
         request: what to draw.  task: the same as a sample's, checked.
-        turn: at the device.
+        turn: the request's turn at the device.
         cache: of states, kept between requests.  retoucher: of the task.
-        drawing: makes what draws a whole picture, in a folder for what does not fit into memory.
-        spill_folder: where such folders are made; each goes with the picture in it, when the cache lets go of it.
-        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
+        drawing: creates the object that draws a whole picture, with a folder for what does not fit into memory.
+        spill_folder: parent of such folders; each is deleted with its picture, when the cache drops that.
+        distance: returns the LPIPS network, which it builds at the first call; a piece of work.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Exploration:
         self._finished = 0
 
     def run(self) -> None:
-        """All variants; those about the same place together."""
+        """Draw all variants; those of the same region together."""
         self._tell("Drawing the picture")
         count = len(self._request.variants)
         base = self._request.recipe.operations
@@ -87,7 +87,9 @@ class Exploration:
                 if self._request.choose or self._request.directions:
                     states[number] = state
                 if self._request.aim:
-                    rolls[number] = replace(variant, patch=np.empty((0, 0, 3), np.uint8))  # not a view, which keeps all
+                    rolls[number] = replace(
+                        variant, patch=np.empty((0, 0, 3), np.uint8)
+                    )  # not a view, which would keep everything
                 self._finished += 1
                 started = time.perf_counter()
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
@@ -96,13 +98,13 @@ class Exploration:
             self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
             self._turn.send(self._comparison([states[number] for number in range(count)]))
         if self._request.directions:
-            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Looking for the main differences"))
             self._turn.send(self._directions([states[number] for number in range(count)]))
         if self._request.aim:
             self._turn.send(self._aim([rolls[number] for number in range(count)]))
 
     def _comparison(self, states: list[State]) -> Comparison:
-        """What the variants say together, at their place or everywhere."""
+        """Return statistics of all variants, in their region or everywhere."""
         lr, scale = self._request.lr, self._task.scale
         last = self._request.variants[0][-1:]
         mask = last[0].place if last else None
@@ -125,7 +127,7 @@ class Exploration:
         )
 
     def _directions(self, states: list[State]) -> Directions:
-        """The ways in which the rolls differ inside their mask."""
+        """Return the directions in which the rolls differ inside their mask."""
         mask = self._request.variants[0][-1].place
         assert mask is not None
         scale, box = self._task.scale, mask.support
@@ -134,7 +136,7 @@ class Exploration:
         return Directions(found=self.on_device(lambda: find_directions(features, self._request.directions)))
 
     def _measure(self, state: State) -> float | None:
-        """Of the wish, at the place that the variants are about."""
+        """Measure the wish in the region of the variants."""
         wish = self._request.wish
         if wish is None:
             return None
@@ -145,7 +147,7 @@ class Exploration:
         return self.on_device(lambda: wish.measure(crop, mask.weights(scale)))
 
     def _aim(self, rolls: list[Variant]) -> Aim:
-        """The way to more of what is wished for."""
+        """Return the direction of the wish."""
         assert self._request.wish is not None
         present = self._measure(self.state(self._request.recipe.operations))
         values, log_probs = [roll.measured for roll in rolls], [roll.log_prob for roll in rolls]
@@ -158,12 +160,12 @@ class Exploration:
         )
 
     def on_device(self, work: Callable[[], _Result]) -> _Result:
-        """Run a piece of work on the device. Raises: MemoryBudgetError: it has not enough memory for it."""
+        """Run a piece of work on the device. Raises: MemoryBudgetError: the device does not have enough memory."""
         try:
             return self._turn.run(work)
         except OutOfMemory as error:
             raise MemoryBudgetError(
-                "The device has not enough memory to compare these pictures. Choose a smaller place."
+                "The device does not have enough memory to compare these pictures. Select a smaller region."
             ) from error
 
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
@@ -177,7 +179,7 @@ class Exploration:
         self._turn.tell(Progress(stage="sampling", fraction=fraction, text=text))
 
     def _groups(self) -> list[list[int]]:
-        """Numbers of variants that differ in their last operation only, about one region: one batch."""
+        """Group the numbers of variants that differ only in their last operation, on one region: one batch each."""
         groups: dict[object, list[int]] = {}
         for number, variant in enumerate(self._request.variants):
             key: object = number
@@ -188,7 +190,7 @@ class Exploration:
         return list(groups.values())
 
     def states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
-        """The states of several lists that are equal but for their last operation."""
+        """Return the states of several lists that are equal except for their last operation."""
         first = lists[0]
         if count_whole(first) == len(first):
             yield from (self.state(operations) for operations in lists)
@@ -197,17 +199,20 @@ class Exploration:
         found = {operations: self._cache.get(self._key(operations)) for operations in lists}
         missing = [operations for operations, patch in found.items() if patch is None]
         done = (*self._draw, *first[:-1])
-        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing])
+        is_draft = self._request.draft
+        margin = DRAFT_MARGIN if is_draft else MARGIN
+        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing], margin)
         for operations in lists:
             patch = found[operations]
             if patch is None:
                 found[operations] = patch = next(drawn)
-                self._cache.put(self._key(operations), patch)
+                if not is_draft:
+                    self._cache.put(self._key(operations), patch)
             assert isinstance(patch, Patch)
             yield before.with_patch(patch)
 
     def state(self, operations: tuple[Operation, ...]) -> State:
-        """A list's picture: what is kept of it, and the rest."""
+        """Return the picture of a list, from cached states as far as possible."""
         begin = count_whole(operations)
         state = self._whole(operations[:begin])
         for count in range(begin, len(operations)):
@@ -222,7 +227,7 @@ class Exploration:
         return state
 
     def _whole(self, operations: tuple[Operation, ...]) -> State:
-        """A picture that is decoded as a whole."""
+        """Decode a picture as a whole."""
         key = self._key(operations)
         state = self._cache.get(key)
         if state is None:
@@ -236,7 +241,8 @@ class Exploration:
                 if not isinstance(error, OutOfMemory):
                     raise
                 raise MemoryBudgetError(
-                    "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
+                    "The device does not have enough memory to draw this picture again with its recipe. Draw a "
+                    "new sample."
                 ) from error
             assert picture is not None
             error_sum = squared_lr_error(picture, task.request.lr, task.scale, self._turn.run)
@@ -251,7 +257,7 @@ class Exploration:
         return replace(self._request.recipe, operations=operations)
 
     def variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:
-        """What is told of a picture. operations: of the recipe, and those of the variant; state: their picture."""
+        """Return the event for a picture. operations: of the recipe, and those of the variant; state: their picture."""
         kept = len(self._request.recipe.operations)
         begin = count_whole(operations)
         if begin > kept or len(operations) == kept:  # decoded as a whole, or the state itself
@@ -277,14 +283,14 @@ class Exploration:
 
 
 def _mapped(path: str, folder: SpillFolder) -> np.ndarray:
-    """A picture in a .npy file, whose folder goes with the array."""
+    """Map a picture from a .npy file, whose folder is deleted with the array."""
     picture = np.load(path, mmap_mode="r")
     weakref.finalize(picture, folder.remove)
     return picture
 
 
 def _at_least(box: Box, side: int, width: int, height: int) -> Box:
-    """A box grown evenly until its sides are that long, as far as the picture goes."""
+    """Grow a box evenly to a minimum side, within the picture."""
     result = []
     for first, last, size in ((box[0], box[2], width), (box[1], box[3], height)):
         length = min(size, max(side, last - first))

@@ -1,4 +1,4 @@
-"""From raw rows to the 8-bit picture: the consistency step and rounding, strip by strip as rows come in."""
+"""Turns raw rows into the 8-bit picture: the consistency step and rounding, one strip of rows at a time."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ __all__ = ["STRIP_PIXELS", "Canvas", "file_of", "lr_psnr", "squared_lr_error"]
 _Result = TypeVar("_Result")
 
 STRIP_PIXELS = 1 << 20
-"""HR pixels of a strip: what the consistency step works on at once, beside what it has to see around it."""
+"""HR pixels of a strip, the unit of the consistency step, without the rows around it that it also needs."""
 
 _REACH_OF_DOWNSCALING = 4  # LR pixels; the kernel reaches 2
 
 
 class Canvas:
-    """One sample on its way: takes its tiles, finishes rows as they become complete, and keeps count.
+    """One sample in progress: receives its tiles, finishes rows as they become complete, and updates statistics.
 
     Args:
         grid: the tiles.
         lr: (1, 3, h, w), not padded, on the CPU.
-        scale: HR pixels to an LR pixel.
+        scale: HR pixels per LR pixel.
         rounds: of the consistency step.
-        path: a .npy file to be made for the result; None keeps it in memory.
-        is_deep: whether to make the picture in 16 bits, too; its file has "-16" in its name.
+        path: a .npy file to be written for the result; None keeps it in memory.
+        is_deep: whether to make the picture with 16 bits, too; its file has "-16" in its name.
         is_plain: whether to make it without the consistency step, too; its file has "-plain" in its name.
-        device: that does the work.
+        device: for the work.
         run: runs each piece of it there.
     """
 
@@ -71,7 +71,7 @@ class Canvas:
         self._done = 0  # LR rows finished
         self._num_clipped = 0
         self.log_prob = 0.0  # nats
-        self.flags: dict[str, int] = {}  # how many tiles each was true of
+        self.flags: dict[str, int] = {}  # number of tiles for each flag
 
     def discard(self) -> None:
         """Remove the files, if there are any: the picture will not be finished."""
@@ -86,11 +86,11 @@ class Canvas:
 
     @property
     def clipped(self) -> float:
-        """Share of the raw values outside [0, 1]."""
+        """The share of raw values outside [0, 1]."""
         return self._num_clipped / self.picture.size
 
     def add(self, tile: Tile, decoded: Decoded, log_prob: float, on_step: OnStep) -> np.ndarray | None:
-        """Take a tile. log_prob: of its own part, in nats. on_step: called between strips and rounds; it may raise.
+        """Add a tile. log_prob: of its own part, in nats. on_step: called between strips and rounds; it may raise.
 
         Returns: the rows that this finished, uint8 (n, W, 3), if any.
         """
@@ -114,14 +114,14 @@ class Canvas:
         scale = self._scale
         height, width = self._lr.shape[-2:]
         missing = (height * scale) - self._raw_top * scale - self._raw.shape[1]
-        rows = rows[:, :missing, : width * scale]  # what was padded goes
+        rows = rows[:, :missing, : width * scale]  # remove the padding
         self._num_clipped += self._run(lambda: int(((rows < 0) | (rows > 1)).sum()))
         self._raw = rows if self._raw.shape[1] == 0 else torch.cat([self._raw, rows.to(self._raw)], 1)
         halo = REACH * self._rounds
         available = self._raw_top + self._raw.shape[1] // scale
         stop = height if available == height else max(self._done, available - halo)
         begun = self._done
-        # Not thinner than what is seen around it, or most would be computed several times.
+        # At least as thick as the rows needed around it, or most rows would be computed several times.
         strip = max(1, 2 * halo, STRIP_PIXELS // (width * scale * scale))
         while self._done < stop:
             on_step()
@@ -135,7 +135,7 @@ class Canvas:
 
     @torch.inference_mode()
     def _finish_strip(self, start: int, stop: int, halo: int, on_step: OnStep) -> None:
-        """LR rows [start, stop), made from `halo` rows more on either side, as far as there are any."""
+        """Finish LR rows [start, stop), with `halo` more rows on either side, as far as there are any."""
         scale = self._scale
         first, last = max(0, start - halo), min(self._lr.shape[-2], stop + halo)
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
@@ -150,17 +150,19 @@ class Canvas:
             self.plain[own] = to_uint8(self._uncoloured(raw[None, :, within].to(self._device)))
 
     def _uncoloured(self, rows: Tensor) -> Tensor:
-        """Grey in, grey out: the model has learnt from colour pictures, and draws faint colours into grey ones, too."""
+        """Remove colour from a grey picture: the model was trained on colour pictures, and adds faint colours to grey
+        ones.
+        """
         return rows.mean(1, keepdim=True).expand(-1, 3, -1, -1) if self._is_grey else rows
 
 
 def file_of(picture: np.ndarray | None) -> str | None:
-    """The file that a picture lies in; None: it is in memory, or there is none."""
+    """Return the file that contains a picture; None: it is in memory, or there is none."""
     return str(picture.filename) if isinstance(picture, np.memmap) else None
 
 
 def _beside(path: Path | None, what: str) -> Path | None:
-    """A file for another form of the picture, beside its own."""
+    """Return the file for another form of the picture, beside its own."""
     return None if path is None else path.with_name(f"{path.stem}-{what}{path.suffix}")
 
 
@@ -169,7 +171,7 @@ def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | No
 
 
 def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> float:
-    """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
+    """Return the PSNR of a downscaled picture against its LR picture, in dB: how well the input is preserved."""
     return capped_psnr(squared_lr_error(picture, lr, scale, run) / lr.size)
 
 

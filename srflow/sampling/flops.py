@@ -1,4 +1,4 @@
-"""How much there is to compute: the convolutions that the engine makes for an LR pixel."""
+"""Counts the arithmetic of the engine: its convolutions per LR pixel."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["flops_per_pixel"]
 
 
 def flops_per_pixel(model: SRFlow, what: Literal["conditioning", "sampling"]) -> float:
-    """Of an LR pixel, of all its convolutions as `inference` makes them: once a picture, or for each sample.
+    """Return the operations of all convolutions of `inference` per LR pixel: once per picture, or for each sample.
 
-    Two for each multiplication, since each goes with an addition. Scale and shift, 1x1 convolutions of the flow and all
-    else are left out: a few percent.
+    Each multiplication counts twice, because it comes with an addition. Scale and shift, the flow's 1x1 convolutions
+    and
+    everything else are left out: a few percent.
     """
     encoder, scale = model.encoder, model.scale_factor
     levels = zip(model.flow.levels, encoder.level_strides, strict=True)
@@ -35,13 +36,16 @@ def flops_per_pixel(model: SRFlow, what: Literal["conditioning", "sampling"]) ->
 
 
 def _for_a_sample(level: FlowLevel) -> float:
-    """Products at a position of the level: of the couplings' blocks, without what depends on the picture alone."""
+    """Return products per position of the level: of the couplings' blocks, without the part that depends only on the
+    picture.
+    """
     blocks = [step.coupling.block for step in level.steps]
     return sum(_after_first(block) + block.first.weight[:, : block.in_channels].numel() for block in blocks)
 
 
 def _for_a_picture(level: FlowLevel, num_features: int, factor: int) -> float:
-    """Products at a position of the level: first convolutions of all blocks on the conditioning, injectors' blocks.
+    """Return products per position of the level: all blocks' first convolutions on the conditioning, and the injectors'
+    blocks.
 
     factor: by which the stacked blocks are upsampled; they are convolved before, with fewer taps.
     """
@@ -63,5 +67,5 @@ def _after_first(block: ConvBlock) -> int:
 
 
 def _num_weights(module: nn.Module) -> int:
-    """Of all convolutions in it, without biases."""
+    """Return the number of weights of all convolutions in it, without biases."""
     return sum(conv.weight.numel() for conv in module.modules() if isinstance(conv, nn.Conv2d))

@@ -1,4 +1,4 @@
-"""The grain of another place, brought into what may lie behind the LR picture as edits are."""
+"""Brings the grain of another region back to pictures that match the LR picture, as for edits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from srflow.sampling.regions import Region
 __all__ = ["Graining"]
 
 _SHARES = (1.0, 0.6, 0.3)  # of the noise's variance that is the grain's
-_STRENGTHS = (1.0, 0.85, 0.7)  # of the grain: at the size of noise, what has edges is less likely than noise
+_STRENGTHS = (1.0, 0.85, 0.7)  # of the grain: at the same size, grain with edges is less likely than noise
 
 
 class Graining(Editing):
-    """An `Editing` of a place that was given grain (`srflow.steering.grain.lay_grain`).
+    """An `Editing` of a region that was given grain (`srflow.steering.grain.lay_grain`).
 
-    Grain takes the place of the noise that was there, so that what may be natural differs from an edit's: latents that
-    are smaller than those of samples are enlarged as well, and the noise before and the grain, which have nothing in
-    common, are mixed by square roots of shares, so that their size stays.
+    Grain replaces the previous noise, so the natural form differs from that of an edit: latents that are smaller than
+    those of samples are enlarged as well. The previous noise and the grain, which are independent, are mixed by square
+    roots of shares, so that their size stays the same.
 
-    On the five pairs of `srflow.steering.grain` three quarters of the grain were left on average (.61 to .87), where an
-    edit's way left .45 (.05 to .80). Three of them then were within two standard deviations of samples' log-likelihood;
-    those at +2.2 and +3.8 were smooth grain for a rough place.
+    On the five pairs of `srflow.steering.grain` three quarters of the grain remained on average (.61 to .87); the
+    method for edits kept .45 (.05 to .80). Three of them were then within two standard deviations of samples'
+    log-likelihood; those at +2.2 and +3.8 had smooth grain for a rough region.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("grain", "natural grain")
@@ -39,7 +39,9 @@ class Graining(Editing):
         samples: Sequence[Sequence[Tensor]],
         region: Region,
     ) -> list[list[Tensor]]:
-        """As of an edit: the grain of samples' size, weaker, and with more and more of the noise before."""
+        """Yield candidates as for an edit: the grain at the samples' size, weaker, and with more and more of the
+        previous noise.
+        """
         ends = [level * factor for level, factor in zip(drawn, to_usual(drawn, samples, region), strict=True)]
         return [
             [math.sqrt(1 - share) * z + math.sqrt(share) * strength * end for z, end in zip(before, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""What the machine can do: which device, what the convolutions run best in, and how much memory may be taken."""
+"""The abilities of the machine: the device, the fastest precision of convolutions, and the memory that may be used."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ DTYPES: dict[Precision, torch.dtype] = {
     "float16": torch.float16,
 }
 
-_WORTHWHILE = 1.2  # bfloat16 must be faster by this, for it costs accuracy
-_MEMORY_SHARE = 0.7  # of what is free; the rest is left to others, and to what an estimate misses
-_CHANNELS, _SIDE = 64, 64  # of the convolution that is tried out
+_WORTHWHILE = 1.2  # bfloat16 must be this much faster, because it costs accuracy
+_MEMORY_SHARE = 0.7  # of the free memory; the rest is for other programs, and for what an estimate misses
+_CHANNELS, _SIDE = 64, 64  # of the convolution that is timed
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def resolve_device(name: str) -> torch.device:
-    """A device by name; "auto" is the first of CUDA, MPS, CPU that is there. Raises InputError if `name` is none."""
+    """Return a device by name; "auto" is the first available one of CUDA, MPS, CPU. Raises InputError: `name` is not
+    one.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -52,23 +54,25 @@ def _is_there(device_type: str) -> bool:
 
 
 def choose_precision(device: torch.device) -> tuple[Precision, str]:
-    """What convolutions run in by default, and why, in words for people. On a CPU it is tried out, in about 0.1 s."""
+    """Return the default precision of convolutions, and the reason as text. On a CPU it is measured, in about 0.1 s."""
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bfloat16", "the GPU computes it natively"
+            return "bfloat16", "the GPU supports it natively"
         return "float16", "the GPU has no native bfloat16"
     if device.type != "cpu":
         return "float32", f"the safe choice on {device.type}"
     ratio = conv_throughput("bfloat16") / conv_throughput("float32")
     if ratio >= _WORTHWHILE:
-        return "bfloat16", f"convolutions were {ratio:.1f} times as fast as in float32 when tried"
-    return "float32", f"bfloat16 convolutions were only {ratio:.1f} times as fast when tried"
+        return "bfloat16", f"convolutions were {ratio:.1f} times as fast as in float32 in a test"
+    return "float32", f"bfloat16 convolutions were only {ratio:.1f} times as fast in a test"
 
 
 @functools.cache
 @torch.inference_mode()
 def conv_throughput(precision: Precision) -> float:
-    """FLOP/s of a 3x3 convolution like those of the networks, channels last, on the CPU: the median of a few tries."""
+    """Measure the FLOP/s of a 3x3 convolution like those of the networks, channels last, on the CPU: the median of a
+    few runs.
+    """
     dtype = DTYPES[precision]
     x = torch.ones(1, _CHANNELS, _SIDE, _SIDE).to(dtype, memory_format=torch.channels_last)
     weight = torch.full((_CHANNELS, _CHANNELS, 3, 3), 0.01).to(dtype, memory_format=torch.channels_last)
@@ -81,9 +85,11 @@ def conv_throughput(precision: Precision) -> float:
 
 
 def memory_limit(device: torch.device) -> int:
-    """Bytes that one request may take: a share of what is free now, of the GPU, or of machine and control groups."""
+    """Return the bytes that one request may use: a share of the free memory of the GPU, or of the machine and control
+    groups.
+    """
     if device.type == "cuda":
-        # What torch keeps of earlier work is free to the next: else the same request would get other tiles.
+        # Release torch's cached memory first: otherwise the same request could get other tiles.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(_MEMORY_SHARE * (torch.cuda.mem_get_info(device)[0] + kept))
     free = min([psutil.virtual_memory().available, *_free_in_cgroups()])
@@ -91,9 +97,10 @@ def memory_limit(device: torch.device) -> int:
 
 
 def trim_allocator() -> None:
-    """Have the C library give freed memory back to the system, where it can: glibc alone keeps much of it.
+    """Return freed memory to the operating system, if possible: glibc by itself keeps much of it.
 
-    Tensors of up to 32 MB come from its heap. After tiles of several sizes the heap has holes that nothing fits into.
+    Tensors of up to 32 MB come from its heap. After tiles of several sizes the heap is fragmented, and its free parts
+    are too small for new tensors.
     """
     if (trim := _malloc_trim()) is not None:
         trim(0)
@@ -107,7 +114,7 @@ def _malloc_trim() -> Callable[[int], int] | None:
 
 
 def _free_in_cgroups() -> Iterator[int]:
-    """Bytes left in each control group that this process is in (version 2, then version 1) and that has a limit."""
+    """Return bytes left in each control group of this process (version 2, then version 1) that has a limit."""
     try:
         lines = _OWN_CGROUP.read_text().splitlines()
     except OSError:
@@ -122,7 +129,9 @@ def _free_in_cgroups() -> Iterator[int]:
 
 
 def _walk_up(root: Path, path: str, names: tuple[str, str, str]) -> Iterator[int]:
-    """Of a group and those around it. In a container the path may be one of the host's: then the root is its own."""
+    """Yield a group and its parents. In a container the path may be one of the host's: then the root is the container's
+    own.
+    """
     folder = root / path.lstrip("/")
     if not folder.is_dir():
         folder = root
@@ -130,9 +139,9 @@ def _walk_up(root: Path, path: str, names: tuple[str, str, str]) -> Iterator[int
     while folder == root or root in folder.parents:
         try:
             limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
-            # Files that were read count as used, but make room when room is needed.
+            # Cached files count as used, but are released when memory is needed.
             yield limit - usage + _statistic(folder / "memory.stat", cache_name)
-        except (OSError, ValueError):  # not there, or "max": no limit
+        except (OSError, ValueError):  # missing, or "max": no limit
             pass
         folder = folder.parent
 

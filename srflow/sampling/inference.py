@@ -1,13 +1,13 @@
 """A model rearranged for sampling: the same function as `SRFlow.condition` and `SRFlow.decode`, with less work.
 
-What is done once per model instead of at every call: the 1x1 convolutions are inverted and merged with the actnorms
-(and with the transition steps, where these follow); the log factors of the last convolutions are folded in. What is
-done once per picture: everything that does not depend on the sample. And the stacked blocks, which the networks see
+Some work is done once per model instead of in every call: the 1x1 convolutions are inverted and merged with the
+actnorms (and with the transition steps, if these follow); the log factors of the last convolutions are folded in.
+Everything that does not depend on the sample is done once per picture. And the stacked blocks, which the networks see
 nearest-upsampled, are convolved at their own size (`RepeatedConv`).
 
-What it is worth over `SRFlow.set_conv_dtype`, which needs no second implementation: the processor time of `SRFlow` over
-that of `InferenceModel`, on one thread of a CPU, for one sample, in turns, medians of 4 to 10 pairs. What is kept of a
-picture takes less memory, too: 1.15 to 1.3 times. It has not been measured on GPUs.
+The gain over `SRFlow.set_conv_dtype`, which needs no second implementation: the processor time of `SRFlow` divided by
+that of `InferenceModel`, on one CPU thread, for one sample, alternating, medians of 4 to 10 pairs. The data kept of a
+picture also take less memory, by a factor of 1.15 to 1.3. It has not been measured on GPUs.
 
     network, LR side             condition    decode
     compact ×4, 48, bfloat16     1.01         1.18
@@ -55,9 +55,9 @@ class _PreparedLevel:
 
 @dataclass(frozen=True)
 class PreparedPicture:
-    """All that decoding needs of one LR picture (or a tile of one), for any number of samples.
+    """Everything that decoding needs of one LR picture (or a tile of one), for any number of samples.
 
-    height, width: of the LR picture. base: (1, 3, s h, s w), its bicubic upscaling, if the flow describes the rest.
+    height, width: of the LR picture. base: (1, 3, s h, s w), its bicubic upscaling, if the flow models the difference.
     """
 
     levels: list[_PreparedLevel] = field(repr=False)
@@ -66,7 +66,9 @@ class PreparedPicture:
     base: Tensor | None = field(repr=False)
 
     def crop(self, rows: slice, columns: slice) -> PreparedPicture:
-        """A part of it, copied: what `condition` gives for the whole, at these LR pixels, edges at multiples."""
+        """Return a copy of a part: the result of `condition` for the whole picture at these LR pixels; edges at
+        multiples.
+        """
 
         def cut(tensor: Tensor) -> Tensor:
             return cut_box(tensor, rows, columns, (self.height, self.width))
@@ -82,7 +84,7 @@ class PreparedPicture:
         return PreparedPicture(levels, rows.stop - rows.start, columns.stop - columns.start, base)
 
     def num_bytes(self) -> int:
-        """Memory held."""
+        """The bytes held in memory."""
         tensors = [tensor for level in self.levels for step in level.steps for tensor in vars(step).values()]
         tensors += [level.log_det for level in self.levels]
         tensors += [] if self.base is None else [self.base]
@@ -90,9 +92,9 @@ class PreparedPicture:
 
 
 def cut_box(tensor: Tensor, rows: slice, columns: slice, size: tuple[int, int]) -> Tensor:
-    """What a tensor, (…, H, W), has at a box of LR pixels, copied.
+    """Copy the part of a tensor, (…, H, W), at a box of LR pixels.
 
-    Args: size: of the LR picture that all of it belongs to; H and W are whole multiples of it, or parts.
+    Args: size: of the LR picture that the whole tensor belongs to; H and W are whole multiples of it, or fractions.
     """
     if tensor.shape[-1] == 1 and tensor.shape[-2] == 1:  # the same at every position
         return tensor
@@ -106,12 +108,12 @@ def cut_box(tensor: Tensor, rows: slice, columns: slice, size: tuple[int, int]) 
 
 
 class InferenceModel:
-    """A model that is used for sampling only. Takes over `model`, whose convolutions are converted to `dtype`.
+    """A model for sampling only. It takes over `model`, and converts its convolutions to `dtype`.
 
     Args:
         model: with float32 weights, on the device where it is to run.
-        dtype: of the convolutions; all else stays float32. float64 (for tests) needs a float64 model.
-        compiled: have PyTorch compile the conv blocks, when they first run.
+        dtype: of the convolutions; everything else stays float32. float64 (for tests) needs a float64 model.
+        compiled: let PyTorch compile the conv blocks, when they first run.
     """
 
     def __init__(self, model: SRFlow, dtype: torch.dtype, *, compiled: bool = False) -> None:
@@ -132,7 +134,7 @@ class InferenceModel:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device where it runs."""
         return self._model.device
 
     @property
@@ -147,12 +149,12 @@ class InferenceModel:
         return len(self._model.encoder.blocks) + 2 * steps, steps
 
     def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """(C, H, W) of every latent for an LR picture of that size; see `SRFlow.latent_shapes`."""
+        """Return (C, H, W) of every latent for an LR picture of that size; see `SRFlow.latent_shapes`."""
         return self._model.latent_shapes(height, width)
 
     @torch.inference_mode()
     def condition(self, lr: Tensor, on_step: OnStep) -> PreparedPicture:
-        """Everything that does not depend on the sample.
+        """Compute everything that does not depend on the sample.
 
         Args:
             lr: (1, 3, h, w), in [0, 1], both sides multiples of `ModelConfig.lr_multiple`.
@@ -169,9 +171,9 @@ class InferenceModel:
     def decode(
         self, latents: Sequence[Tensor], prepared: PreparedPicture, on_step: OnStep
     ) -> tuple[Tensor, list[Tensor]]:
-        """Latents (times temperature) → pictures, (N, 3, s h, s w), float32, not clipped.
+        """Map latents (times temperature) to pictures, (N, 3, s h, s w), float32, not clipped.
 
-        Also, per level, log |det| of this direction at every position, (N, H, W).
+        Also return, per level, log |det| of this direction at every position, (N, H, W).
         """
         *remaining, x = latents
         x = x.clone()  # the steps work in place
@@ -183,7 +185,7 @@ class InferenceModel:
 
     @torch.inference_mode()
     def super_resolve(self, lr: Tensor, on_step: OnStep) -> Tensor:
-        """The encoder's own picture, (1, 3, s h, s w), not clipped."""
+        """Return the encoder's own picture, (1, 3, s h, s w), not clipped."""
         return self._model.encoder.super_resolve(lr, on_step)
 
 
@@ -193,7 +195,7 @@ class RepeatedConv:
     An output pixel sees, along each axis, three neighbours of which at least two are copies of the same small pixel:
     their taps are added up beforehand. Factor 2 leaves 16 products of 36, factor 4 leaves 36 of 144.
 
-    Args: weight: (out, in, 3, 3), float. factor: of the upsampling. dtype: to compute in.
+    Args: weight: (out, in, 3, 3), float. factor: of the upsampling. dtype: of the computation.
     """
 
     def __init__(self, weight: Tensor, factor: int, dtype: torch.dtype) -> None:
@@ -207,7 +209,7 @@ class RepeatedConv:
                 self._phases.append((row, column, top, left, kernel))
 
     def add_to(self, out: Tensor, padded: Tensor) -> None:
-        """out += the convolution. Args: out: (B, out, f H, f W).  padded: (B, in, H + 2, W + 2), zeros around it."""
+        """Add the convolution to `out`. Args: out: (B, out, f H, f W).  padded: (B, in, H + 2, W + 2), zero-padded."""
         height, width = (side - 2 for side in padded.shape[-2:])
         for row, column, top, left, kernel in self._phases:
             rows, columns = kernel.shape[-2:]
@@ -234,7 +236,7 @@ class _Projection:
 
     def __init__(self, block: ConvBlock, factor: int, num_features: int, dtype: torch.dtype) -> None:
         weight = block.first.weight[:, block.in_channels :]
-        # Without upsampling one convolution sees both; with a projection there are no blocks here any more.
+        # Without upsampling one convolution sees both; with a projection there are no blocks here.
         num_features = num_features if factor > 1 else weight.shape[1]
         self._features = weight[:, :num_features].to(dtype).contiguous(memory_format=torch.channels_last)
         self._bias = None if block.first.bias is None else block.first.bias.to(dtype)
@@ -275,14 +277,15 @@ class _Step:
         on_step()
         injector = self.injector.prepare_projected(self.projections[0](features, blocks))
         scale = injector.scale.reciprocal()
-        # Laid out like the activations, which are plain (B, C, H, W): the 1x1 convolutions are matrix products.
+        # Use the memory layout of the activations, which are contiguous (B, C, H, W): the 1x1 convolutions are matrix
+        # products.
         scale, shift = scale.contiguous(), injector.shift.neg().contiguous()
         on_step()
         coupling = self.projections[1](features, blocks)
         return _PreparedStep(scale, shift, coupling), self.log_det - injector.log_scale.sum(1)
 
     def inverse(self, z: Tensor, prepared: _PreparedStep) -> tuple[Tensor, Tensor]:
-        """Changes z, which must be plain (N, C, H, W)."""
+        """Invert the step in place; z must be contiguous (N, C, H, W)."""
         kept, changed = z.chunk(2, 1)
         raw = self.coupling.block(kept, prepared.coupling)
         changed_back, log_det = Affine.from_raw(raw, self.coupling.log_scale_bound).inverse(changed)
@@ -315,11 +318,11 @@ class _Level:
 
     @property
     def conv_blocks(self) -> list[ConvBlock]:
-        """Of all steps' injectors and couplings."""
+        """The conv blocks of all steps' injectors and couplings."""
         return [part.block for step in self.steps for part in (step.injector, step.coupling)]
 
     def prepare(self, features: Tensor, blocks: Tensor | None, on_step: OnStep) -> _PreparedLevel:
-        """Args: features: (1, F, H, W) at the level's size.  blocks: (1, S, h, w), at the LR size."""
+        """Prepare the level. Args: features: (1, F, H, W) at its size.  blocks: (1, S, h, w), at the LR size."""
         features = features.contiguous(memory_format=torch.channels_last)
         if self._projection is not None:
             features, blocks = self._projection(features, blocks), None
@@ -339,7 +342,7 @@ class _Level:
     def inverse(
         self, x: Tensor, remaining: list[Tensor], prepared: _PreparedLevel, on_step: OnStep
     ) -> tuple[Tensor, Tensor]:
-        """Takes this level's latents off the end of `remaining`."""
+        """Invert the level; take its latents off the end of `remaining`."""
         log_det = prepared.log_det
         for number in range(len(self.steps), 0, -1):
             on_step()
@@ -352,7 +355,9 @@ class _Level:
 
 
 class _PointwiseProjection:
-    """ReLU of a level's 1x1 convolution of [features, upsampled blocks]; the blocks' part is made before upsampling."""
+    """ReLU of a level's 1x1 convolution of [features, upsampled blocks]; the blocks' part is computed before
+    upsampling.
+    """
 
     def __init__(self, conv: nn.Conv2d, num_features: int, dtype: torch.dtype) -> None:
         self._features = conv.weight[:, :num_features].to(dtype).contiguous(memory_format=torch.channels_last)
@@ -368,7 +373,7 @@ class _PointwiseProjection:
 
 
 def _inverse_of_linear(norm: ActNorm, mix: InvertibleConv1x1) -> tuple[Tensor, Tensor, Tensor]:
-    """The inverse of actnorm and 1x1 convolution: x = matrix z + offset, float64, and its log |det| per position."""
+    """Invert actnorm and 1x1 convolution: x = matrix z + offset, float64, and its log |det| per position."""
     device = "cpu" if norm.logs.device.type == "mps" else norm.logs.device  # MPS has no float64
     logs, bias, weight = (
         tensor.to(device, torch.float64) for tensor in (norm.logs.flatten(), norm.bias.flatten(), mix.weight)

@@ -1,4 +1,4 @@
-"""The models that an engine offers: loaded once, rearranged for sampling when first asked for."""
+"""The models that an engine offers: loaded once, rearranged for sampling when first requested."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A checkpoint.
+    """A loaded checkpoint.
 
-    model: float32, on the CPU; what runs elsewhere, or in another precision, is a copy of it. folder: where it lies;
-    None: it came from the Hub.
+    model: float32, on the CPU; copies of it run elsewhere, or in another precision. folder: its path; None: it came
+    from the Hub.
     """
 
     info: ModelInfo
@@ -51,12 +51,12 @@ class LoadedModel:
 
 _Copy = TypeVar("_Copy")
 
-_MAX_REARRANGED = 3  # models in a precision, on the device; one that is asked for again later is made again
+_MAX_REARRANGED = 3  # models per precision, on the device; one that is requested again later is made again
 _MAX_EXACT = 2
 
 
 class _Copies(Generic[_Copy]):
-    """Copies of models on the device: the last few, and whatever somebody uses still, so that none is there twice."""
+    """Copies of models on the device: the last few, and all that are in use, so that no copy exists twice."""
 
     def __init__(self, count: int) -> None:
         self.kept: LRUCache[_Copy] = LRUCache(count)
@@ -67,7 +67,7 @@ class _Copies(Generic[_Copy]):
         if copy is None:
             copy = self._used.get(key)
         if copy is None:
-            with torch.inference_mode(False):  # else nobody could ever record gradients through the weights
+            with torch.inference_mode(False):  # otherwise gradients through the weights could never be recorded
                 copy = self._used[key] = make()
         self.kept.put(key, copy)
         return copy
@@ -94,11 +94,11 @@ class Models:
         self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
 
     def infos(self) -> tuple[ModelInfo, ...]:
-        """What there is."""
+        """Describe all models."""
         return tuple(loaded.info for loaded in self._loaded.values())
 
     def get(self, key: str | None) -> LoadedModel:
-        """A model; None: the default one. Raises InputError if there is none of that name."""
+        """Return a model; None: the default one. Raises InputError: there is none of that name."""
         key = self.default if key is None else key
         if key not in self._loaded:
             raise InputError(f"There is no model {key!r} here; there are {', '.join(self._loaded)}.")
@@ -134,23 +134,23 @@ class Models:
         )
 
     def calibration(self, key: str | None) -> Calibration:
-        """What was measured for a model; the file is read once. Raises: NotCalibratedError: nothing was."""
+        """Return the calibration of a model; the file is read once. Raises: NotCalibratedError: there is none."""
         loaded = self.get(key)
         name = loaded.info.key
         if name not in self._calibrations:
             self._calibrations[name] = _read_calibration(loaded)
         found = self._calibrations[name]
         if found is None:
-            raise NotCalibratedError(f"No calibration was measured for {name}; `python -m srflow calibrate` makes one.")
+            raise NotCalibratedError(f"There is no calibration for {name}; `python -m srflow calibrate` makes one.")
         return found
 
     def footprint(self, loaded: LoadedModel, precision: Precision) -> Footprint:
-        """What it takes of memory."""
+        """Return its memory needs."""
         return Footprint.of(loaded.model, DTYPES[precision])
 
 
 def _read_calibration(loaded: LoadedModel) -> Calibration | None:
-    """None if there is none that can be used; if there is a damaged one, the log says what is wrong with it."""
+    """Return None if there is no usable calibration; a damaged one is reported in the log."""
     if loaded.folder is None:
         return None
     try:
@@ -163,9 +163,11 @@ def _read_calibration(loaded: LoadedModel) -> Calibration | None:
 
 
 def _keys(names: Sequence[str | Path]) -> dict[str | Path, str]:
-    """Of every checkpoint its key: its folder's name, with as many folders above it as tell it from all others.
+    """Return the key of every checkpoint: its folder's name, with as many parent folders as are needed to make it
+    unique.
 
-    A checkpoint that is named twice counts once. Recipes hold the keys, so that of a shipped one is its name always.
+    A checkpoint that is named twice counts once. Recipes contain the keys, so the key of a shipped one is always its
+    name.
     """
     shipped = shipped_checkpoints()
     parts: dict[str | Path, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""How a request is cut up so that it fits into memory: tiles, batches of samples, and where results are kept."""
+"""Plans how a request fits into memory: tiles, batches of samples, and where results are stored."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from srflow.sampling.tiling import FADE, MIN_TILE, Grid, make_grid
 
 __all__ = ["Footprint", "Plan", "make_plan"]
 
-# Many, so that tiles, evened out, come close to what memory allows.
+# Many sizes, so that tiles of equal size come close to the memory limit.
 _TILES = (4096, 2048, 1024, *range(768, 96, -16), 96, 80, 64, 48, 32, MIN_TILE)
-_SLACK = 1.6  # allocators round up, and convolutions take buffers of their own (measured)
+_SLACK = 1.6  # allocators round up, and convolutions use buffers of their own (measured)
 _FLOAT = 4  # bytes
-_ACTIVATIONS = 5  # of a conv block's width, alive together while it runs
-_COPIES = 4  # of a level's channels, in float32, likewise
+_ACTIVATIONS = 5  # of a conv block's width, in memory together while it runs
+_COPIES = 4  # of a level's channels, in float32, in the same way
 _MAX_BATCH = 16
-# On a CPU, samples of this many LR pixels keep all cores busy; larger batches only leave the caches (measured).
+# On a CPU, samples of this many LR pixels keep all cores busy; larger batches only exceed the caches (measured).
 _CPU_BATCH_PIXELS = 48 * 48
-_STRIP_BYTES = 12 * _FLOAT  # of the consistency step, for an HR pixel of a strip
-# What summing up takes for an HR pixel: running sums in float32, and those that are made of them.
+_STRIP_BYTES = 12 * _FLOAT  # of the consistency step, per HR pixel of a strip
+# Bytes per HR pixel for the summary: running sums in float32, and the statistics made of them.
 _SUMMARY_BYTES = 80
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a model needs for an LR pixel. kept: of what conditioning leaves; conditioning: more while it runs.
+    """Bytes per LR pixel. kept: conditioning held in memory. conditioning: extra peak while computing it.
 
-    decoding: while a sample is decoded; for each sample of a batch.
+    decoding: peak per sample in the batch.
     """
 
     kept: float
@@ -40,12 +40,12 @@ class Footprint:
 
     @classmethod
     def of(cls, model: SRFlow, dtype: torch.dtype) -> Footprint:
-        """Counted from the numbers of the architecture. dtype: of the convolutions."""
+        """Compute it from the numbers of the architecture. dtype: of the convolutions."""
         flow, encoder, scale = model.config.flow, model.config.encoder, model.scale_factor
         half = dtype.itemsize
         kept, level_peaks, decoding = 0.0, [0.0], [0.0]
         stacked = encoder.conditioning_channels - encoder.num_features
-        features = 3.0 * stacked * half  # beside each other, joined, and with a border
+        features = 3.0 * stacked * half  # side by side, concatenated, and with a border
         stride, channels = 1, 3
         for level in model.flow.levels:
             stride *= level.squeeze.factor
@@ -53,7 +53,7 @@ class Footprint:
             positions = (scale / stride) ** 2
             widest = flow.hidden_channels * half * _ACTIVATIONS
             for step in level.steps:
-                # Fewer channels after a split in the middle of a level.
+                # There are fewer channels after a split in the middle of a level.
                 kept += positions * (2 * step.layers[0].logs.numel() * _FLOAT + flow.hidden_channels * half)
             kept += positions * _FLOAT
             features += 2 * positions * encoder.num_features * half
@@ -74,9 +74,9 @@ class Footprint:
 class Plan:
     """How a request is carried out.
 
-    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: of memory
-    at the peak. on_disk: results go to files. kept_bytes: of what conditioning leaves, of all tiles. result_bytes: of
-    all samples.
+    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: peak
+    memory.
+    on_disk: results are written to files. kept_bytes: of the conditioning of all tiles. result_bytes: of all samples.
     """
 
     grid: Grid
@@ -105,15 +105,15 @@ def make_plan(
     is_cpu: bool,
     smaller_than: int | None = None,
 ) -> Plan:
-    """Choose tiles, batch and where results go.
+    """Choose tiles, batch and the storage of results.
 
     Args:
         size: of the LR picture, padded to `multiple`.
-        rounds: of the consistency step, which holds rows back.
-        is_deep, is_plain: whether samples are made in 16 bits, and without the consistency step, too.
-        tile: asked for; None: chosen, the picture in one piece if that takes no more than `piece_limit`.
-        limit, piece_limit: bytes for all together; bytes for what a single tile needs.
-        smaller_than: LR pixels a side that no tile may reach, after larger ones were too large; None: any.
+        rounds: of the consistency step, which delays rows.
+        is_deep, is_plain: whether samples are also made with 16 bits, and without the consistency step.
+        tile: requested side; None: chosen; no tiles if the whole picture takes no more than `piece_limit`.
+        limit, piece_limit: bytes for everything together; bytes for a single tile.
+        smaller_than: upper bound of the tile's side in LR pixels, after larger ones were too large; None: any.
     Raises: MemoryBudgetError: it does not fit.
     """
     height, width = size
@@ -123,19 +123,19 @@ def make_plan(
         grids = [grid for grid in grids if max(grid.largest) < smaller_than]
 
     def needed(grid: Grid, batch: int = 1) -> float:
-        """While one tile is worked on."""
+        """Return the memory needed while one tile is processed."""
         pixels = grid.largest[0] * grid.largest[1]
         return pixels * (footprint.kept + max(footprint.conditioning, batch * footprint.decoding))
 
     bound = min(limit, piece_limit) if tile is None else limit
     fitting = [grid for grid in grids if needed(grid) <= bound]
-    # Under tight memory the smallest tiles may take what there is, whatever is meant for a piece.
+    # If memory is scarce, the smallest tiles may exceed the limit of a piece.
     fitting = fitting or [grid for grid in grids[-1:] if needed(grid) <= limit]
     hr_pixels = height * width * scale**2
     strip = _STRIP_BYTES * min(hr_pixels, STRIP_PIXELS)
     sample_bytes = (3 + 6 * is_deep + 3 * is_plain) * hr_pixels
     results = num_samples * sample_bytes + hr_pixels * (_SUMMARY_BYTES if summaries else 0)
-    # Least is computed twice in tiles that overlap least.
+    # Tiles that overlap least need the least repeated computation.
     for grid in sorted(fitting, key=lambda grid: (grid.num_pixels, -grid.tile)):
         pixels = grid.largest[0] * grid.largest[1]
         spare = max(bound, needed(grid)) - pixels * footprint.kept
@@ -167,6 +167,6 @@ def make_plan(
 
 
 def _rows_in_work(grid: Grid, width: int, scale: int, rounds: int) -> float:
-    """Bytes of a sample's raw rows that wait to be complete, and of the consistency step on them."""
+    """Return the bytes of a sample's incomplete raw rows, and of the consistency step on them."""
     height = grid.largest[0] + 2 * FADE + 8 * rounds
     return 2.0 * 3 * _FLOAT * min(height, grid.rows[-1].stop) * scale * width * scale

@@ -1,10 +1,10 @@
-"""What an operation on a place means to the picture: the place is decoded again and laid into the picture as it was.
+"""Applies an operation on a region to the picture: the region is decoded again and laid into the previous picture.
 
-The picture of a list of operations is defined by its steps. The last operation about the whole picture, or the draw,
-is decoded as a whole. Each one after it takes the 8-bit picture before it, decodes its place with a margin from the
-latents that the list has come to, fades the result in, and makes that part consistent with the LR picture again by as
-many rounds as the recipe says. Outside of the feather no pixel changes. Not the decoding of all latents at once: that
-would change every pixel a little, and cost as much as a new picture.
+The picture of a list of operations is defined step by step. The last operation on the whole picture, or the draw, is
+decoded as a whole. Each later one takes the previous 8-bit picture, decodes its region with a margin from the current
+latents, fades the result in, and applies the recipe's rounds of the consistency step to that part. Outside of the
+feather no pixel changes. Decoding all latents at once instead would change every pixel slightly, and cost as much as a
+new picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.guard import Decoded
 from srflow.sampling.hardware import memory_limit
 from srflow.sampling.inference import InferenceModel, PreparedPicture
-from srflow.sampling.regions import CONTEXT, Region, feather, scaled
+from srflow.sampling.regions import CONTEXT, MARGIN, Region, feather, scaled
 from srflow.sampling.states import Patch, State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile, make_grid
@@ -37,16 +37,16 @@ from srflow.sampling.worker import OutOfMemory
 __all__ = ["Retoucher"]
 
 _MAX_BATCH = 16
-_BYTES = 120  # for an HR pixel of a place, while it is laid in: about ten pictures of three floats
-_CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four places of 32x32 with their margins (measured)
+_BYTES = 120  # per HR pixel of a region, while it is laid in: about ten pictures of three floats
+_CPU_BATCH_PIXELS = 112 * 112  # LR pixels decoded together: four regions of 32x32 with their margins (measured)
 
 
 class Retoucher:
-    """Carries out operations on places of one picture.
+    """Carries out operations on regions of one picture.
 
     Args:
-        turn: the request's, at the device.  model: the task's, on the device.
-        task: whose model, precision, rounds, tiles and LR picture they are.
+        turn: the request's turn at the device.  model: the task's, on the device.
+        task: provides model, precision, rounds, tiles and LR picture.
         padded: the LR picture as the model takes it, (1, 3, h, w).  lr_sha256: of the LR picture.
     """
 
@@ -58,33 +58,37 @@ class Retoucher:
         self._multiple = task.loaded.info.lr_multiple
 
     def apply(self, state: State, done: Sequence[Operation], operation: Operation) -> Patch:
-        """One operation. See `apply_each`."""
+        """Apply one operation. See `apply_each`."""
         [patch] = self.apply_each(state, done, [operation])
         return patch
 
-    def apply_each(self, state: State, done: Sequence[Operation], ways: Sequence[Operation]) -> Iterator[Patch]:
-        """Several operations on a state, each by itself, in batches.
+    def apply_each(
+        self, state: State, done: Sequence[Operation], ways: Sequence[Operation], margin: int = MARGIN
+    ) -> Iterator[Patch]:
+        """Apply several operations to a state, each separately, in batches.
 
         Args:
-            state: the picture so far.  done: the complete list that it is the picture of.
-            ways: operations whose masks have one `Region`.
-        Raises: MemoryBudgetError: the place is too large for the device.
+            state: the picture so far.  done: the complete list of that picture.
+            ways: operations whose masks have one common `Region`.
+            margin: LR pixels around the region that are decoded with it.
+        Raises: MemoryBudgetError: the region is too large for the device.
         """
         masks = [cast(Mask, way.place) for way in ways]
-        region = Region.around(masks[0], self._multiple)
+        region = Region.around(masks[0], self._multiple, margin)
         before = self._crop_of(state, region)
         left, top, right, bottom = region.decoded
         pixels = (right - left) * (bottom - top)
         if pixels * self._task.scale**2 * _BYTES > memory_limit(self._device):
             raise MemoryBudgetError(
-                f"A place of {right - left}x{bottom - top} LR pixels, with what is around it, takes more memory than "
-                "there is. Choose a smaller one."
+                f"A region of {right - left}x{bottom - top} LR pixels, with its surroundings, does not fit into "
+                "memory. Select a smaller one."
             )
-        # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
+        # On a CPU a sample's bits do not depend on the others in the batch; on GPUs kernels are chosen by the batch
+        # size.
         batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._device.type == "cpu" else 1
         first = 0
         while first < len(ways):
-            # The first one by itself: somebody waits for it.
+            # Decode the first one separately: a visitor waits for it.
             chunk = ways[first : first + (batch if first else 1)]
             try:
                 raws = self._decode(region, done, chunk)
@@ -95,7 +99,7 @@ class Retoucher:
             except OutOfMemory as error:
                 if len(chunk) == 1:
                     raise MemoryBudgetError(
-                        "The device has not enough memory to draw this place again. Choose a smaller one."
+                        "The device does not have enough memory to draw this region again. Select a smaller one."
                     ) from error
                 batch = batch // 2
                 continue
@@ -103,7 +107,7 @@ class Retoucher:
             first += len(chunk)
 
     def _decode(self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]) -> list[_Raw]:
-        """Each way inside `region.decoded`."""
+        """Decode each operation's result inside `region.decoded`."""
         scale = self._task.scale
         left, top, right, bottom = region.decoded
         grid = make_grid(bottom - top, right - left, self._task.plan.grid.tile, self._multiple)
@@ -139,7 +143,9 @@ class Retoucher:
         return self._turn.decode(self._model, latents, prepared, self._turn.stop)
 
     def _prepared(self, box: Box) -> PreparedPicture:
-        """The conditioning of a box: cut from the picture's, where that is in one piece; else of the box's own."""
+        """Return the conditioning of a box: cut from the picture's, if that has no tiles; otherwise computed for the
+        box.
+        """
         height, width = self._padded.shape[-2:]
         whole = (0, 0, width, height)
         if len(self._task.plan.grid) == 1:
@@ -161,16 +167,20 @@ class Retoucher:
         rows, columns = scaled(region.work, 1)
         lr = self._lr[..., rows, columns].to(self._device)
         old = to_tensor(before).to(self._device)
-        seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
-        raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._device)
         weight = feather(mask, region.work, scale, self._multiple).to(self._device)
         changes = weight > 0
-        new = torch.lerp(old, raw, weight)
+        seen = _intersection(region.work, region.decoded)
+        drawn_rows, drawn_columns = scaled(seen, scale, region.decoded)
+        raw = decoded.picture[None, :, drawn_rows, drawn_columns].to(self._device)
+        own_rows, own_columns = scaled(seen, scale, region.work)
+        own = ..., own_rows, own_columns
+        new = old.clone()
+        new[own] = torch.lerp(old[own], raw, weight[own])
         for _ in range(self._task.request.consistency_rounds):
             self._turn.stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
             new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
-        if bool((lr[:, :1] == lr).all()):  # grey in, grey out: see `finishing.Canvas`
+        if bool((lr[:, :1] == lr).all()):  # grey pictures stay grey: see `finishing.Canvas`
             new = new.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         after = np.where(changes[0, 0, :, :, None].cpu().numpy(), to_uint8(new), before)
         own_lr = self._task.request.lr[rows, columns]
@@ -188,15 +198,19 @@ class Retoucher:
 
 @dataclass(frozen=True)
 class _Raw:
-    """A place as it was decoded. picture: (3, s h, s w), not clipped. log_prob: see `Variant`."""
+    """A decoded region. picture: (3, s h, s w), not clipped. log_prob: see `Variant`."""
 
     picture: Tensor
     flags: tuple[str, ...]
     log_prob: float
 
 
+def _intersection(one: Box, other: Box) -> Box:
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+
+
 def _log_prob(decoded: Decoded, tile: Tile, box: Box, chosen: Box) -> float:
-    """log p of what a tile's own part, computed with all of `box`, has in common with the chosen box."""
+    """Return log p of the intersection of a tile's own part, computed with all of `box`, with the selected box."""
     # LR pixels of the tile's own part, in the picture.
     top, left = box[1] - tile.rows.first, box[0] - tile.columns.first
     rows = slice(max(chosen[1], top + tile.rows.start) - box[1], min(chosen[3], top + tile.rows.stop) - box[1])

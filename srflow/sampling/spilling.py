@@ -1,4 +1,4 @@
-"""Where the samples of one request are kept that do not fit into memory."""
+"""Stores the samples of one request that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["SpillFolder"]
 
 
 class SpillFolder:
-    """A folder of one request's own, made when its first file is asked for; used in `with`, it goes at the end.
+    """A folder for one request, created with its first file; used in `with`, it is deleted at the end.
 
-    Whatever is in it goes with it, so that no result stays behind that was never taken: of a request that was
-    cancelled, failed, or was not listened to until its end. If the program ends first, the folder goes then.
+    All files in it are deleted with it, so that no result of a request remains that was cancelled, failed, or not read
+    to its end. If the program ends first, the folder is deleted then.
 
-    Args: parent: the folder that it is made in; that one is made, too, if it is missing, and stays.
+    Args: parent: the folder in which it is created; that one is created, too, if it is missing, and stays.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -31,7 +31,7 @@ class SpillFolder:
         self.remove()
 
     def path(self, name: str) -> Path:
-        """A file of that name in the folder, which is there from now on; the file need not be."""
+        """Return the path of a file in the folder, which is created if needed; the file may not exist yet."""
         if self._folder is None:
             self._parent.mkdir(parents=True, exist_ok=True)
             # On Windows, files that are still mapped cannot be removed.
@@ -39,7 +39,7 @@ class SpillFolder:
         return Path(self._folder.name, name)
 
     def remove(self) -> None:
-        """Remove the folder and all that is in it."""
+        """Remove the folder and everything in it."""
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

@@ -1,4 +1,4 @@
-"""Pictures that somebody explores: a sample as it was drawn, and the patches that were laid into it since."""
+"""Pictures under exploration: a sample as it was drawn, and the patches that were laid into it since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Patch", "State", "StateCache"]
 
 @dataclass(frozen=True)
 class Patch:
-    """What one operation changed.
+    """The change by one operation.
 
     left, top: of its corner, in HR pixels. squared_error: of the picture with it. log_prob: see `Variant`.
     """
@@ -30,10 +30,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class State:
-    """A picture, uint8 (H, W, 3), with patches laid into it in their order.
+    """A picture, uint8 (H, W, 3), with patches laid into it in order.
 
-    picture: as it was last drawn as a whole, perhaps mapped from a file; not to be changed. squared_error: of the
-    picture, scaled down, against the LR picture, summed over all values. flags: see `SampleResult`. log_prob: see
+    picture: as last drawn as a whole, possibly mapped from a file; must not be changed. squared_error: of the
+    downscaled picture against the LR picture, summed over all values. flags: see `SampleResult`. log_prob: see
     `Variant`.
     """
 
@@ -44,7 +44,7 @@ class State:
     patches: tuple[Patch, ...] = ()
 
     def with_patch(self, patch: Patch) -> State:
-        """One patch more."""
+        """Return the state with one more patch."""
         return replace(
             self,
             patches=(*self.patches, patch),
@@ -54,7 +54,7 @@ class State:
         )
 
     def crop(self, rows: slice, columns: slice) -> np.ndarray:
-        """A part of the picture, the caller's own."""
+        """Return a copy of a part of the picture."""
         result = np.array(self.picture[rows, columns])
         for patch in self.patches:
             height, width = patch.pixels.shape[:2]
@@ -67,11 +67,11 @@ class State:
         return result
 
     def whole(self) -> np.ndarray:
-        """All of the picture, the caller's own."""
+        """Return a copy of the whole picture."""
         return self.crop(slice(0, self.picture.shape[0]), slice(0, self.picture.shape[1]))
 
     def lay_down(self) -> None:
-        """Lay the patches into the picture itself, which must be nobody else's."""
+        """Lay the patches into the picture itself, which must not be shared."""
         for patch in self.patches:
             height, width = patch.pixels.shape[:2]
             self.picture[patch.top : patch.top + height, patch.left : patch.left + width] = patch.pixels
@@ -79,15 +79,15 @@ class State:
             self.picture.flush()
 
     def lr_psnr(self, lr: np.ndarray) -> float:
-        """In dB, at most 100, as in `SampleResult`."""
+        """Return the LR-PSNR in dB, at most 100, as in `SampleResult`."""
         return capped_psnr(self.squared_error / lr.size)
 
 
 class StateCache(LRUCache[State | Patch]):
-    """Drawn pictures and patches by what they are made of.
+    """Drawn pictures and patches by their lists of operations.
 
-    A list of operations is cached step by step, so that one operation more, or one less, costs one step at most. Of
-    pictures that lie in files, which take hours rather than memory, only the last one is kept.
+    A list of operations is cached step by step, so that one more operation, or one less, costs at most one step. Of
+    pictures in files, which take hours rather than memory, only the last one is kept.
 
     Args: max_bytes: of all pixels in memory.
     """
@@ -96,7 +96,7 @@ class StateCache(LRUCache[State | Patch]):
         super().__init__(max_bytes, _size)
 
     def put(self, key: Hashable, value: State | Patch) -> None:
-        """See `LRUCache`."""
+        """Store an entry; see `LRUCache`."""
         if key not in self and _is_mapped(value):
             self.discard(_is_mapped)
         super().put(key, value)

@@ -1,4 +1,4 @@
-"""A request that was checked, and by which name what belongs to it is kept."""
+"""A checked request, and the cache keys of its data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Task", "tile_key"]
 
 @dataclass(frozen=True)
 class Task:
-    """A request that has been checked, with all that was left open decided."""
+    """A request that has been checked, with all open choices made."""
 
     request: SampleRequest
     loaded: LoadedModel
@@ -26,11 +26,11 @@ class Task:
 
     @property
     def scale(self) -> int:
-        """HR pixels to an LR pixel."""
+        """The number of HR pixels per LR pixel."""
         return self.loaded.info.scale_factor
 
     def recipe(self, index: int) -> SampleRecipe:
-        """Of one of its samples."""
+        """Return the recipe of one of its samples."""
         request, info = self.request, self.loaded.info
         return SampleRecipe(
             model=info.key,
@@ -50,11 +50,11 @@ class Task:
         )
 
     def whole_list(self, index: int, count: int | None = None) -> tuple[Operation, ...]:
-        """The draw of a sample and the request's operations, or the first `count` of these."""
+        """Return the draw of a sample and the request's operations, or only the first `count` of these."""
         draw = Draw(self.request.seed, index, float(self.temperature))
         return draw, *self.request.operations[:count]
 
 
 def tile_key(task: Task, lr_sha256: str, number: int) -> Hashable:
-    """By which the conditioning of a picture's tile is kept."""
+    """Return the cache key of a tile's conditioning."""
     return task.loaded.info.key, task.precision, lr_sha256, task.plan.grid.tile, number

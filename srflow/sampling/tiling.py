@@ -1,7 +1,7 @@
-"""Large pictures in pieces: which tiles there are, and how what is drawn for them becomes whole rows again.
+"""Splits large pictures into tiles, and blends decoded tiles into whole rows again.
 
-A tile is its own part of the picture and a margin around it. Of the margin, the outer part is only seen, so that the
-networks know what lies around; in the inner part neighbouring tiles fade into each other, so that no seam shows.
+A tile consists of its own part of the picture and a margin around it. The outer part of the margin only provides
+context for the networks; in the inner part neighbouring tiles fade into each other, so that no seam shows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ FADE = 4
 """LR pixels on either side of a border between tiles within which one fades into the other."""
 
 MIN_TILE = 16
-"""LR pixels a side of the smallest tiles. Evened out, none is narrower than half of it: two fades must fit in."""
+"""Side of the smallest tiles in LR pixels. After evening out, no tile is narrower than half of it: two fades must fit
+in.
+"""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one axis, in LR pixels: its own part [start, stop) and what is computed, [first, last).
+    """A tile along one axis, in LR pixels: its own part [start, stop) and the computed part, [first, last).
 
     fades_in, fades_out: whether there is a neighbour at start, at stop.
     """
@@ -39,26 +41,26 @@ class Span:
 
     @property
     def size(self) -> int:
-        """LR pixels that are computed."""
+        """The number of LR pixels that are computed."""
         return self.last - self.first
 
     def seen(self, scale: int) -> slice:
-        """What is computed, in pixels `scale` times as fine as LR pixels."""
+        """Return the computed part, in pixels `scale` times as fine as LR pixels."""
         return slice(self.first * scale, self.last * scale)
 
     def own(self, numerator: int, denominator: int = 1) -> slice:
-        """Its own part, counted from `first`, at a resolution of numerator / denominator of the LR picture's."""
+        """Return its own part, counted from `first`, at a resolution of numerator / denominator of the LR picture's."""
         start, stop = (edge - self.first for edge in (self.start, self.stop))
         return slice(start * numerator // denominator, stop * numerator // denominator)
 
     def contributes(self) -> tuple[int, int]:
-        """The LR pixels [begin, end) that it has a say in: its own part, and a fade beyond each border with another."""
+        """The range of LR pixels [begin, end) this tile contributes to, including the blended borders."""
         begin = self.start - FADE if self.first < self.start else self.start
         end = self.stop + FADE if self.stop < self.last else self.stop
         return begin, end
 
     def weights(self, scale: int) -> Tensor:
-        """Its share in every HR pixel of `contributes`, (n,), float32; with its neighbours' shares they add up to 1."""
+        """Return its weight at every HR pixel of `contributes`, (n,), float32; weights of neighbours add up to 1."""
         begin, end = self.contributes()
         weights = torch.ones((end - begin) * scale)
         ramp = (torch.arange(2 * FADE * scale) + 0.5) / (2 * FADE * scale)
@@ -81,7 +83,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Grid:
-    """All tiles of a picture, row by row. tile: LR pixels a side, as asked for; 0: the picture is in one piece."""
+    """All tiles of a picture, row by row. tile: requested side in LR pixels; 0: no tiles."""
 
     tile: int
     rows: tuple[Span, ...]
@@ -98,22 +100,23 @@ class Grid:
 
     @property
     def num_pixels(self) -> int:
-        """LR pixels that are computed, those of overlaps counted as often as they are."""
+        """LR pixels that are computed; those of overlaps count several times."""
         return sum(rows.size for rows in self.rows) * sum(columns.size for columns in self.columns)
 
     @property
     def largest(self) -> tuple[int, int]:
-        """Height and width of the largest tile, margin included."""
+        """Height and width of the largest tile, including its margin."""
         return max(rows.size for rows in self.rows), max(columns.size for columns in self.columns)
 
 
 def make_grid(height: int, width: int, tile: int, multiple: int = 1) -> Grid:
-    """The tiles of an LR picture. They depend on these numbers alone, so that a recipe's `tile` is enough.
+    """Return the tiles of an LR picture. They depend only on these numbers, so a recipe's `tile` defines them.
 
     Args:
         height, width: of the LR picture, multiples of `multiple`.
-        tile: LR pixels a side, at least `MIN_TILE`; tiles are evened out, so that most are a little smaller.
-            0, or one that the picture fits into: in one piece.
+        tile: LR pixels a side, at least `MIN_TILE`; tiles are evened out, so that most are slightly smaller. 0, or at
+        least
+            the size of the picture: no tiles.
         multiple: of which all edges are multiples; 1 or 2.
     """
     if tile == 0 or tile >= max(height, width):
@@ -128,23 +131,24 @@ def _spans(size: int, tile: int, multiple: int) -> tuple[Span, ...]:
 
 
 class RowBlender:
-    """Takes the tiles of one picture in the order of their grid, and gives rows as soon as nothing is missing in them.
+    """Blends the tiles of one picture in the order of their grid, and returns rows as soon as they are complete.
 
-    Holds the rows that are not complete yet, and no others.
+    It holds only incomplete rows.
 
-    Args: grid: the tiles.  scale: HR pixels to an LR pixel.
+    Args: grid: the tiles.  scale: HR pixels per LR pixel.
     """
 
     def __init__(self, grid: Grid, scale: int) -> None:
         self._grid = grid
         self._scale = scale
-        self._top = 0  # HR row, of the picture, that `_rows` begins with
+        self._top = 0  # HR row, of the picture, at which `_rows` begins
         self._rows = torch.zeros(3, 0, grid.columns[-1].stop * scale)
 
     def add(self, tile: Tile, raw: Tensor) -> Tensor | None:
-        """Take a tile, (3, s h, s w), of all that was computed for it, float32.
+        """Add a tile, (3, s h, s w), with everything computed for it, float32.
 
-        Returns: if the tile ends its row, the rows that are complete now, (3, n, W), in the picture's order; else None.
+        Returns: if the tile ends its row, the rows that are complete now, (3, n, W), in the picture's order; otherwise
+        None.
         """
         if len(self._grid) == 1:
             return raw

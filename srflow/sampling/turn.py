@@ -1,4 +1,4 @@
-"""A request at the device: all that the engine computes for it goes through its turn."""
+"""The turn of a request at the device: all of the engine's computation for it goes through it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _Result = TypeVar("_Result")
 
 
 class Turn:
-    """Runs a request's pieces of work, each when the device is free, and tells those who wait how far it is.
+    """Runs a request's pieces of work, each when the device is free, and reports progress.
 
-    Between pieces others have their turn. A piece for which memory runs out is done again with nothing else kept.
-    Whatever is called here raises Cancelled once the request was cancelled, or nobody listens any more.
+    Between pieces other requests have their turn. A piece for which memory runs out is repeated with an empty cache.
+    All callbacks raise Cancelled once the request was cancelled, or nobody listens any more.
 
     Args:
         worker: the device.
-        cancel: set when the request is to stop; None: it is not cancelled.
-        channel: told what happens; None: nobody is, until all is done.
+        cancel: set when the request is to be cancelled; None: it cannot be cancelled.
+        channel: receives events; None: nothing is reported until all is done.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Turn:
     ) -> None:
         self.worker = worker
         self._cancel, self._channel = cancel, channel
-        self._fraction = 0.0  # of all work, as last told
+        self._fraction = 0.0  # of all work, as last reported
 
     def stop(self) -> None:
         """Raise Cancelled if the request was cancelled, or nobody listens any more."""
@@ -48,20 +48,20 @@ class Turn:
             raise Cancelled("Stopped.")
 
     def send(self, event: object) -> None:
-        """Hand over an event; waits while too many are waiting. Not to be called in a piece of work."""
+        """Send an event; wait while too many are waiting. Not to be called in a piece of work."""
         self.stop()
         if self._channel is not None:
             self._channel.send(event)
 
     def tell(self, progress: Progress) -> None:
-        """Hand over progress, which may get lost."""
+        """Send a progress event, which may be dropped."""
         self.stop()
         self._fraction = progress.fraction
         if self._channel is not None:
             self._channel.offer(progress)
 
     def run(self, work: Callable[[], _Result]) -> _Result:
-        """A piece of work. It may be run a second time, after memory ran out. Raises: OutOfMemory: even then."""
+        """Run a piece of work. It may run again, after memory ran out. Raises: OutOfMemory: even then."""
         return self.worker.run(work, self.stop, self._waiting)
 
     def condition(
@@ -81,16 +81,16 @@ class Turn:
         return self.worker.super_resolve(model, lr, self.stop, self._waiting)
 
     def _waiting(self) -> None:
-        text = "Waiting: the device draws something else"
+        text = "Waiting: the device is busy with another request"
         self.tell(Progress(stage="waiting", fraction=self._fraction, text=text))
 
 
 @contextmanager
 def named_memory_error() -> Iterator[None]:
-    """OutOfMemory that nobody else has made a named error of becomes one."""
+    """Convert an unhandled OutOfMemory to a named error."""
     try:
         yield
     except OutOfMemory as error:
         raise MemoryBudgetError(
-            "The device has not enough memory for this, even with nothing else kept on it. Choose a smaller region."
+            "The device does not have enough memory for this, even with an empty cache. Choose a smaller region."
         ) from error

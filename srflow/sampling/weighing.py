@@ -1,4 +1,4 @@
-"""Pictures of one place, weighed: their latents, and how likely the model finds them."""
+"""Evaluates pictures of one region: their latents, and how likely the model finds them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ __all__ = ["Scales", "Weighed", "Yardstick", "Yardsticks"]
 _Result = TypeVar("_Result")
 
 _BATCH_PIXELS = 64 * 1024  # HR pixels that are encoded together
-_MAX_YARDSTICKS = 4  # of some 20 MB each, for a place of 24x24 LR pixels
+_MAX_YARDSTICKS = 4  # of some 20 MB each, for a region of 24x24 LR pixels
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """A picture of a place. latents: (C, h, w) of every level of `Region.decoded`, at temperature, on the CPU.
+    """An evaluated picture of a region. latents: (C, h, w) of every level of `Region.decoded`, at temperature, on the
+    CPU.
 
-    log_prob: of what is inside `Region.chosen`, in nats, with all around it as it is.
+    log_prob: of the part inside `Region.chosen`, in nats, given its surroundings.
     """
 
     latents: list[Tensor] = field(repr=False)
@@ -41,13 +42,13 @@ class Weighed:
 
 
 class Scales:
-    """Weighs pictures of one place. They compare with each other only.
+    """Evaluates pictures of one region. The results can be compared only with each other.
 
     Args:
-        turn: the request's, at the device.  model: in float32, on the device.
+        turn: the request's turn at the device.  model: in float32, on the device.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        region: the place.
-        conditioning: of the region, from other scales of it; None: it is computed when it is first needed.
+        region: the region.
+        conditioning: of the region, from other `Scales` of it; None: it is computed when first needed.
     """
 
     def __init__(
@@ -64,20 +65,20 @@ class Scales:
 
     @property
     def conditioning(self) -> Conditioning:
-        """Of the region."""
+        """The conditioning of the region."""
         if self._conditioning is None:
             self._conditioning = self._condition()
         return self._conditioning
 
     def crop_of(self, state: State) -> np.ndarray:
-        """A picture's `Region.decoded`, uint8, (h, w, 3); where that reaches beyond it, its edges are repeated."""
+        """Return a picture's `Region.decoded`, uint8, (h, w, 3); beyond the picture, its edges are repeated."""
         rows, columns = scaled(self.region.decoded, self._model.scale_factor)
         inner = state.crop(rows, columns)
         missing = rows.stop - rows.start - inner.shape[0], columns.stop - columns.start - inner.shape[1]
         return np.pad(inner, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
 
     def weigh(self, crops: Sequence[np.ndarray]) -> list[Weighed]:
-        """Weigh crops of `Region.decoded`, uint8 (h, w, 3) or float32 (3, h, w) in [0, 1]."""
+        """Evaluate crops of `Region.decoded`, uint8 (h, w, 3) or float32 (3, h, w) in [0, 1]."""
         conditioning = self.conditioning
         result: list[Weighed] = []
         batch = max(1, _BATCH_PIXELS // (conditioning.height * conditioning.width * self._model.scale_factor**2))
@@ -92,7 +93,7 @@ class Scales:
             return self._turn.run(work)
         except OutOfMemory as error:
             raise MemoryBudgetError(
-                "The device has not enough memory to judge this place. Choose a smaller one."
+                "The device does not have enough memory to evaluate this region. Select a smaller one."
             ) from error
 
     def _weigh(self, pictures: Tensor, conditioning: Conditioning) -> list[Weighed]:
@@ -102,7 +103,7 @@ class Scales:
         return [Weighed([level[n].cpu() for level in latents], sums[n]) for n in range(len(pictures))]
 
     def _condition(self) -> Conditioning:
-        """Of the region, with what the encoder sees around it."""
+        """Compute the conditioning of the region, with the surroundings that the encoder sees."""
         height, width = self._padded.shape[-2:]
         left, top, right, bottom = self.region.decoded
         seen = max(0, left - CONTEXT), max(0, top - CONTEXT), min(width, right + CONTEXT), min(height, bottom + CONTEXT)
@@ -120,14 +121,14 @@ class Scales:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What edits of one place of one picture are compared with. samples: of the place, weighed."""
+    """The reference for edits of one region of one picture. samples: of the region, evaluated."""
 
     conditioning: Conditioning = field(repr=False)
     samples: list[Weighed] = field(repr=False)
 
 
 class Yardsticks(LRUCache[Yardstick]):
-    """Those of the last few places, so that a second edit of a place takes half the time."""
+    """The references of the last few regions, so that a second edit of a region takes half the time."""
 
     def __init__(self) -> None:
         super().__init__(_MAX_YARDSTICKS)

@@ -1,4 +1,4 @@
-"""The device and what is kept on it: one piece of work at a time, timed, and forgotten when memory runs out."""
+"""The device and its cached data: one piece of work at a time, timed; the cache is dropped when memory runs out."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _Result = TypeVar("_Result")
 
 
 class OutOfMemory(Exception):  # noqa: N818 - an event: smaller tiles are tried
-    """The device has not enough memory for a piece of work, even with nothing else kept."""
+    """The device does not have enough memory for a piece of work, even with an empty cache."""
 
 
 class Worker:
     """Runs models on one device. Its lock is free between pieces of work, so that several requests take turns.
 
-    Args: cache_bytes: how much prepared pictures may hold together.
+    Args: cache_bytes: maximum size of all cached conditionings.
     """
 
     def __init__(self, device: torch.device, cache_bytes: int) -> None:
@@ -46,11 +46,13 @@ class Worker:
         self._caches.append(cache)
 
     def seconds_per_pixel(self, what: Work, config: ModelConfig, dtype: torch.dtype) -> float | None:
-        """Of LR, as last measured with a model of that architecture and precision; None before that."""
+        """Return the seconds per LR pixel, as last measured with a model of that architecture and precision; None
+        before.
+        """
         return self._seconds_per_pixel.get((what, config, dtype))
 
     def record(self, what: Work, model: InferenceModel, pixels: int, seconds: float) -> None:
-        """Remember how long a piece of work on so many LR pixels took."""
+        """Store how long a piece of work on `num_pixels` LR pixels took."""
         self._seconds_per_pixel[what, model.config, model.dtype] = seconds / pixels
 
     def condition(
@@ -63,13 +65,13 @@ class Worker:
         on_step: OnStep,
         waiting: OnStep | None = None,
     ) -> PreparedPicture:
-        """What does not depend on the sample, from the cache if it is there under `key`; kept there if `keep`.
+        """Return what does not depend on the sample, from the cache if it is there under `key`; cache it if `keep`.
 
         Args:
             lr: (1, 3, h, w), on any device.
             stop: called while waiting for the device, and once when it is free. It may raise.
             on_step: called between blocks and steps. It may raise.
-            waiting: called every tenth of a second while somebody else has the device.
+            waiting: called every tenth of a second while another request has the device.
         """
         with self._taken(stop, waiting):
             prepared = self.cache.get(key)
@@ -89,7 +91,7 @@ class Worker:
         on_step: OnStep,
         waiting: OnStep | None = None,
     ) -> list[Decoded]:
-        """Samples of one picture or tile: see `guard.decode`; the last three as for `condition`."""
+        """Decode samples of one picture or tile: see `guard.decode`; the last three arguments as for `condition`."""
         pixels = prepared.height * prepared.width * latents[0].shape[0]
 
         def work() -> list[Decoded]:
@@ -99,22 +101,22 @@ class Worker:
             return self._retried(work)
 
     def super_resolve(self, model: InferenceModel, lr: Tensor, stop: OnStep, waiting: OnStep | None = None) -> Tensor:
-        """The encoder's own picture, (3, s h, s w); arguments as for `condition`."""
+        """Return the encoder's own picture, (3, s h, s w); arguments as for `condition`."""
         with self._taken(stop, waiting):
             return self._retried(lambda: model.super_resolve(lr.to(self.device), stop))[0]
 
     def run(self, work: Callable[[], _Result], stop: OnStep, waiting: OnStep | None = None) -> _Result:
-        """Any other work on the device, e.g. the consistency step or LPIPS. See `srflow.work.Run`.
+        """Run any other work on the device, e.g. the consistency step or LPIPS. See `srflow.work.Run`.
 
         Args: stop, waiting: as for `condition`.
-        Raises: OutOfMemory: even with nothing else kept.
+        Raises: OutOfMemory: even with an empty cache.
         """
         with self._taken(stop, waiting):
             return self._retried(work)
 
     @contextmanager
     def _measured(self, what: Work, model: InferenceModel, pixels: int) -> Iterator[None]:
-        """Time a piece of work on so many LR pixels."""
+        """Time a piece of work on a number of LR pixels."""
         started = time.perf_counter()
         yield
         if self.device.type == "cuda":
@@ -123,7 +125,7 @@ class Worker:
 
     @contextmanager
     def _taken(self, stop: OnStep, waiting: OnStep | None) -> Iterator[None]:
-        """The device, as soon as it is free."""
+        """Wait for the device, and hold it."""
         while not self._lock.acquire(timeout=0.1):
             stop()
             if waiting is not None:
@@ -136,7 +138,7 @@ class Worker:
             self._lock.release()
 
     def _retried(self, work: Callable[[], _Result]) -> _Result:
-        """Once more with an empty cache if memory runs out."""
+        """Run the work again with an empty cache if memory runs out."""
         try:
             return work()
         except RuntimeError as error:
@@ -149,12 +151,12 @@ class Worker:
             if not _is_out_of_memory(error):
                 raise
             failure = str(error)
-        # Raised outside: the error that was caught holds the frames, and so the tensors, of the work that failed.
+        # This is outside the except block: the error holds the frames, and so the tensors, of the failed work.
         self.free()
         raise OutOfMemory(failure)
 
     def free(self) -> None:
-        """Give back what is kept."""
+        """Release all cached data."""
         for cache in self._caches:
             cache.clear()
         if self.device.type == "cuda":
@@ -163,7 +165,7 @@ class Worker:
             torch.mps.empty_cache()
 
     def trim(self) -> None:
-        """Give memory that was freed back to the system; after a tile, which leaves holes of its own sizes."""
+        """Return freed memory to the system; to be called after a tile, because tiles fragment the heap."""
         if self.device.type == "cpu":
             trim_allocator()
 

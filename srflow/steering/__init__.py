@@ -1,1 +1,1 @@
-"""Steering a picture: wishes about a place, edits and what becomes of them, candidates that may or may not be there."""
+"""Steering a picture: wishes for a region, edits and their verdicts, and candidates for what a region shows."""

@@ -1,19 +1,21 @@
-"""Could it be …? Candidates for a place, tested against what the input says; only the input can rule one out.
+"""Could it be …? Candidates for a region are compared with the input; only the input can rule one out.
 
-A candidate is a picture of the place: a digit, a word, a crop from elsewhere. It is laid into a super-resolution, moved
-by up to half an LR pixel, and its contrast and its three levels are fitted by least squares, so that what scales down
-comes as close to the input as it can. What is left, the residual, is compared with that of the best candidate: one that
-leaves much more unexplained is ruled out, as far as it was drawn as it would have looked. The likelihood of the flow
-takes no part: it ranks what is natural, not what was there.
+A candidate is a picture of the region: a digit, a word, a crop from elsewhere. It is laid into a super-resolution,
+moved by up to half an LR pixel, and its contrast and its three levels are fitted by least squares, so that its
+downscaled form is as close to the input as possible. The remaining difference, the residual, is compared with that of
+the best
+candidate: a candidate that leaves much more unexplained is ruled out, provided that the picture of it is accurate. The
+likelihood of the flow is not used: it ranks what is natural, not what was there.
 
-Validated as the page asks, at x4 and x8 (`python -m benchmarks.lettering`; benchmarks/results/lettering.md has the
-tables and what was confused with what): one of ten digits and capital letters was there, in a font, size and polarity
-that nobody knew, in a box drawn by hand. The thresholds were chosen on 360 of 3 LR pixels' height and more, in five
-fonts. On as many in five others, the right one was ruled out in 1.1 % (x4) and 1.7 % (x8), and of the wrong ones 84 %
-and 82 %. The right one alone was left in 43 % and 42 %, a wrong one in 1.1 %. Where the right one was not tried,
-another one was left alone in 17 % and 14 %: a text that fits need not have been there. Characters 2 LR pixels high
-are too small: 1.7 % and 8 % of the right ones, and 50 % and 41 % of the wrong ones were ruled out. Words, and pieces
-of pictures, were not validated.
+Validated as used on the page, at x4 and x8 (`python -m benchmarks.lettering`; benchmarks/results/lettering.md has the
+tables and the confusions): the true text was one of ten digits and capital letters, in an unknown font, size and
+polarity, in a box drawn by hand. The thresholds were chosen on 360 cases of at least 3 LR pixels' height, in five
+fonts. On as many cases in five other fonts, the correct one was ruled out in 1.1 % (x4) and 1.7 % (x8), and of the
+wrong ones 84 % and 82 %. Only the correct one remained in 43 % and 42 %, only a wrong one in 1.1 %. If the correct one
+was not tried, a single other one remained in 17 % and 14 %: a text that fits need not have been there. Characters 2 LR
+pixels
+high are too small: 1.7 % and 8 % of the correct ones, and 50 % and 41 % of the wrong ones were ruled out. Words and
+pieces of pictures were not validated.
 """
 
 from __future__ import annotations
@@ -36,28 +38,28 @@ __all__ = ["RULED_OUT", "UNEXPLAINED", "Candidate", "Ruling", "judge"]
 Ruling = Literal["fits", "cannot tell", "ruled out"]
 
 RULED_OUT = 1.55
-"""Times the best candidate's residual. What leaves more unexplained is ruled out."""
+"""Maximum ratio to the best candidate's residual. A candidate with a larger residual is ruled out."""
 
 UNEXPLAINED = 0.8
-"""Of the place's contrast. If even the best candidate leaves more than that, none of them was there."""
+"""Maximum residual relative to the region's contrast. If even the best candidate exceeds it, none of them was there."""
 
 MAX_CANDIDATES = 10
-_KERNEL = 4  # LR pixels around a place that are looked at: the bicubic kernel reaches 2
+_KERNEL = 4  # LR pixels around a region that are compared: the bicubic kernel reaches 2
 _MIN_SIDE = 4  # LR pixels
 _GAINS = (0.2, 5.0)
-_ROUNDING = 0.5  # 8-bit units that rounding leaves at the most; no candidate is worse for being below
+_ROUNDING = 0.5  # 8-bit units: maximum rounding error; smaller residuals count as equal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """How well a candidate explains the input.
 
-    number: in the order in which they were given. ruling: "ruled out": see `RULED_OUT` and `UNEXPLAINED`; "fits": it is
-    the only one that is not; "cannot tell": others are not, either. residual: root mean square of what it leaves
-    unexplained, in 8-bit units of the LR picture. share: that over the standard deviation of the LR picture at the
-    place. shift: (down, right) in pixels of the large picture. gain: by which its contrast was multiplied; negative: it
-    was taken as its own negative. version: which of its pictures explains most. pixels: uint8, the place with it, as it
-    was fitted.
+    number: in the order of the arguments. ruling: "ruled out": see `RULED_OUT` and `UNEXPLAINED`; "fits": it is the
+    only one that is not ruled out; "cannot tell": others are not, either. residual: root mean square of the unexplained
+    difference, in 8-bit units of the LR picture. share: the residual over the standard deviation of the LR picture in
+    the region. shift: (down, right) in pixels of the HR picture. gain: the factor of its contrast; negative: its
+    negative was used. version: which of its pictures explains most. pixels: uint8, the region with the fitted
+    candidate.
     """
 
     number: int
@@ -80,18 +82,19 @@ def judge(
     or_negative: bool = False,
     stop: Callable[[], None] | None = None,
 ) -> tuple[Candidate, ...]:
-    """Test candidates for a place, the best one first.
+    """Test candidates for a region, the best one first.
 
     Args:
-        lr: uint8, (h, w, 3). picture: uint8, (s h, s w, 3): a super-resolution of it, for what is around the place.
-        box: left, top, right, bottom of the place in LR pixels; sides of 4 or more.
+        lr: uint8, (h, w, 3). picture: uint8, (s h, s w, 3): a super-resolution of it, for the surroundings of the
+        region.
+        box: left, top, right, bottom of the region in LR pixels; sides of at least 4.
         candidates: 2 to 10, each with its versions (e.g. a letter in several sizes), of which the best one counts:
             uint8, (s (bottom - top), s (right - left), 3).
         scale: s.
-        or_negative: whether light may be dark: for lettering, of which nobody knows.
-        stop: called again and again; it may raise, so that the work can be ended.
-    Raises: InputError: something of another size, too small a place, one candidate or more than ten; or a place that
-        is the same all over, where nothing can be told.
+        or_negative: whether negatives are tried, too: for lettering of unknown polarity.
+        stop: called repeatedly; it may raise an exception to cancel the work.
+    Raises: InputError: something of another size, too small a region, one candidate or more than ten; or a region
+        without contrast, where nothing can be decided.
     """
     left, top, right, bottom = box
     if picture.shape != (lr.shape[0] * scale, lr.shape[1] * scale, 3):
@@ -100,19 +103,19 @@ def judge(
             f"{(lr.shape[0] * scale, lr.shape[1] * scale, 3)}."
         )
     if not (0 <= left < right <= lr.shape[1] and 0 <= top < bottom <= lr.shape[0]):
-        raise InputError(f"The place {box} is not within the LR picture of {lr.shape[1]}x{lr.shape[0]}.")
+        raise InputError(f"The region {box} is not within the LR picture of {lr.shape[1]}x{lr.shape[0]}.")
     size = ((bottom - top) * scale, (right - left) * scale, 3)
     if min(right - left, bottom - top) < _MIN_SIDE:
         raise InputError(
-            f"The place has {right - left}x{bottom - top} pixels of the small picture; candidates need one of "
-            f"{_MIN_SIDE}x{_MIN_SIDE} or more."
+            f"The region has {right - left}x{bottom - top} input pixels; candidates need at least "
+            f"{_MIN_SIDE}x{_MIN_SIDE}."
         )
     if not 2 <= len(candidates) <= MAX_CANDIDATES:
         raise InputError(f"There are {len(candidates)} candidates; compare 2 to {MAX_CANDIDATES}.")
     for candidate in itertools.chain(*candidates):
         if candidate.dtype != np.uint8 or candidate.shape != size:
             raise InputError(
-                f"A candidate is {candidate.dtype} {candidate.shape}; it must be the place's size, uint8 {size}."
+                f"A candidate is {candidate.dtype} {candidate.shape}; it must have the region's size, uint8 {size}."
             )
     near = (
         max(0, left - _KERNEL), max(0, top - _KERNEL),
@@ -126,7 +129,7 @@ def judge(
     wanted = lr[near[1] : near[3], near[0] : near[2]].astype(np.float64)[own]
     contrast = float(wanted.std((0, 1)).mean())
     if contrast < 1:
-        raise InputError("The input is the same all over this place: it says nothing of what is there.")
+        raise InputError("The input has no contrast in this region: it says nothing about what is there.")
     outside = _reduced(around * (1 - inside), scale)[own]
     level = _reduced(inside.expand(-1, 3, -1, -1), scale)[own]
     reach = range(-(scale // 2), scale // 2 + 1)
@@ -146,7 +149,9 @@ def judge(
             small = np.tensordot(columns, lower, axes=(2, 2)).transpose(2, 0, 3, 1, 4)  # (downs, rights, h, w, 3)
             reduced = small.reshape(len(shifts), *wanted.shape)[nearest_first]
             residuals, gains = _fit(wanted - outside, reduced, level, or_negative)
-            at = int(np.flatnonzero(residuals <= residuals.min() + 1e-9)[0])  # the nearest of those that are as good
+            at = int(
+                np.flatnonzero(residuals <= residuals.min() + 1e-9)[0]
+            )  # the smallest shift among equally good ones
             if best is None or residuals[at] < best[0] - 1e-9:
                 best = float(residuals[at]), float(gains[at]), version, shifts[at], _moved(candidate, shifts[at])
         if best is None:
@@ -172,7 +177,7 @@ def judge(
 
 
 def _moved(candidate: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
-    """With its edges repeated where something is missing then."""
+    """Move a candidate; repeat its edges where pixels are missing."""
     down, right = shift
     by = max(abs(down), abs(right))
     padded = np.pad(candidate, ((by, by), (by, by), (0, 0)), mode="edge")
@@ -181,27 +186,28 @@ def _moved(candidate: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
 
 
 def _fitted(pixels: np.ndarray, gain: float, wanted: np.ndarray) -> np.ndarray:
-    """With the contrast that was fitted, and the place's mean colour."""
+    """Return the candidate with the fitted contrast and the region's mean colour."""
     values = gain * (pixels - pixels.mean((0, 1))) + wanted.mean((0, 1))
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
 
 
 def _reduced(picture: Tensor, scale: int) -> np.ndarray:
-    """(1, 3, s h, s w) in [0, 1], scaled down, in 8-bit units, (h, w, 3)."""
+    """Scale (1, 3, s h, s w) in [0, 1] down to 8-bit units, (h, w, 3)."""
     return 255 * bicubic_downscale(picture, scale)[0].permute(1, 2, 0).double().numpy()
 
 
 def _reductions(low: int, high: int, count: int, scale: int, reach: Sequence[int]) -> np.ndarray:
-    """What scales a place's rows, or columns, down after each shift in reach: (S, high - low, s (high - low)).
+    """Return the matrices that scale a region's rows, or columns, down after each shift in reach: (S, high - low, s
+    (high - low)).
 
-    Args: low, high: of the place, in LR pixels, among `count` about it, which is 0 outside of the place.
+    Args: low, high: of the region, in LR pixels, among `count` around it; it is 0 outside of the region.
     """
     unit = torch.eye(count * scale, dtype=torch.float64)[:, None, :, None].expand(-1, -1, -1, scale)
     reduction = bicubic_downscale(unit, scale)[:, 0, low:high, 0].T.numpy()[:, low * scale : high * scale]
     side = (high - low) * scale
     moved = np.zeros((len(reach), *reduction.shape))
     for matrix, shift in zip(moved, reach, strict=True):
-        # A pixel comes from where it was before it was moved, or from the edge.
+        # A pixel comes from its position before the shift, or from the edge.
         np.add.at(matrix.T, np.clip(np.arange(side) - shift, 0, side - 1), reduction.T)
     return moved
 
@@ -209,12 +215,13 @@ def _reductions(low: int, high: int, count: int, scale: int, reach: Sequence[int
 def _fit(
     wanted: np.ndarray, reduced: np.ndarray, level: np.ndarray, or_negative: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Root mean square of wanted - gain reduced - offset level, offset by channel, and the gain, both chosen best.
+    """Fit wanted ≈ gain reduced + offset level, with the best offset per channel and gain; return the RMS residual and
+    gain.
 
     Args: wanted, level: (h, w, 3). reduced: (S, h, w, 3); each of them is fitted.
     Returns: (S,) each.
     """
-    # Without the levels, by projection: then only the gain is left.
+    # Project out the levels: then only the gain remains.
     norms = np.square(level).sum((0, 1))
     left = wanted - level * ((wanted * level).sum((0, 1)) / norms)
     right = reduced - level * ((reduced * level).sum((1, 2)) / norms)[:, None, None]

@@ -1,20 +1,20 @@
-"""Grain of one place for another: what a picture has beyond its own reduction, laid onto what the input fixes.
+"""Grain of one region for another: the fine detail that downscaling removes, added to what the input determines.
 
-The latents of a sample hold no grain: they are noise wherever they are taken from. Those of a photograph hold some of
-it, but the model decodes them by the features of the place that they are brought to. On five pairs of places of
+The latents of a sample contain no grain: they are noise wherever they are taken from. Those of a photo contain some of
+it, but the model decodes them by the features of the target region. Methods were compared on five pairs of regions of
 validation pictures (scales onto stone, hair onto fur, …; sources of 32x32 LR pixels, targets of 24x24, τ .9, the
-shipped ×4 model) the textures were compared by the energy of brightness in four octaves and four directions. Their RMS
-difference from the source, in dB:
+shipped ×4 model), by the energy of brightness in four octaves and four directions. The RMS difference from the source,
+in dB:
 
-    another roll of the place                                                                        6.7
-    the photograph's latents, tiled by random shifts, every place scaled to the size of samples'     6.0
+    another roll of the region                                                                       6.7
+    the photo's latents, tiled by random shifts, every position scaled to the size of samples'       6.0
     the same in tiles of 8x8 cells                                                                   6.6
-    the channels' covariance alone, whitened and coloured; half way to the unit matrix               7.4; 7.0
-    this: the photograph's detail, laid on and made consistent                                       3.4
-    the same, as likely as samples are (`srflow.sampling.graining`)                                  4.0
+    only the channels' covariance, whitened and coloured; halfway to the unit matrix                 7.4; 7.0
+    this: the photo's detail, added and made consistent                                              3.4
+    the same, as likely as samples (`srflow.sampling.graining`)                                      4.0
 
-By looks, too, strands and scales come over in the last two only; tiled latents look like another roll, but rougher.
-The detail is of brightness: in colour it was no nearer to the source, and farther from samples' log-likelihood, by 15
+Visually, too, only the last two transfer strands and scales; tiled latents look like another roll, but rougher. The
+detail is that of brightness: in colour it was no nearer to the source, and farther from samples' log-likelihood, by 15
 standard deviations on average (to either side) instead of 9.
 """
 
@@ -31,35 +31,35 @@ from srflow.operations import Box
 
 __all__ = ["MIN_SOURCE", "lay_grain"]
 
-_FADE = 2  # LR pixels over which pieces go over into each other
+_FADE = 2  # LR pixels over which pieces fade into each other
 MIN_SOURCE = 3 * _FADE
-"""LR pixels a side of the smallest place that grain can be taken from."""
+"""LR pixels a side of the smallest region that can provide grain."""
 
-_AROUND = 4  # LR pixels around a place that its enlargement depends on
+_AROUND = 4  # LR pixels around a region on which its enlargement depends
 
 
 def lay_grain(lr: np.ndarray, source: np.ndarray, box: Box, scale: int, seed: int) -> np.ndarray:
-    """The bicubic enlargement of a place, with the detail of another picture: brightness less what its reduction keeps.
+    """Return a region's bicubic enlargement plus another picture's detail: brightness minus what its downscaling keeps.
 
-    Where the source is smaller than the place, pieces of it are cut out at random, by whole LR pixels, and laid beside
-    each other. They fade with weights whose squares add up to 1, so that the grain is equally strong everywhere.
+    If the source is smaller than the region, pieces of it are cut out at random, by whole LR pixels, and placed side by
+    side. They fade with weights whose squares add up to 1, so that the grain is equally strong everywhere.
 
     Args:
         lr: the LR picture, uint8, (h, w, 3).
-        source: the place that grain is taken from, uint8, (H, W, 3), in the scale of the large picture; `MIN_SOURCE` LR
-            pixels a side or more.
-        box: the place that gets it, in LR pixels.
+        source: the region from which grain is taken, uint8, (H, W, 3), at the scale of the HR picture; at least
+            `MIN_SOURCE` LR pixels a side.
+        box: the region that gets it, in LR pixels.
         scale: factor between the pictures.
         seed: of the shifts.
-    Returns: the place, uint8, (s h, s w, 3) of the box.
+    Returns: the region, uint8, (s h, s w, 3) of the box.
     Raises: InputError: the source is of another kind, or too small.
     """
     if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
-        raise InputError(f"Grain is taken from a colour picture of 8 bits; got {source.dtype} {source.shape}.")
+        raise InputError(f"Grain needs a colour picture of 8 bits; got {source.dtype} {source.shape}.")
     if min(source.shape[:2]) < MIN_SOURCE * scale:
         raise InputError(
-            f"The place to take grain from has {source.shape[1]}x{source.shape[0]} pixels; at x{scale} each side needs "
-            f"{MIN_SOURCE * scale} or more. Choose a larger one."
+            f"The source region has {source.shape[1]}x{source.shape[0]} pixels; at x{scale} each side needs at "
+            f"least {MIN_SOURCE * scale}. Select a larger one."
         )
     whole = to_tensor(crop_to_multiple(source, scale))
     detail = (whole - bicubic_upscale(bicubic_downscale(whole, scale), scale))[0]
@@ -70,7 +70,7 @@ def lay_grain(lr: np.ndarray, source: np.ndarray, box: Box, scale: int, seed: in
 
 
 def _enlarged(lr: np.ndarray, box: Box, scale: int) -> Tensor:
-    """A place of the LR picture, (1, 3, s h, s w)."""
+    """Return the enlargement of a region of the LR picture, (1, 3, s h, s w)."""
     left, top, right, bottom = box
     first_row, first_column = max(0, top - _AROUND), max(0, left - _AROUND)
     around = to_tensor(lr[first_row : bottom + _AROUND, first_column : right + _AROUND])
@@ -82,7 +82,7 @@ def _enlarged(lr: np.ndarray, box: Box, scale: int) -> Tensor:
 
 
 def _tiled(detail: Tensor, height: int, width: int, scale: int, rng: np.random.Generator) -> Tensor:
-    """Pieces of (H, W), cut out at random, that fill (height, width)."""
+    """Fill (height, width) with randomly cut pieces of (H, W)."""
     fade = _FADE * scale
     rows, columns = (_side(have, wanted, scale) for have, wanted in zip(detail.shape, (height, width), strict=True))
     weight = _ramp(rows, fade)[:, None] * _ramp(columns, fade)
@@ -102,11 +102,11 @@ def _tiled(detail: Tensor, height: int, width: int, scale: int, rng: np.random.G
 
 
 def _side(have: int, wanted: int, scale: int) -> int:
-    """Of a piece: all that is wanted, or so much that there is room for shifts."""
+    """Return the side of a piece: the whole side needed, or less, to leave room for shifts."""
     return wanted if have >= wanted else max(MIN_SOURCE * scale, 3 * have // 4 // scale * scale)
 
 
 def _ramp(side: int, fade: int) -> Tensor:
-    """The weight of a piece along one of its sides."""
+    """Return the weight of a piece along one of its sides."""
     distances = torch.minimum(torch.arange(side), torch.arange(side).flip(0)) + 0.5
     return (distances / fade).clamp_max(1.0)

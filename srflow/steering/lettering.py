@@ -1,4 +1,4 @@
-"""Texts as pictures of a place, in several sizes: candidates for lettering of which nobody knows how large it was."""
+"""Texts as pictures of a region, in several sizes: candidates for lettering of unknown size."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from srflow.errors import InputError, brief
 __all__ = ["MAX_TEXT", "draw_versions"]
 
 MAX_TEXT = 12
-"""Characters of one text."""
+"""Maximum number of characters of one text."""
 
-_SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the place that the text fills, in height or in width
-_FINER = 4  # times, and then averaged, so that edges are as smooth as a camera's
+_SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the region that the text fills, in height or in width
+_FINER = 4  # times oversampled, then averaged, so that edges are as smooth as a camera's
 _PAPER, _INK = 60, 200
-_NO_CHARACTER = "\uffff"  # for which every font draws what it draws for characters that it lacks
+_NO_CHARACTER = "\uffff"  # fonts draw the same glyph for it as for any missing character
 
 
 def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
-    """A text in the middle of a place, light on dark, in several sizes: uint8, (height, width, 3) each.
+    """Draw a text in the middle of a region, light on dark, in several sizes: uint8, (height, width, 3) each.
 
-    Raises: InputError: it is empty or too long, or there is nothing to be seen of it.
+    Raises: InputError: it is empty or too long, or nothing of it is visible.
     """
     if not isinstance(text, str) or not 1 <= len(text.strip()) <= MAX_TEXT:
-        raise InputError(f"A candidate is a text of 1 to {MAX_TEXT} characters; got {brief(text)}.")
+        raise InputError(f"A candidate must be a text of 1 to {MAX_TEXT} characters; got {brief(text)}.")
     text = text.strip()
     font = _font(40)
     missing = [each for each in text if not each.isspace() and _looks(font, each) == _looks(font, _NO_CHARACTER)]
     if missing:
-        raise InputError(f"The font here has no {' '.join(map(brief, missing))}; use other characters.")
+        raise InputError(f"The font has no {' '.join(map(brief, missing))}; use other characters.")
     return [_draw(text, height, width, size) for size in _SIZES]
 
 
 def _draw(text: str, height: int, width: int, size: float) -> np.ndarray:
     large = height * _FINER, width * _FINER
-    # The font's size is not that of the letters, so that they are measured first.
+    # The size of the font differs from that of the letters, so the letters are measured first.
     left, top, right, bottom = _font(100).getbbox(text)
     if right <= left or bottom <= top:
-        raise InputError(f"There is nothing to be seen of the text {brief(text)}.")
+        raise InputError(f"Nothing of the text {brief(text)} is visible.")
     font = _font(100 * size * min(large[0] / (bottom - top), large[1] / (right - left)))
     left, top, right, bottom = font.getbbox(text)
     picture = Image.new("L", (large[1], large[0]), _PAPER)

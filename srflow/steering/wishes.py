@@ -1,10 +1,10 @@
-"""Wishes about a place: measures of a picture that somebody wants more of or less of, in standard deviations.
+"""Wishes for a region: measures of a picture to increase or decrease, in standard deviations.
 
-A wish is carried out without an optimiser. Rolls of the place, drawn from independent noises e₁ … e_N, differ in the
-measure; with u_i how far roll i is from their mean, the mixture d = Σ u_i e_i / ‖u‖ is noise as ordinary as the rolls'
-own, turned towards more of what was wished for. It is the `weights` of a `srflow.operations.Slide`, which draws it
-anywhere to the last bit. The measure is compared with the rolls' mean and standard deviation (`Aim`), so that a person
-sees how far a wish goes beyond what the model thinks possible.
+A wish is carried out without an optimiser. Rolls of the region, drawn from independent noises e₁ … e_N, differ in the
+measure. With the deviation u_i of roll i from their mean, the mixture d = Σ u_i e_i / ‖u‖ is noise as likely as the
+rolls' own, but turned towards more of the measure. It gives the `weights` of a `srflow.operations.Slide`, which draws
+it anywhere to the last bit. The measure is compared with the rolls' mean and standard deviation (`Aim`), so that the
+visitor sees how far a wish goes beyond what the model considers possible.
 """
 
 from __future__ import annotations
@@ -39,40 +39,40 @@ __all__ = [
 ]
 
 MIN_ROLLS = 16
-"""With fewer, neither mean nor standard deviation is worth anything."""
+"""With fewer rolls, neither mean nor standard deviation is reliable."""
 
 _MIN_PERIOD, _MAX_PERIOD = 2.0, 64.0
 _PATCH = 6  # pixels a side, as in Bahat and Michaeli's explorable super-resolution (2020)
 _MAX_PATCHES = 400
 MAX_REFERENCE = 256
-"""Pixels a side of a patch to imitate."""
+"""Maximum side of a patch to imitate, in pixels."""
 
-_OPEN = 1.5  # 8-bit units; below, nobody sees what a wish does
+_OPEN = 1.5  # 8-bit units; below, a wish has no visible effect
 
 
 @dataclass(frozen=True)
 class Wish(ABC):
-    """Something to want more of. A new kind is a subclass, and one entry in `_KINDS`."""
+    """A measure to increase or decrease. A new kind is a subclass, and one entry in `_KINDS`."""
 
     name: ClassVar[str]
     words: ClassVar[tuple[str, str]]
-    """What less of it and more of it are called."""
+    """The words for less of it and for more of it."""
 
     @abstractmethod
     def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
-        """How much of it there is.
+        """Return the value of the measure.
 
-        Args: picture: uint8, (h, w, 3).  weight: (h, w), 0 to 1: the place; something is above 0.
+        Args: picture: uint8, (h, w, 3).  weight: (h, w), 0 to 1: the region; at least one value is above 0.
         """
 
     def to_values(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return values for JSON."""
         return {"type": self.name} | {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True)
 class Roughness(Wish):
-    """Root mean square of the gradient of luma, in 8-bit units a pixel."""
+    """The root mean square of the gradient of luma, in 8-bit units per pixel."""
 
     name: ClassVar[str] = "roughness"
     words: ClassVar[tuple[str, str]] = ("smoother", "rougher")
@@ -85,7 +85,7 @@ class Roughness(Wish):
 
 @dataclass(frozen=True)
 class Brightness(Wish):
-    """Mean of luma, 0 to 255."""
+    """The mean of luma, 0 to 255."""
 
     name: ClassVar[str] = "brightness"
     words: ClassVar[tuple[str, str]] = ("darker", "brighter")
@@ -97,9 +97,9 @@ class Brightness(Wish):
 
 @dataclass(frozen=True)
 class TwoTone(Wish):
-    """How far luma keeps to two levels, as lettering and clean edges do, whatever the contrast: at most 0.
+    """How closely luma is limited to two levels, as in lettering and clean edges, at any contrast: at most 0.
 
-    With a and b the means of two clusters of the values, -mean |x - a| |x - b| / (b - a)².
+    With the means a and b of two clusters of the values, -mean |x - a| |x - b| / (b - a)².
     """
 
     name: ClassVar[str] = "two-tone"
@@ -110,7 +110,7 @@ class TwoTone(Wish):
         luma = picture @ LUMA
         chosen = luma[weight > 0]
         low, high = np.quantile(chosen, [0.1, 0.9])
-        for _ in range(8):  # two-means, which has come to rest long before
+        for _ in range(8):  # two-means, which converges long before
             is_high = chosen > (low + high) / 2
             if not is_high.any() or is_high.all():
                 return 0.0  # one level is as clean as two
@@ -122,11 +122,12 @@ class TwoTone(Wish):
 
 @dataclass(frozen=True)
 class Stripes(Wish):
-    """Covariance of luma with itself a period away, less that half a period away; positive where stripes run so.
+    """The covariance of luma with itself at one period, minus that at half a period; positive for stripes in that
+    direction.
 
     Args:
-        period: in pixels of the large picture, 2 to 64.
-        direction: along which the stripes follow each other, in degrees: 0 to the right, 90 downwards; 0 to 180.
+        period: in pixels of the HR picture, 2 to 64.
+        direction: in which the stripes follow each other, in degrees: 0 to the right, 90 downwards; 0 to 180.
     """
 
     name: ClassVar[str] = "stripes"
@@ -144,8 +145,8 @@ class Stripes(Wish):
         reach = weight.shape[1] * abs(math.cos(angle)) + weight.shape[0] * abs(math.sin(angle))
         if reach <= self.period + 1:
             raise InputError(
-                f"The place is {reach:.0f} pixels wide in that direction, too narrow for stripes every "
-                f"{self.period:g}. Choose a larger place or a shorter period."
+                f"The region is {reach:.0f} pixels wide in that direction, too narrow for stripes every "
+                f"{self.period:g}. Select a larger region or a shorter period."
             )
         luma = picture @ LUMA
         luma = luma - _mean(luma, weight)
@@ -159,7 +160,7 @@ class Stripes(Wish):
 
 @dataclass(frozen=True)
 class Colour(Wish):
-    """How near the pixels are to a colour: the root mean square distance in 8-bit units, negated.
+    """How close the pixels are to a colour: the root mean square distance in 8-bit units, negated.
 
     Args: red, green, blue: 0 to 255.
     """
@@ -182,10 +183,10 @@ class Colour(Wish):
 
 @dataclass(frozen=True, eq=False)
 class Like(Wish):
-    """How well patches of 6x6 pixels, without their means, are found in a reference: mean log-likelihood of a patch
-    under a Gaussian around each of the reference's.
+    """How well patches of 6x6 pixels, without their means, match a reference: the mean log-likelihood of a patch under
+    a mixture of Gaussians around the reference's patches.
 
-    Args: reference: uint8, (h, w, 3), sides of 6 to 256: e.g. another place of the picture, or another sample's.
+    Args: reference: uint8, (h, w, 3), sides of 6 to 256: e.g. another region of the picture, or of another sample.
     """
 
     name: ClassVar[str] = "like"
@@ -202,7 +203,7 @@ class Like(Wish):
             or not all(_PATCH <= side <= MAX_REFERENCE for side in shape[:2])
         ):
             raise InputError(
-                f"The patch to imitate is of shape {shape}; it must be a colour picture of 8 bits with sides of "
+                f"The patch to imitate has shape {shape}; it must be a colour picture of 8 bits with sides of "
                 f"{_PATCH} to {MAX_REFERENCE} pixels."
             )
 
@@ -210,10 +211,10 @@ class Like(Wish):
         """See `Wish`."""
         height, width = weight.shape
         if min(height, width) < _PATCH:
-            raise InputError(f"A place of {width}x{height} pixels holds no patch of {_PATCH}x{_PATCH}.")
+            raise InputError(f"A region of {width}x{height} pixels contains no patch of {_PATCH}x{_PATCH}.")
         own, theirs = _patches(picture @ LUMA), _patches(self.reference @ LUMA)
         shares = _patches(weight, centre=False).mean(1)
-        # A variance of the reference's own size: a patch as far away as they are from each other counts little.
+        # The variance follows the reference: a patch as far away as its patches are from each other counts little.
         scale = 2 * max(1.0, float(np.square(theirs).sum(1).mean()) / 4)
         squared = np.square(own).sum(1)[:, None] + np.square(theirs).sum(1) - 2 * own @ theirs.T
         exponents = -np.maximum(squared, 0) / scale
@@ -222,7 +223,7 @@ class Like(Wish):
         return float((logs * shares).sum() / max(shares.sum(), 1e-12))
 
     def to_values(self) -> dict[str, Any]:
-        """For JSON, the reference as nested lists."""
+        """Return values for JSON, with the reference as nested lists."""
         return {"type": self.name, "reference": self.reference.tolist()}
 
 
@@ -231,7 +232,7 @@ _KINDS: dict[str, type[Wish]] = {kind.name: kind for kind in (Roughness, Brightn
 
 
 def wish_from_values(values: object) -> Wish:
-    """The inverse of `Wish.to_values`, from anywhere. Raises: InputError: it is anything else, or out of range."""
+    """Create a wish from the values of `Wish.to_values`. Raises: InputError: they are invalid or out of range."""
     name = values.get("type") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(name, str) or name not in _KINDS:
         raise InputError(f'A wish must be a JSON object whose "type" is one of {", ".join(_KINDS)}; got {brief(name)}.')
@@ -252,7 +253,7 @@ def wish_from_values(values: object) -> Wish:
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """What the rolls of a place say about a wish.
+    """What the rolls of a region say about a wish.
 
     weights: of the rolls, for a `Slide`. mean, deviation: of the measure over the rolls. present: the measure of the
     picture itself. log_probs: of the rolls, sorted (see `Variant.log_prob`).
@@ -265,13 +266,14 @@ class Aim:
     log_probs: tuple[float, ...]
 
     def deviations(self, value: float) -> float:
-        """A value of the measure, in the rolls' standard deviations from their mean."""
+        """Return a value of the measure relative to the rolls' mean, in their standard deviations."""
         return (value - self.mean) / self.deviation
 
     def plausibility(self, log_prob: float) -> float:
-        """Which share of the rolls is as unusual as a picture of that log-likelihood, or more so; 0 to 1.
+        """Return the share of the rolls that are at least as unusual as a picture of that log-likelihood; 0 to 1.
 
-        Unusual is what is far from the rolls' median, on either side: a flat picture is likelier than any real one.
+        The farther from the rolls' median, on either side, the more unusual: a flat picture is more likely than any
+        real one.
         """
         own = np.array(self.log_probs)
         middle = float(np.median(own))
@@ -279,18 +281,20 @@ class Aim:
 
 
 def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Sequence[float]) -> Aim:
-    """Of a place's rolls.
+    """Find the direction of a wish from a region's rolls.
 
     Args: values: the measure of every roll.  present: of the picture itself.  log_probs: of every roll.
     Raises: InputError: there are too few rolls, or the measure is the same in all of them.
     """
     measured = np.array(values, float)
     if len(measured) < MIN_ROLLS or not np.isfinite(measured).all():
-        raise InputError(f"A wish needs {MIN_ROLLS} rolls of the place or more, with finite measures.")
+        raise InputError(f"A wish needs at least {MIN_ROLLS} rolls of the region, with finite measures.")
     deviation = float(measured.std(ddof=1))
     if deviation <= 1e-9 * max(1.0, float(np.abs(measured).max())):
         less, more = wish.words
-        raise InputError(f"All versions of this place are equal in this: neither {less} nor {more} is possible here.")
+        raise InputError(
+            f"All versions of this region are equal in this respect: neither {less} nor {more} is possible here."
+        )
     centred = measured - measured.mean()
     weights = tuple(int(weight) for weight in np.rint(centred / np.abs(centred).max() * MAX_WEIGHT))
     return Aim(
@@ -303,20 +307,22 @@ def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Seq
 
 
 def remark(wish: Wish, aim: Aim) -> str | None:
-    """What the input leaves of a wish that is about levels: it fixes the mean of any place but the smallest."""
+    """Return a remark on a wish about levels if the input leaves little freedom: it fixes the mean of all but tiny
+    regions.
+    """
     if not isinstance(wish, Brightness | Colour) or aim.deviation >= _OPEN:
         return None
     return (
-        f"The input fixes this nearly: what may lie behind it differs by ±{aim.deviation:.1f} grey levels only. More "
-        "would contradict it."
+        f"The input nearly fixes this: versions that match it differ by only ±{aim.deviation:.1f} grey levels. More "
+        "would contradict the input."
     )
 
 
 def angle_for(target: float, angles: Sequence[float], values: Sequence[float]) -> tuple[float, bool]:
-    """The angle of a `Slide` at which the measure reaches a target, by what it was at several angles.
+    """Return the angle of a `Slide` at which the measure reaches a target, given its values at several angles.
 
-    Between the angles it is interpolated. If it reaches the target in several places, the one nearest to angle 0 is
-    taken: it changes least. If it does so nowhere, the angle where it comes nearest.
+    Between the angles it is interpolated. If the target is reached at several angles, the one nearest to 0 is returned,
+    because it changes least; if it is never reached, the angle where the measure is nearest.
 
     Args: angles: ascending, in radians.  values: of the measure, at each of them.
     Returns: the angle, and whether the target is reached.
@@ -345,7 +351,7 @@ def _mean(values: np.ndarray, weight: np.ndarray) -> float:
 
 
 def _shifted(values: np.ndarray, down: float, right: float) -> np.ndarray:
-    """What lies so far below and to the right of every pixel, bilinearly; 0 outside."""
+    """Return the values at an offset below and to the right of every pixel, interpolated bilinearly; 0 outside."""
     result = np.zeros_like(values, float)
     rows, columns = math.floor(down), math.floor(right)
     for row, row_share in ((rows, 1 - (down - rows)), (rows + 1, down - rows)):
@@ -368,7 +374,7 @@ def _moved(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def _patches(values: np.ndarray, *, centre: bool = True) -> np.ndarray:
-    """Patches, (N, 36), evenly spread and no more than `_MAX_PATCHES`; each less its mean."""
+    """Return evenly spread patches, (N, 36), at most `_MAX_PATCHES`, each minus its mean."""
     windows = np.lib.stride_tricks.sliding_window_view(values, (_PATCH, _PATCH))
     step = max(1, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / _MAX_PATCHES)))
     patches = windows[::step, ::step].reshape(-1, _PATCH * _PATCH).astype(float)

@@ -53,7 +53,7 @@ class StageRun:
         self.stage, self.rate = stage, 0.0
         self._model, self._average, self._recipe = model, average, recipe
         self._accelerator, self._progress, self._report = accelerator, progress, report
-        accelerator.free_memory()  # the wrapper of the stage before still hooks the same parameters
+        accelerator.free_memory()  # the wrapper of the previous stage still has hooks on the same parameters
         self.parts = build_parts(
             stage,
             model,
@@ -74,7 +74,7 @@ class StageRun:
         self._optimizer = accelerator.prepare_optimizer(self.parts.optimizer)
 
     def step(self, batch: Batch, stop_reason: Callable[[], Outcome | None]) -> Outcome | None:
-        """One update, or none if something is not finite. Returns why to stop after it, if so."""
+        """Make one update, or none if something is not finite. Returns the reason to stop after it, if any."""
         stage, progress, accelerator, optimizer = self.stage, self._progress, self._accelerator, self._optimizer
         parts = self.parts
         self.rate = stage.phase.learning_rate_at(progress.step - stage.phase_start)
@@ -85,13 +85,13 @@ class StageRun:
         with self._compiled_or_not():
             losses: Losses = self._objective(*stage.inputs(batch))
         accelerator.backward(losses.minimised)
-        # Unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
+        # This unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
         norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
         stop = stop_reason()
         names = list(losses.reported)
         values = torch.stack([value.float() for value in losses.reported.values()])
         if accelerator.num_processes > 1:
-            # All processes must agree on what to do next, or one waits for the others for ever.
+            # All processes must agree on what to do next, or one waits for the others forever.
             flags = torch.tensor([stop == "stopped", stop == "time limit"], dtype=torch.float32, device=values.device)
             shared = accelerator.reduce(torch.cat([values, flags]), reduction="mean")
             values, flags = shared[:-2], shared[-2:]
@@ -112,7 +112,9 @@ class StageRun:
         return stop
 
     def _compiled_or_not(self) -> AbstractContextManager[Any]:
-        """A flow's first step is not compiled: that its actnorms set themselves in it would cut the graph at each."""
+        """Return the uncompiled objective for a flow's first step, in which its actnorms initialise and would break the
+        graph.
+        """
         if self._recipe.runtime.compile and self.stage.scores == "samples" and not self._model.is_initialized:
             return torch.compiler.set_stance("force_eager")
         return nullcontext()
@@ -122,7 +124,7 @@ class StageRun:
         return accelerator.reduce(value, reduction="mean") if accelerator.num_processes > 1 else value
 
     def _resume(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Take over what steps have gathered, not the settings: those are the recipe's, which may have been changed."""
+        """Restore the optimiser's state, but not its settings: those come from the recipe, which may have changed."""
         mine = optimizer.state_dict()
         kinds, saved_kinds = (
             [(group.get("kind"), len(group["params"])) for group in groups]
@@ -131,4 +133,4 @@ class StageRun:
         if kinds == saved_kinds:
             optimizer.load_state_dict({"state": state["state"], "param_groups": mine["param_groups"]})
         else:
-            self._report("The optimiser is not the one that this run was saved with; it starts anew.")
+            self._report("The optimiser differs from the saved one; it starts without its state.")

@@ -42,29 +42,30 @@ from srflow.training.validation import ValidationSet
 
 __all__ = ["Trainer"]
 
-_HIGH_RATE = 0.1  # of the learning rate's start: ending above it wastes what the schedule is for
+_HIGH_RATE = 0.1  # of the initial learning rate: a run that ends above it wastes the decay of the schedule
 
 
 class Trainer:
-    """Trains one model after a recipe, in a run folder.
+    """Trains one model by a recipe, in a run folder.
 
-    Every random choice is a function of the recipe's seed and the step, so a run that is killed and started again goes
-    on as if nothing had happened (bit for bit on a CPU), and several processes that share a batch see what one would.
+    Every random choice depends only on the recipe's seed and the step, so a run that is killed and resumed gives the
+    same result as an uninterrupted one (bit for bit on a CPU), and several processes that share a batch see what one
+    would see.
 
     Args:
-        recipe: what to do.
+        recipe: the settings.
         data: the folder of training pictures.
-        output: the run's folder. If it holds a run of the same recipe, that run goes on.
+        output: the run's folder. If it contains a run of the same recipe, that run is resumed.
         validation: the folder of held-out pictures, or None.
         initial: the checkpoint to start from: a folder, the name of a shipped one, or a Hub name; see `initial_model`.
-        cache: where decoded pictures are kept.
-        minutes: fit the steps of a new run into so much time, as measured at its start; see `fit_to_minutes`.
-        allow_changes: go on with a run although the recipe differs.
-        command, overrides: the words that started the run, and which of them changed the recipe; for its record only.
-        show_progress: a progress bar on stderr.
-        report: is called with one line of text for what a person should know (on the main process alone).
+        cache: folder for decoded pictures.
+        minutes: fit the steps of a new run into this time, as measured at its start; see `fit_to_minutes`.
+        allow_changes: resume a run although the recipe differs.
+        command, overrides: the words that started the run, and those that changed the recipe; only for its record.
+        show_progress: show a progress bar on stderr.
+        report: called with one line of text for each message to the user (only on the main process).
 
-    Raises: TrainingRecipeError, DatasetError, CheckpointError, InputError: if the run cannot start.
+    Raises: TrainingRecipeError, DatasetError, CheckpointError, InputError: the run cannot start.
     """
 
     def __init__(
@@ -128,19 +129,19 @@ class Trainer:
             if validation_store is not None:
                 self._validation = ValidationSet(validation_store, recipe, self.accelerator.device)
                 self._settle_best(validation_store.key)
-            self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder is this run's from here on
+            self.folder.write_recipe(recipe)  # nothing can fail any more, so the folder now belongs to this run
             self._record = self._started_record(resumed, validation_store, command, overrides)
             self.folder.write_provenance(self._provenance())
             files = (self.folder.metrics_file, output / "tensorboard")
             self._journal = Journal(*files, self.progress.step, self._report)
 
     def _settle_best(self, pictures: str) -> None:
-        """Forget the best score if it answers another question than the validation of this start asks."""
+        """Discard the best score if the validation of this start differs from the one that produced it."""
         settings = {key: value for key, value in asdict(self.recipe.validation).items() if key != "every_steps"}
         question = json.dumps({"pictures": pictures, **settings})
         if self.progress.best and self.progress.best_question != question:
             self._report(
-                "The validation is not the one that the run had: its best score is not compared with new ones."
+                "The validation differs from that of the earlier run: its best score is not compared with new ones."
             )
             self.progress.best = {}
         self.progress.best_question = question
@@ -148,7 +149,7 @@ class Trainer:
     def _started_record(
         self, resumed: bool, validation: PictureStore | None, command: Sequence[str], overrides: Sequence[str]
     ) -> Provenance:
-        """The run's record with this start added; a new record for a new run."""
+        """Return the run's record with this start added; a new record for a new run."""
         start = Start.now(
             step=self.progress.step,
             recipe=self.recipe,
@@ -163,9 +164,9 @@ class Trainer:
         return (record or Provenance(name=self.recipe.name, parent=self._parent)).started(start)
 
     def request_stop(self, message: str | None = None) -> None:
-        """Have `run` save and return after the step in progress. May be called from a signal handler or a thread.
+        """Make `run` save and return after the step in progress. May be called from a signal handler or a thread.
 
-        Args: message: is reported by `run` when it notices; a signal handler must not print.
+        Args: message: reported by `run` when it notices the request; a signal handler must not print.
         """
         self._stop_message = message
         self._stop_requested = True
@@ -173,8 +174,8 @@ class Trainer:
     def run(self, stop_after: float | None = None) -> Outcome:
         """Train until the recipe's last step, or until stopped.
 
-        Args: stop_after: seconds after which the run is saved and ended, whatever the step.
-        Raises: TrainingDivergedError: too many steps in a row were not finite; the last good state is saved.
+        Args: stop_after: seconds after which the run is saved and ended, at any step.
+        Raises: TrainingDivergedError: too many successive steps were not finite; the last good state is saved.
         """
         self._deadline = time.monotonic() + stop_after if stop_after is not None else math.inf
         self._last_saved = time.monotonic()
@@ -208,7 +209,7 @@ class Trainer:
         )
 
     def _prepare_weights(self, initial: str | Path | None) -> bool:
-        """The model and its average: from the run's last checkpoint (then True), from `initial`, or random."""
+        """Load the model and its average: from the run's last checkpoint (then True), from `initial`, or random."""
         torch.manual_seed(self.recipe.seed)
         with self.accelerator.main_process_first():
             state = self.folder.load_checkpoint()
@@ -219,7 +220,7 @@ class Trainer:
             first = plan(self.recipe)[0]
             if given_parts and first.scores == "encoder":
                 self.progress.step = self.progress.left_out = first.last
-                self._report(f"The encoder comes from {initial}: its own training is left out.")
+                self._report(f"The encoder comes from {initial}: its own training is skipped.")
         else:
             self.model = SRFlow(self.recipe.model.config())
         self._layout = torch.channels_last if self.recipe.runtime.channels_last else torch.contiguous_format
@@ -232,7 +233,7 @@ class Trainer:
         return state is not None
 
     def _check_start(self) -> None:
-        """Samples cannot be judged before the flow has learnt anything, nor patches too small for the features."""
+        """Check the first stage: losses on samples need a trained flow, and patches large enough for the features."""
         for stage in plan(self.recipe):
             if stage.finetuning is not None and stage.finetuning.needs_features:
                 least = MIN_SIDE + MAX_SHIFT
@@ -259,14 +260,14 @@ class Trainer:
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(step=state["step"], **state["progress"])
-        if isinstance(self.progress.losses, list):  # saved when every stage had one loss
+        if isinstance(self.progress.losses, list):  # saved by a version whose stages had only one loss
             self.progress.losses = {"loss": self.progress.losses}
-        self._report(f"Going on with {self.folder.path} after step {self.progress.step}.")
+        self._report(f"Resuming {self.folder.path} after step {self.progress.step}.")
         if state["pictures"] != self._store.key:
-            self._report("The training pictures are not those that this run began with; going on with the new ones.")
+            self._report("The training pictures are not those with which this run began; continuing with the new ones.")
 
     def _run_stage(self, stage: Stage) -> Outcome:
-        """The rest of a stage."""
+        """Run the rest of a stage."""
         progress, accelerator = self.progress, self.accelerator
         if progress.step == stage.phase_start:
             self._begin_phase()
@@ -317,16 +318,17 @@ class Trainer:
         return "finished"
 
     def _warn_of_high_rate(self, stage: Stage, rate: float, stop: Outcome) -> None:
-        """Weights owe much to the last steps, which a falling learning rate makes small."""
+        """Warn if the run ends at a high learning rate: weights improve much while it decays."""
         share = rate / stage.phase.learning_rate
         if stop == "time limit" and stage.phase.schedule != "constant" and share > _HIGH_RATE:
             self._report(
-                f"The learning rate was still {share:.0%} of its start when the time was over; weights gain much while "
-                "it falls. Go on with the run, or give --minutes instead of --stop-after: steps are then fitted to it."
+                f"The learning rate was still {share:.0%} of its start when the time was over; weights improve much "
+                "while it decays. Resume the run, or give --minutes instead of --stop-after, so that the steps fit "
+                "the time."
             )
 
     def _export_encoder_if_due(self, stage: Stage) -> None:
-        """Write RUN/encoder at the encoder's last step; before that step is saved, so that no stop can fall between."""
+        """Write RUN/encoder at the encoder's last step, before that step is saved: no interruption can skip it."""
         if stage.scores == "encoder" and self.progress.step == stage.last and self._is_main:
             self.folder.export("encoder", self.average.module, self._provenance())
 
@@ -340,7 +342,7 @@ class Trainer:
             desc=stage.name,
             unit="step",
             disable=not self._show_progress,
-            mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file should not fill with bars
+            mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file must not fill with progress bars
         )
 
     def _raise_if_diverged(self, stage: Stage, rate: float) -> None:
@@ -354,7 +356,7 @@ class Trainer:
             )
 
     def _begin_phase(self) -> None:
-        """A phase starts from the EMA weights of the one before, which are better than the last weights."""
+        """Start a phase from the EMA weights of the previous one, which are better than its last weights."""
         if self.average.num_updates:
             self.model.load_state_dict(self.average.module.state_dict())
         self.average.num_updates = 0
@@ -406,7 +408,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _save_is_due(self) -> bool:
-        """Asked of the main process alone: times differ between processes."""
+        """Return whether to save; only the main process decides, because times differ between processes."""
         checkpoint = self.recipe.checkpoint
         minutes = (time.monotonic() - self._last_saved) / 60
         due = self.progress.step % checkpoint.every_steps == 0 or minutes >= checkpoint.every_minutes
@@ -415,7 +417,7 @@ class Trainer:
     def _save(self, parts: StageParts, *, ends: bool) -> None:
         """Save the run. `ends`: there is no later step at which it could be saved."""
         if not self._is_main or (self.progress.bad_in_a_row and not ends):
-            return  # a state that may be on its way to nowhere must not replace a good one
+            return  # a state that may be diverging must not replace a good one
         scaler = self.accelerator.scaler
         progress = self.progress
         self.folder.save_checkpoint(
@@ -438,7 +440,7 @@ class Trainer:
         self._last_saved = time.monotonic()
 
     def _provenance(self) -> Provenance:
-        """The run's record, up to the present step."""
+        """Return the run's record, up to the present step."""
         progress = self.progress
         return replace(
             self._record,

@@ -65,7 +65,7 @@ export function walkTitle(kind, label, index, there, count) {
 export function slidersTitle(sliders, kind = "sliders") {
   const count = sliders?.strips.length ?? 0;
   if (kind === "wish") return count ? `From ${sliders.strips[0].low} to ${sliders.strips[0].high}` : "A wish";
-  if (!count) return "Sliders of this place";
+  if (!count) return "Sliders of this region";
   const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
   const sum = `${share} % of the variance here`;
   return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
