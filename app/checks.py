@@ -1,6 +1,4 @@
-"""The only module that checks values from a browser: each function returns a value of the right type, or raises
-InputError.
-"""
+"""Checks of values from a browser: each function returns a value of the right type, or raises InputError."""
 
 from __future__ import annotations
 

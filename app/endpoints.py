@@ -1,6 +1,4 @@
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models; other modules have the
-rest.
-"""
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep, /models; other modules have more."""
 
 from __future__ import annotations
 
@@ -185,8 +183,9 @@ class Endpoints:
         yield from self._call(call, work)
 
     def _call(self, call: Common, work: Any) -> Iterator[tuple[Session, View] | None]:
-        """Run a call: yield None during the work, then the session and the view. Raises: gr.Error: with the error
-        message.
+        """Run a call: yield None during the work, then the session and the view.
+
+        Raises: gr.Error: with the error message.
         """
         session = self._session()
 

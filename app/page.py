@@ -39,8 +39,9 @@ Inputs = Collection[Any]
 
 @dataclass(frozen=True)
 class Event:
-    """The argument of a handler. values: of the inputs, by component. serial: number of the event. data: from the
-    browser.
+    """The argument of a handler.
+
+    values: of the inputs, by component. serial: number of the event. data: from the browser.
     """
 
     session: Session

@@ -1,4 +1,4 @@
-"""Painting temperature: the picture with calm and wild regions, and regions for it that are found by a rule."""
+"""Painting temperature: draws the picture with calm and wild regions, and finds regions to calm by a rule."""
 
 from __future__ import annotations
 

@@ -383,8 +383,9 @@ class Session:
         return folder
 
     def adopt(self, path: str | Path) -> Path:
-        """Copy an upload to the session's own files. The copy is kept while something uses it, and at first in any
-        case.
+        """Copy an upload to the session's own files.
+
+        The copy is kept while something uses it, and at first in any case.
 
         It keeps its name for use in messages, unless the extension is not that of a picture: the page serves these
         files with the type that their names imply, and an upload must never be served as a web page.

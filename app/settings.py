@@ -127,8 +127,9 @@ class Settings:
         return None
 
     def to_query(self, **more: str) -> str:
-        """Return the query of the page's address, which `read` understands. more: additional entries, such as the
-        example.
+        """Return the query of the page's address, which `read` understands.
+
+        more: additional entries, such as the example.
         """
         values = {
             name: str(value).lower() if isinstance(value, bool) else value for name, value in self.to_values().items()

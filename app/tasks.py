@@ -93,7 +93,7 @@ def perform(
     if job is None:
         return
     last = 0.0
-    # What the previous job had begun to show must be removed, or stay as it is without further updates.
+    # Remove what the previous job had begun to show, or show it as finished, because no more updates follow.
     is_left_over = job.had_draft or job.replaces is not None
     try:
         for update in work(job):

@@ -116,8 +116,9 @@ def _example_number(query: Mapping[str, str]) -> int:
 
 
 def _first_settings(info: EngineInfo, query: Mapping[str, Any], memory: object) -> tuple[Settings, bool, str]:
-    """Return the settings, whether they come from a link, and what is wrong with the link. Invalid stored ones are
-    ignored.
+    """Return the settings, whether they come from a link, and what is wrong with the link.
+
+    Invalid stored ones are ignored.
     """
     if "seed" in query or "temperature" in query:
         try:

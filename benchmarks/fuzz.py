@@ -167,8 +167,9 @@ def mutated(seeds: tuple[bytes, ...], number: int) -> bytes:
 
 
 def try_picture(number: int, folder: Path) -> str:
-    """Read a mutated picture; a picture that can be read must also be written, and read back the same. Returns the
-    outcome.
+    """Read a mutated picture; a picture that can be read must also be written, and read back the same.
+
+    Returns the outcome.
 
     Raises: any failure.
     """
@@ -342,8 +343,9 @@ _MAX_GROWTH = 300
 
 
 def run_batch(kind: str, numbers: range) -> dict[str, object]:
-    """Run some trials in this process. Returns counts, failures by number, the longest time and the growth of the
-    memory.
+    """Run some trials in this process.
+
+    Returns counts, failures by number, the longest time and the growth of the memory.
     """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)

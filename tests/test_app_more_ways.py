@@ -38,7 +38,7 @@ def test_five_stand_for_all_the_rolls(harness, engine):
     walk = harness.scene.walk
     assert (walk.start, walk.kind, walk.count, walk.box) == ("s1", "different", 5, (16, 20, 48, 36))
     assert labels(harness) == ["Represents 13 of 64"] * 3 + ["Represents 12 of 64"] * 2, "one is left out as odd"
-    assert "5 of 64 rolls differ most, 1 odd one left out" in harness.status
+    assert "5 of 64 rolls differ most, 1 outlier left out" in harness.status
     assert not harness.session.can_undo, "looking at them is no step"
     assert [recipe_of(harness, name).operations[-1].roll for name in walk.ids] == [0, 1, 2, 3, 4]
 

@@ -1,4 +1,4 @@
-"""Sessions: which request wins, what stays after Stop, which files exist, which sessions are closed; without a page."""
+"""Sessions: which request wins, what stays after Stop, which files exist, which sessions are closed."""
 
 from __future__ import annotations
 

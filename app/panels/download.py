@@ -67,8 +67,9 @@ class DownloadPanel:
         return {self.choice: gr.update(choices=choices, value=value, interactive=bool(choices))}
 
     def wire(self, page: Page) -> None:
-        """Wire the buttons: the file is prepared, then the browser saves it. A picture shown alone becomes the
-        selection.
+        """Wire the buttons: the file is prepared, then the browser saves it.
+
+        A picture shown alone becomes the selection.
         """
         page.ask(self.results.viewer.pick, self.follow, outputs=[self.choice], has_data=True)
         for button, reply, inputs in ((self.png, self.one, [self.choice]), (self.zip, self.everything, [])):

@@ -128,8 +128,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Directions:
-    """The principal ways in which a region can differ, the largest share first. If none was found, only texture
-    differs.
+    """The principal ways in which a region can differ, the largest share first.
+
+    If none was found, only texture differs.
     """
 
     found: tuple[Direction, ...]

@@ -30,8 +30,9 @@ _HARMLESS = [argparse.Namespace, collections.OrderedDict, collections.defaultdic
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a network, by name, from a .pth, .pt, .ckpt or .safetensors file. The content decides the
-    format.
+    """Read the tensors of a network, by name, from a .pth, .pt, .ckpt or .safetensors file.
+
+    The content decides the format.
 
     From a trainer's checkpoint the network's own table is taken, averaged weights (EMA) preferred. Code in a pickle is
     refused, not run.

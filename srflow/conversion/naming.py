@@ -43,8 +43,9 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Network:
-    """A network's tensors, by the names of the released files. left_out: parts that belong to something else, with
-    their sizes.
+    """A network's tensors, by the names of the released files.
+
+    left_out: parts that belong to something else, with their sizes.
     """
 
     tensors: dict[str, Tensor]

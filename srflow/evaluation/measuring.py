@@ -55,8 +55,9 @@ def with_luma(picture: np.ndarray) -> np.ndarray:
 
 
 def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[Value, Bar]) -> TruthCheck:
-    """Compare a set with its ground truth. Samples are processed one by one, so that memory does not grow with their
-    number.
+    """Compare a set with its ground truth.
+
+    Samples are processed one by one, so that memory does not grow with their number.
 
     Args: bars: of single pixels.
     Raises: InputError: there are fewer than two samples, or one of another size than the truth.

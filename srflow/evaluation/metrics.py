@@ -109,8 +109,7 @@ def lr_psnr(sr: np.ndarray, hr: np.ndarray, scale_factor: int) -> float:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), the mean over the three channels; 1 is
-    equal.
+    """Return the structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), averaged over channels; 1: equal.
 
     The settings are theirs: Gaussian window of 11x11 with sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, population
     covariances. The window does not reach over the borders (5 px). Other papers report the SSIM of the luma channel,

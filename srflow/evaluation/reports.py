@@ -144,8 +144,9 @@ def report_place(
 def report_line(
     samples: Sequence[np.ndarray], line: Line, bars: BarSource, truth: np.ndarray | None = None
 ) -> LineReport:
-    """Return the brightness along a line, pixel by pixel, with the bars of single pixels. Arguments as of
-    `report_place`.
+    """Return the brightness along a line, pixel by pixel, with the bars of single pixels.
+
+    Arguments as of `report_place`.
     """
     pixels, distances = line_pixels(line[:2], line[2:])
     values = measure_line(samples, pixels)
@@ -167,8 +168,9 @@ def report_line(
 
 
 def report_agreement(samples: Sequence[np.ndarray], place: PlaceReport | None = None) -> Agreement | None:
-    """Return the agreement in a region if it is large enough, otherwise in the whole picture. None: that is too small,
-    too.
+    """Return the agreement in a region if it is large enough, otherwise in the whole picture.
+
+    None: that is too small, too.
     """
     if place is not None and place.has_agreement:
         left, top, right, bottom = place.box

@@ -32,8 +32,9 @@ class ActNorm(InvertibleLayer):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the first batch was seen. Once true, the buffer is not read again, because reading it would stall a
-        GPU.
+        """Whether the first batch was seen.
+
+        Once true, the buffer is not read again, because reading it would stall a GPU.
         """
         if not self._known_initialized:
             self._known_initialized = bool(self.initialized)

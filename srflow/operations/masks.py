@@ -99,8 +99,9 @@ class Mask:
 
     @classmethod
     def from_values(cls, values: object) -> Mask:
-        """Create a mask from the values of `to_values`, which may come from anywhere. Raises: OperationError: see the
-        class.
+        """Create a mask from the values of `to_values`, which may come from anywhere.
+
+        Raises: OperationError: see the class.
         """
         names = ("width", "height", "box", "runs")
         if not isinstance(values, Mapping) or set(values) != set(names):

@@ -1,6 +1,4 @@
-"""The operation slide: moves towards a mixture of rolls, such as the direction in which the rolls of a region differ
-most.
-"""
+"""The operation slide: moves towards a mixture of rolls, such as a direction in which the rolls of a region differ."""
 
 from __future__ import annotations
 

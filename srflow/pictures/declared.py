@@ -62,8 +62,9 @@ def read_png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
 
 
 def declared_by_png(chunks: Mapping[bytes, bytes], name: str) -> Space | None:
-    """Return the space that a PNG's chunks define; None: sRGB, or its ICC profile decides. name: the file's, for
-    messages.
+    """Return the space that a PNG's chunks define; None: sRGB, or its ICC profile decides.
+
+    name: the file's, for messages.
 
     Raises: ImageError: it is coded for HDR, or in an unknown way.
     """

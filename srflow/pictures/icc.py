@@ -19,8 +19,9 @@ Curve = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class MatrixProfile:
-    """A profile's curves, of red, green and blue, or of grey alone. matrix: (3, 3), linear RGB → XYZ under D50; None
-    for grey.
+    """A profile's curves, of red, green and blue, or of grey alone.
+
+    matrix: (3, 3), linear RGB → XYZ under D50; None for grey.
     """
 
     curves: tuple[Curve, ...]

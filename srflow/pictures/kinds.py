@@ -11,8 +11,9 @@ from PIL import Image
 __all__ = ["FORMATS", "PLUGIN_SUFFIXES", "SUFFIXES", "describe", "is_picture", "missing_plugin", "register_plugins"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-"""Raster formats that Pillow decodes inside this process. EPS, PDF and WMF are excluded, because they start other
-programs.
+"""Raster formats that Pillow decodes inside this process.
+
+EPS, PDF and WMF are excluded, because they start other programs.
 """
 
 _PLUGIN_FORMATS = ("HEIF", "JXL")

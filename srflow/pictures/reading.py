@@ -270,8 +270,9 @@ def _array(image: Image.Image, dtype: type) -> np.ndarray:
 
 
 def _frames(image: Image.Image | None, notes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the notes, preceded by one on frames that are not read. For pages of a TIFF there are other notes, and no
-    image.
+    """Return the notes, preceded by one on frames that are not read.
+
+    For pages of a TIFF there are other notes, and no image.
     """
     with suppress(Exception):  # counting may run into damage after the first frame
         if image is not None and getattr(image, "is_animated", False):

@@ -198,8 +198,9 @@ class Drawing:
         send("zero_temperature", zero[0].picture)
 
     def _retried(self, work: Callable[[], _Result], told: Callable[[int], None] | None = None) -> _Result:
-        """Repeat work with smaller and smaller tiles while memory runs out. Args: told: called with the side of the new
-        tiles.
+        """Repeat work with smaller and smaller tiles while memory runs out.
+
+        Args: told: called with the side of the new tiles.
         """
         while True:
             with suppress(OutOfMemory):
@@ -252,8 +253,9 @@ class Drawing:
         done: float = 0.0,
         scored: bool = True,
     ) -> None:
-        """Draw every sample, tile by tile; without tiles, sample by sample. done: finished tiles of the request before
-        these.
+        """Draw every sample, tile by tile; without tiles, sample by sample.
+
+        done: finished tiles of the request before these.
         """
         canvases: dict[int, Canvas] = {}
         try:

@@ -130,8 +130,10 @@ class SamplingEngine:
         )
 
     def estimate(self, request: SampleRequest) -> Estimate:
-        """Estimate time, memory and tiles of a request. Times follow from earlier requests or, before the first, from
-        the speed of the machine (on Apple's GPUs they are 0 until then).
+        """Estimate time, memory and tiles of a request.
+
+        Times follow from earlier requests or, before the first, from the speed of the machine (on Apple's GPUs they are
+        0 until then).
 
         Raises: InputError: the request does not fit. MemoryBudgetError: it needs more memory than there is.
         """

@@ -41,8 +41,9 @@ class Planner:
         self._piece_bytes, self._spill_folder = piece_bytes, spill_folder
 
     def task(self, request: SampleRequest) -> Task:
-        """Check a request and plan it. Raises: InputError: it does not fit. MemoryBudgetError: there is not enough
-        memory.
+        """Check a request and plan it.
+
+        Raises: InputError: it does not fit. MemoryBudgetError: there is not enough memory.
         """
         loaded = self._models.get(request.model)
         check_sample(request, loaded.info)

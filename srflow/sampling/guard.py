@@ -82,8 +82,9 @@ def _decode_again(model: InferenceModel, sample: Decoded, prepared: PreparedPict
 
 
 def with_picture(broken: Decoded, raw: Tensor, name: str) -> Decoded:
-    """Return the result with another picture, (3, s h, s w), in place of a broken one. name: of that picture, for
-    users.
+    """Return the result with another picture, (3, s h, s w), in place of a broken one.
+
+    name: of that picture, for users.
     """
     return replace(broken, raw=raw, flags=(f"{NOT_AS_ASKED}: {name} in its place, because {_WHY} at any temperature",))
 

@@ -129,8 +129,9 @@ def _free_in_cgroups() -> Iterator[int]:
 
 
 def _walk_up(root: Path, path: str, names: tuple[str, str, str]) -> Iterator[int]:
-    """Yield a group and its parents. In a container the path may be one of the host's: then the root is the container's
-    own.
+    """Yield a group and its parents.
+
+    In a container the path may be one of the host's: then the root is the container's own.
     """
     folder = root / path.lstrip("/")
     if not folder.is_dir():

@@ -22,8 +22,9 @@ FADE = 4
 """LR pixels on either side of a border between tiles within which one fades into the other."""
 
 MIN_TILE = 16
-"""Side of the smallest tiles in LR pixels. After evening out, no tile is narrower than half of it: two fades must fit
-in.
+"""Side of the smallest tiles in LR pixels.
+
+After evening out, no tile is narrower than half of it: two fades must fit in.
 """
 
 

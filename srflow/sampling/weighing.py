@@ -31,8 +31,9 @@ _MAX_YARDSTICKS = 4  # of some 20 MB each, for a region of 24x24 LR pixels
 
 @dataclass(frozen=True)
 class Weighed:
-    """An evaluated picture of a region. latents: (C, h, w) of every level of `Region.decoded`, at temperature, on the
-    CPU.
+    """An evaluated picture of a region.
+
+    latents: (C, h, w) of every level of `Region.decoded`, at temperature, on the CPU.
 
     log_prob: of the part inside `Region.chosen`, in nats, given its surroundings.
     """

@@ -92,8 +92,9 @@ class Adversary:
         self._reduce = reduce
 
     def generator_loss(self, real: Views, fake: Views) -> Tensor:
-        """Return the generator's loss, a scalar: low if samples pass for photographs. The discriminator gets no
-        gradient.
+        """Return the generator's loss, a scalar: low if samples pass for photographs.
+
+        The discriminator gets no gradient.
         """
         self.discriminator.eval().requires_grad_(False)  # eval mode: only `update` refines the singular vectors
         return relativistic_loss(self.discriminator(fake), self.discriminator(real))

@@ -94,7 +94,7 @@ def _shortened(phase: PhaseRecipe, factor: float) -> PhaseRecipe:
 
 
 def _initialise(model: SRFlow, device: torch.device) -> None:
-    """Pass a batch through every actnorm, because actnorms are initialised when the later stages begin."""
+    """Initialise every actnorm with a batch, as they are when a later stage begins."""
     side = 4 * model.config.lr_multiple
     with torch.no_grad():
         lr = torch.rand(2, 3, side, side, device=device)

@@ -220,8 +220,9 @@ def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
 
 
 def build_optimizer(stage: Stage, model: SRFlow) -> torch.optim.Optimizer:
-    """Return the optimiser of the stage's phase, for all parameters of the phase. Its learning rate is 0: set it at
-    every step.
+    """Return the optimiser of the stage's phase, for all parameters of the phase.
+
+    Its learning rate is 0: set it at every step.
     """
     parameters = phase_parameters(stage, model)
     betas = (stage.phase.betas[0], stage.phase.betas[1])

@@ -187,8 +187,9 @@ class ValidationSet:
 def best_score(
     values: Mapping[str, float], temperatures: Sequence[float], best_temperature: float, best_diversity: float
 ) -> float:
-    """Return the score of weights: LPIPS at `best_temperature` or, if it is above 0, at `best_diversity`. Lower is
-    better.
+    """Return the score of weights: LPIPS at `best_temperature` or, if it is above 0, at `best_diversity`.
+
+    Lower is better.
 
     The latter is interpolated linearly on the curve of LPIPS over diversity at the temperatures. Weights whose samples
     reach that diversity at no temperature, or are not finite, score infinity.

@@ -1,4 +1,6 @@
-// How much of a picture is kept decoded. Pure functions.  A picture is kept whole only up to RESIDENT_PIXELS. For a
+// How much of a picture is kept decoded. Pure functions.
+//
+// A picture is kept whole only up to RESIDENT_PIXELS. For a
 // larger one, the viewer keeps a reduced copy. Where the picture is shown larger than that copy, it also keeps a patch:
 // the visible part, at the resolution of the screen. The decoded amount then depends on the screen and the number of
 // pictures, not on their size.

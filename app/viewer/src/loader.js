@@ -63,7 +63,7 @@ export class ImageLoader {
   }
 
   /**
-   * Load a picture as it is kept, with patches if they are needed at once.
+   * Load a picture: its reduced copies, and patches if they are needed at once.
    * @param {string} url
    * @param {() => boolean} [isWanted]
    * @param {() => Map<string, Want>} [wants]

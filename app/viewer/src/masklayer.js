@@ -32,7 +32,7 @@ export class MaskLayer {
     this.outlines = { open: [], locked: [] };
   }
 
-  /** Whether nothing is drawn, now and next time. */
+  /** Whether nothing is drawn, and no change is waiting to be drawn. */
   get isBlank() {
     return !this.bounds && !this.state.stale;
   }
@@ -96,8 +96,11 @@ export class MaskLayer {
   }
 
   /**
-   * Draw a light line on a dark one, which is visible on any picture. @param {CanvasRenderingContext2D} context @param
-   * {Kind} kind @param {Box} part @param {number} step
+   * Draw a light line on a dark one, which is visible on any picture.
+   * @param {CanvasRenderingContext2D} context
+   * @param {Kind} kind
+   * @param {Box} part
+   * @param {number} step
    */
   strokeOutline(context, kind, part, step) {
     const bands = this.outlines[kind].slice(Math.floor(part.y / BAND), Math.floor((part.y + part.height) / BAND) + 1);

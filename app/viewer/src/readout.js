@@ -35,8 +35,9 @@ export class Readout {
   }
 
   /**
-   * Mark the pointer's position in every other pane. @param {import("./panes.js").Pane} pane @param
-   * {import("./tools.js").Spot | null} hover
+   * Mark the pointer's position in every other pane.
+   * @param {import("./panes.js").Pane} pane
+   * @param {import("./tools.js").Spot | null} hover
    */
   placeCursor(pane, hover) {
     pane.cursor.hidden = !hover || pane === hover.pane || this.viewer.loupe;

@@ -114,8 +114,8 @@ export class SceneState extends Viewport {
   }
 
   /**
-   * Take over another scene; the view and the choices stay while the subject (the input picture) is the same. @param
-   * {SceneMessage | null} scene
+   * Take over another scene; the view and the choices stay while the subject (the input picture) is the same.
+   * @param {SceneMessage | null} scene
    */
   takeScene(scene) {
     const former = this.scene;
@@ -139,8 +139,8 @@ export class SceneState extends Viewport {
   }
 
   /**
-   * Apply settings from Python only when they are new: a repeated one must not undo what the visitor did since. @param
-   * {SceneMessage | null} former
+   * Apply settings from Python only when they are new: a repeated one must not undo what the visitor did since.
+   * @param {SceneMessage | null} former
    */
   applySettings(former) {
     const { scene } = this;

@@ -1,4 +1,6 @@
-// What pointers do. The router tracks fingers and mouse; a tool decides what they mean.  A tool is an object with any
+// What pointers do. The router tracks fingers and mouse; a tool decides what they mean.
+//
+// A tool is an object with any
 // of {down, move, up, cancel, draw, cursor}: those here, and the selection tools in masktools.js. Two fingers, the
 // middle button and the wheel move and zoom with every tool.
 

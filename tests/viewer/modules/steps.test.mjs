@@ -32,7 +32,7 @@ test("the description has place, name, words, branch and pin", () => {
 test("the headline says what is shown, or what two that are compared have between them", () => {
   assert.equal(headline(tree(2), undefined), "words 2");
   assert.equal(headline([step(1, null, { is_current: true, name: "calm" })], undefined), "calm: words 1");
-  assert.equal(headline(tree(2), step(3, 2, { difference: "kept", name: "eye" })), "From “eye” to what is shown: kept");
+  assert.equal(headline(tree(2), step(3, 2, { difference: "kept", name: "eye" })), "From “eye” to the current step: kept");
   assert.equal(headline(tree(2), step(3, 2)), "words 2", "what cannot be compared is not");
   assert.equal(headline([], undefined), "");
 });

@@ -59,7 +59,7 @@ test("sliders say what they explain, or that there are none", () => {
   assert.equal(slidersTitle(none), "Sliders of this region");
   assert.equal(slidersTitle(one), "One slider explains 30 % of the variance here");
   assert.equal(slidersTitle(two), "2 sliders explain 42 % of the variance here");
-  assert.match(slidersWords(null), /Looking/);
+  assert.match(slidersWords(null), /Comparing/);
   assert.match(slidersWords(none), /Only texture differs here/);
   assert.equal(slidersWords(two), "");
 });
