@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
@@ -15,6 +14,7 @@ from app.viewer import SourcePlace
 from app.ways import show_explored
 from srflow.contract import Engine
 from srflow.operations import Mask
+from srflow.operations.limits import PlaceLimits, check_size
 
 __all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.gathering import gather
-from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
@@ -29,6 +28,7 @@ from srflow.contract import (
 )
 from srflow.evaluation.slider_names import name_ends
 from srflow.operations import Mask, Operation, Reroll, Slide
+from srflow.operations.limits import PlaceLimits, check_size
 
 __all__ = ["ANGLES", "NUM_ROLLS", "Found", "check_place", "draw_strips", "find_sliders", "look_for", "move_sliders"]
 
@@ -126,7 +126,7 @@ def look_for(
 ) -> Generator[Update, None, tuple[Direction, ...]]:
     """Find the main ways in which rolls of a region differ. Raises: as `find_sliders`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(num_rolls))
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=MAX_SLIDERS)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=MAX_SLIDERS, draft=True)
     [directions] = yield from gather(engine.explore(request, job.cancel), job, Directions)
     return directions.found
 
@@ -159,7 +159,9 @@ def draw_strips(
     left, top, right, bottom = (edge * scale for edge in mask.support)
     variants: tuple[tuple[Operation, ...], ...] = ((), *moves)
     measured: list[float] = []
-    for event in engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=variants, wish=wish), job.cancel):
+    for event in engine.explore(
+        ExploreRequest(lr=lr, recipe=recipe, variants=variants, wish=wish, draft=True), job.cancel
+    ):
         job.check()
         if isinstance(event, Progress):
             yield Update(text="Drawing along each slider", fraction=event.fraction)

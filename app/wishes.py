@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from app.gathering import gather
-from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, Slider, WishScale
 from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
@@ -16,6 +15,7 @@ from app.tasks import Update
 from app.ways import show_explored
 from srflow.contract import Aim, Direction, Engine, ExploreRequest, SampleRecipe, Wish
 from srflow.operations import Mask, Reroll
+from srflow.operations.limits import PlaceLimits, check_size
 from srflow.steering.wishes import remark
 
 __all__ = ["carry_out", "check_wish_place", "look_for_aim"]
@@ -57,6 +57,6 @@ def look_for_aim(
 ) -> Generator[Update, None, Aim]:
     """Find the direction of a wish from rolls of a region. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True, draft=True)
     [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)
     return aim

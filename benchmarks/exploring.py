@@ -80,9 +80,11 @@ def explore(
     recipe: SampleRecipe,
     variants: Sequence[tuple[Operation, ...]],
     choose: int = 0,
+    *,
+    draft: bool = False,
 ) -> list[Variant]:
     """Draw all variants."""
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), choose=choose)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), choose=choose, draft=draft)
     return [event for event in engine.explore(request) if isinstance(event, Variant)]
 
 
@@ -218,10 +220,11 @@ def wish_seconds(
 ) -> float:
     """Time a wish until its slider, in seconds."""
     rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
-    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
+    request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True, draft=True)
     started = time.perf_counter()
     [aim] = [event for event in engine.explore(request) if isinstance(event, Aim)]
-    explore(engine, lr, recipe, [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS])
+    strip = [(Slide(place, seed, aim.weights, math.radians(at)),) for at in _POSITIONS]
+    explore(engine, lr, recipe, strip, draft=True)
     return time.perf_counter() - started
 
 
@@ -237,12 +240,12 @@ def slider_times(
     ready, ticks = [], []
     for seed in range(1, 1 + max(1, repeats // 2)):
         rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
-        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=_SLIDERS)
+        request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=_SLIDERS, draft=True)
         started = time.perf_counter()
         assert any(isinstance(event, Directions) for event in engine.explore(request))
         weights = [tuple(int(weight) for weight in rng.integers(-32767, 32768, _ROLLS)) for _ in range(_SLIDERS)]
         strips = [(Slide(place, seed, own, math.radians(at)),) for own in weights for at in _POSITIONS]
-        explore(engine, lr, recipe, strips)
+        explore(engine, lr, recipe, strips, draft=True)
         ready.append(time.perf_counter() - started)
         for tick in range(5):
             moves = [(own, math.radians(10 * tick + 5)) for own in weights[:2]]

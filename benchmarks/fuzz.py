@@ -38,8 +38,8 @@ import torch
 from PIL import Image, ImageCms, features
 from PIL.PngImagePlugin import PngInfo
 
-from srflow.checkpoints.released import convert, read_released
 from srflow.contract import CheckpointError, ImageError
+from srflow.conversion.released import convert, read_released
 from srflow.model import SRFlow
 from srflow.pictures import read_picture, save_png
 from srflow.presets import get_preset

@@ -32,23 +32,10 @@ LEVELS: list[list[tuple[str, tuple[str, ...]]]] = [
     [("page", ("app",)), ("commands", ("srflow.cli", "srflow.extras"))],
     [("one call", ("srflow", "srflow.pipeline", "srflow.export")), ("training", ("srflow.training",))],
     [("engine", ("srflow.sampling",))],
-    [("evaluation", ("srflow.evaluation",))],
-    [
-        (
-            "model",
-            (
-                "srflow.model",
-                "srflow.distribution",
-                "srflow.encoder",
-                "srflow.flow",
-                "srflow.fused",
-                "srflow.presets",
-            ),
-        ),
-        ("checkpoints", ("srflow.checkpoints",)),
-    ],
-    [("pictures", ("srflow.pictures",))],
-    [("contract", ("srflow.contract",))],
+    [("evaluation", ("srflow.evaluation",)), ("conversion", ("srflow.conversion",))],
+    [("model", ("srflow.model", "srflow.distribution", "srflow.encoder", "srflow.flow", "srflow.fused"))],
+    [("checkpoints", ("srflow.checkpoints",)), ("pictures", ("srflow.pictures",))],
+    [("contract", ("srflow.contract",)), ("presets", ("srflow.presets",))],
     [("steering", ("srflow.steering",)), ("calibration", ("srflow.calibration",))],
     [("operations", ("srflow.operations",))],
     [
@@ -83,7 +70,6 @@ _STYLE = """
   text.small { font-size: 11px; fill: #555 }
   rect { fill: #f3f5f8; stroke: #5b6b82; rx: 6px }
   path { fill: none; stroke: #8493a8; stroke-width: 1.2 }
-  path.up { stroke: #b3261e; stroke-dasharray: 5 3 }
 """
 
 
@@ -160,7 +146,6 @@ def draw() -> str:
         for column, (group, _) in enumerate(level):
             x = _WIDTH * (2 * column + 1) / (2 * len(level))
             centres[group] = round(x), _MARGIN + number * _HEIGHT + _BOX // 2
-    down = {edge for edge in edges if level_of(edge[0]) < level_of(edge[1])}
     height = 2 * _MARGIN + (len(LEVELS) - 1) * _HEIGHT + _BOX
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
@@ -169,11 +154,9 @@ def draw() -> str:
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8" style="fill:none"/></marker></defs>',
     ]
-    for a, b in sorted(_reduced(down)):
+    for a, b in sorted(_reduced(edges)):
         (x, y), (to_x, to_y) = centres[a], centres[b]
         parts.append(f'<path marker-end="url(#tip)" d="M{x} {y + _BOX // 2}L{to_x} {to_y - _BOX // 2}"/>')
-    for a, b in sorted(edges - down):
-        parts.append(f'<path class="up" marker-end="url(#tip)" d="{_upward(centres[a], centres[b])}"/>')
     for level in LEVELS:
         for group, owners in level:
             x, y = centres[group]
@@ -183,16 +166,6 @@ def draw() -> str:
             parts.append(f'<text x="{x}" y="{y - 2}">{escape(group)}</text>')
             parts.append(f'<text class="small" x="{x}" y="{y + 17}">{escape(small)}</text>')
     return "\n".join([*parts, "</svg>", ""])
-
-
-def _upward(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """Return the path of an arrow sideways within a level, or up from the top of a box to the bottom of another."""
-    (x, y), (to_x, to_y) = start, end
-    if y == to_y:
-        side = 120 if x < to_x else -120
-        shift = 8 if x < to_x else -8
-        return f"M{x + side} {y + shift}L{to_x - side} {to_y + shift}"
-    return f"M{x + 80} {y - _BOX // 2}L{to_x + 80} {to_y + _BOX // 2}"
 
 
 def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -205,7 +178,7 @@ def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def describe() -> str:
-    """Return two tables: each group with its modules and imports, and the imports that point sideways or upwards."""
+    """Return a table: each group with its modules and imports."""
     edges = group_imports()
     lines = ["| group | modules | imports |", "|---|---|---|"]
     for level in LEVELS:
@@ -213,16 +186,11 @@ def describe() -> str:
             names = ", ".join(f"`{owner.replace('app_start', 'app.py')}`" for owner in owners)
             below = [name for each in LEVELS for name, _ in each if (group, name) in edges]
             lines.append(f"| {group} | {names} | {', '.join(below) or 'nothing'} |")
-    lines += ["", "Imports that point sideways or upwards:", "", "| from | to | by |", "|---|---|---|"]
-    for (a, b), pairs in sorted(edges.items()):
-        if level_of(a) >= level_of(b):
-            by = ", ".join(sorted({f"`{name}` → `{imported}`" for name, imported in pairs}))
-            lines.append(f"| {a} | {b} | {by} |")
     return "\n".join(lines) + "\n"
 
 
 def page(text: str) -> str:
-    """Return the page with new tables."""
+    """Return the page with a new table."""
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}{describe()}{END}{rest.split(END)[1]}"
 

@@ -1,7 +1,7 @@
 """The RRDB encoder: it turns an LR picture into one conditioning tensor per level of the flow.
 
 It is ESRGAN's network (Wang et al., ECCVW 2018), used by SRFlow as g in eq. 2 of the SRFlow-DA paper. Attribute names
-are ours; `srflow.checkpoints.released` maps the names of the released files.
+are ours; `srflow.conversion.released` maps the names of the released files.
 """
 
 from __future__ import annotations

@@ -7,25 +7,22 @@ tiles.
 
 from __future__ import annotations
 
-import io
 import math
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from fake_calibration import CALIBRATION
+from fake_pictures import FakePictures
+from fake_results import changed, directions_of, scores_of, summary_of
 
-from srflow.calibration.file import Check, MeasuredBar, MeasuredSetting
 from srflow.contract import (
     Calibration,
     Cancelled,
     Comparison,
-    Direction,
-    Directions,
     EditEvent,
     EditRequest,
     Encoded,
@@ -35,73 +32,28 @@ from srflow.contract import (
     ExploreRequest,
     Family,
     GrainRequest,
-    ImageError,
-    ImageTooLargeError,
     InputError,
     MemoryBudgetError,
-    Metadata,
     ModelInfo,
     NotCalibratedError,
     Notice,
     PartialSample,
-    Picture,
     Progress,
     Reference,
     SampleEvent,
     SampleRecipe,
     SampleRequest,
     SampleResult,
-    SetSummary,
-    TruthScores,
     Variant,
     Verdict,
     picture_sha256,
 )
-from srflow.operations import Given, Mask, Operation, check_operations
+from srflow.operations import Given, Mask, check_operations
 from srflow.steering.candidates import Candidate
 from srflow.steering.wishes import find_aim
 
-LUMA = np.float32([0.299, 0.587, 0.114])
 
-
-def _setting(temperature: float, num_samples: int, rounds: int) -> MeasuredSetting:
-    measured = {"error_ratio": 1.0, "coverage_before": 0.9, "coverage": 0.9, "coverage_tenth": 0.8}
-    bars = tuple(
-        MeasuredBar(value=value, box=box, sigma_floor=0.5 / box, lam=lam, coverage_checked=0.91, **measured)
-        for value, lam in (("luma", 2.0), ("rgb", 3.0))
-        for box in (1, 8)
-    )
-    flat = (1 / (num_samples + 1),) * (num_samples + 1)
-    return MeasuredSetting(
-        temperature=temperature,
-        num_samples=num_samples,
-        consistency_rounds=rounds,
-        ranks_before=flat,
-        ranks_after=flat,
-        bars=bars,
-    )
-
-
-CALIBRATION = Calibration(
-    weights_sha256="4" * 64,
-    model="fake-x4",
-    scale_factor=4,
-    coverage=0.9,
-    confidence=None,
-    hr="val",
-    num_pictures=20,
-    pictures_sha256="0" * 64,
-    crop=None,
-    folds=5,
-    seed=0,
-    conv_dtype="float32",
-    srflow_version="0",
-    check=Check(hr="Others", num_pictures=50, pictures_sha256="1" * 64),
-    settings=tuple(_setting(temperature, 4, rounds) for temperature in (0.7, 1.0) for rounds in (0, 5)),
-)
-
-
-class FakeEngine:
+class FakeEngine(FakePictures):
     """An implementation of `srflow.contract.Engine` for tests. delay: seconds per sample, cancellable in small steps.
 
     Set `error` to raise it before the next sample, `notice` to send it after each row of tiles, `num_restarts` to
@@ -190,9 +142,7 @@ class FakeEngine:
             self._check(cancel)
             if self.error:
                 raise self.error
-            picture = self._changed(
-                self._picture(request, base, temperature, index), request.operations, model.scale_factor
-            )
+            picture = changed(self._picture(request, base, temperature, index), request.operations, model.scale_factor)
             pictures.append(picture)
             indices.append(index)
             path = None
@@ -209,14 +159,14 @@ class FakeEngine:
                 flags=("decoded again from clipped latents",) if index == 2 else (),
                 recipe=self._recipe(request, index),
                 seconds=self.delay,
-                truth=self._scores(picture, request.ground_truth),
+                truth=scores_of(picture, request.ground_truth),
             )
             if request.summaries and not self.spill:
-                yield self._summary(pictures, indices, request, final=False)
+                yield summary_of(pictures, indices, request, final=False)
             if not request.tile:
                 self._hold(cancel)
         if request.summaries and not self.spill:
-            yield self._summary(pictures, indices, request, final=True)
+            yield summary_of(pictures, indices, request, final=True)
 
     def _picture(self, request: SampleRequest, base: np.ndarray, temperature: float, index: int) -> np.ndarray:
         noise = np.random.default_rng((request.seed, index)).standard_normal(base.shape, np.float32)
@@ -259,7 +209,7 @@ class FakeEngine:
                 self._check(cancel)
                 time.sleep(self.delay / 10)
             self._check(cancel)
-            after = self._changed(result.picture, variant, scale)
+            after = changed(result.picture, variant, scale)
             masks = [operation.place for operation in variant]
             left, top, right, bottom = 0, 0, request.lr.shape[1], request.lr.shape[0]
             if masks and None not in masks:
@@ -281,7 +231,7 @@ class FakeEngine:
         if request.choose:
             yield self._comparison(len(request.variants), request.choose)
         if request.directions:
-            yield self._directions(len(request.variants), min(request.directions, self.num_directions))
+            yield directions_of(len(request.variants), min(request.directions, self.num_directions))
         if request.aim:
             values = [float(number) for number in range(len(request.variants))]
             yield find_aim(request.wish, values, values[1], values)
@@ -380,26 +330,6 @@ class FakeEngine:
             distances=distances,
         )
 
-    def _directions(self, count: int, wanted: int) -> Directions:
-        """Return directions towards each of the first rolls alone."""
-        weights = [tuple(32767 * (roll == number) for roll in range(count)) for number in range(wanted)]
-        found = [Direction(weights=own, share=0.3 / (number + 1)) for number, own in enumerate(weights)]
-        return Directions(found=tuple(found))
-
-    def _changed(self, picture: np.ndarray, operations: tuple[Operation, ...], scale: int) -> np.ndarray:
-        """Draw other pixels in each operation's region, depending on its content."""
-        result = picture.copy()
-        height, width = picture.shape[:2]
-        for operation in operations:
-            mask = operation.place
-            left, top, right, bottom = mask.support if mask else (0, 0, width // scale, height // scale)
-            place = np.s_[top * scale : bottom * scale, left * scale : right * scale]
-            noise = np.random.default_rng(zlib.crc32(repr(operation).encode())).integers(-20, 21, result[place].shape)
-            chosen = np.kron(mask.array(), np.ones((scale, scale), np.uint8))[place] > 0 if mask else np.True_
-            new = np.clip(result[place] + noise, 0, 255).astype(np.uint8)
-            result[place] = np.where(chosen[..., None], new, result[place])
-        return result
-
     def _draw_tiles(
         self, request: SampleRequest, base: np.ndarray, temperature: float, cancel: threading.Event | None
     ) -> Iterator[SampleEvent]:
@@ -437,87 +367,9 @@ class FakeEngine:
         for kind, shift in (("bicubic", 0), ("encoder", 10), ("zero_temperature", 20)):
             self._check(cancel)
             picture = np.kron(request.lr, np.ones((scale, scale, 1), np.uint8)) // 2 + np.uint8(shift)
-            yield Reference(kind=kind, picture=picture, lr_psnr=40.0, truth=self._scores(picture, request.ground_truth))
-
-    def open_picture(self, source: str | Path | bytes, max_pixels: int | None = None) -> np.ndarray:
-        try:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                if max_pixels is not None and image.width * image.height > max_pixels:
-                    raise ImageTooLargeError(f"The picture has {image.width}×{image.height} pixels; too large.")
-                return np.array(image.convert("RGB"))
-        except OSError as error:
-            raise ImageError("This is not a picture that can be read.") from error
-
-    def scale_down(self, hr: np.ndarray, model: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        scale = 8 if model == "fake-x8" else 4
-        height, width = (side // scale for side in hr.shape[:2])
-        truth = hr[: height * scale, : width * scale]
-        return truth[::scale, ::scale].copy(), truth
-
-    def read_picture(self, source: str | Path | bytes, max_pixels: int | None = None) -> Picture:
-        return Picture(pixels=self.open_picture(source, max_pixels))
-
-    def save_png(
-        self,
-        path: str | Path,
-        picture: np.ndarray,
-        text: dict[str, str] | None = None,
-        *,
-        alpha: np.ndarray | None = None,
-        metadata: Metadata | None = None,
-    ) -> None:
-        info = PngImagePlugin.PngInfo()
-        for key, value in (text or {}).items():
-            info.add_text(key, value)
-        Image.fromarray(picture).save(path, format="PNG", pnginfo=info, compress_level=1)
-
-    def read_png_text(self, source: str | Path | bytes) -> dict[str, str]:
-        try:
-            with Image.open(source) as image:
-                image.load()
-                return {key: value for key, value in image.info.items() if isinstance(value, str)}
-        except OSError as error:
-            raise ImageError("This is not a PNG.") from error
+            yield Reference(kind=kind, picture=picture, lr_psnr=40.0, truth=scores_of(picture, request.ground_truth))
 
     def _check(self, cancel: threading.Event | None) -> None:
         if cancel is not None and cancel.is_set():
             self.num_cancelled += 1
             raise Cancelled("Stopped.")
-
-    def _scores(self, picture: np.ndarray, truth: np.ndarray | None) -> TruthScores | None:
-        if truth is None:
-            return None
-        error = float(np.mean((picture.astype(np.float32) - truth) ** 2)) + 1e-3
-        return TruthScores(psnr=10 * float(np.log10(255**2 / error)), ssim=0.9, lpips=error / 1e4)
-
-    def _summary(
-        self, pictures: list[np.ndarray], indices: list[int], request: SampleRequest, final: bool
-    ) -> SetSummary:
-        stack = np.stack(pictures).astype(np.float32)
-        luma = stack @ LUMA
-        mean = stack.mean(0)
-        more = {}
-        if final:
-            distances = np.sqrt(((stack - mean) ** 2).mean((1, 2, 3)))
-            more = {
-                "distances_to_mean": tuple(map(float, distances)),
-                "nearest_to_mean": indices[int(distances.argmin())],
-            }
-            if request.pairwise_lpips:
-                flat = stack.reshape(len(stack), -1)
-                pairs = np.abs(flat[:, None] - flat[None]).mean(-1) / 255
-                more |= {
-                    "pairwise_lpips": pairs.astype(np.float32),
-                    "mean_pairwise_lpips": float(pairs.mean()),
-                    "medoid": indices[int(pairs.sum(1).argmin())],
-                }
-        return SetSummary(
-            final=final,
-            indices=tuple(indices),
-            mean=np.rint(mean).astype(np.uint8),
-            std_rgb=stack.std(0),
-            std_luma=luma.std(0),
-            diversity=float(luma.std(0).mean()),
-            split_half_change=0.5 / len(pictures) if len(pictures) >= 4 else None,
-            **more,
-        )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_engine import CALIBRATION
+from fake_calibration import CALIBRATION
 from page_harness import Harness
 
 from app.bars import find_bars

@@ -45,6 +45,16 @@ def test_no_module_imports_itself_by_way_of_others(drawing: ModuleType) -> None:
     list(TopologicalSorter(graph).static_order())  # raises CycleError, with the modules
 
 
+def test_every_import_points_to_a_lower_level(drawing: ModuleType) -> None:
+    upwards = {
+        pair
+        for (a, b), pairs in drawing.group_imports().items()
+        if drawing.level_of(a) >= drawing.level_of(b)
+        for pair in pairs
+    }
+    assert upwards == set()
+
+
 def test_a_module_of_no_group_is_named(drawing: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"srflow\.surprise is in no group"):
         drawing.group_of("srflow.surprise")

@@ -471,6 +471,24 @@ def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngi
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
 
 
+@pytest.mark.slow
+def test_a_draft_is_nearly_the_picture_and_is_not_taken_for_it(shipped: SamplingEngine) -> None:
+    lr = load_image(CAT)[40:88, 40:88]
+    before = sample(shipped, lr, temperature=0.9)
+    place = brush(48, 48, (24, 24), 8)
+    for way in (Reroll(place, 7, 0), Slide(place, 7, (1, -2), 0.7)):
+        request = ExploreRequest(lr=lr, recipe=before.recipe, variants=((way,),), draft=True)
+        [draft] = [event for event in shipped.explore(request) if isinstance(event, Variant)]
+        [exact] = explore(shipped, lr, before.recipe, (way,))
+        assert draft.recipe == exact.recipe
+        np.testing.assert_array_equal(exact.laid_into(before.picture), replayed(shipped, draft.recipe, lr).picture)
+        assert draft.patch.shape == exact.patch.shape
+        difference = draft.patch.astype(int) - exact.patch
+        assert 0 < np.sqrt(np.square(difference).mean()) < 0.3
+        assert np.abs(difference).max() <= 6
+        assert abs(draft.lr_psnr - exact.lr_psnr) < 1
+
+
 @pytest.fixture
 def spilling(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SamplingEngine:
     """An engine whose pictures do not fit into memory."""

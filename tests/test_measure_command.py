@@ -12,7 +12,7 @@ import pytest
 import tifffile
 import torch
 from conftest import make_toy
-from fake_engine import CALIBRATION
+from fake_calibration import CALIBRATION
 
 from srflow.calibration.file import CALIBRATION_FILE, save_calibration
 from srflow.cli import main

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from srflow.checkpoints.released import convert, read_released
 from srflow.cli import main
 from srflow.contract import CheckpointError
+from srflow.conversion.released import convert, read_released
 from srflow.likelihood import standard_normal_log_prob
 from srflow.model import SRFlow
 from srflow.pictures import save_png

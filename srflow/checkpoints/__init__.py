@@ -1,1 +1,1 @@
-"""Checkpoints on disk: our own format (`own`) and the files of the released networks (`released`)."""
+"""Checkpoints on disk in our own format, and where those that come with the package are."""

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, and report what happened to every kind of key."""
-    from srflow.checkpoints.released import convert, read_released
     from srflow.cli.info import describe
+    from srflow.conversion.released import convert, read_released
     from srflow.files import check_writable
 
     check_writable(arguments.output)

@@ -13,7 +13,7 @@ from srflow.contract import TrainingRecipeError
 
 if TYPE_CHECKING:
     from srflow.training.recipe import TrainingRecipe
-    from srflow.training.trainer import Outcome
+    from srflow.training.stage_run import Outcome
 
 HELP = "train a model by a recipe; the same command resumes a run that was stopped"
 

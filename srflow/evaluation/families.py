@@ -15,9 +15,9 @@ import numpy as np
 
 from srflow.contract import Comparison, InputError
 from srflow.operations import Mask, Operation
+from srflow.operations.limits import PlaceLimits, check_size
 
 __all__ = [
-    "LARGEST_PLACE",
     "MIN_EXPLAINED",
     "NUM_VERSIONS",
     "Branch",
@@ -35,8 +35,8 @@ MIN_EXPLAINED = 0.10
 NUM_VERSIONS = 160
 """Minimum number of versions for a tree: with fewer, the explained share cannot be distinguished from chance."""
 
-LARGEST_PLACE = 12
-"""LR pixels a side: in a larger region, too much differs at once for families to form."""
+# In a larger region, too much differs at once for families to form.
+_PLACE = PlaceLimits("Families need", "Paint over a small one first, then ask for its families.", 12)
 
 _MIN_SHARE = 0.05  # of all versions: smaller branches are not formed
 _STARTS = 8
@@ -93,15 +93,7 @@ def grow_tree(distances: np.ndarray, count: int = 3, candidates: np.ndarray | No
 
 def check_tree_place(mask: Mask | None) -> Mask:
     """Return the region, if it can have families. Raises: InputError: it cannot."""
-    if mask is None:
-        raise InputError("No region is selected. Paint over a small one first, then ask for its families.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > LARGEST_PLACE:
-        raise InputError(
-            f"Families need a region of at most {LARGEST_PLACE} input pixels a side; this one has "
-            f"{right - left}×{bottom - top}. Select a smaller one."
-        )
-    return mask
+    return check_size(mask, _PLACE)
 
 
 def tree_of(comparison: Comparison) -> Tree:

@@ -28,7 +28,7 @@ from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.operations import Box, Operation, count_whole
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
-from srflow.sampling.regions import Region, scaled
+from srflow.sampling.regions import DRAFT_MARGIN, MARGIN, Region, scaled
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import Patch, State, StateCache
@@ -81,7 +81,8 @@ class Exploration:
         for numbers in self._groups():
             lists = [(*base, *self._request.variants[number]) for number in numbers]
             started = time.perf_counter()
-            for number, operations, state in zip(numbers, lists, self.states(lists), strict=True):
+            drawn = self.states(lists, draft=self._request.draft)
+            for number, operations, state in zip(numbers, lists, drawn, strict=True):
                 variant = self.variant(number, operations, state, time.perf_counter() - started)
                 self._turn.send(variant)
                 if self._request.choose or self._request.directions:
@@ -189,7 +190,7 @@ class Exploration:
             groups.setdefault(key, []).append(number)
         return list(groups.values())
 
-    def states(self, lists: list[tuple[Operation, ...]]) -> Iterator[State]:
+    def states(self, lists: list[tuple[Operation, ...]], *, draft: bool = False) -> Iterator[State]:
         """Return the states of several lists that are equal except for their last operation."""
         first = lists[0]
         if count_whole(first) == len(first):
@@ -199,12 +200,14 @@ class Exploration:
         found = {operations: self._cache.get(self._key(operations)) for operations in lists}
         missing = [operations for operations, patch in found.items() if patch is None]
         done = (*self._draw, *first[:-1])
-        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing])
+        margin = DRAFT_MARGIN if draft else MARGIN
+        drawn = self._retoucher.apply_each(before, done, [operations[-1] for operations in missing], margin)
         for operations in lists:
             patch = found[operations]
             if patch is None:
                 found[operations] = patch = next(drawn)
-                self._cache.put(self._key(operations), patch)
+                if not draft:
+                    self._cache.put(self._key(operations), patch)
             assert isinstance(patch, Patch)
             yield before.with_patch(patch)
 

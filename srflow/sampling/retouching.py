@@ -27,7 +27,7 @@ from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.guard import Decoded
 from srflow.sampling.hardware import memory_limit
 from srflow.sampling.inference import InferenceModel, PreparedPicture
-from srflow.sampling.regions import CONTEXT, Region, feather, scaled
+from srflow.sampling.regions import CONTEXT, MARGIN, Region, feather, scaled
 from srflow.sampling.states import Patch, State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile, make_grid
@@ -62,16 +62,19 @@ class Retoucher:
         [patch] = self.apply_each(state, done, [operation])
         return patch
 
-    def apply_each(self, state: State, done: Sequence[Operation], ways: Sequence[Operation]) -> Iterator[Patch]:
+    def apply_each(
+        self, state: State, done: Sequence[Operation], ways: Sequence[Operation], margin: int = MARGIN
+    ) -> Iterator[Patch]:
         """Apply several operations to a state, each separately, in batches.
 
         Args:
             state: the picture so far.  done: the complete list of that picture.
             ways: operations whose masks have one common `Region`.
+            margin: LR pixels around the region that are decoded with it.
         Raises: MemoryBudgetError: the region is too large for the device.
         """
         masks = [cast(Mask, way.place) for way in ways]
-        region = Region.around(masks[0], self._multiple)
+        region = Region.around(masks[0], self._multiple, margin)
         before = self._crop_of(state, region)
         left, top, right, bottom = region.decoded
         pixels = (right - left) * (bottom - top)
@@ -164,11 +167,15 @@ class Retoucher:
         rows, columns = scaled(region.work, 1)
         lr = self._lr[..., rows, columns].to(self._device)
         old = to_tensor(before).to(self._device)
-        seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
-        raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._device)
         weight = feather(mask, region.work, scale, self._multiple).to(self._device)
         changes = weight > 0
-        new = torch.lerp(old, raw, weight)
+        seen = _intersection(region.work, region.decoded)
+        drawn_rows, drawn_columns = scaled(seen, scale, region.decoded)
+        raw = decoded.picture[None, :, drawn_rows, drawn_columns].to(self._device)
+        own_rows, own_columns = scaled(seen, scale, region.work)
+        own = ..., own_rows, own_columns
+        new = old.clone()
+        new[own] = torch.lerp(old[own], raw, weight[own])
         for _ in range(self._task.request.consistency_rounds):
             self._turn.stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
@@ -196,6 +203,10 @@ class _Raw:
     picture: Tensor
     flags: tuple[str, ...]
     log_prob: float
+
+
+def _intersection(one: Box, other: Box) -> Box:
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
 
 
 def _log_prob(decoded: Decoded, tile: Tile, box: Box, chosen: Box) -> float:

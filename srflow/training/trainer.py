@@ -7,16 +7,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import nn
 from tqdm import tqdm
 
 from srflow.checkpoints.own import load_tensors_strictly
@@ -30,7 +27,6 @@ from srflow.training.averaging import AveragedModel
 from srflow.training.initialise import initial_model
 from srflow.training.journal import Journal
 from srflow.training.memory import recompute_activations
-from srflow.training.objectives import Losses
 from srflow.training.patches import MAX_SHIFT, Batch, PatchSampler
 from srflow.training.prefetching import Prefetcher
 from srflow.training.progress import Progress, Timing
@@ -38,29 +34,15 @@ from srflow.training.provenance import Parent, Provenance, Start
 from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.settling import settle_precision, settle_steps
+from srflow.training.stage_run import Outcome, StageRun
 from srflow.training.stages import Stage, plan
-from srflow.training.step import StageParts, build_parts
+from srflow.training.step import StageParts
 from srflow.training.store import PictureStore
 from srflow.training.validation import ValidationSet
 
 __all__ = ["Trainer"]
 
-Outcome = Literal["finished", "time limit", "stopped"]
-
 _HIGH_RATE = 0.1  # of the initial learning rate: a run that ends above it wastes the decay of the schedule
-
-
-@dataclass
-class _Prepared:
-    """A stage's parts, with objective and optimiser wrapped for the devices and processes.
-
-    rate: the learning rate of the step in progress.
-    """
-
-    parts: StageParts
-    objective: nn.Module
-    optimizer: AcceleratedOptimizer
-    rate: float = 0.0
 
 
 class Trainer:
@@ -289,7 +271,17 @@ class Trainer:
         progress, accelerator = self.progress, self.accelerator
         if progress.step == stage.phase_start:
             self._begin_phase()
-        prepared = self._prepare_stage(stage)
+        stage_run = StageRun(
+            stage,
+            self.model,
+            self.average,
+            self.recipe,
+            accelerator,
+            progress,
+            optimizer_state=self._optimizer_state,
+            adversary_state=self._adversary_state,
+            report=self._report,
+        )
 
         def make(step: int) -> Batch:
             return self._samplers[stage.name].batch(step, accelerator.process_index, accelerator.num_processes)
@@ -303,27 +295,26 @@ class Trainer:
                 started = time.perf_counter()
                 batch = patches.next_batch().to(accelerator.device, self._layout)
                 waited = time.perf_counter() - started
-                prepared.rate = stage.phase.learning_rate_at(progress.step - stage.phase_start)
-                stop = self._step(stage, prepared, batch)
+                stop = self._step(stage_run, batch)
                 seconds = time.perf_counter() - started
                 progress.step += 1
                 progress.seconds += seconds
                 timing.add(seconds, waited)
                 bar.update()
                 if progress.step % self.recipe.log.every_steps == 0:
-                    self._log(stage, prepared.rate, timing, bar)
+                    self._log(stage, stage_run.rate, timing, bar)
                     timing = Timing()
-                self._raise_if_diverged(stage, prepared.rate)
+                self._raise_if_diverged(stage, stage_run.rate)
                 if self._validation_is_due(stage):
                     self._validate(stage)
                 ends = stop is not None or progress.step == stage.last
                 self._export_encoder_if_due(stage)
                 if ends or self._save_is_due():
-                    self._save(prepared.parts, ends=ends)
+                    self._save(stage_run.parts, ends=ends)
                 if stop:
-                    self._warn_of_high_rate(stage, prepared.rate, stop)
+                    self._warn_of_high_rate(stage, stage_run.rate, stop)
                     return stop
-        self._optimizer_state = prepared.parts.optimizer.state_dict()
+        self._optimizer_state = stage_run.parts.optimizer.state_dict()
         return "finished"
 
     def _warn_of_high_rate(self, stage: Stage, rate: float, stop: Outcome) -> None:
@@ -341,46 +332,8 @@ class Trainer:
         if stage.scores == "encoder" and self.progress.step == stage.last and self._is_main:
             self.folder.export("encoder", self.average.module, self._provenance())
 
-    def _prepare_stage(self, stage: Stage) -> _Prepared:
-        """Build the stage's objective and optimiser, wrapped for the devices and processes."""
-        accelerator = self.accelerator
-        accelerator.free_memory()  # the wrapper of the previous stage still has hooks on the same parameters
-        parts = build_parts(
-            stage,
-            self.model,
-            self.recipe,
-            accelerator.device,
-            reduce=self._mean_over_processes,
-            compiled=self.recipe.runtime.compile,
-        )
-        if self._optimizer_state is not None:
-            self._resume(parts.optimizer, self._optimizer_state)
-        if parts.adversary is not None and self._adversary_state is not None:
-            parts.adversary.load_state_dict(self._adversary_state)
-        self._report(
-            f"Stage '{stage.name}': steps {stage.first} to {stage.last}, "
-            f"{sum(parameter.numel() for parameter in parts.parameters):,} parameters."
-        )
-        return _Prepared(
-            parts=parts,
-            objective=accelerator.prepare_model(parts.objective),
-            optimizer=accelerator.prepare_optimizer(parts.optimizer),
-        )
-
     def _mean_over_processes(self, value: torch.Tensor) -> torch.Tensor:
         return self.accelerator.reduce(value, reduction="mean") if self.accelerator.num_processes > 1 else value
-
-    def _resume(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Restore the optimiser's state, but not its settings: those come from the recipe, which may have changed."""
-        mine = optimizer.state_dict()
-        kinds, saved_kinds = (
-            [(group.get("kind"), len(group["params"])) for group in groups]
-            for groups in (mine["param_groups"], state["param_groups"])
-        )
-        if kinds == saved_kinds:
-            optimizer.load_state_dict({"state": state["state"], "param_groups": mine["param_groups"]})
-        else:
-            self._report("The optimiser differs from the saved one; it starts without its state.")
 
     def _progress_bar(self, stage: Stage) -> tqdm:
         return tqdm(
@@ -409,50 +362,8 @@ class Trainer:
         self.average.num_updates = 0
         self._optimizer_state = self._adversary_state = None
 
-    def _step(self, stage: Stage, prepared: _Prepared, batch: Batch) -> Outcome | None:
-        """Make one update, or none if something is not finite. Returns the reason to stop after it, if any."""
-        progress, accelerator, optimizer = self.progress, self.accelerator, prepared.optimizer
-        parts = prepared.parts
-        for group in parts.optimizer.param_groups:
-            group["lr"] = prepared.rate
-        optimizer.zero_grad(set_to_none=True)
-        stage.set_up_step(parts.objective, progress.step - stage.phase_start)
-        with self._compiled_or_not(stage):
-            losses: Losses = prepared.objective(*stage.inputs(batch))
-        accelerator.backward(losses.minimised)
-        # This unscales the gradients of fp16; the norm is that of the gradient averaged over the processes.
-        norm = accelerator.clip_grad_norm_(parts.parameters, stage.phase.clip_norm or math.inf)
-        stop = self._stop_reason()
-        names = list(losses.reported)
-        values = torch.stack([value.float() for value in losses.reported.values()])
-        if accelerator.num_processes > 1:
-            # All processes must agree on what to do next, or one waits for the others forever.
-            flags = torch.tensor([stop == "stopped", stop == "time limit"], dtype=torch.float32, device=values.device)
-            shared = accelerator.reduce(torch.cat([values, flags]), reduction="mean")
-            values, flags = shared[:-2], shared[-2:]
-            stop = "stopped" if flags[0] > 0 else "time limit" if flags[1] > 0 else None
-        finite = progress.note(dict(zip(names, values.tolist(), strict=True)), norm.item())
-        if finite:
-            optimizer.step()
-            self.average.update(self.model, stage.phase.ema_decay)
-            if parts.adversary is not None:
-                assert losses.views is not None
-                progress.losses.setdefault("discriminator", []).append(parts.adversary.update(*losses.views))
-            progress.bad_in_a_row = 0
-        else:
-            if accelerator.scaler is not None:
-                accelerator.scaler.update()  # lowers the scale of fp16's loss
-            progress.skipped += 1
-            progress.bad_in_a_row += 1
-        return stop
-
-    def _compiled_or_not(self, stage: Stage) -> AbstractContextManager[Any]:
-        """Return the uncompiled objective for a flow's first step, in which its actnorms initialise and would break the
-        graph.
-        """
-        if self.recipe.runtime.compile and stage.scores == "samples" and not self.model.is_initialized:
-            return torch.compiler.set_stance("force_eager")
-        return nullcontext()
+    def _step(self, stage_run: StageRun, batch: Batch) -> Outcome | None:
+        return stage_run.step(batch, self._stop_reason)
 
     def _stop_reason(self) -> Outcome | None:
         if self._stop_requested:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srflow.contract import InputError
-from srflow.operations import Mask
+from srflow.errors import InputError
+from srflow.operations.masks import Mask
 
 __all__ = ["PlaceLimits", "check_size"]
 

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srflow.checkpoints.foreign import read_tensors
 from srflow.checkpoints.metadata import Metadata
-from srflow.checkpoints.naming import pick_network
 from srflow.checkpoints.own import load_tensors_strictly
+from srflow.conversion.foreign import read_tensors
+from srflow.conversion.naming import pick_network
 from srflow.empty import without_weights
 from srflow.errors import CheckpointError, InputError
 from srflow.flow.network import ConditionalFlow
