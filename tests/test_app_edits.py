@@ -95,7 +95,7 @@ def test_a_file_is_known_for_an_edit_of_the_picture_it_was(harness, engine, tmp_
 
 
 @pytest.mark.parametrize(
-    ("kept", "words"), [(None, "is the same as Sample"), (-4, "without changing its size")], ids=["same", "cut"]
+    ("kept", "words"), [(None, "is identical to Sample"), (-4, "without changing its size")], ids=["same", "cut"]
 )
 def test_files_that_are_no_edits_are_refused(harness, engine, tmp_path, kept, words):
     Image.fromarray(pixels(picture(harness, "s1").path)[:kept]).save(tmp_path / "edited.png")
