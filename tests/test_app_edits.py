@@ -128,4 +128,4 @@ def test_the_verdict_on_what_the_input_rules_out() -> None:
         kept=(0.012, 0.004),
         deviations=(-25.0, 1.0),
     )
-    assert edit_verdict(verdict, "edit").startswith("The input rules this edit out: 1 % of it is left.")
+    assert edit_verdict(verdict, "edit").startswith("The input rules this edit out: 1 % of it remains.")

@@ -144,7 +144,7 @@ def test_leaving_forgets_the_ways(harness):
         ("roll", "s1", {"mask": {"width": 4, "height": 4, "box": [0, 0, 4, 4], "runs": [255, 16]}}, "A mask of this"),
         ("accept", "s1", {}, "nothing to keep"),
         ("more", "s1", {"dial": 200}, "0 to 100"),
-        ("burn", "s1", {}, "that could be asked for"),
+        ("burn", "s1", {}, "unknown action"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused_in_words(harness, engine, action, name, changes, words):

@@ -100,7 +100,7 @@ def test_where_there_are_none_that_is_said(harness, engine, monkeypatch):
 
 def test_a_place_that_cannot_have_families_is_answered_in_words(harness, engine):
     ask(harness, "families", "s1", mask=mask_of(harness, 0, 0, 13, 4))
-    assert "at most 12 pixels" in harness.status
+    assert "at most 12 input pixels" in harness.status
     assert "13×4" in harness.status
     ask(harness, "families", "s1", mask=None)
     assert "No region is selected" in harness.status
