@@ -20,11 +20,19 @@ _MAX_PIXELS = 4_000_000
 
 
 def encode_pictures(
-    worker: Worker, model: SRFlow, lr: np.ndarray, pictures: Sequence[np.ndarray], stop: Callable[[], None]
+    worker: Worker,
+    model: SRFlow,
+    lr: np.ndarray,
+    pictures: Sequence[np.ndarray],
+    stop: Callable[[], None],
+    tell: Callable[[int], None],
 ) -> Encoded:
     """See `srflow.contract.Engine.encode`.
 
-    Args: model: in float32, on the device.  stop: raises Cancelled when the work shall end.
+    Args:
+        model: in float32, on the device.
+        stop: raises Cancelled when the work shall end.
+        tell: called before each picture with how many are done.
     """
     scale = model.scale_factor
     height, width = lr.shape[0] * scale, lr.shape[1] * scale
@@ -45,7 +53,10 @@ def encode_pictures(
     size = padded.shape[-2] * scale - height, padded.shape[-1] * scale - width
     try:
         conditioning = worker.run(lambda: model.condition(padded, stop), stop)
-        found = [_encode(worker, model, _floats(picture, size), conditioning, stop) for picture in pictures]
+        found = []
+        for number, picture in enumerate(pictures):
+            tell(number)
+            found.append(_encode(worker, model, _floats(picture, size), conditioning, stop))
     except OutOfMemory as error:
         raise MemoryBudgetError("The device has not enough memory to encode this. Take a smaller region.") from error
     levels = tuple(np.concatenate(level) for level in zip(*(levels for levels, _ in found), strict=True))

@@ -68,7 +68,7 @@ from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import MIN_TILE
 from srflow.sampling.weighing import Scales, Yardsticks
 from srflow.sampling.worker import Work, Worker
-from srflow.steering.candidates import Candidate, judge
+from srflow.steering.candidates import CHARACTERS, WORDS, Candidate, judge
 from srflow.steering.grain import lay_grain
 from srflow.steering.lettering import draw_versions
 from srflow.steering.wishes import MIN_ROLLS
@@ -271,7 +271,8 @@ class SamplingEngine:
             if cancel is not None and cancel.is_set():
                 raise Cancelled("Stopped.")
 
-        return judge(lr, picture, mask.support, versions, scale, or_negative=are_texts, stop=stop)
+        limits = WORDS if are_texts and any(len(str(each).strip()) > 1 for each in candidates) else CHARACTERS
+        return judge(lr, picture, mask.support, versions, scale, or_negative=are_texts, limits=limits, stop=stop)
 
     def encode(
         self,
@@ -281,13 +282,31 @@ class SamplingEngine:
         cancel: threading.Event | None = None,
     ) -> Encoded:
         """The latents of super-resolutions. See `srflow.contract.Engine`."""
-        loaded = self._models.get(model)
+        *_, found = self.encode_each(lr, pictures, model, cancel)
+        assert isinstance(found, Encoded)
+        return found
 
-        def stop() -> None:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("Stopped.")
+    def encode_each(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Progress | Encoded]:
+        """The same, telling how far it is. See `srflow.contract.Engine`."""
+        loaded, count = self._models.get(model), len(pictures)
 
-        return encode_pictures(self._worker, self._models.exact(loaded), lr, pictures, stop)
+        def work(channel: Channel) -> None:
+            def tell(number: int) -> None:
+                text = f"Encoding picture {number + 1} of {count}"
+                channel.offer(Progress(stage="sampling", fraction=number / count, text=text))
+
+            exact = self._models.exact(loaded)
+            channel.send(encode_pictures(self._worker, exact, lr, pictures, _stopper(cancel, channel), tell))
+
+        events = in_background(work, name="encode")
+        with closing(events):
+            yield from events
 
     def _exploration(
         self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None

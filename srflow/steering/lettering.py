@@ -13,6 +13,7 @@ MAX_TEXT = 12
 """Characters of one text."""
 
 _SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the place that the text fills, in height or in width
+_WIDTHS = (0.8, 1.0, 1.25)  # of a word, times that in the font here: fonts differ more in it than single characters do
 _FINER = 4  # times, and then averaged, so that edges are as smooth as a camera's
 _PAPER, _INK = 60, 200
 _NO_CHARACTER = "\uffff"  # for which every font draws what it draws for characters that it lacks
@@ -20,6 +21,8 @@ _NO_CHARACTER = "\uffff"  # for which every font draws what it draws for charact
 
 def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
     """A text in the middle of a place, light on dark, in several sizes: uint8, (height, width, 3) each.
+
+    Those of two characters and more are also drawn narrower and wider.
 
     Raises: InputError: it is empty or too long, or there is nothing to be seen of it.
     """
@@ -30,11 +33,12 @@ def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
     missing = [each for each in text if not each.isspace() and _looks(font, each) == _looks(font, _NO_CHARACTER)]
     if missing:
         raise InputError(f"The font here has no {' '.join(map(brief, missing))}; use other characters.")
-    return [_draw(text, height, width, size) for size in _SIZES]
+    widths = _WIDTHS if len(text) > 1 else (1.0,)
+    return [_draw(text, height, width, size, wider) for wider in widths for size in _SIZES]
 
 
-def _draw(text: str, height: int, width: int, size: float) -> np.ndarray:
-    large = height * _FINER, width * _FINER
+def _draw(text: str, height: int, width: int, size: float, wider: float) -> np.ndarray:
+    large = height * _FINER, round(width * _FINER / wider)  # all of it is made as wide as the place at the end
     # The font's size is not that of the letters, so that they are measured first.
     left, top, right, bottom = _font(100).getbbox(text)
     if right <= left or bottom <= top:

@@ -20,6 +20,7 @@ import numpy as np
 from srflow.errors import InputError, brief
 from srflow.luma import LUMA
 from srflow.operations.slide import MAX_WEIGHT
+from srflow.steering.strokes import MAX_STROKES, Stroke, open_share
 
 __all__ = [
     "MAX_REFERENCE",
@@ -29,6 +30,7 @@ __all__ = [
     "Colour",
     "Like",
     "Roughness",
+    "Scribble",
     "Stripes",
     "TwoTone",
     "Wish",
@@ -47,6 +49,7 @@ _MAX_PATCHES = 400
 MAX_REFERENCE = 256
 """Pixels a side of a patch to imitate."""
 
+_LITTLE = 0.5  # of strokes; if the input leaves less open, they are too broad
 _OPEN = 1.5  # 8-bit units; below, nobody sees what a wish does
 
 
@@ -180,6 +183,41 @@ class Colour(Wish):
         return -math.sqrt(_mean(distances, weight))
 
 
+@dataclass(frozen=True)
+class Scribble(Wish):
+    """How far strokes are there that were drawn into the place: mean of `Stroke.agreement` by the pixels they cover.
+
+    Args: strokes: 1 to 32.
+    """
+
+    name: ClassVar[str] = "scribble"
+    words: ClassVar[tuple[str, str]] = ("the opposite of the strokes", "as drawn")
+    strokes: tuple[Stroke, ...]
+
+    def __post_init__(self) -> None:
+        strokes = self.strokes
+        if not isinstance(strokes, tuple) or not all(isinstance(stroke, Stroke) for stroke in strokes):
+            raise InputError(f"A scribble is a tuple of strokes; got {brief(strokes)}.")
+        if not 1 <= len(strokes) <= MAX_STROKES:
+            raise InputError(f"A scribble has 1 to {MAX_STROKES} strokes; got {len(strokes)}.")
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`. Strokes count where the place is. Raises: InputError: none of them is there."""
+        total = area = 0.0
+        for stroke in self.strokes:
+            coverage = stroke.coverage(*weight.shape) * weight
+            own = float(coverage.sum())
+            if own > 0:
+                total, area = total + own * stroke.agreement(picture, coverage), area + own
+        if not area:
+            raise InputError("No stroke is inside the chosen place. Draw over the place.")
+        return total / area
+
+    def to_values(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"type": self.name, "strokes": [stroke.to_values() for stroke in self.strokes]}
+
+
 @dataclass(frozen=True, eq=False)
 class Like(Wish):
     """How well patches of 6x6 pixels, without their means, are found in a reference: mean log-likelihood of a patch
@@ -227,7 +265,9 @@ class Like(Wish):
 
 
 _NO_REFERENCE = "The reference of a wish must be rows of pixels, each of three whole numbers from 0 to 255."
-_KINDS: dict[str, type[Wish]] = {kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Like)}
+_KINDS: dict[str, type[Wish]] = {
+    kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Scribble, Like)
+}
 
 
 def wish_from_values(values: object) -> Wish:
@@ -239,6 +279,11 @@ def wish_from_values(values: object) -> Wish:
     known = [each.name for each in fields(_KINDS[name])]
     if set(given) != set(known):
         raise InputError(f"A wish for {name} takes {', '.join(known) or 'nothing else'}; got {brief(sorted(given))}.")
+    if name == Scribble.name:
+        strokes = given["strokes"]
+        if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
+            raise InputError(f"The strokes of a scribble are a list of 1 to {MAX_STROKES}; got {brief(strokes)}.")
+        return Scribble(tuple(map(Stroke.from_values, strokes)))
     if name == Like.name:
         try:
             rows = np.array(given["reference"])
@@ -302,14 +347,26 @@ def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Seq
     )
 
 
-def remark(wish: Wish, aim: Aim) -> str | None:
-    """What the input leaves of a wish that is about levels: it fixes the mean of any place but the smallest."""
+def remark(wish: Wish, aim: Aim, size: tuple[int, int], scale: int) -> str | None:
+    """What the input leaves of a wish that is about levels: it fixes the mean of any place but the smallest.
+
+    Args: size: (height, width) of the place, in LR pixels. scale: of the large picture.
+    """
+    if isinstance(wish, Scribble):
+        share = open_share(wish.strokes, size[0] * scale, size[1] * scale, scale)
+        if share < _LITTLE:
+            return (
+                f"The input fixes {100 * (1 - share):.0f} % of these strokes: more of them would contradict it. Draw "
+                "finer ones, or lines side by side that are brighter and darker."
+            )
+        return None if aim.deviation >= _OPEN else _narrow("The model leaves little open along these strokes", aim)
     if not isinstance(wish, Brightness | Colour) or aim.deviation >= _OPEN:
         return None
-    return (
-        f"The input fixes this nearly: what may lie behind it differs by ±{aim.deviation:.1f} grey levels only. More "
-        "would contradict it."
-    )
+    return f"{_narrow('The input fixes this nearly', aim)} More would contradict it."
+
+
+def _narrow(reason: str, aim: Aim) -> str:
+    return f"{reason}: what may lie behind it differs by ±{aim.deviation:.1f} grey levels only."
 
 
 def angle_for(target: float, angles: Sequence[float], values: Sequence[float]) -> tuple[float, bool]:

@@ -1,6 +1,7 @@
 // The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
+import { SCRIBBLE_HINT } from "./scribble.js";
 import { SOURCE_HINT } from "./sourcetool.js";
 import { WaysMenu } from "./waysmenu.js";
 
@@ -89,6 +90,7 @@ export class ExploreBar {
   /** What to do next, in words; "" for those who know. */
   hintText() {
     if (this.viewer.exploring.source.isOn) return SOURCE_HINT;
+    if (this.viewer.exploring.scribble.isOn) return SCRIBBLE_HINT;
     const { isEmpty } = this.viewer.exploring.mask;
     if (this.isWaitingForPlace) return isEmpty ? PLACE_FIRST : NOW_MORE;
     if (this.hasExplored) return "";
@@ -103,7 +105,7 @@ export class ExploreBar {
    * @param {import("./messages.js").WayKind | "like"} action
    * @param {string | undefined} id
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").PieceMessage[]}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;
@@ -111,6 +113,7 @@ export class ExploreBar {
     this.isWaitingForPlace = false;
     remember("explored", true);
     this.viewer.exploring.editor.toggle(false);
+    this.viewer.exploring.scribble.end();
     this.viewer.exploring.ask(action, id, settings);
     this.refresh();
   }
@@ -141,9 +144,9 @@ export class ExploreBar {
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hintText());
-    const { walk, editor, heat, source } = viewer.exploring;
+    const { walk, editor, heat, source, scribble } = viewer.exploring;
     // While one paints, what to do next is said below the tools: a line more here would move the pictures.
     const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
-    this.hint.hidden = !this.hint.textContent || (!source.isOn && (walk.isOpen || isSaidBelow));
+    this.hint.hidden = !this.hint.textContent || (!source.isOn && !scribble.isOn && (walk.isOpen || isSaidBelow));
   }
 }

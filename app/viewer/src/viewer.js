@@ -85,12 +85,13 @@ export class LinkedViewer extends VisitorActions {
   /** What has the pointer. @returns {import("./tools.js").Tool} */
   get tool() {
     if (this.exploring.source.isOn) return this.exploring.source;
+    if (this.exploring.scribble.isOn) return this.exploring.scribble;
     if (this.exploring.editor.tool) return this.exploring.editor.tool;
     return this.line.isOn ? this.line : this.loupe ? this.tools.loupe : this.tools.move;
   }
 
   isFingerBusy() {
-    return this.loupe || this.line.isOn || Boolean(this.exploring.editor.tool);
+    return this.loupe || this.line.isOn || this.exploring.scribble.isOn || Boolean(this.exploring.editor.tool);
   }
 
   hasFocus() {
@@ -195,6 +196,7 @@ export class LinkedViewer extends VisitorActions {
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
     else if (this.exploring.source.isOn) this.exploring.source.end();
+    else if (this.exploring.scribble.isOn) this.exploring.scribble.end();
     else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
     else if (this.line.isOn) this.line.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
@@ -205,6 +207,7 @@ export class LinkedViewer extends VisitorActions {
     super.toggleLoupe();
     if (!this.loupe) return;
     this.exploring.source.end();
+    this.exploring.scribble.end();
     this.exploring.editor.toggle(false);
     this.line.toggle(false);
   }

@@ -12,8 +12,8 @@ const SLIDERS_TEXT =
   "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
 
 const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
-const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word.";
-const PIECES_TEXT = "The same of two to ten pieces of pictures, each as large as the chosen place. Checked on lettering alone.";
+const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word: characters are told better.";
+const PIECES_TEXT = "The same of two to ten pictures: pieces as large as the chosen place, and files, which are scaled to it.";
 const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
 
 const GRAIN_TEXT =
@@ -43,7 +43,7 @@ export class WaysMenu {
       viewer.exploring.parents.toggleChoosing();
     });
     this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
-    this.wishes = new WishMenu(viewer, () => this.askWish());
+    this.wishes = new WishMenu(viewer, () => this.askWish(), () => this.drawStrokes());
     this.edits = new EditMenu(viewer, () => this.askEdit());
     this.grain = makeButton("Grain from another place", "", () => this.askSource("grain"));
     this.texts = new TextMenu(() => this.askTexts());
@@ -119,7 +119,17 @@ export class WaysMenu {
 
   askWish() {
     if (this.wishes.needsSource) this.askSource("like");
+    else if (this.wishes.isScribble && !this.viewer.exploring.scribble.strokes.length) this.drawStrokes();
     else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+  }
+
+  /** Into the chosen place; Enter wishes for them. */
+  drawStrokes() {
+    if (!this.hasPlace()) return;
+    this.wishes.refresh();
+    this.toggle(false);
+    this.viewer.exploring.scribble.begin(() => this.askWish());
+    this.viewer.stage.focus({ preventScroll: true });
   }
 
   /** Of the place that is clicked; then the menu is there again. */
@@ -163,7 +173,7 @@ export class WaysMenu {
   /**
    * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "like" | "edit" | "grain" | "texts" | "pieces"} action
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").PieceMessage[]}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;
@@ -178,6 +188,7 @@ export class WaysMenu {
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
     this.edits.refresh();
+    this.wishes.refresh();
     this.pieces.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
