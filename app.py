@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-try:  # on ZeroGPU it must be imported before anything that touches CUDA; elsewhere it is not there
+try:  # on ZeroGPU, `spaces` must be imported before anything that uses CUDA; elsewhere it is not installed
     import spaces
 except ImportError:
     spaces = None
@@ -34,10 +34,10 @@ MAX_GPU_SECONDS = 120
 
 
 class LazyEngine:
-    """The real engine, made in the background: the page answers while torch and the weights are still being loaded.
+    """The real engine, created in the background: the page responds while torch and the weights are still being loaded.
 
-    Its methods are those of `srflow.contract.Engine`; whoever calls one waits until the engine is there. `start` it
-    once the page is up, since importing torch would slow that down.
+    It has the methods of `srflow.contract.Engine`; each of them waits until the engine is ready. Call `start` once the
+    page is up, because importing torch would delay the page.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ class LazyEngine:
         self._options = dict(options)
 
     def start(self, then: Callable[[], None] = lambda: None) -> None:
-        """Load in a thread, and do `then` there."""
+        """Load the engine in a thread, and call `then` there afterwards."""
 
         def run() -> None:
             self.load()
@@ -54,13 +54,13 @@ class LazyEngine:
         threading.Thread(target=run, name="load the engine", daemon=True).start()
 
     def load(self) -> None:
-        """Load now. A failure is raised by every method from then on."""
+        """Load the engine now. After a failure, every method raises the error."""
         try:
             from srflow.sampling.engine import SamplingEngine
 
             engine = SamplingEngine(**self._options)
             self._engine.set_result(_OnZeroGPU(engine) if _is_zero_gpu() else engine)
-        except Exception as error:  # whoever asks for the engine is told
+        except Exception as error:  # every later call raises the error
             self._engine.set_exception(error)
 
     def __getattr__(self, name: str) -> Any:
@@ -86,8 +86,8 @@ class _OnZeroGPU:
         def duration(request: SampleRequest) -> int:
             return min(MAX_GPU_SECONDS, int(10 + 2 * engine.estimate(request).seconds))
 
-        # These must be generator functions. `spaces` asks the function itself whether it yields, and returns the result
-        # of any other in one piece.
+        # These must be generator functions: `spaces` inspects the function itself to see whether it yields. It would
+        # return the result of an ordinary function in one piece.
         @spaces.GPU(duration=duration)
         def lent_sample(request: SampleRequest) -> Iterator[SampleEvent | SRFlowError]:
             yield from _with_errors(engine.sample(request))
@@ -100,7 +100,8 @@ class _OnZeroGPU:
         def lent_explore(request: ExploreRequest) -> Iterator[ExploreEvent | SRFlowError]:
             yield from _with_errors(engine.explore(request))
 
-        # An event cannot cross to the other process; leaving the iterator early stops the work there as well.
+        # A threading.Event cannot be passed to the other process. Closing the iterator early stops the work there as
+        # well.
         self.sample = lambda request, cancel=None: _until(cancel, lent_sample(request))
         self.references = lambda request, cancel=None: _until(cancel, lent_references(request))
         self.explore = lambda request, cancel=None: _until(cancel, lent_explore(request))
@@ -110,7 +111,7 @@ class _OnZeroGPU:
 
 
 def _with_errors(events: Iterator[Any]) -> Iterator[Any]:
-    """Named errors as the last event: what is raised in the other process arrives as something else."""
+    """Yield named errors as the last event: an exception raised in the other process changes its type on the way."""
     from srflow.contract import SRFlowError
 
     try:
@@ -134,19 +135,21 @@ def _until(cancel: threading.Event | None, events: Iterator[Any]) -> Iterator[An
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="SRFlow-DA Explorer: look into the space of super-resolutions.")
-    parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0: all (default: this machine only)")
+    parser.add_argument(
+        "--host", default=None, help="address to listen on; 0.0.0.0: all addresses (default: this machine only)"
+    )
     parser.add_argument("--port", type=int, default=None, help="port (default: 7860, or the next free one)")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
     parser.add_argument("--checkpoint", action="append", default=None, metavar="NAME",
                         help="folder, shipped name or Hub id of a model; may be given several times")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps (default: the best available)")
     parser.add_argument("--precision", default=None, choices=("float32", "bfloat16", "float16"), help="of convolutions")
     parser.add_argument("--no-mcp", action="store_true", help="do not answer MCP clients")
     return parser.parse_args(arguments)
 
 
 def build(arguments: argparse.Namespace) -> tuple[Page, LazyEngine, dict[str, Any]]:
-    """The page, its engine (yet to be started), and what `launch` is to be told."""
+    """Build the page and its engine (not started yet), and return them with the arguments of `launch`."""
     options: dict[str, Any] = {"device": arguments.device, "precision": arguments.precision}
     if arguments.checkpoint:
         options["checkpoints"] = arguments.checkpoint
@@ -161,18 +164,19 @@ def build(arguments: argparse.Namespace) -> tuple[Page, LazyEngine, dict[str, An
         # Without the extra, Gradio prints an error at each start.
         "mcp_server": not arguments.no_mcp and importlib.util.find_spec("mcp") is not None,
     }
-    # On ZeroGPU work is done in another process, of which nothing is kept, and each visitor's seconds are counted.
+    # On ZeroGPU, work runs in another process whose caches are lost, and the GPU seconds of each visitor are limited,
+    # so nothing is computed ahead of time.
     return build_page(engine, ahead=not _is_zero_gpu()), engine, launch
 
 
 def main() -> None:
-    """Serve the page until interrupted."""
+    """Serve the page until it is interrupted."""
     page, engine, launch = build(parse_arguments())
-    # Ended by a service manager or a container, the program tidies up as it does after Ctrl+C.
+    # When a service manager or a container stops the program, it cleans up as it does after Ctrl+C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         if _is_zero_gpu():
-            engine.load()  # the functions that use a GPU must be known before the page starts
+            engine.load()  # the functions that use a GPU must be registered before the page starts
         page.blocks.launch(**launch, prevent_thread_lock=True)
         if _is_zero_gpu():
             threading.Thread(target=page.opening.draw, name="first samples", daemon=True).start()

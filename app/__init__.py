@@ -1,1 +1,1 @@
-"""The page to explore super-resolutions with."""
+"""The page for exploring super-resolutions."""

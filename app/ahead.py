@@ -1,4 +1,4 @@
-"""Work that is done before it is asked for, so that the first sample comes soon after the click."""
+"""Work done before it is requested, so that the first sample appears soon after the click."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from srflow.contract import (
     ExploreRequest,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SRFlowError,
@@ -29,10 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Ahead:
-    """Has the engine read pictures as soon as they are opened, one at a time, in the background.
+    """Makes the engine compute the conditioning of pictures in the background as soon as they are opened, one at a
+    time.
 
-    A request for samples that comes later finds the result in the engine's cache. One that comes during the reading
-    waits for its end, which takes no longer than reading the picture itself.
+    A later request for samples finds the conditioning in the engine's cache. A request that arrives during the
+    computation waits for it, which takes no longer than computing the conditioning itself.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,7 +41,7 @@ class Ahead:
         self._turn = threading.Lock()
 
     def prepare(self, session: Session, picture: OpenedPicture, settings: Settings) -> threading.Thread | None:
-        """Begin with a picture, instead of the session's former one. Large ones take too long; they are left alone."""
+        """Start to prepare a picture, and stop preparing the session's previous one. Large pictures are skipped."""
         cancel = session.begin_preparation()
         if picture.region.width * picture.region.height > AUTO_PIXELS:
             return None
@@ -50,8 +51,10 @@ class Ahead:
         thread.start()
         return thread
 
-    def draw_state(self, session: Session, picture: OpenedPicture, recipe: Recipe) -> threading.Thread | None:
-        """Begin with the picture that somebody paints on, so that the first roll of a place need not wait for it."""
+    def draw_state(self, session: Session, picture: OpenedPicture, recipe: SampleRecipe) -> threading.Thread | None:
+        """Start to draw the picture that the visitor paints on, so that the first roll of a region need not wait for
+        it.
+        """
         cancel = session.begin_preparation()
         if picture.region.width * picture.region.height > AUTO_PIXELS:
             return None
@@ -72,12 +75,12 @@ class Ahead:
             for event in self._engine.sample(request, cancel):
                 is_sampling = isinstance(event, Progress) and event.stage == "sampling"
                 if is_sampling or isinstance(event, (PartialSample, SampleResult)):
-                    return  # the picture has been read; leaving the iterator stops the rest
+                    return  # the conditioning is cached now; leaving the iterator stops the rest
 
 
 @contextmanager
 def _forgiving() -> Iterator[None]:
-    """Nobody waits for this work. What is wrong is reported when samples are asked for."""
+    """Ignore named errors of this work: nobody waits for it, and a request for samples will report the problem."""
     try:
         yield
     except SRFlowError:

@@ -12,14 +12,14 @@ __all__ = ["PageBlocks"]
 
 
 class PageBlocks(gr.Blocks):
-    """Blocks in which skipping an output costs nothing.
+    """Blocks in which skipping an output costs almost nothing.
 
-    Gradio (6.31) makes a new component for each output that a message skips, with its schema and its configuration:
-    some milliseconds each, for forty outputs, in every message of a stream.
+    For each output that a message skips, Gradio (6.31) creates a new component with its schema and configuration. This
+    takes some milliseconds for each of forty outputs, in every message of a stream.
     """
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
-        """Postprocess values given by component; those that are missing or skipped are skipped."""
+        """Postprocess values given by component; components without a value, or with a skipped one, are skipped."""
         if not isinstance(predictions, dict) or not all(isinstance(key, gr.blocks.Block) for key in predictions):
             return await super().postprocess_data(block_fn, predictions, state)
         given = {key._id: value for key, value in predictions.items() if value != gr.skip()}
@@ -41,11 +41,11 @@ class PageBlocks(gr.Blocks):
         final: bool,
         simple_format: bool = False,
     ) -> list[Any]:
-        """What differs from the message before: whole values, never parts of one.
+        """Return the values that changed since the previous message: whole values, never parts of them.
 
-        The browser applies a difference within a value in place, to the very object that it may not have shown yet.
-        When two messages come at once, the second then takes the first one apart: pictures, figures and buttons keep
-        what they had, while texts change.
+        For a difference inside a value, the browser changes the component's value in place, and may not have rendered
+        that value yet. When two messages arrive together, the second then corrupts the value of the first: pictures,
+        figures and buttons keep their old content, while texts change.
         """
         known = self.pending_diff_streams.get(session_hash, {}).get(run)
         former = None if known is None else [*known]

@@ -1,4 +1,4 @@
-"""Could it be …? Texts or pieces of pictures laid into a place, and what the input says of each."""
+"""Could it be …? Texts or pieces of pictures are fitted into a region and compared with the input."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
@@ -19,15 +20,19 @@ from srflow.steering.crops import fit_crop
 
 __all__ = ["Piece", "check_candidate_place", "piece_at", "piece_of_file", "try_pieces", "try_texts"]
 
-_LARGEST = 48  # LR pixels a side
-PIECES_CHECKED = "Checked on photographs: where the right one was not tried, another seemed to fit in 1 case of 10."
-"""How far pieces can be told apart; see benchmarks/results/pieces.md."""
+_PLACE = PlaceLimits(
+    "Texts and pieces need", "Box the character or the word, then ask.", 48, instead="Box one character or one word."
+)
+PIECES_CHECKED = "In checks on photographs, another piece seemed to fit in 1 case of 10 if the right one was not tried."
+"""How reliable the result is for pieces; see benchmarks/results/pieces.md."""
 
-WORDS_CHECKED = "Words that differ in one letter can seldom be told apart: in checks, most such wrong ones fitted, too."
+WORDS_CHECKED = (
+    "Words that differ in one letter can seldom be told apart: in checks, most such wrong words fitted, too."
+)
 """See benchmarks/results/words.md."""
 
 _MAX_PIXELS = 4_000_000  # of a file to try
-_LOWEST = 3  # LR pixels: lower characters were too small in the validation
+_LOWEST = 3  # LR pixels: lower characters were unreliable in the validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +45,12 @@ class Piece:
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
-    """The place, if texts or pieces can be tried there. Raises: InputError: it is none, or too large."""
-    if mask is None:
-        raise InputError("No place is chosen. Box the character or the word, then ask.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > _LARGEST:
-        raise InputError(
-            f"The place has {right - left}×{bottom - top} pixels of the small picture; {_LARGEST} a side are the most. "
-            "Box one character or one word."
-        )
-    return mask
+    """Return the region if candidates can be tried there. Raises: InputError: there is none, or it is too large."""
+    return check_size(mask, _PLACE)
 
 
 def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
-    """The place about the middle of the source that is as large as the chosen one, moved into the picture."""
+    """Return a region around the source that is as large as the selected one, moved to lie inside the picture."""
     left, top, right, bottom = mask.support
     edges = []
     for low, high, side, limit in (
@@ -82,9 +79,9 @@ def piece_of_file(engine: Engine, file: CandidateFile | Path, mask: Mask, scale:
 def try_texts(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, texts: Sequence[str]
 ) -> Iterator[Update]:
-    """Show each text in its place, the one that explains the input best first, with what the input says of it.
+    """Show each text in the region, the one that explains the input best first, and say what the input tells about it.
 
-    Raises: InputError: nothing can be told there. Cancelled: when the job is.
+    Raises: InputError: no verdict is possible for this region. Cancelled: the job was cancelled.
     """
     explored = replace(explored, ways=(), count=len(texts))
     yield show_explored(explored, f"Trying {len(texts)} texts", 0.0)
@@ -94,14 +91,14 @@ def try_texts(
     if any(len(each.strip()) > 1 for each in texts):
         text += f" {WORDS_CHECKED}"
     if bottom - top <= _LOWEST + 1:
-        text += f" Characters lower than {_LOWEST} small pixels are too small to rely on this."
+        text += f" Characters lower than {_LOWEST} input pixels are too small for a reliable result."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
 def try_pieces(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[Piece]
 ) -> Iterator[Update]:
-    """As `try_texts`, of pieces of pictures."""
+    """Do the same as `try_texts` with pieces of pictures."""
     explored = replace(explored, ways=(), count=len(pieces))
     yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
     names, pixels = [piece.name for piece in pieces], [piece.pixels for piece in pieces]
@@ -121,7 +118,7 @@ def _compare(
     names: Sequence[str],
     what: str,
 ) -> tuple[Explored, str]:
-    """The candidates in their place, as ways, and what is said of them all."""
+    """Compare the candidates; return them as variants in the region, and the verdict as a sentence."""
     mask, scale = check_candidate_place(explored.mask), picture.scale_factor
     before = engine.read_picture(explored.state.path).pixels
     recipe = explored.state.recipe
@@ -144,10 +141,15 @@ def _compare(
 
 def _told(left_over: Sequence[str], ruled_out: Sequence[str], what: str) -> str:
     if not left_over:
-        return f"The input rules out all of the {what}: something else is there, or the box does not fit them."
+        return f"The input rules out all of the {what}: the picture shows something else, or the box does not fit them."
     names = ", ".join(left_over)
     if not ruled_out:
         return f"The input cannot tell {names} apart."
     told = f"{names} fits" if len(left_over) == 1 else f"The input cannot tell {names} apart"
-    told += f"; it rules out {', '.join(ruled_out)}, if one of the {what} was there and looked like this."
-    return told if len(left_over) > 1 else f"{told} If none of them was there, one may seem to fit all the same."
+    told += (
+        f"; it rules out {', '.join(ruled_out)}, provided that the picture shows one of the {what} and that "
+        "it looked like this."
+    )
+    return (
+        told if len(left_over) > 1 else f"{told} If the picture shows none of them, one of them may still seem to fit."
+    )

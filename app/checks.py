@@ -1,4 +1,6 @@
-"""The one place where values from a browser are checked: a function gives a value of the right kind, or InputError."""
+"""The only module that checks values from a browser: each function returns a value of the right type, or raises
+InputError.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ __all__ = ["brief", "read_bool", "read_choice", "read_float", "read_int", "read_
 
 
 def read_float(value: Any, name: str, low: float, high: float) -> float:
-    """A finite number from `low` to `high`; numbers as text (from an address) are read, too."""
+    """Read a finite number from `low` to `high`. Text, as from an address, is accepted."""
     number = _number(value, name)
     if not low <= number <= high:
         raise InputError(f"{name} must be a number from {low:g} to {high:g}; got {brief(value)}.")
@@ -22,7 +24,7 @@ def read_float(value: Any, name: str, low: float, high: float) -> float:
 
 
 def read_int(value: Any, name: str, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; browsers send whole numbers as 3.0 at times."""
+    """Read a whole number from `low` to `high`. Browsers sometimes send whole numbers as 3.0."""
     number = _number(value, name)
     if number != int(number) or not low <= number <= high:
         raise InputError(f"{name} must be a whole number from {low} to {high}; got {brief(value)}.")
@@ -30,7 +32,7 @@ def read_int(value: Any, name: str, low: int, high: int) -> int:
 
 
 def read_bool(value: Any, name: str) -> bool:
-    """True or false; of texts "1", "true", "0", "false"."""
+    """Read True or False; text may be "1", "true", "0" or "false"."""
     if isinstance(value, str):
         value = {"1": True, "true": True, "0": False, "false": False}.get(value.lower(), value)
     if not isinstance(value, bool):
@@ -39,14 +41,14 @@ def read_bool(value: Any, name: str) -> bool:
 
 
 def read_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """One of `choices`."""
+    """Read one of `choices`."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {brief(value)}.")
     return value
 
 
 def read_text(value: Any, name: str, longest: int) -> str:
-    """A text of at most `longest` characters."""
+    """Read a text of at most `longest` characters."""
     if not isinstance(value, str) or len(value) > longest:
         raise InputError(f"{name} must be a text of at most {longest} characters; got {brief(value)}.")
     return value

@@ -1,4 +1,4 @@
-"""What a visitor takes away: all pictures of a run and a JSON of its settings and numbers, as one zip."""
+"""The download of a whole set: all pictures of a run, and a JSON with its settings and numbers, in one zip."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from srflow.contract import Engine, EngineInfo, InputError
 __all__ = ["STD_SCALE", "bar_facts", "run_facts", "save_std", "write_zip"]
 
 STD_SCALE = 256
-"""Grey values of a 16-bit PNG to an 8-bit unit of standard deviation."""
+"""Grey values of a 16-bit PNG per 8-bit unit of standard deviation."""
 
 
 def write_zip(engine: Engine, run: Run | None, folder: Path, explored: PictureRecord | None = None) -> Path:
     """Write the zip into the folder.
 
-    It holds every sample and what was explored (PNGs with their recipes inside), input, references, mean, the standard
-    deviation of luma as a 16-bit PNG (`STD_SCALE` grey values to an 8-bit unit), the maps in colour, and run.json.
+    It contains all samples and the explored picture (PNGs with their recipes), the input, references, mean, the
+    standard deviation of luma as a 16-bit PNG (`STD_SCALE` grey values per 8-bit unit), the maps in colour, and
+    run.json.
 
-    Raises: InputError: if there are no samples.
+    Raises: InputError: there are no samples.
     """
     if run is None or not run.samples:
         raise InputError("There are no samples to download yet. Press Sample first.")
@@ -38,7 +39,7 @@ def write_zip(engine: Engine, run: Run | None, folder: Path, explored: PictureRe
         files["explored.png"] = explored.path
     if "mean" in run.references:
         files["mean.png"] = run.references["mean"]
-    stem = secrets.token_hex(4)  # a second press may find the first under way
+    stem = secrets.token_hex(4)  # a second click may arrive while the first zip is being written
     if run.overlays:
         std = folder / f"std-{stem}.png"
         save_std(engine, run, std)
@@ -53,13 +54,13 @@ def write_zip(engine: Engine, run: Run | None, folder: Path, explored: PictureRe
 
 
 def save_std(engine: Engine, run: Run, path: Path) -> None:
-    """Write the standard deviation of luma as a 16-bit PNG. Raises: InputError: if there is none."""
+    """Write the standard deviation of luma as a 16-bit PNG. Raises: InputError: there is none."""
     values = load_map(run, "luma")
     engine.save_png(path, np.rint(np.clip(values * STD_SCALE, 0, 65535)).astype(np.uint16))
 
 
 def bar_facts(run: Run) -> dict[str, Any] | None:
-    """What is promised of a run's bars, or why nothing is, as JSON values; None: there is no map."""
+    """Return what a run's bars promise, or why nothing is promised, as JSON values; None: there is no map."""
     bars = run.bars
     if bars is None:
         return None
@@ -70,7 +71,7 @@ def bar_facts(run: Run) -> dict[str, Any] | None:
         "calibrated": True,
         "coverage": bars.coverage,
         "num_samples": count,
-        # The map's files have σ divided by the number of samples, not by one less.
+        # The files of the map have σ with the divisor N, not N − 1.
         "half_width": {
             measure: {
                 "factor_of_std": float(bar.half_width(1e6, count)) / 1e6 * math.sqrt(count / (count - 1)),
@@ -89,7 +90,7 @@ def bar_facts(run: Run) -> dict[str, Any] | None:
 
 
 def run_facts(info: EngineInfo, run: Run) -> dict[str, Any]:
-    """Settings, recipes and numbers of a run, as JSON values."""
+    """Return the settings, recipes and numbers of a run as JSON values."""
     model = next(model for model in info.models if model.key == run.settings.model)
     samples = []
     for sample in run.samples:

@@ -1,4 +1,4 @@
-"""Edited pictures: as they were drawn, made consistent with the input, made natural, and where they are unusual."""
+"""Edited pictures: as edited, made consistent with the input, made natural, and a map of where they are unusual."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ __all__ = ["AS_DRAWN", "Edited", "draw_edit", "draw_forms", "edit_place", "find_
 AS_DRAWN = "As drawn"
 _LABELS = ("Made consistent", "Made natural")
 _UNUSUAL = "Where it is unusual"
-_UNUSUAL_TOP = 10.0  # standard deviations; all above looks the same
-_TOLERANCE = 12  # 8-bit units: what lossy files change without anybody's doing
+_UNUSUAL_TOP = 10.0  # standard deviations; the map's colours saturate here
+_TOLERANCE = 12  # 8-bit units: changes by lossy file formats stay below this
 
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """A picture after an edit. base, before: what it was. before, pixels: uint8, (H, W, 3). mask: the place."""
+    """A picture after an edit. base: its record. before, pixels: the pictures before and after, uint8, (H, W, 3). mask:
+    the region.
+    """
 
     base: PictureRecord
     before: np.ndarray
@@ -42,7 +44,7 @@ class Edited:
 def edit_place(
     engine: Engine, base: PictureRecord, edit: Edit, mask: Mask, scale: int, pasted: PictureRecord | None
 ) -> Edited:
-    """Change a place of a picture. pasted: the picture that a `Paste` is from."""
+    """Apply an edit to a region of a picture. pasted: the source picture of a `Paste`."""
     before = engine.read_picture(base.path).pixels
     box = mask.support
     rows, columns = slice(box[1] * scale, box[3] * scale), slice(box[0] * scale, box[2] * scale)
@@ -62,9 +64,9 @@ def edit_place(
 
 
 def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord], scale: int) -> Edited:
-    """What was edited elsewhere: of which picture, and where.
+    """Find which picture an uploaded file is an edit of, and which region was edited.
 
-    Raises: InputError: there is nothing that it can be compared with, or nothing was changed. Whatever reading raises.
+    Raises: InputError: no picture has the same size, or nothing was changed. All errors of reading the file.
     """
     pixels = engine.read_picture(file).pixels
     best, least = None, np.inf
@@ -74,7 +76,7 @@ def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord],
         sizes.add(before.shape)
         if before.shape != pixels.shape:
             continue
-        # Most of the picture is as it was, so that the median tells which one it is.
+        # Most of the picture is unchanged, so the median difference identifies it.
         difference = np.abs(before.astype(np.int16) - pixels)
         distance = float(np.median(difference) + difference.mean())
         if distance < least:
@@ -82,20 +84,20 @@ def find_edited(engine: Engine, file: Path, candidates: Sequence[PictureRecord],
     if best is None:
         known = " or ".join(sorted(f"{width}×{height}" for height, width, _ in sizes)) or "none"
         raise InputError(
-            f"The edited picture is of {pixels.shape[1]}×{pixels.shape[0]} pixels, those here of {known}. Download "
-            "one, edit it without changing its size, and bring it back."
+            f"The edited picture has {pixels.shape[1]}×{pixels.shape[0]} pixels; the pictures here have {known}. "
+            "Download one, edit it without changing its size, and open it here."
         )
     base, before = best
     mask = changed_place(before, pixels, scale, _TOLERANCE)
     if mask is None:
-        raise InputError(f"The file is the same as {base.label}. Edit a place of it, and bring it back.")
+        raise InputError(f"The file is identical to {base.label}. Edit a region of it, and open it here.")
     return Edited(base, before, pixels, mask)
 
 
 def draw_edit(engine: Engine, session: Session, job: Job, picture: OpenedPicture, edited: Edited) -> Iterator[Update]:
-    """Show what becomes of an edit, with a verdict. None of it is a step of the history: that comes when one is kept.
+    """Show the results of an edit, with a verdict. They are not steps of the history; a step is added when one is kept.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     recipe = edited.base.recipe
     assert recipe is not None
@@ -114,12 +116,13 @@ def draw_forms(
     before: np.ndarray,
     events: Iterator[EditEvent],
 ) -> Iterator[Update]:
-    """Show what the engine makes of an edit or of grain: consistent, natural, where it is unusual; and the verdict.
+    """Show the results of an edit or of grain (consistent, natural, and the map of where it is unusual), and the
+    verdict.
 
-    Args: explored: with the ways that are there already. before: the picture without it, uint8, (H, W, 3).
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Args: explored: with the variants shown so far. before: the picture without the change, uint8, (H, W, 3).
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
-    yield show_explored(explored, f"Bringing the {explored.kind} to what fits the input", 0.0)
+    yield show_explored(explored, f"Making the {explored.kind} match the input", 0.0)
     text_of, alpha = sample_text(picture), picture.alpha()
     verdict, left = None, before
     for event in events:
@@ -145,14 +148,14 @@ def draw_forms(
 
 
 def _save(engine: Engine, session: Session, job: Job, label: str, pixels: np.ndarray) -> PictureRecord:
-    """A picture to look at, which nothing can go on from."""
+    """Save a picture that can be viewed but not explored further."""
     path = session.new_folder(job, "way") / "edited.png"
     engine.save_png(path, pixels)
     return PictureRecord(id=path.parent.name, label=label, kind="reference", path=path)
 
 
 def _marked(picture: np.ndarray, verdict: Verdict, scale: int) -> np.ndarray:
-    """The picture in grey, with the place in the colours of the map."""
+    """Return the picture in grey, with the region in the colours of the map."""
     left, top, right, bottom = (edge * scale for edge in verdict.mask.support)
     grey = picture.astype(float) @ LUMA
     result = np.repeat(grey[..., None], 3, 2) * 0.5

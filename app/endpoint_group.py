@@ -1,4 +1,4 @@
-"""What groups of endpoints share: the engine, how a call is carried out, and that they are built when they are made."""
+"""A base class for groups of endpoints: it holds the engine, runs a call, and builds the endpoints when created."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["EndpointGroup"]
 
 
 class EndpointGroup(ABC):
-    """Endpoints of one subject, as `app.endpoints.Endpoints`, which makes them.
+    """Endpoints of one subject, created by `app.endpoints.Endpoints`.
 
     Args:
         engine: the engine.
-        call: carries out a call, see `Endpoints`.
-        options: of every endpoint's event.
+        call: runs a call, see `Endpoints`.
+        options: for every endpoint's event.
     """
 
     def __init__(self, engine: Engine, call: Callable[..., Iterator[Any]], options: Mapping[str, Any]) -> None:
@@ -26,4 +26,4 @@ class EndpointGroup(ABC):
 
     @abstractmethod
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoints."""
+        """Build the endpoints and their hidden components."""

@@ -1,4 +1,6 @@
-"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models here, others beside this."""
+"""Named endpoints for `gradio_client` and MCP: /sample, /diversity_map, /sweep and /models; other modules have the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +35,22 @@ from srflow.contract import Cancelled, ImageTooLargeError, InputError
 __all__ = ["Endpoints"]
 
 RESULT_SECONDS = 3600
-"""Results stay on disk for so long."""
+"""Time for which results stay on disk."""
 MAX_PIXELS = 4_000_000
-"""Of a picture that is drawn: LR pixels times the square of the scale factor."""
+"""Largest result: LR pixels times the square of the scale factor."""
 _PROGRESS_SECONDS = 1.0
 
-# Few at a time, and none of the page's places: visitors do not wait behind programs.
+# Programs have a small queue of their own, so that visitors do not wait behind them.
 _OPTIONS: dict[str, Any] = {"concurrency_id": "endpoints", "concurrency_limit": 2}
 
 Common = tuple[str, str, float, float, float, bool, bool]
 
 
 class Endpoints:
-    """Each call is a session of its own. Handlers are generators, so that a call whose client has left is ended.
+    """The endpoints of the page's API. Each call has its own session.
 
-    What they yield on the way are empty results; the last one counts.
+    Handlers are generators, so that a call is cancelled when its client disconnects. They yield empty results while
+    they work; the last result counts.
     """
 
     def __init__(self, page: Page) -> None:
@@ -69,16 +72,16 @@ class Endpoints:
         """Draw several super-resolutions of one picture.
 
         Args:
-            image: the picture, any common format.
+            image: the picture, in any common format.
             model: key of a model; empty: the default one.
             temperature: 0 (smooth) to 1.2 (bold); -1: the model's default.
             seed: whole number; the same seed gives the same pixels.
             num_samples: 1 to 16.
-            consistency: whether samples, scaled down, are made to match the input closely.
+            consistency: whether the downscaled samples are made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic) and score samples against the original.
 
         Returns:
-            PNG files, one a sample, each with its recipe as text inside, and a JSON of settings and numbers.
+            One PNG file per sample, with its recipe as text inside, and a JSON of settings and numbers.
         """
         call = image, model, temperature, seed, num_samples, consistency, high_resolution_input
         ended = None
@@ -100,20 +103,21 @@ class Endpoints:
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[str | None, str | None, dict[str, Any] | None]]:
-        """Where the super-resolutions of a picture differ: the standard deviation over samples, at each pixel.
+        """Map where the super-resolutions of a picture differ: the standard deviation over samples at each pixel.
 
         Args:
-            image: the picture, any common format.
+            image: the picture, in any common format.
             model: key of a model; empty: the default one.
             temperature: 0 to 1.2; -1: the model's default.
             seed: whole number.
             num_samples: 2 to 16.
-            consistency: whether samples are made to match the input closely.
+            consistency: whether the downscaled samples are made to match the input closely.
             high_resolution_input: scale the picture down first.
 
         Returns:
-            The map in colour (bars in grey levels where they are calibrated, else σ: see colour_scale_is and bars in
-            the numbers), σ in 16 bits (luma, 256 grey values to an 8-bit unit), both PNG, and a JSON of numbers.
+            The map in colour (bars in grey levels if they are calibrated, otherwise σ: see colour_scale_is and bars in
+            the
+            numbers), σ in 16 bits (luma, 256 grey values per 8-bit unit), both as PNG, and a JSON of numbers.
         """
         if not num_samples > 1:
             raise gr.Error("A diversity map needs at least 2 samples.", print_exception=False)
@@ -144,18 +148,18 @@ class Endpoints:
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, list[dict[str, Any]] | None]]:
-        """The same noise at eight temperatures from 0 to 1.2.
+        """Draw the same noise at eight temperatures from 0 to 1.2.
 
         Args:
-            image: the picture, any common format.
+            image: the picture, in any common format.
             model: key of a model; empty: the default one.
             seed: whole number.
-            num_samples: at each temperature, 1 to 8; two or more for the diversity.
-            consistency: whether samples are made to match the input closely.
+            num_samples: samples at each temperature, 1 to 8; the diversity needs two or more.
+            consistency: whether the downscaled samples are made to match the input closely.
             high_resolution_input: scale the picture down first and score against the original.
 
         Returns:
-            PNG files of the first sample at each temperature, and a JSON list of numbers over temperature.
+            A PNG file of the first sample at each temperature, and a JSON list of numbers for each temperature.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -171,7 +175,7 @@ class Endpoints:
         yield [str(path) for _, path in sorted(found.paths.items())], list(found.points)
 
     def models(self) -> list[dict[str, Any]]:
-        """The models that can be asked for, with scale factor, default temperature, licence and origin."""
+        """List the available models, with scale factor, default temperature, licence and origin."""
         return [asdict(model) for model in self.page.engine.info().models]
 
     def _draw(self, call: Common) -> Iterator[tuple[Session, View] | None]:
@@ -181,7 +185,9 @@ class Endpoints:
         yield from self._call(call, work)
 
     def _call(self, call: Common, work: Any) -> Iterator[tuple[Session, View] | None]:
-        """None while it is under way; then its session, and the view. Raises: gr.Error: saying what went wrong."""
+        """Run a call: yield None during the work, then the session and the view. Raises: gr.Error: with the error
+        message.
+        """
         session = self._session()
 
         def whole(job: Job) -> Iterator[Update]:
@@ -209,7 +215,7 @@ class Endpoints:
             yield Update(changed=ALL, changes={"picture": picture, "settings": settings})
             yield from work(session, job, picture, settings)
 
-        last, update = time.monotonic(), Update(text="The call was ended.", error=Cancelled())
+        last, update = time.monotonic(), Update(text="The call was cancelled.", error=Cancelled())
         for update, _ in perform(session, session.begin(1), whole):  # noqa: B007
             if time.monotonic() - last > _PROGRESS_SECONDS:
                 last = time.monotonic()
@@ -219,7 +225,7 @@ class Endpoints:
         yield session, session.view
 
     def _session(self) -> Session:
-        """A session that is closed by its age. It does not count as a visitor: calls must not drive those out."""
+        """Open a session that expires by age. It does not count as a visitor, so API calls never evict visitors."""
         session = self.page.sessions.open(is_visitor=False)
         now = time.monotonic()
         with self._lock:
@@ -232,7 +238,7 @@ class Endpoints:
         return session
 
     def _build(self) -> None:
-        """Components, which are not shown, and the endpoints."""
+        """Build the endpoints and their hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             model = gr.Textbox("", label="model")

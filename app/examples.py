@@ -12,7 +12,7 @@ EXAMPLES_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """A picture to try; kind: "hr" or "lr", as the switch on the page. Sources: assets/examples/NOTICE.md."""
+    """An example picture. kind: "hr" or "lr", as on the page's switch. The sources are in assets/examples/NOTICE.md."""
 
     name: str
     kind: str = "hr"

@@ -1,4 +1,4 @@
-"""The picture that somebody explores: where one goes on from, and what becomes of a way that is kept."""
+"""The picture that a visitor explores: its current state, and what happens when a variant is kept."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
-from srflow.contract import Engine, ExploreRequest, InputError, Recipe, Variant
+from srflow.contract import Engine, ExploreRequest, InputError, SampleRecipe, Variant
 
 __all__ = ["accept", "draw_state", "find_base", "place_of"]
 
 _CHANGED = frozenset({Part.EXPLORED})
 
 
-def find_base(session: Session, name: str) -> tuple[PictureRecord, Recipe]:
-    """The picture of that id, with its recipe: a sample, what is explored, or one of the ways that are shown.
+def find_base(session: Session, name: str) -> tuple[PictureRecord, SampleRecipe]:
+    """Return the picture of that id and its recipe: a sample, the explored picture, or a variant that is shown.
 
-    Raises: InputError: there is none, or it was not drawn by the model.
+    Raises: InputError: there is no such picture, or the model did not draw it.
     """
     view = session.view
     found = None if view.explored is None else view.explored.find(name)
     if found is None and view.run is not None:
         found = view.run.find(name)
     if found is not None and found.kind == "reference" and view.explored is not None and found in view.explored.ways:
-        raise InputError(f"“{found.label}” is only to be looked at: nothing goes on from it. Choose another one.")
+        raise InputError(f"“{found.label}” cannot be explored further. Choose another picture.")
     if found is None or found.recipe is None:
         raise InputError("Only samples can be explored. Show a sample, and try again.")
     return found, found.recipe
 
 
 def accept(session: Session, job: Job, chosen: PictureRecord) -> Iterator[Update]:
-    """The chosen way becomes the state, as a step of the history; the others go."""
+    """Make the chosen variant the new state, as a step of the history; discard the other variants."""
     assert chosen.recipe is not None
     explored = session.view.explored
     before = None if explored is None else explored.closed()
-    yield Update(changes={"explored": before}, is_step=False)  # what Undo comes back to
+    yield Update(changes={"explored": before}, is_step=False)  # the step that Undo returns to
     job.folders.add(chosen.path.parent)  # counted with the step
     text = f"Kept: {chosen.label}. Roll again, or go back with Undo (Ctrl+Z)."
     changes = {"explored": Explored(state=replace(chosen, label=_label(chosen.recipe)))}
     yield Update(text=text, changed=_CHANGED, changes=changes, kind="done", spoken=True)
 
 
-def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: Recipe) -> Explored:
-    """What a recipe with operations leads to, drawn again."""
+def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Explored:
+    """Draw the picture of a recipe with operations again."""
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
     for event in engine.explore(request, job.cancel):
         job.check()
@@ -55,17 +55,17 @@ def draw_state(engine: Engine, session: Session, job: Job, picture: OpenedPictur
             engine.save_png(path, event.patch, text, alpha=picture.alpha())
             name, label = path.parent.name, _label(event.recipe)
             return Explored(state=PictureRecord(id=name, label=label, kind="sample", path=path, recipe=event.recipe))
-    raise InputError("The picture of this recipe was not drawn. Please try again.")
+    raise InputError("The picture of this recipe could not be drawn. Please try again.")
 
 
 def place_of(explored: Explored, picture: OpenedPicture) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the place, in SR pixels."""
+    """Return left, top, right and bottom of the region in SR pixels."""
     region, scale = picture.region, picture.scale_factor
     box = (0, 0, region.width, region.height) if explored.mask is None else explored.mask.support
     left, top, right, bottom = (edge * scale for edge in box)
     return left, top, right, bottom
 
 
-def _label(recipe: Recipe) -> str:
+def _label(recipe: SampleRecipe) -> str:
     number = len(recipe.operations)
     return "Explored, 1 change" if number == 1 else f"Explored, {number} changes"

@@ -1,4 +1,4 @@
-"""Sets as data for other programs: files of all samples, and tables of what was measured."""
+"""Exports of a set for other programs: files of all samples, and tables of measurements."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ FORMATS: dict[str, str] = {
 
 
 def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path) -> Iterator[Update | Path]:
-    """Write the set of a view into a folder; as latents, the picture that is explored comes last.
+    """Write the set of a view into a folder. When latents are exported, the explored picture comes last.
 
-    Yields what there is to say on the way, and the file at the end.
+    Yields progress, and the file at the end.
 
-    Args: form: a key of `FORMATS`. folder: a file of a new name is made there.
+    Args: form: a key of `FORMATS`. folder: gets a file with a new name.
     Raises: InputError: there are no samples.
     """
     run = view.run
@@ -73,7 +73,7 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
 def _with_latents(
     engine: Engine, samples: Samples, view: View, run: Run, facts: Mapping[str, Any]
 ) -> Generator[Update, None, SetData]:
-    """The set with its latents, in the order that the facts name."""
+    """Return the set with its latents, in the order in which the facts name the samples."""
     pictures, records = [*samples.read(run)], [*run.samples]
     if view.explored is not None and view.explored.has_changes:
         records.append(view.explored.state)
@@ -92,7 +92,7 @@ def _with_latents(
 
 
 def _tables(samples: Samples, view: View, run: Run) -> Iterator[tuple[str, str]]:
-    """Name and text of each table that there is something for."""
+    """Return name and text of each table that is not empty."""
     yield "samples.csv", _samples_table(run)
     if len(run.samples) < 2:
         return

@@ -1,4 +1,4 @@
-"""The endpoint that groups versions of a place by what they look like: /families."""
+"""The endpoint that groups similar versions of a region: /families."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["FamilyEndpoint"]
 
 
 class FamilyEndpoint(EndpointGroup):
-    """Families of a place."""
+    """The endpoint for families of a region."""
 
     def families(
         self,
@@ -38,26 +38,28 @@ class FamilyEndpoint(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Group 160 versions of a small place of a super-resolution by what they look like, as a tree.
+        """Group 160 versions of a small region of a super-resolution by similarity, as a tree.
 
         Args:
-            image: the picture, any common format.
-            left: of the place, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise, at most 12.
-            height: likewise.
-            operations: the picture that the place belongs to, as for draw_list; empty: the first sample of seed 0.
+            image: the picture, in any common format.
+            left: left edge of the region, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: its width, at most 12.
+            height: its height, at most 12.
+            operations: the picture that contains the region, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            seed: whole number, of the versions.
-            consistency: whether the picture, scaled down, is made to match the input closely.
+            seed: whole number, the seed of the versions.
+            consistency: whether the downscaled picture is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic).
 
         Returns:
-            PNG files, one a family: the version in its middle, with its recipe inside. And a JSON: the picture's
-            operations, the share of what differs that the families explain, measured on versions that had no part in
-            finding them, and in the order of the files each family's name ("1", "1.1", "1.2", "2", …), its share of
-            the versions, their numbers, and the operation that leads to the one in the middle. No families: only
-            texture differs there.
+            One PNG file per family: its most central version, with the recipe inside. And a JSON: the picture's
+            operations,
+            the share of the variance that the families explain, measured on versions that were not used to find them,
+            and for
+            each family, in the order of the files, its name ("1", "1.1", "1.2", "2", …), its share of the versions,
+            their
+            numbers, and the operation that leads to the central one. No families: only texture differs in the region.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -86,7 +88,7 @@ class FamilyEndpoint(EndpointGroup):
         )
 
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoint."""
+        """Build the endpoint and its hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))

@@ -1,4 +1,4 @@
-"""What several panels have work done for: the picture asked for is opened, and samples of it are drawn."""
+"""Work that several panels share: opening the requested picture, and drawing samples of it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from srflow.contract import InputError
 __all__ = ["describe_ready", "draw_wanted", "open_wanted", "picture_changes", "redraw"]
 
 DEBOUNCE_SECONDS = 0.05
-"""A moved slider sends every value on its way; only one that stays this long is drawn."""
+"""A slider sends every value while it is moved; a value is drawn only if it stays unchanged for this long."""
 
 
 def picture_changes(picture: OpenedPicture | None, settings: Settings | None) -> dict[str, object]:
-    """Changes of a view that shows another picture: what was drawn of the former one goes."""
+    """Return the changes of a view that shows another picture: everything drawn from the previous one is removed."""
     return {"picture": picture, "run": None, "sweep": None, "explored": None, "settings": settings}
 
 
 def describe_ready(picture: OpenedPicture) -> str:
-    """What Sample would do with this picture."""
-    return "Ready: press Sample." if picture.is_whole else "Ready: press Sample to enlarge the marked region."
+    """Say what pressing Sample would do with this picture."""
+    return "Ready: press Sample." if picture.is_whole else "Ready: press Sample to enlarge the marked crop."
 
 
 def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:
-    """Open the picture that was asked for last, unless it is open already.
+    """Open the picture that was requested last, unless it is already open.
 
-    Raises: InputError: if there is none, or it cannot be opened.
+    Raises: InputError: there is none, or it cannot be opened.
     """
     source = session.source
     if source is None:
@@ -51,21 +51,21 @@ def open_wanted(page: Page, session: Session, job: Job, settings: Settings) -> I
 def draw_wanted(
     page: Page, session: Session, job: Job, settings: Settings, former: Run | None = None
 ) -> Iterator[Update]:
-    """Draw samples of the picture that was asked for last.
+    """Draw samples of the picture that was requested last.
 
-    former: the set that may be added to; default: the one that is shown.
+    former: the set that new samples may be added to; default: the set that is shown.
     """
     yield from open_wanted(page, session, job, settings)
     job.wants_samples = True
     view = session.view
-    if view.explored is not None and view.explored.ways:  # they may be ways to go on from a sample that goes
+    if view.explored is not None and view.explored.ways:  # they may be variants of a sample that is removed
         yield Update(changed=frozenset({Part.EXPLORED}), changes={"explored": view.explored.closed()}, is_step=False)
     assert view.picture is not None
     yield from draw(page.engine, session, job, view.picture, settings, former or view.run)
 
 
 def redraw(page: Page, session: Session, job: Job, settings: Settings) -> Iterator[Update]:
-    """Draw again after a control was moved, if samples are shown, or on their way; else only note the settings."""
+    """After a change of a control, draw again if samples are shown or under way; otherwise only store the settings."""
     if not job.wants_samples and session.view.run is None:
         yield from open_wanted(page, session, job, settings)
         picture = session.view.picture

@@ -1,4 +1,4 @@
-"""What an engine tells while it works: its progress goes on to the visitor, and what was asked for is kept."""
+"""Collecting an engine's events: progress is forwarded to the visitor, and the requested results are kept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Kept = TypeVar("_Kept")
 
 
 def gather(events: Iterator[object], job: Job, kept: type[_Kept]) -> Generator[Update, None, list[_Kept]]:
-    """All events of one kind; of the others, progress is passed on and the rest is dropped.
+    """Return all events of one type; forward progress, and drop the other events.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     found = []
     for event in events:

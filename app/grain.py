@@ -1,4 +1,4 @@
-"""The grain of another place, or of a photograph, for the chosen place."""
+"""Giving the selected region the grain of another region or of a photo."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MAX_MIDDLE = 512  # pixels a side
 
 
 def pixels_of(engine: Engine, record: PictureRecord, source: SourcePlace, scale: int) -> np.ndarray:
-    """What a place of a picture shows, uint8, (H, W, 3)."""
+    """Return the pixels of a region of a picture, uint8, (H, W, 3)."""
     left, top, right, bottom = (edge * scale for edge in source.box)
     return np.ascontiguousarray(engine.read_picture(record.path).pixels[top:bottom, left:right])
 
 
 def middle_of(photo: np.ndarray) -> np.ndarray:
-    """The middle of a photograph, at most 512 pixels a side: what lies at its edges is often something else."""
+    """Return the middle of a photo, at most 512 pixels a side: its edges often show something else."""
     top, left = (max(0, (side - _MAX_MIDDLE) // 2) for side in photo.shape[:2])
     return np.ascontiguousarray(photo[top : top + _MAX_MIDDLE, left : left + _MAX_MIDDLE])
 
@@ -41,9 +41,9 @@ def draw_grain(
     source: np.ndarray,
     seed: int,
 ) -> Iterator[Update]:
-    """Show the place with the grain of the source, uint8, (H, W, 3), with a verdict, as of an edit.
+    """Show the region with the grain of the source, uint8, (H, W, 3), with a verdict as for an edit.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     recipe = base.recipe
     assert recipe is not None

@@ -1,4 +1,4 @@
-"""What was shown before: a tree of views, so that a change made after Undo starts a branch and loses nothing."""
+"""The history: a tree of views, so that a change after Undo starts a new branch and loses nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["History", "Step"]
 
 @dataclass(eq=False)
 class Step:
-    """One view with its place in the tree. number: grows with each step, and is never used again.
+    """A view and its position in the tree. number: increases with each step, and is never reused.
 
-    num_bytes: of files that this step brought. newest: the child that Redo leads to. name: that the visitor gave it, or
-    "". is_pinned: whether it outlasts others. look: its thumbnail, once it is finished.
+    num_bytes: size of the files that this step added. newest: the child that Redo leads to. name: given by the visitor,
+    or "". is_pinned: whether it is kept longer than others. look: its thumbnail, once the step is finished.
     """
 
     number: int
@@ -30,9 +30,9 @@ class Step:
 
 
 class History:
-    """Where the visitor is in the tree, and the ways to go. Not safe between threads: the session holds the lock.
+    """The tree of steps and the visitor's position in it. Not thread-safe: the session holds the lock.
 
-    max_steps, max_bytes: beyond these the oldest steps go, pinned ones after all others; the current one always stays.
+    max_steps, max_bytes: beyond these limits the oldest steps are removed, pinned ones last, the current one never.
     """
 
     def __init__(self, view: View, max_steps: int = 24, max_bytes: int = 500_000_000) -> None:
@@ -56,7 +56,7 @@ class History:
         return self._current.newest is not None
 
     def push(self, view: View, num_bytes: int = 0) -> Step:
-        """Go on to a new view. After an undo, the steps that were undone stay, as another branch."""
+        """Add a new view after the current one. Steps that were undone remain as another branch."""
         self._count += 1
         step = Step(self._count, view, self._current, num_bytes=num_bytes)
         self._current.children.append(step)
@@ -66,16 +66,16 @@ class History:
         return step
 
     def replace(self, view: View) -> None:
-        """Change the current view in place: no step that one would undo."""
+        """Change the current view in place; this adds no step."""
         self._current.view = view
 
     def set_bytes(self, step: Step, num_bytes: int) -> None:
-        """Note what the step's files take."""
+        """Store the size of the step's files."""
         step.num_bytes = num_bytes
         self._trim()
 
     def undo(self) -> View | None:
-        """Back by one step; None: there is none."""
+        """Go back one step; None: there is none."""
         if self._current.parent is None:
             return None
         self._current.parent.newest = self._current
@@ -83,14 +83,14 @@ class History:
         return self._current.view
 
     def redo(self) -> View | None:
-        """Forward again, along the branch that was visited last; None: there is nothing."""
+        """Go forward along the branch that was visited last; None: there is no such step."""
         if self._current.newest is None:
             return None
         self._current = self._current.newest
         return self._current.view
 
     def go(self, number: int) -> View | None:
-        """To any step, by its number; None: there is none. Redo leads there from its parents, too."""
+        """Go to a step by its number; None: there is none. Redo then leads to it from its parents."""
         found = self.find(number)
         if found is None:
             return None
@@ -101,7 +101,7 @@ class History:
         return self._current.view
 
     def find(self, number: int) -> Step | None:
-        """The step of that number; None: there is none, or none any more."""
+        """Return the step of that number; None: it does not exist, or no longer exists."""
         return next((step for step in self.steps() if step.number == number), None)
 
     def steps(self) -> Iterator[Step]:
@@ -114,7 +114,7 @@ class History:
         return iter(sorted(found, key=lambda step: step.number))
 
     def _trim(self) -> None:
-        """Ends go first, for they leave no gap. Pinned steps go when there are no others."""
+        """Remove steps beyond the limits. Leaves go first, because they leave no gap; pinned steps go last."""
         for is_pinned, may_bridge in ((False, False), (False, True), (True, False), (True, True)):
             for step in self.steps():
                 if not self._is_too_much():
@@ -127,7 +127,7 @@ class History:
         return len(sizes) > self._max_steps or sum(sizes) > self._max_bytes
 
     def _remove(self, step: Step, may_bridge: bool) -> None:
-        """Take a leaf out, or the root if one way leads on from it; or, bridging the gap, one between others."""
+        """Remove a leaf, a root with one child, or, if bridging is allowed, an inner step with one child."""
         parent = step.parent
         if parent is None:
             if len(step.children) == 1:

@@ -1,4 +1,4 @@
-"""The whole page: `build_page(engine)`."""
+"""The layout of the whole page: `build_page(engine)`."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ STORAGE_KEY = "srflow-explorer-settings"
 
 
 def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = True) -> Page:
-    """The page, driven by this engine. Nothing of the engine is called before `Opening.draw`, or a visitor's coming.
+    """Build the page for this engine. The engine is not called before `Opening.draw` or the first visitor.
 
-    Start it with `page.blocks.launch(**launch_options())`, since Gradio takes theme, styles and scripts there, and have
-    the set drawn that it opens with: `page.opening.draw()`. `page.sessions.close()` removes all files.
+    Start it with `page.blocks.launch(**launch_options())`, because Gradio takes theme, styles and scripts there. Then
+    call `page.opening.draw()` to draw the first set. `page.sessions.close()` removes all files.
 
     Args:
         engine: draws.
-        sessions: where visitors and their files are kept; default: in a new folder for temporary files.
-        ahead: read pictures in the background as soon as they are opened.
+        sessions: the visitors and their files; default: in a new folder for temporary files.
+        ahead: compute conditionings in the background as soon as pictures are opened.
     """
     sessions = Sessions() if sessions is None else sessions
-    # Served as they are. Anything else Gradio would copy to its cache, and delete there after an hour.
+    # These files are served directly. Gradio would copy others to its cache, and delete them there after an hour.
     gr.set_static_paths([sessions.root, EXAMPLES_FOLDER])
     with PageBlocks(
         title=TITLE,
         fill_width=True,
         analytics_enabled=False,
-        delete_cache=(_CACHE_SWEEP_SECONDS, _CACHE_AGE_SECONDS),  # of uploads, of which sessions have their own copies
+        delete_cache=(_CACHE_SWEEP_SECONDS, _CACHE_AGE_SECONDS),  # of uploads: sessions have their own copies
     ) as blocks:
         opening = Opening(engine, sessions)
         page = Page(blocks, engine, sessions, STORAGE_KEY, opening, Ahead(engine) if ahead else None)
@@ -108,7 +108,8 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
         )
         Visit(page, controls)
         Endpoints(page)
-    # Else Gradio sums up all events so far, after each of them: the thousandth run would wait for it.
+    # Otherwise Gradio recomputes statistics over all past events after each event, which would delay the thousandth
+    # run.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     blocks.queue(max_size=64, default_concurrency_limit=8, api_open=False)
@@ -116,7 +117,7 @@ def build_page(engine: Engine, sessions: Sessions | None = None, ahead: bool = T
 
 
 def launch_options() -> dict[str, Any]:
-    """What `Blocks.launch` needs to be told about this page. Everything is served from here, fonts included."""
+    """Return the arguments of `Blocks.launch` for this page. Everything is served locally, including fonts."""
     theme = gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -126,7 +127,7 @@ def launch_options() -> dict[str, Any]:
         font=[Font("system-ui"), Font("sans-serif")],
         font_mono=[Font("ui-monospace"), Font("monospace")],
     ).set(
-        # Gradio's own is too pale to be read easily (below 4.5:1).
+        # Gradio's own colour is too pale to read (contrast below 4.5:1).
         body_text_color_subdued="*neutral_600",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
@@ -141,7 +142,7 @@ def launch_options() -> dict[str, Any]:
         "head": "".join(f"<script>{script}</script>" for script in scripts),
         "ssr_mode": False,
         "max_file_size": MAX_FILE_SIZE,
-        # Sessions decide who is forgotten, and never forget one that is at work; Gradio's own list must not be shorter.
+        # Sessions are ended by `Sessions`, which never ends one that is working; Gradio's own limit must not be lower.
         "state_session_capacity": 4 * MAX_SESSIONS,
         "run_history": False,
         "footer_links": ["api", "settings"],

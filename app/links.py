@@ -1,4 +1,4 @@
-"""Links: the page's settings, and what was explored, in the address; and back, trusting nothing of it."""
+"""Links: settings and the explored picture in the page's address, and the checks when such an address is opened."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from app.records import OpenedPicture, Region, View
 from app.runs import make_request
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import Engine, EngineInfo, InputError, Precision, Recipe
+from srflow.contract import Engine, EngineInfo, InputError, Precision, SampleRecipe
 from srflow.operations import Draw, Operation, check_operations, from_address, to_address
 
 __all__ = ["MAX_LINK", "ExploredLink", "is_too_long", "write_query"]
 
 MAX_LINK = 8000
-"""Characters of a link's settings; mail and chat programs cut longer ones."""
+"""Maximum length of a link's settings; mail and chat programs truncate longer links."""
 
 _PREFIX = "explored_"
 _REQUIRED = ("model", "rounds", "precision", "tile", "region")
@@ -29,9 +29,10 @@ _HASH_CHARACTERS = 12
 
 
 def write_query(view: View) -> str | None:
-    """For the page's address: settings, the example, and what was explored of it; None: nothing was drawn yet.
+    """Return the query of the page's address: settings, the example, and what was explored; None: nothing was drawn
+    yet.
 
-    What was explored is left out where the link would be too long: see `is_too_long`.
+    What was explored is left out if the link would be too long: see `is_too_long`.
     """
     settings, picture = view.settings, view.picture
     if settings is None or picture is None or (view.run is None and _explored_recipe(view) is None):
@@ -43,13 +44,13 @@ def write_query(view: View) -> str | None:
 
 
 def is_too_long(view: View) -> bool:
-    """Whether a link cannot carry what was explored."""
+    """Return whether a link would be too long to include what was explored."""
     query = write_query(view)
     return query is not None and bool(_explored_values(view)) and "explored=" not in query
 
 
 def _explored_values(view: View) -> dict[str, str]:
-    """Only of an example: a link has no other picture."""
+    """Return what was explored, only for an example: a link contains no other picture."""
     recipe, picture = _explored_recipe(view), view.picture
     if recipe is None or picture is None or not picture.source.name:
         return {}
@@ -65,14 +66,14 @@ def _explored_values(view: View) -> dict[str, str]:
     return {_PREFIX + key: str(value) for key, value in facts.items()} | {"explored": to_address(recipe.whole_list)}
 
 
-def _explored_recipe(view: View) -> Recipe | None:
+def _explored_recipe(view: View) -> SampleRecipe | None:
     explored = view.explored
     return explored.state.recipe if explored is not None and explored.has_changes else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExploredLink:
-    """What a link says was explored, checked as far as it can be before its picture is open."""
+    """What a link says was explored, checked as far as possible before its picture is open."""
 
     draw: Draw
     operations: tuple[Operation, ...]
@@ -84,13 +85,13 @@ class ExploredLink:
 
     @classmethod
     def read(cls, query: Mapping[str, Any], info: EngineInfo) -> ExploredLink | None:
-        """None: the link carries nothing of the kind. Raises: InputError: it cannot be used."""
+        """Read it from a query; None: the link contains no exploration. Raises: InputError: it cannot be used."""
         if "explored" not in query:
             return None
         values = {key.removeprefix(_PREFIX): value for key, value in query.items() if key.startswith(_PREFIX)}
         missing = [name for name in _REQUIRED if name not in values]
         if missing:
-            raise InputError(f"The link does not say which {', '.join(missing)}: it was cut off. Copy all of it.")
+            raise InputError(f"The link is cut off: {', '.join(missing)} is missing. Copy the whole link.")
         model = find_model(info, values["model"])
         weights = read_text(values.get("weights", ""), "The link's weights", _HASH_CHARACTERS)
         loaded = model.weights_sha256
@@ -101,7 +102,7 @@ class ExploredLink:
             )
         draw, *operations = from_address(read_text(query["explored"], "What was explored", MAX_LINK))
         if not isinstance(draw, Draw) or not operations:
-            raise InputError("Its list of operations has no change in it.")
+            raise InputError("Its list of operations contains no change.")
         return cls(
             draw=draw,
             operations=tuple(operations),
@@ -113,7 +114,7 @@ class ExploredLink:
         )
 
     def open_region(self, engine: Engine, session: Session, job: Job, picture: OpenedPicture) -> OpenedPicture:
-        """The opened picture with the link's region. Raises: InputError: it has none like that."""
+        """Return the opened picture with the link's crop. Raises: InputError: the picture has no such crop."""
         wanted = self.region
         x, y = wanted.left + wanted.width // 2, wanted.top + wanted.height // 2
         is_whole = (wanted.width, wanted.height) == (picture.width, picture.height)
@@ -121,17 +122,17 @@ class ExploredLink:
         picture = select_region(engine, session, job, picture, x, y, side)
         if picture.region != wanted:
             raise InputError(
-                f"It is of a region of {wanted.width}×{wanted.height} at {wanted.left}, {wanted.top}; the example of "
-                f"{picture.width}×{picture.height} has no such region."
+                f"It belongs to a crop of {wanted.width}×{wanted.height} at {wanted.left}, {wanted.top}; the example "
+                f"of {picture.width}×{picture.height} has no such crop."
             )
         return picture
 
-    def recipe(self, engine: Engine, picture: OpenedPicture, settings: Settings) -> Recipe:
-        """What is to be drawn of the opened picture. Raises: InputError: it does not fit the picture."""
+    def recipe(self, engine: Engine, picture: OpenedPicture, settings: Settings) -> SampleRecipe:
+        """Return the recipe to draw for the opened picture. Raises: InputError: it does not fit the picture."""
         scale = find_model(engine.info(), self.model).scale_factor
         if scale != picture.scale_factor:
             raise InputError(
-                f"{self.model} enlarges {scale} times, but the picture was opened for {picture.scale_factor}."
+                f"{self.model} enlarges {scale} times, but the picture was opened for {picture.scale_factor} times."
             )
         check_operations(self.operations, complete=False, size=(picture.region.height, picture.region.width))
         request = replace(
@@ -153,7 +154,7 @@ class ExploredLink:
 def _read_region(value: object) -> Region:
     edges = read_text(value, "The region", 40).split(".")
     if len(edges) != 4:
-        raise InputError(f"The region must be left.top.width.height; got {'.'.join(edges)!r}.")
-    left, top = (read_int(edge, "The region's left and top edge", 0, _MAX_SIDE) for edge in edges[:2])
-    width, height = (read_int(edge, "The region's width and height", 1, _MAX_SIDE) for edge in edges[2:])
+        raise InputError(f"The crop must be left.top.width.height; got {'.'.join(edges)!r}.")
+    left, top = (read_int(edge, "The crop's left and top edge", 0, _MAX_SIDE) for edge in edges[:2])
+    width, height = (read_int(edge, "The crop's width and height", 1, _MAX_SIDE) for edge in edges[2:])
     return Region(left, top, width, height)

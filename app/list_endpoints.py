@@ -21,7 +21,7 @@ __all__ = ["ListEndpoints"]
 
 
 class ListEndpoints(EndpointGroup):
-    """Lists of operations."""
+    """The endpoints for lists of operations."""
 
     def draw_list(
         self,
@@ -31,20 +31,23 @@ class ListEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[str | None, dict[str, Any] | None]]:
-        """Draw the one picture that a list of operations stands for; the same list gives the same pixels.
+        """Draw the picture that a list of operations describes; the same list gives the same pixels.
 
         Args:
-            image: the picture, any common format.
-            operations: JSON, {"version": 1, "operations": [...]}, or the short form of a link. The first one is
-                {"type": "draw", "seed": 0, "index": 0, "temperature": 0.9}. Then any of: {"type": "reroll", "mask": M,
-                "seed": 0, "roll": 0}, new noise at a place; {"type": "heat", "temperature": 0.2, "mask": M}, another
-                temperature; {"type": "mix", "with": {"seed": 1, "index": 0}, "angle": 0.5, "mask": M}, towards another
-                sample, 0 to 1.57; {"type": "slide", "mask": M, "seed": 0, "weights": [3, -1, ...], "angle": 0.5},
+            image: the picture, in any common format.
+            operations: JSON, {"version": 1, "operations": [...]}, or the short form from a link. The first one is
+                {"type": "draw", "seed": 0, "index": 0, "temperature": 0.9}. It may be followed by: {"type": "reroll",
+                "mask": M, "seed": 0, "roll": 0}, new noise in a region; {"type": "heat", "temperature": 0.2, "mask":
+                M},
+                another temperature; {"type": "mix", "with": {"seed": 1, "index": 0}, "angle": 0.5, "mask": M}, towards
+                another sample, 0 to 1.57; {"type": "slide", "mask": M, "seed": 0, "weights": [3, -1, ...], "angle":
+                0.5},
                 towards a mixture of rolls, -1.57 to 1.57. M is {"width": W, "height": H, "box": [left, top, right,
-                bottom], "runs": [value, length, ...]} in pixels of the low-resolution picture, values 0 to 255 row by
-                row inside the box; heat and mix go without it, too. Empty: the first sample of seed 0.
+                bottom], "runs": [value, length, ...]} in pixels of the low-resolution picture, with values 0 to 255 row
+                by
+                row inside the box; for heat and mix it is optional. Empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            consistency: whether the picture, scaled down, is made to match the input closely.
+            consistency: whether the downscaled picture is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic) and score the result against the original.
 
         Returns:
@@ -78,28 +81,30 @@ class ListEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Draw one place of a super-resolution again, several times; all around it stays as it is.
+        """Draw one region of a super-resolution several times; everything around it stays the same.
 
         Args:
-            image: the picture, any common format.
-            left: of the place, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise.
-            height: likewise.
-            operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0. To go on from a
-                variant, give its operations here.
+            image: the picture, in any common format.
+            left: left edge of the region, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: its width.
+            height: its height.
+            operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0. To continue from
+                a variant, pass its operations.
             model: key of a model; empty: the default one.
-            seed: whole number, of the rolls.
+            seed: whole number, the seed of the rolls.
             num_variants: 1 to 64.
-            choose: give the files of so many variants only, those that differ most, each standing for a share of all;
-                0: of all.
-            consistency: whether the picture, scaled down, is made to match the input closely.
+            choose: return files only for this many variants, those that differ most, each representing a share of all;
+            0:
+                return files for all.
+            consistency: whether the downscaled picture is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic).
 
         Returns:
-            PNG files, each with its recipe as text inside, and a JSON: each variant's operations and numbers, which of
-            them the files are, and, if some were chosen, for how many each stands, and which are smoothest, sharpest,
-            darkest, brightest, of most contrast and nearest to the mean.
+            PNG files, each with its recipe as text inside, and a JSON: each variant's operations and numbers, the
+            variants
+            that the files show, and, if some were chosen, how many variants each represents, and which are smoothest,
+            sharpest, darkest, brightest, of most contrast and nearest to the mean.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -116,7 +121,7 @@ class ListEndpoints(EndpointGroup):
         )
 
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoints."""
+        """Build the endpoints and their hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             operations = gr.Textbox("", label="operations")

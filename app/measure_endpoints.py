@@ -1,4 +1,4 @@
-"""Endpoints of the science desk: /measure and /export."""
+"""Endpoints for measurements and exports: /measure and /export."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["MeasureEndpoints"]
 
 
 class MeasureEndpoints(EndpointGroup):
-    """Measuring and exporting."""
+    """The endpoints for measuring and exporting."""
 
     def measure(
         self,
@@ -45,26 +45,29 @@ class MeasureEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[dict[str, Any] | None]:
-        """Measure a place or a line in several super-resolutions of a picture, with bars where these are calibrated.
+        """Measure a region or a line in several super-resolutions of a picture, with bars if these are calibrated.
 
         Args:
-            image: the picture, any common format.
-            left: of a place to take the mean of, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise; 0: no place.
-            height: likewise; 0: no place.
-            line: to take the profile along, "x, y, x, y" of both its ends in pixels of the result; empty: none.
+            image: the picture, in any common format.
+            left: left edge of the region to average, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: its width; 0: no region.
+            height: its height; 0: no region.
+            line: the line of the profile, "x, y, x, y" of its two ends in pixels of the result; empty: none.
             model: key of a model; empty: the default one.
             temperature: 0 to 1.2; -1: the model's default.
             seed: whole number.
             num_samples: 2 to 16.
-            consistency: whether samples are made to match the input closely.
-            high_resolution_input: scale the picture down first, and give the original's values, too.
+            consistency: whether the downscaled samples are made to match the input closely.
+            high_resolution_input: scale the picture down first, and report the original's values too.
 
         Returns:
-            A JSON: "place" (means of brightness, red, green and blue with the half width of their bars, or why there is
-            none), "line" (the profile; half_width is σ where coverage is null), "agreement" (down to which size in
-            pixels the samples agree, by Fourier ring correlation), and "bars" (what is promised of single pixels).
+            A JSON: "place" (the region's means of brightness, red, green and blue with the half-width of their bars, or
+            why
+            there is none), "line" (the profile; half_width is σ where coverage is null), "agreement" (the smallest size
+            in
+            pixels on which the samples agree, by Fourier ring correlation), and "bars" (what is promised for single
+            pixels).
         """
         if not num_samples > 1:
             raise gr.Error("Measuring needs at least 2 samples.", print_exception=False)
@@ -107,18 +110,18 @@ class MeasureEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[str | None]:
-        """Draw several super-resolutions of a picture, and give them as one file for other programs.
+        """Draw several super-resolutions of a picture, and return them as one file for other programs.
 
         Args:
-            image: the picture, any common format.
-            file_format: "npz" (samples, mean, sigma, half width of calibrated bars, recipes), "tiff" (float32 stack for
+            image: the picture, in any common format.
+            file_format: "npz" (samples, mean, sigma, half-width of calibrated bars, recipes), "tiff" (float32 stack for
                 ImageJ), "ome-tiff" (float32), "csv" (tables of numbers, in a zip), "latents" (safetensors) or
-                "latents-npz" (the latents that the model decodes to these pixels, and their log-likelihood).
+                "latents-npz" (the latents that the model decodes to the same pixels, and their log-likelihood).
             model: key of a model; empty: the default one.
             temperature: 0 to 1.2; -1: the model's default.
             seed: whole number.
             num_samples: 1 to 16.
-            consistency: whether samples are made to match the input closely.
+            consistency: whether the downscaled samples are made to match the input closely.
             high_resolution_input: scale the picture down first.
 
         Returns:
@@ -142,7 +145,7 @@ class MeasureEndpoints(EndpointGroup):
             yield str(told) if isinstance(told, Path) else None
 
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoints."""
+        """Build the endpoints and their hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             left, top, width, height = (gr.Number(0, label=name) for name in ("left", "top", "width", "height"))
@@ -164,11 +167,11 @@ class MeasureEndpoints(EndpointGroup):
 
 
 def _read_line(text: str, width: int, height: int) -> Line | None:
-    """Raises: InputError: it is no line of the picture."""
+    """Read the ends of a line. Raises: InputError: the text does not describe a line of the picture."""
     if not text.strip():
         return None
     try:
         numbers = [int(word) for word in text.split(",")]
     except ValueError as error:
-        raise InputError(f"The line is {text[:40]!r}; give four whole numbers, as in 0, 0, 100, 50.") from error
+        raise InputError(f"The line is {text[:40]!r}; give four whole numbers, such as 0, 0, 100, 50.") from error
     return parse_line({"line": numbers}, width, height)

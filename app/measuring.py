@@ -1,4 +1,4 @@
-"""What was measured of a set: a chosen place and a line. The mathematics is in `srflow.evaluation.reports`."""
+"""Measurements of a set in a selected region and along a line. The mathematics is in `srflow.evaluation.reports`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_KEPT = 200_000_000  # bytes of pixels
 
 
 class Samples:
-    """Reads the samples of a set; those read last are kept, since a place is rarely the only one that is looked at."""
+    """Reads the samples of a set and caches the latest ones, because visitors usually measure several regions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -28,7 +28,7 @@ class Samples:
         self._pixels: list[np.ndarray] = []
 
     def read(self, run: Run) -> Sequence[np.ndarray]:
-        """uint8, (H, W, 3) each, in their order."""
+        """Return the samples in order, uint8, (H, W, 3) each."""
         paths = tuple(sample.path for sample in run.samples)
         with self._lock:
             if paths == self._paths:
@@ -41,7 +41,7 @@ class Samples:
 
 
 def chosen_of(view: View) -> Chosen | None:
-    """What the visitor chose to measure, if there is a set of two samples or more that it belongs to."""
+    """Return what the visitor selected to measure, if it belongs to a set of two or more samples."""
     picture, run, chosen = view.picture, view.run, view.chosen
     if picture is None or run is None or chosen is None or len(run.samples) < 2 or chosen.subject != picture.subject:
         return None
@@ -49,12 +49,12 @@ def chosen_of(view: View) -> Chosen | None:
 
 
 def measure_chosen_place(samples: Sequence[np.ndarray], run: Run, place: Mask) -> PlaceReport:
-    """Means over a place of the LR picture, and bars about them."""
+    """Return the means over a region of the LR picture, and bars about them."""
     return report_place(samples, place, run.picture.scale_factor, _bars(run, len(samples)), run.picture.truth())
 
 
 def measure_chosen_line(samples: Sequence[np.ndarray], run: Run, line: Line) -> LineReport:
-    """Brightness along a line, and bars about it."""
+    """Return the brightness along a line, and bars about it."""
     return report_line(samples, line, _bars(run, len(samples)), run.picture.truth())
 
 

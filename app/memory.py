@@ -1,4 +1,4 @@
-"""What keeps the server's memory flat over many runs."""
+"""Keeps the server's memory use constant over many runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["drop_copies", "release_memory"]
 
 
 def release_memory() -> None:
-    """Let the C library return what is freed; without that, it keeps the most that each thread ever needed at once.
+    """Return freed memory to the operating system; without this, the process keeps the peak of every thread.
 
-    Does nothing where the C library is not glibc. Takes a few milliseconds.
+    Does nothing if the C library is not glibc. Takes a few milliseconds.
     """
     if sys.platform != "linux":
         return
@@ -24,13 +24,13 @@ def release_memory() -> None:
 
 
 def drop_copies(blocks: gr.Blocks) -> int:
-    """Remove the copies of components that Gradio (6.31) forgets in its sessions; returns how many there were.
+    """Remove component copies that Gradio (6.31) leaves in its sessions; return how many there were.
 
-    Whenever an output is skipped, Gradio makes the session a new copy of that component, with a new id; the next value
-    is stored under that id, beside those before it. A figure's value is about a megabyte, and each run leaves some.
+    Whenever an output is skipped, Gradio copies that component for the session, with a new id. The next value is stored
+    under the new id, and the old ones stay. A figure takes about a megabyte, and each run leaves several.
     """
     count = 0
-    with suppress(AttributeError):  # a later Gradio may keep its sessions elsewhere, or have mended this
+    with suppress(AttributeError):  # a later Gradio may store its sessions elsewhere, or have fixed this
         for session in list(blocks.state_holder.session_data.values()):
             for components in (session.blocks_config.blocks, session.config_values):
                 for key in [key for key in list(components) if key not in blocks.blocks]:

@@ -1,4 +1,4 @@
-"""Mixes of several pictures: children with a random share of each, and one on the way between two."""
+"""Mixtures of several pictures: eight with random shares of each, and one at a chosen point between two."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
 from app.viewer import Blend
-from app.ways import NUM_WAYS, Wish, Words, draw_each, show_explored
-from srflow.contract import Engine, Recipe
+from app.ways import NUM_WAYS, Way, Words, draw_each, show_explored
+from srflow.contract import Engine, SampleRecipe
 from srflow.operations import RIGHT_ANGLE, Mask, Mix, Operation, Reroll, Sample
 
-__all__ = ["child_wishes", "draw_between", "mixing_place"]
+__all__ = ["child_ways", "draw_between", "mixing_place"]
 
-_EVENNESS = 2.0  # of shares: above 1, few children are nearly one parent
+_EVENNESS = 2.0  # of shares: above 1, few mixtures are almost identical to one parent
 
 
 def mixing_place(explored: Explored | None, parents: Sequence[PictureRecord], chosen: Mask | None) -> Mask | None:
-    """Where a mix changes something.
+    """Return the region that a mixture changes.
 
-    Rolls of one place are equal elsewhere, so that the place's box is enough; with all of its pixels, since what
-    differs at its soft edge shall be reached as well. Anything else is mixed at the place chosen now, or everywhere.
+    Rolls of one region are equal outside it, so the box of the region is enough. All of its pixels are selected,
+    because the soft edge must be mixed too. Other pictures are mixed in the selected region, or everywhere.
     """
     if explored is None or explored.mask is None or not explored.count:
         return chosen
@@ -35,13 +35,13 @@ def mixing_place(explored: Explored | None, parents: Sequence[PictureRecord], ch
     return Mask(explored.mask.width, explored.mask.height, (left, top, right, bottom), (255, area))
 
 
-def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tuple[list[Wish], Words]:
-    """Eight mixes, to be drawn from the first parent on. Coarse and fine latents get shares of their own."""
-    wishes = []
+def child_ways(parents: Sequence[SampleRecipe], mask: Mask | None, seed: int) -> tuple[list[Way], Words]:
+    """Return eight mixtures, drawn starting from the first parent. Coarse and fine latents get separate shares."""
+    ways = []
     for number in range(NUM_WAYS):
         rng = np.random.default_rng((seed, number))
         fine, coarse = (rng.dirichlet(np.full(len(parents), _EVENNESS)) for _ in range(2))
-        # Towards one parent after the other, so that each ends up with its share.
+        # Move towards one parent after the other, such that each ends up with its share.
         mixes = tuple(
             Mix(
                 _other(parents[0], parent),
@@ -51,8 +51,8 @@ def child_wishes(parents: Sequence[Recipe], mask: Mask | None, seed: int) -> tup
             )
             for place, parent in enumerate(parents[1:], 1)
         )
-        wishes.append(Wish(mixes, f"Child {number + 1}"))
-    return wishes, Words("Mixing", f"{NUM_WAYS} children of {len(parents)} pictures")
+        ways.append(Way(mixes, f"Mixture {number + 1}"))
+    return ways, Words("Mixing", f"{NUM_WAYS} mixtures of {len(parents)} pictures")
 
 
 def draw_between(
@@ -65,18 +65,18 @@ def draw_between(
     percent: int,
     mask: Mask | None,
 ) -> Iterator[Update]:
-    """Draw the picture that lies so far on the way from one to the other. It is a way beside those that are shown.
+    """Draw the picture at the given point between two others, as an additional variant.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     first, second = ends
     assert first.recipe is not None
     assert second.recipe is not None
     mix = Mix(_other(first.recipe, second.recipe), percent / 100 * RIGHT_ANGLE, mask=mask)
-    wish = Wish((mix,), f"{percent} % of the way")
-    for event in draw_each(engine, session, job, picture, first.recipe, [wish]):
+    way = Way((mix,), f"{percent} % of the way")
+    for event in draw_each(engine, session, job, picture, first.recipe, [way]):
         if isinstance(event, PictureRecord):
-            # One id throughout: the browser then keeps the picture before until this one can be shown.
+            # The id stays the same: the browser then keeps the previous picture until this one can be shown.
             name = event.id if explored.blend is None else explored.blend.id
             others = tuple(way for way in explored.ways if way.id != name)
             ways = (*others, replace(event, id=name))
@@ -87,14 +87,14 @@ def draw_between(
 
 
 def _part(shares: np.ndarray, place: int) -> float:
-    """How far to turn towards a parent, of the way from those before it, for its share."""
+    """Return how far to turn from the mixture so far towards the next parent, for that parent to get its share."""
     return float(shares[place] / shares[: place + 1].sum())
 
 
-def _other(base: Recipe, other: Recipe) -> Sample | tuple[Operation, ...]:
-    """What to mix with: noise alone, where that is all in which the two differ; else the list.
+def _other(base: SampleRecipe, other: SampleRecipe) -> Sample | tuple[Operation, ...]:
+    """Return what to mix with: only the noise, if the two pictures differ in nothing else; otherwise the list.
 
-    Lists may lie in one another only a few deep, so that what needs none shall have none.
+    Lists may be nested only a few levels deep, so nesting is avoided where possible.
     """
     is_plain = all(isinstance(one, Reroll) or (isinstance(one, Mix) and one.inner is None) for one in base.operations)
     if is_plain and not other.operations and other.temperature == base.temperature:

@@ -1,4 +1,4 @@
-"""The finished set of samples that the page opens with: drawn once after the start, and shown to every visitor."""
+"""The finished set with which the page opens: drawn once after the start, and shown to every visitor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Opening", "example_source"]
 
 
 def example_source(number: int) -> Source:
-    """An example as a picture to open."""
+    """Return an example as a source to open."""
     example = EXAMPLES[number]
     return Source(example.path, example.kind, example.name)
 
 
 class Opening:
-    """Draws the first example with the default settings, in a session of its own that stays as long as the program."""
+    """Draws the first example with the default settings, in a session that lives as long as the program."""
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
         self._engine, self._sessions = engine, sessions
@@ -34,11 +34,11 @@ class Opening:
 
     @property
     def view(self) -> View | None:
-        """The finished set; None: there is none yet, or it could not be drawn."""
+        """The finished set; None: it is not drawn yet, or drawing failed."""
         return self._view
 
     def draw(self) -> None:
-        """Draw it now; a failure goes to the log if nobody expected it."""
+        """Draw the set now; unexpected failures are logged."""
         session = self._sessions.open(is_visitor=False)
         view = None
 
@@ -55,7 +55,7 @@ class Opening:
         self._is_over.set()
 
     def wait(self, job: Job) -> View | None:
-        """The finished set, as soon as it is there. Raises: Cancelled: if the job is."""
+        """Wait for the finished set, and return it. Raises: Cancelled: the job was cancelled."""
         while not self._is_over.wait(0.05):
             job.check()
         return self._view

@@ -1,4 +1,4 @@
-"""Lists of operations, drawn: a picture by its list, and variants of a place of it."""
+"""Drawing lists of operations: the picture of a list, and variants of a region of it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MAX_VARIANTS = 64
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came of it: PNGs, each with its recipe inside, and numbers for JSON."""
+    """The result of a call: PNGs, each with its recipe inside, and numbers for JSON."""
 
     files: tuple[Path, ...]
     numbers: Mapping[str, Any]
@@ -64,9 +64,9 @@ class Drawn:
 def give_drawn(
     progress: Iterator[object], drawn: Sequence[Drawn]
 ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-    """What an endpoint yields: nothing while its call is under way, and at the end files and numbers.
+    """Yield what an endpoint returns: nothing while its call is running, then files and numbers.
 
-    Args: progress: of the call, see `app.endpoints.Endpoints`. drawn: holds what came of it, once that has ended.
+    Args: progress: of the call, see `app.endpoints.Endpoints`. drawn: holds the result after the call has ended.
     """
     for ended in progress:
         if ended is None:
@@ -75,12 +75,12 @@ def give_drawn(
 
 
 def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
-    """A complete list from a program: JSON, or the short form that a link has; empty: the default.
+    """Read a complete list from a program: JSON, or the short form from a link; empty: the default.
 
-    Raises: InputError: it is anything else.
+    Raises: InputError: it is not a valid list.
     """
     if not isinstance(text, str):
-        raise InputError("The operations must be a text: JSON, or the short form of a link.")
+        raise InputError("The operations must be text: JSON, or the short form from a link.")
     text = text.strip()
     if not text:
         return (default,)
@@ -90,9 +90,9 @@ def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
 def read_place(
     left: object, top: object, width: object, height: object, picture: OpenedPicture, which: str = ""
 ) -> Mask:
-    """A box of LR pixels as a mask that chooses all of it. Raises: InputError: it is not in the picture.
+    """Read a box of LR pixels as a mask that selects all of it. Raises: InputError: it is not inside the picture.
 
-    Args: which: what the names of its corner begin with.
+    Args: which: prefix of the names of its corner in error messages.
     """
     across = read_int(left, f"{which}left", 0, picture.region.width - 1)
     down = read_int(top, f"{which}top", 0, picture.region.height - 1)
@@ -110,9 +110,9 @@ def draw_list(
     settings: Settings,
     operations: Sequence[Operation],
 ) -> Generator[Update, None, Drawn]:
-    """Draw the picture of a complete list into a folder. Of the settings, all but sample and temperature count.
+    """Draw the picture of a complete list into a folder. The settings' sample number and temperature are ignored.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     text_of, alpha = sample_text(picture), picture.alpha()
     path = folder / "drawn.png"
@@ -147,12 +147,12 @@ def reroll(
     num_variants: int,
     choose: int,
 ) -> Generator[Update, None, Drawn]:
-    """Draw variants of a place of a list's picture, numbered from 0; the settings' seed is that of the rolls.
+    """Draw variants of a region of a list's picture, numbered from 0; the settings' seed is that of the rolls.
 
-    Files in the folder are of all variants, or, if some are to be chosen, of those that differ most; they are written
-    when everything has been drawn.
+    Files are written after everything has been drawn: of all variants or, if some are to be chosen, of those that
+    differ most.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     lr = picture.lr()
     recipe = engine.recipe(list_request(picture, settings, operations))
@@ -205,9 +205,9 @@ def reroll(
 def save_variants(
     engine: Engine, folder: Path, job: Job, picture: OpenedPicture, state: np.ndarray, named: Mapping[str, Variant]
 ) -> tuple[Path, ...]:
-    """Write variants as whole pictures, each with its recipe inside. Raises: Cancelled: when the job is.
+    """Write variants as whole pictures, each with its recipe inside. Raises: Cancelled: the job was cancelled.
 
-    Args: state: the picture that they are laid into, uint8 (s h, s w, 3). named: by what their files are called.
+    Args: state: the picture that the variants change, uint8 (s h, s w, 3). named: prefix of the file names.
     """
     text_of, alpha = sample_text(picture), picture.alpha()
     files = []
@@ -219,7 +219,7 @@ def save_variants(
 
 
 def list_request(picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRequest:
-    """For the one picture of a complete list."""
+    """Return the request for the picture of a complete list."""
     check_operations(operations, size=(picture.region.height, picture.region.width))
     draw = operations[0]
     assert isinstance(draw, Draw)

@@ -1,4 +1,4 @@
-"""The map over the pictures: bars in grey levels where they are calibrated, else standard deviations."""
+"""The map over the pictures: bars in grey levels if these are calibrated, otherwise standard deviations."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["bar_overlay"]
 def bar_overlay(
     save: Callable[[str, np.ndarray], Path], stem: str, measure: Value, std: np.ndarray, bars: SetBars
 ) -> Overlay:
-    """Write the map's files.
+    """Write the map's files, and return the overlay.
 
     Args:
-        save: writes a picture under a name, and says where.
+        save: writes a picture under a name, and returns its path.
         stem: of the files' names.
-        std: of the samples, as `SetSummary` has it: (H, W) of luma, or (H, W, 3) of rgb.
+        std: of the samples, as in `SetSummary`: (H, W) for luma, or (H, W, 3) for rgb.
         bars: of the set.
     """
     values = std if bars.coverage is None else bars.half_width(measure, std)

@@ -1,8 +1,8 @@
-"""The page as its panels know it: what they share, how events reach them, and how a view is shown.
+"""The page as its panels see it: shared state, how events reach the panels, and how a view is shown.
 
-An event is wired by `Page.start`, if it is work that changes what is shown, by `Page.ask`, if it can be answered at
-once, or by `Page.follow`, if the answer takes a while. In all cases the handler gets one `Event`. What the work reports
-comes back through `Page.show`, which asks every panel.
+`Page.start` wires an event whose work changes what is shown; `Page.ask` wires an event that can be answered at once,
+and `Page.follow` one whose answer takes a while. In all cases the handler receives one `Event`. Updates from the work
+are shown by `Page.show`, which calls every panel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from srflow.contract import Engine
 __all__ = ["NEXT_SERIAL", "Event", "Page", "Panel"]
 
 NEXT_SERIAL = "(serial, ...others) => [window.srflowSerial(), ...others]"
-"""Counts events in the browser (see page.js). `Page.serial` is the first component, hence the first input."""
+"""Counts events in the browser (see page.js). `Page.serial` is the first component, and so the first input."""
 
 MAX_SERIAL = 2**53 - 1
 
@@ -41,7 +41,9 @@ Inputs = Collection[Any]
 
 @dataclass(frozen=True)
 class Event:
-    """What a handler is told. values: of the inputs, by component. serial: its number. data: from the browser."""
+    """The argument of a handler. values: of the inputs, by component. serial: number of the event. data: from the
+    browser.
+    """
 
     session: Session
     values: Values
@@ -50,46 +52,46 @@ class Event:
 
 
 class Panel(Protocol):
-    """A part of the page: components, what they show of a view, and events."""
+    """A part of the page: its components, what they show of a view, and its events."""
 
     @property
     def outputs(self) -> Sequence[Any]:
-        """All components that `show` gives values for."""
+        """All components for which `show` returns values."""
 
     @property
     def streamed(self) -> Sequence[Any]:
-        """Those of `outputs` that are shown while work is under way; the others wait for its end."""
+        """Those of `outputs` that are updated during work; the others are updated at its end."""
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """Values that show the view; only for what has changed."""
+        """Return values that show the view, only for what has changed."""
 
     def wire(self, page: Page) -> None:
-        """Connect the panel's events. All panels are laid out by then."""
+        """Connect the panel's events. All panels have been laid out by then."""
 
 
 class Illustrated(Protocol):
-    """A panel in a tab, with figures that are made only for those who look at them: while the tab is open."""
+    """A panel in a tab whose figures are drawn only while the tab is open."""
 
     @property
     def figures(self) -> Sequence[Any]:
-        """The components that `draw_figures` gives values for."""
+        """The components for which `draw_figures` returns values."""
 
     def draw_figures(self, view: View) -> Values:
-        """Values for all of `figures`."""
+        """Return values for all of `figures`."""
 
 
 class Page:
-    """What panels share.
+    """The state that panels share.
 
-    Must be made inside `gr.Blocks`, before any panel.
+    Must be created inside `gr.Blocks`, before any panel.
 
     Attributes:
         serial: counts the page's events. session: the visitor's `Session`, None until the page is set up.
-        query: what the page's address says. memory: settings that the browser remembers.
-        status: the line that says what happens. panels: in the order in which they are laid out.
-        tabs: panels with figures, by the labels of their tabs, the one that is open at first before the others.
-        opening: the finished set of the first example; None: there is none. ahead: prepares pictures; None: nothing
-        is done unasked.
+        query: the query of the page's address. memory: settings that the browser remembers.
+        status: the status line. panels: in the order in which they are laid out.
+        tabs: panels with figures, by the labels of their tabs; the tab that is open at first comes first.
+        opening: the finished set of the first example; None: there is none. ahead: prepares pictures; None: nothing is
+        prepared.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Page:
         self.serial = gr.Number(0, precision=0, visible="hidden", elem_id="serial")
         self.session = gr.State(None, delete_callback=sessions.forget)
         self.query = gr.Textbox(visible="hidden", elem_id="query")
-        # Settings only, nothing secret; a fixed key, so that they survive a restart of the server.
+        # This stores only settings, no secrets. The fixed key lets them survive a restart of the server.
         self.memory = gr.BrowserState(None, storage_key=storage_key, secret=storage_key)
         self.status = gr.HTML(status_html("Loading the model …"), elem_id="status", padding=False, render=False)
         self.undo = gr.Button("Undo", size="sm", min_width=50, elem_id="undo", interactive=False, render=False)
@@ -115,26 +117,26 @@ class Page:
         self.tabs: dict[str, Illustrated | None] = {}
 
     def add(self, *panels: Panel) -> None:
-        """Make these the panels, and connect them."""
+        """Register the panels, and connect them."""
         self.panels = list(panels)
         for panel in panels:
             panel.wire(self)
 
     def add_tabs(self, tabs: Mapping[gr.Tab, Illustrated | None]) -> None:
-        """Have these tabs show their figures when they are opened. None: there are none in it."""
+        """Make these tabs draw their figures when they are opened. None: the tab has no figures."""
         self.tabs = {str(tab.label): panel for tab, panel in tabs.items()}
         for tab in tabs:
-            # Gradio selects the first tab itself while the page is laid out: that asks for nothing.
+            # Gradio itself selects the first tab while the page is laid out; this needs no figures.
             self.ask(tab.select, partial(self.open_tab, str(tab.label)), outputs=self.figures, may_be_early=True)
 
     @property
     def figures(self) -> list[Any]:
-        """Of all tabs."""
+        """The figures of all tabs."""
         return [figure for panel in self.tabs.values() if panel is not None for figure in panel.figures]
 
     @property
     def outputs(self) -> list[Any]:
-        """All that `show` gives values for."""
+        """All components for which `show` returns values."""
         shared = [self.status, self.undo, self.redo, self.query, self.memory, *self.figures]
         return [*shared, *(component for panel in self.panels for component in panel.outputs)]
 
@@ -152,21 +154,21 @@ class Page:
         wants_samples: bool = False,
         **options: Any,
     ) -> Any:
-        """Have an event begin a piece of work, which ends whatever is under way.
+        """Wire an event that starts a piece of work and cancels the work in progress.
 
         Args:
             trigger: of a component, for example `button.click`.
-            work: gives the work that an event asks for.
-            inputs: whose values it needs.
-            source: which picture an event asks for; None: no other one than before.
-            on_error: what to show, beside the words, if the work fails.
+            work: returns the work for an event.
+            inputs: the components whose values it needs.
+            source: returns the picture that an event requests; None: the same one as before.
+            on_error: returns values to show in addition to the message if the work fails.
             has_data: whether it needs the event's data.
-            wants_samples: whether it asks for samples, so that an event that overtakes it draws them in its place.
+            wants_samples: whether it requests samples; an event that overtakes it then draws them instead.
             options: for Gradio.
         """
         stream = partial(self.stream, work=work, source=source, on_error=on_error, wants_samples=wants_samples)
 
-        # Gradio passes an event's data to parameters that can be given by position, and to no others.
+        # Gradio passes an event's data only to parameters that accept positional arguments.
         def run_with_data(values: dict, event: gr.EventData) -> Iterator[Values]:
             yield from stream(values, data=event._data)
 
@@ -177,14 +179,15 @@ class Page:
             run_with_data if has_data else run,
             {self.serial, self.session, *inputs},
             self.outputs,
-            # Not "once", which drops what comes while the handler runs: each event ends the one before.
+            # "once" would drop events that arrive while the handler runs, but each event must cancel the previous one.
             **{
                 "js": NEXT_SERIAL,
                 "show_progress": "hidden",
                 "trigger_mode": "multiple",
                 "api_visibility": "private",
                 "concurrency_id": "work",
-                # The engine takes turns itself, sample by sample: a small picture need not wait for a large one.
+                # The engine alternates between requests after each sample: a small picture need not wait for a large
+                # one.
                 "concurrency_limit": 16,
             }
             | options,
@@ -202,16 +205,16 @@ class Page:
         on_error: Values | None = None,
         **options: Any,
     ) -> Any:
-        """Have an event answered at once, beside any work under way.
+        """Wire an event that is answered at once, in parallel to any work in progress.
 
         Args:
             trigger: of a component.
-            reply: gives values to show.
-            inputs: whose values it needs.
-            outputs: that it may give values for.
+            reply: returns values to show.
+            inputs: the components whose values it needs.
+            outputs: the components for which it may return values.
             has_data: whether it needs the event's data.
-            may_be_early: whether it is left without an answer, not refused, before the page has a session.
-            on_error: what to show, beside the words, if it fails.
+            may_be_early: whether an event before the page has a session is ignored instead of refused.
+            on_error: returns values to show in addition to the message if it fails.
             options: for Gradio.
         """
 
@@ -238,8 +241,8 @@ class Page:
                 "show_progress": "hidden",
                 "trigger_mode": "multiple",
                 "api_visibility": "private",
-                # By a request and its reply. Gradio's stream of answers closes after the last of the events under way;
-                # one that comes at that very moment may wait for its answers in vain.
+                # This event uses a plain request and response. Gradio closes its stream of answers after the last
+                # running event; an event that arrives at that moment might never receive its answer.
                 "queue": False,
             }
             | options,
@@ -288,7 +291,7 @@ class Page:
         *,
         wants_samples: bool = False,
     ) -> Iterator[Values]:
-        """Begin the work that an event asks for, and show what it reports."""
+        """Start the work that an event requests, and show its updates."""
 
         def begin() -> tuple[Session, Job | None, Work]:
             event = self._event(values, data)
@@ -304,7 +307,7 @@ class Page:
         if job is not None:
             fail = None if on_error is None else partial(on_error, session)
             yield from self._tell(session, job, perform(session, job, do, fail))
-        # Gradio repeats a stream's last message when it ends, perhaps after the first message of a newer event.
+        # Gradio repeats a stream's last message when the stream ends, perhaps after the first message of a newer event.
         yield {component: gr.skip() for component in self.outputs}
         drop_copies(self.blocks)
 
@@ -312,14 +315,15 @@ class Page:
         kept: Values = {}
         for update, view in updates:
             shown = self.show(session, view, update)
-            # Gradio sends what differs from the message before; a viewer that was skipped would be sent in full again.
+            # Gradio sends only the differences from the previous message; after a skip it would send the whole viewer
+            # again.
             kept |= {component: value for component, value in shown.items() if isinstance(component, LinkedViewer)}
             with session.telling(job) as may_tell:
                 if may_tell:
                     yield kept | shown
 
     def _event(self, values: Values, data: object = None) -> Event:
-        """Raises: InputError: if the page has no session, or the number is none."""
+        """Create the event. Raises: InputError: the page has no session, or the number is invalid."""
         session = self.sessions.check(values[self.session])
         return Event(session, values, read_int(values[self.serial], "The event's number", 0, MAX_SERIAL), data)
 
@@ -329,7 +333,7 @@ class Page:
     # -- showing -------------------------------------------------------------------------------------------------------
 
     def show(self, session: Session, view: View, update: Update) -> Values:
-        """Values for everything that an update changes."""
+        """Return values for everything that an update changes."""
         values: Values = {}
         view = recall(session, view)
         if update.text:
@@ -350,7 +354,7 @@ class Page:
         return values | update.values
 
     def show_panel(self, panel: Panel, view: View, changed: Collection[Part] = ALL) -> Values:
-        """Values of one panel."""
+        """Return the values of one panel."""
         is_end = Part.END in changed
         return {
             component: value
@@ -359,13 +363,13 @@ class Page:
         }
 
     def show_figures(self, session: Session, view: View) -> Values:
-        """Figures of the tab that is open. Those of the others are taken away: they are out of date."""
+        """Return the figures of the open tab. The figures of other tabs are removed, because they are out of date."""
         values: Values = {figure: gr.update(value=None, visible=False) for figure in self.figures}
         panel = self.tabs.get(session.tab or next(iter(self.tabs), ""))
         return values if panel is None else values | panel.draw_figures(view)
 
     def open_tab(self, name: str, event: Event) -> Values:
-        """A tab was opened: now its figures are wanted."""
+        """Handle the opening of a tab: draw its figures."""
         session, panel = event.session, self.tabs[name]
         shown: Values = {self.status: gr.skip()}
         if session.open_tab(event.serial, name) and panel is not None:

@@ -1,4 +1,4 @@
-"""From a file to the visitor's picture: LR pixels, ground truth, region; or the recipe that a PNG carries."""
+"""Opening a visitor's file: LR pixels, ground truth and crop, or the recipe in a PNG of this page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from app.records import OpenedPicture, Region, Source
 from app.session import Job, Session
 from app.settings import Settings, find_model
-from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, Recipe, carried_lr
+from srflow.contract import RECIPE_KEY, Engine, ImageError, ModelInfo, SampleRecipe, carried_lr
 
 __all__ = [
     "AUTO_PIXELS",
@@ -32,10 +32,10 @@ __all__ = [
 MAX_FILE_SIZE = 64 * 2**20
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 16
-"""Of LR pictures; smaller ones leave the network nothing to look at."""
+"""Smallest side of an LR picture; smaller ones give the network too little context."""
 REGION_SIDES = (48, 64, 96, 128, 192, 256, 384, 512)
 DEFAULT_SIDE = 128
-"""Of the region that is taken from LR pictures with more pixels than AUTO_PIXELS."""
+"""Side of the crop taken from LR pictures with more pixels than AUTO_PIXELS."""
 AUTO_PIXELS = 192 * 192
 _PREVIEW_SIDE = 480
 _BROWSER_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif")
@@ -46,7 +46,7 @@ def open_source(
 ) -> OpenedPicture:
     """Read a picture file. A picture of kind "hr" is scaled down for `model`, and kept as ground truth.
 
-    Raises: ImageError: if it cannot be read, is too large or too small.
+    Raises: ImageError: it cannot be read, is too large or too small.
     """
     if source.path.stat().st_size > MAX_FILE_SIZE:
         raise ImageError(f"The file is larger than {MAX_FILE_SIZE // 2**20} MB. Please make it smaller.")
@@ -65,11 +65,13 @@ def open_source(
 
 
 def _on_white(notes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple("laid on white" if note == "alpha kept" else note for note in notes)
+    return tuple("placed on white" if note == "alpha kept" else note for note in notes)
 
 
 def shown_file(picture: OpenedPicture) -> Path:
-    """What the browser can show of the visitor's file: itself, or of kinds that browsers do not know the preview."""
+    """Return a file that the browser can show: the visitor's file or, for formats that browsers cannot show, the
+    preview.
+    """
     is_known = picture.source.path.suffix.lower() in _BROWSER_SUFFIXES
     return picture.source.path if is_known else picture.files / "preview.png"
 
@@ -86,7 +88,7 @@ def open_array(
     alpha: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
 ) -> OpenedPicture:
-    """Write the pixels to a folder of the session. Of a large picture, the middle becomes the region."""
+    """Write the pixels to a folder of the session. For a large picture, the middle becomes the crop."""
     height, width = lr.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise ImageError(f"The picture is {width}×{height}. It needs at least {MIN_SIDE} pixels a side.")
@@ -109,7 +111,7 @@ def open_array(
         has_alpha=alpha is not None,
         notes=notes,
     )
-    # What a PNG of this page was made from is drawn again as it was: whole.
+    # The LR picture of a PNG from this page is used whole, as it was when the PNG was drawn.
     if width * height > AUTO_PIXELS and not source.restored:
         picture = replace(picture, region=_square(picture, width // 2, height // 2, DEFAULT_SIDE))
     _write_files(engine, picture)
@@ -119,7 +121,7 @@ def open_array(
 def select_region(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, x: int, y: int, side: int | None
 ) -> OpenedPicture:
-    """The same picture with the square region round the LR pixel (x, y). side: None for the whole picture."""
+    """Return the same picture with a square crop around the LR pixel (x, y). side: None for the whole picture."""
     region = Region(0, 0, picture.width, picture.height) if side is None else _square(picture, x, y, side)
     if region == picture.region:
         return picture
@@ -144,12 +146,12 @@ def _write_files(engine: Engine, picture: OpenedPicture) -> None:
 
 
 def preview_step(picture: OpenedPicture) -> int:
-    """How many LR pixels one pixel of the preview stands for."""
+    """Return how many LR pixels (per side) one pixel of the preview represents."""
     return max(1, math.ceil(max(picture.width, picture.height) / _PREVIEW_SIDE))
 
 
 def preview(picture: OpenedPicture) -> np.ndarray:
-    """The LR picture, thinned out if it is large, with all but the region dimmed. uint8, (h, w, 3)."""
+    """Return the LR picture, subsampled if it is large, with everything outside the crop dimmed. uint8, (h, w, 3)."""
     step = preview_step(picture)
     shown = picture.whole()[::step, ::step].copy()
     region = picture.region
@@ -162,10 +164,10 @@ def preview(picture: OpenedPicture) -> np.ndarray:
     return shown
 
 
-def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | None] | None:
-    """The recipe in a PNG that this page made, and the LR picture if it carries that too; None: an ordinary picture.
+def read_recipe(engine: Engine, path: str | Path) -> tuple[SampleRecipe, np.ndarray | None] | None:
+    """Read the recipe in a PNG of this page, and the LR picture if the PNG has it; None: it is an ordinary picture.
 
-    Raises: InputError: if there is a recipe, but not one that can be used.
+    Raises: InputError: there is a recipe, but it cannot be used.
     """
     try:
         with Path(path).open("rb") as file:
@@ -173,9 +175,9 @@ def read_recipe(engine: Engine, path: str | Path) -> tuple[Recipe, np.ndarray | 
                 return None
         text: Mapping[str, str] = engine.read_png_text(path)
     except ImageError:
-        return None  # opening it as a picture will say what is wrong
+        return None  # opening it as a picture will report the error
     if RECIPE_KEY not in text:
         return None
-    recipe = Recipe.from_json(text[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(text[RECIPE_KEY])
     Settings.from_recipe(recipe, engine.info())
     return recipe, carried_lr(text, recipe, engine.open_picture)

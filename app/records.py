@@ -1,4 +1,4 @@
-"""The values that describe what a visitor sees. All are frozen: whoever holds one can rely on it, in any thread."""
+"""The values that describe what a visitor sees. All are frozen, so they can be shared between threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from app.bars import SetBars
 from app.settings import Settings
 from app.viewer import Blend, Detail, Found, Line, Overlay, Part, WayKind
-from srflow.contract import Aim, ChallengeScores, Direction, Recipe, TruthScores, Wish
+from srflow.contract import Aim, ChallengeScores, Direction, SampleRecipe, TruthScores, Wish
 from srflow.operations import Mask
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the low-resolution (LR) picture, in its pixels."""
+    """The crop: the part of the low-resolution (LR) picture that is enlarged, in LR pixels."""
 
     left: int
     top: int
@@ -45,10 +45,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Source:
-    """A picture file that somebody asked for, and how it is to be read.
+    """A requested picture file, and how it is to be read.
 
     path: of the file; the session keeps its own copy of an upload. kind: "lr", or "hr": to be scaled down first.
-    name: of the example, else "". restored: whether it came out of a PNG of this page, with that PNG's settings.
+    name: of the example, otherwise "". restored: whether it came out of a PNG of this page, with that PNG's settings.
     """
 
     path: Path
@@ -59,11 +59,11 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedPicture:
-    """The visitor's picture, on disk as arrays: LR, and the ground truth if it was scaled down here.
+    """The visitor's picture, stored on disk as arrays: LR, and the ground truth if it was scaled down here.
 
-    folder: of the arrays. files: folder of the region's PNG files, input, truth (if there is one) and preview.
-    width, height: of the whole LR picture. region: what is sampled. subject: changes whenever LR pixels, region or
-    scale do. has_alpha: whether there is an opacity, too. notes: what was done to the file on the way in.
+    folder: of the arrays. files: folder of the crop's PNG files: input, truth (if there is one) and preview. width,
+    height: of the whole LR picture. region: the crop that is enlarged. subject: id that changes whenever LR pixels,
+    crop or scale change. has_alpha: whether there is an opacity channel. notes: how the file was converted.
     """
 
     folder: Path
@@ -80,43 +80,43 @@ class OpenedPicture:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the region is the whole picture."""
+        """Whether the crop is the whole picture."""
         return (self.region.width, self.region.height) == (self.width, self.height)
 
     def whole_region(self) -> OpenedPicture:
-        """The same picture, all of it."""
+        """Return the same picture without a crop."""
         return replace(self, region=Region(0, 0, self.width, self.height))
 
     def lr(self) -> np.ndarray:
-        """The region's LR pixels, uint8 (h, w, 3)."""
+        """Return the crop's LR pixels, uint8 (h, w, 3)."""
         return self._cut("lr.npy", 1)
 
     def alpha(self) -> np.ndarray | None:
-        """The region's opacity at the LR size, uint8 (h, w)."""
+        """Return the crop's opacity at the LR size, uint8 (h, w)."""
         return self._cut("alpha.npy", 1) if self.has_alpha else None
 
     def truth(self) -> np.ndarray | None:
-        """The region's ground truth, uint8 (s h, s w, 3)."""
+        """Return the crop's ground truth, uint8 (s h, s w, 3)."""
         return self._cut("truth.npy", self.scale_factor) if self.has_truth else None
 
     def whole(self) -> np.ndarray:
-        """The whole LR picture, uint8 (h, w, 3)."""
+        """Return the whole LR picture, uint8 (h, w, 3)."""
         return np.load(self.folder / "lr.npy")
 
     def folders(self) -> Iterator[Path]:
-        """Where its files lie."""
+        """The folders that contain its files."""
         yield from (self.folder, self.files, self.source.path.parent)
 
     def _cut(self, name: str, scale: int) -> np.ndarray:
         array = np.load(self.folder / name, mmap_mode="r")
         rows = slice(self.region.top * scale, (self.region.top + self.region.height) * scale)
         columns = slice(self.region.left * scale, (self.region.left + self.region.width) * scale)
-        return np.array(array[rows, columns])  # a copy in memory, not a window to the file
+        return np.array(array[rows, columns])  # a copy in memory, not a memory map of the file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """What was measured of a sample; see `srflow.contract.SampleResult`."""
+    """Measurements of a sample; see `srflow.contract.SampleResult`."""
 
     lr_psnr: float
     bits_per_dimension: float | None
@@ -127,18 +127,18 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureRecord:
-    """A finished picture of a set. Viewer, table, downloads and zip all go by these.
+    """A finished picture of a set, as the viewer, table, downloads and zip use it.
 
-    id: unique in the set, and the same from one set to the next for what takes the same place.
-    kind: "sample", drawn, with its recipe and its numbers; or "reference", to compare samples with.
-    key: letter that shows it in the viewer, or "".
+    id: unique in the set; a picture with the same role in the next set has the same id. kind: "sample": drawn, with its
+    recipe and numbers; or "reference": something to compare samples with. key: letter that shows it in the viewer, or
+    "".
     """
 
     id: str
     label: str
     kind: Literal["sample", "reference"]
     path: Path
-    recipe: Recipe | None = None
+    recipe: SampleRecipe | None = None
     numbers: Numbers | None = None
     key: str = ""
 
@@ -147,13 +147,11 @@ class PictureRecord:
 class Run:
     """A set of samples of one picture, drawn with one set of settings.
 
-    folder: of its files; earlier sets may have left files of theirs to it, too.
-    pictures: finished ones, samples first. parts: finished rows of samples that are not finished, by their number.
-    diversity, …: see `srflow.contract.SetSummary`. atlas: positions in -1 to 1, one a sample.
-    overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
-    is_drawing: whether more is still to come.
-    place: (x, y) in SR pixels, where it is worth looking; None: not known.
-    bars: what may be promised of it; None: not known yet, or a single sample.
+    folder: of its files; it may also contain files of earlier sets. pictures: finished ones, samples first. parts:
+    finished rows of unfinished samples, by sample number. diversity, …: see `srflow.contract.SetSummary`. atlas:
+    positions in -1 to 1, one per sample. overlays: the map of the standard deviation of luma and of RGB, by the keys of
+    `MEASURES`. is_drawing: whether more is still to come. place: (x, y) in SR pixels, an interesting position; None:
+    not known. bars: the calibrated bars; None: not known yet, or there is a single sample.
     """
 
     folder: Path
@@ -184,21 +182,21 @@ class Run:
 
     @property
     def references(self) -> dict[str, Path]:
-        """Files of the references, by id."""
+        """The references, by id."""
         return {picture.id: picture.path for picture in self.pictures if picture.kind == "reference"}
 
     def find(self, name: str) -> PictureRecord | None:
-        """The picture of that id, if there is one."""
+        """Return the picture of that id, if there is one."""
         return next((picture for picture in self.pictures if picture.id == name), None)
 
     def with_picture(self, picture: PictureRecord) -> Run:
-        """The same set with one picture more, or with another one in the place of the one with its id."""
+        """Return the same set with one more picture; it replaces a picture with the same id."""
         others = [other for other in self.pictures if other.id != picture.id]
         end = sum(other.kind == "sample" for other in others) if picture.kind == "sample" else len(others)
         return replace(self, pictures=(*others[:end], picture, *others[end:]))
 
     def folders(self) -> Iterator[Path]:
-        """Where its files lie."""
+        """The folders that contain its files."""
         yield self.folder
         yield from self.picture.folders()
         for picture in self.pictures:
@@ -209,7 +207,7 @@ class Run:
 class Sweep:
     """The same latents at several temperatures.
 
-    width, height: in SR pixels. paths: of the first sample at each temperature. points: numbers, means over samples.
+    width, height: in SR pixels. paths: of the first sample at each temperature. points: numbers, averaged over samples.
     is_drawing: whether more is still to come.
     """
 
@@ -224,7 +222,7 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class WishScale:
-    """A wish on a slider. deviations: of the pictures along it, from the mean of the place's rolls, in theirs."""
+    """The scale of a wish's slider. deviations: of the pictures along it from the mean of the rolls, in theirs."""
 
     wish: Wish
     aim: Aim
@@ -233,10 +231,10 @@ class WishScale:
 
 @dataclass(frozen=True, kw_only=True)
 class Slider:
-    """A way in which a place can differ.
+    """A way in which a region can differ, shown as a slider.
 
-    strip: pictures of the place along it. ends: what is there, in words. scale: if it leads to what was wished for.
-    remark: what there is to say of it, or "".
+    strip: pictures of the region along it. ends: what its ends show, in words. scale: only for a wish. remark: a remark
+    for the visitor, or "".
     """
 
     direction: Direction
@@ -248,14 +246,14 @@ class Slider:
 
 @dataclass(frozen=True, kw_only=True)
 class Explored:
-    """A picture that somebody explores, and ways to go on from it, while these are looked at.
+    """The picture that a visitor explores, and its variants while they are shown.
 
-    state: the picture, a sample or what became of one. ways: finished ones. count: how many there will be; 0: none are
-    looked at. kind: what they are, see `app.viewer.Asked`. mask: the place; None: the whole picture. seed: of the
-    ways' noise. dial: how far neighbours are, in percent. detail: in which latents they differ. blend: which of the
-    ways lies between two pictures, if any does. found: a place that was asked for, to be painted. sliders: of the
-    place, once they are found; () if there are none. angles: where each is, in degrees. levels: of a tree, how deep
-    each way lies in it, from 0 on.
+    state: the picture, a sample or a changed one. ways: finished variants. count: how many there will be; 0: none are
+    shown. kind: the kind of variants, see `app.viewer.Asked`. mask: the region; None: the whole picture. seed: of the
+    variants' noise. dial: how different neighbours are, in percent. detail: the latents in which they differ. blend:
+    the variant that lies between two pictures, if any. found: a region that was requested for painting. sliders: of the
+    region, once they are found; () if there are none. angles: position of each slider, in degrees. levels: depth of
+    each variant in a tree, from 0 on.
     """
 
     state: PictureRecord
@@ -274,19 +272,19 @@ class Explored:
 
     @property
     def has_changes(self) -> bool:
-        """Whether the state is more than a sample of the set."""
+        """Whether the state differs from the samples of the set."""
         return self.state.recipe is not None and bool(self.state.recipe.operations)
 
     def find(self, name: str) -> PictureRecord | None:
-        """The state or the way of that id, if there is one."""
+        """Return the state or the variant of that id, if there is one."""
         return next((picture for picture in (self.state, *self.ways) if picture.id == name), None)
 
     def closed(self) -> Explored | None:
-        """Without the ways; None: nothing has been changed."""
+        """Return it without the variants; None: nothing has been changed."""
         return Explored(state=self.state) if self.has_changes else None
 
     def folders(self) -> Iterator[Path]:
-        """Where its files lie."""
+        """The folders that contain its files."""
         for picture in (self.state, *self.ways):
             yield picture.path.parent
         for slider in self.sliders or ():
@@ -295,9 +293,9 @@ class Explored:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """What a visitor wants measured: a place of the LR picture, and a line from (x, y) to (x, y) in SR pixels.
+    """What a visitor selected to measure: a region of the LR picture, and a line between two points in SR pixels.
 
-    subject: of the picture that they belong to. base: id of the sample that one would go on from at the place.
+    subject: id of the picture that they belong to. base: id of the sample whose region was selected.
     """
 
     subject: str
@@ -308,12 +306,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that a visitor's page shows; the entries of its history.
+    """Everything that a visitor's page shows; the history consists of these.
 
-    explored: the picture that is explored; None: none yet. settings: those that the picture was opened with, or sampled
-    with last. measure: which map is shown. steps: the history that the view is a part of, for whoever shows it; a view
-    that lies in the history has none. chosen: to be measured; None: nothing. revision: grows with each change of what a
-    session shows, so that the browser can tell an older message from a newer one.
+    explored: the picture that is explored; None: none yet. settings: those with which the picture was opened, or last
+    sampled. measure: the map that is shown. steps: the history that contains the view, for display; views inside the
+    history have none. chosen: selected for measuring; None: nothing. revision: increases with each change of the
+    session, so that the browser can detect outdated messages.
     """
 
     picture: OpenedPicture | None = None
@@ -328,22 +326,22 @@ class View:
 
     @property
     def is_walking(self) -> bool:
-        """Whether ways to go on are looked at."""
+        """Whether variants are shown."""
         return self.explored is not None and self.explored.count > 0
 
     def settled(self) -> View:
-        """The same view when nothing more comes."""
+        """Return the view as it is after all work has ended."""
         run = None if self.run is None else replace(self.run, is_drawing=False)
         sweep = None if self.sweep is None else replace(self.sweep, is_drawing=False)
         explored = self.explored and replace(self.explored, count=len(self.explored.ways))
         return replace(self, run=run, sweep=sweep, explored=explored)
 
     def closed(self) -> View:
-        """The same view when no ways to go on are looked at."""
+        """Return the same view without variants."""
         return replace(self, explored=self.explored and self.explored.closed())
 
     def folders(self) -> set[Path]:
-        """Folders that hold files of this view."""
+        """Folders that contain files of this view."""
         folders = set()
         if self.picture is not None:
             folders |= set(self.picture.folders())
@@ -358,9 +356,9 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """How a step of the history looks in the strip.
+    """The appearance of a history step in the strip.
 
-    kind: what was new in it. path: of the thumbnail. key: changes with what the thumbnail shows.
+    kind: what was new in the step. path: of the thumbnail. key: changes when the thumbnail changes.
     """
 
     kind: Literal["picture", "samples", "sweep", "explored"]
@@ -370,10 +368,10 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class PastStep:
-    """A step of the history, at the moment when it is shown.
+    """A step of the history at the time when it is shown.
 
-    number: never used again. parent: number of the step that it followed. name: that the visitor gave it, or "".
-    is_current: whether it is what is shown. is_compared: whether the visitor compares others with it.
+    number: never reused. parent: number of the previous step. name: given by the visitor, or "". is_current: whether it
+    is shown now. is_compared: whether the visitor compares others with it.
     """
 
     number: int

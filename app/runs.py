@@ -1,4 +1,4 @@
-"""Drawing a set of samples: the engine's events become files, numbers, and a `Run` that grows."""
+"""Drawing a set of samples: the engine's events become files, numbers, and a growing `Run`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -48,11 +48,11 @@ __all__ = ["draw", "load_map", "make_request", "sample_pixels", "sample_text"]
 _MAP_INTERVAL = 1.0  # seconds between updates of the map while samples come in
 _ROWS_INTERVAL = 1.0  # seconds between updates of the rows of samples that are made in tiles
 _FEATURE_SIDE = 48
-_PLACE_SIDE = 16  # SR pixels of a place, about as much as a crop shows
+_PLACE_SIDE = 16  # SR pixels: side of an interesting area, about the size of a close-up
 
 
 def make_request(picture: OpenedPicture, settings: Settings) -> SampleRequest:
-    """What the engine is asked for."""
+    """Return the request for the engine."""
     return SampleRequest(
         lr=picture.lr(),
         model=settings.model,
@@ -77,11 +77,11 @@ def draw(
     former: Run | None = None,
     references: bool = True,
 ) -> Iterator[Update]:
-    """Draw the samples of a picture, then (if wanted) the references to compare them with.
+    """Draw the samples of a picture, then (if requested) the references to compare them with.
 
-    Samples of `former` that the settings ask for as well are taken over, and only those that are missing are drawn.
+    Samples of `former` that the settings include are reused, and only missing ones are drawn.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     if former is not None and former.picture != picture:
         former = None
@@ -108,7 +108,7 @@ def draw(
                 job.check()
                 writer.add_reference(reference.kind, reference.picture)
                 yield writer.update("Making pictures to compare with", Part.REFERENCES)
-        except MemoryBudgetError as error:  # the samples are there all the same
+        except MemoryBudgetError as error:  # the samples exist nevertheless
             writer.add_notice(str(error))
     writer.run = replace(writer.run, is_drawing=False)
     seconds = format_seconds(time.monotonic() - writer.started)
@@ -122,9 +122,9 @@ def draw(
 
 
 class _Writer:
-    """Puts the events of one drawing on disk and into its `Run`.
+    """Writes the events of one drawing to disk and into its `Run`.
 
-    Attributes: run: the set so far. earlier: samples taken over. missing: numbers of those to draw.
+    Attributes: run: the set so far. earlier: reused samples. missing: numbers of the samples to draw.
     """
 
     def __init__(
@@ -159,14 +159,14 @@ class _Writer:
             place=None if former is None else former.place,
         )
         if former is not None and self.earlier:
-            # What the set said so far holds until there is more.
+            # The previous statistics of the set stay valid until new ones arrive.
             names = ("diversity", "split_half_change", "summary_indices", "overlays", "bars")
             self.run = replace(self.run, **{name: getattr(former, name) for name in names})
             if not self.missing:
                 self.run = replace(former, is_drawing=False)
 
     def request(self) -> SampleRequest:
-        """For the missing samples. Those there are lie before them, and go into the summary."""
+        """Return the request for the missing samples. Existing samples come before them, and enter the summary."""
         pictures = []
         if self.run.diversity is not None or len(self.earlier) == 1:
             for index, record in self.earlier.items():
@@ -181,7 +181,7 @@ class _Writer:
         )
 
     def update(self, text: str, *parts: Part, fraction: float | None = -1.0, **options: object) -> Update:
-        """The run as it is now; it is committed only when it has something to show."""
+        """Return the run so far; it is committed only when it has something to show."""
         changed = frozenset(parts)
         changes: Mapping[str, object] = {}
         if changed:
@@ -201,17 +201,17 @@ class _Writer:
         return self.run.folder / name
 
     def add_reference(self, kind: str, picture: np.ndarray) -> None:
-        """Write a reference. In a folder of its own, since later sets may use it when this one's files are gone."""
+        """Write a reference to its own folder, because later sets may use it after this set's files are deleted."""
         folder = self.session.new_folder(self.job, "reference")
         self.engine.save_png(folder / f"{kind}.png", picture)
         self.run = self.run.with_picture(_reference(kind, folder / f"{kind}.png"))
 
     def add_notice(self, text: str) -> None:
-        """Keep a remark of the engine for the end."""
+        """Store a notice of the engine to show at the end."""
         self.run = replace(self.run, notices=(*self.run.notices, text))
 
     def take(self, event: object) -> Iterator[Update]:
-        """Write down one event."""
+        """Process one event."""
         if isinstance(event, Estimate):
             times = [f"About {format_seconds(event.seconds)}" if event.seconds > 0 else "Starting"]
             text = ", ".join(times + describe_tiles(event))
@@ -237,11 +237,11 @@ class _Writer:
             yield from self.take_summary(event)
 
     def are_rows_due(self) -> bool:
-        """Whether rows have not been shown for a while."""
+        """Return whether enough time has passed to show new rows."""
         return time.monotonic() - self.last_rows >= _ROWS_INTERVAL
 
     def write_rows(self) -> None:
-        """Write the rows that have come in since the last time, to as few files as possible."""
+        """Write the rows that have arrived since the last time, to as few files as possible."""
         rows = dict(self.run.parts)
         for first, pixels in _join_rows(self.pending):
             self.num_rows_files += 1
@@ -252,7 +252,7 @@ class _Writer:
         self.last_rows = time.monotonic()
 
     def forget_rows(self, index: int) -> None:
-        """Drop the rows of a sample that is finished, or begun again; the files go with the run."""
+        """Drop the rows of a sample that is finished or restarted; the files are deleted with the run."""
         self.pending = [rows for rows in self.pending if rows.index != index]
         self.run = replace(self.run, parts={i: rows for i, rows in self.run.parts.items() if i != index})
 
@@ -281,7 +281,7 @@ class _Writer:
         )
 
     def take_summary(self, event: SetSummary) -> Iterator[Update]:
-        """Keep the numbers of every summary; write the map's files only now and then, and at the end."""
+        """Store the numbers of every summary; write the map's files only at intervals, and at the end."""
         self.run = replace(
             self.run,
             diversity=event.diversity,
@@ -291,7 +291,8 @@ class _Writer:
         if event.final:
             pairs = event.pairwise_lpips
             features = [self.features[index] for index in event.indices]
-            # Once for each picture: crops that move at each new temperature cannot be compared.
+            # Choose the position once per picture: close-ups that move after each temperature change cannot be
+            # compared.
             place = self.run.place or (_most_diverse(event.std_luma) if len(event.indices) > 1 else None)
             self.run = replace(
                 self.run,
@@ -308,15 +309,15 @@ class _Writer:
             return
         started = time.monotonic()
         self.write_maps(event)
-        # On a large picture writing takes long: no more than a fifth of the time goes into it.
+        # For a large picture writing takes long: spend at most a fifth of the time on it.
         self.next_map = time.monotonic() + max(_MAP_INTERVAL, 4 * (time.monotonic() - started))
         yield self.update(f"Sample {len(self.run.samples)} of {self.settings.num_samples}", Part.MAP)
 
     def write_maps(self, event: SetSummary) -> None:
-        """The mean, the standard deviations as numbers, and as pictures for the viewer."""
+        """Write the mean, the standard deviations as numbers, and as pictures for the viewer."""
         self.num_maps += 1
         self.run = self.run.with_picture(_reference("mean", self.save(f"mean-{self.num_maps}.png", event.mean)))
-        # A reader finds the old numbers or the new ones, never a file half written.
+        # A reader finds the old numbers or the new ones, never a partial file.
         unfinished = self.run.folder / "unfinished.npz"
         rgb = np.sqrt(np.square(event.std_rgb).mean(-1))
         np.savez(unfinished, luma=event.std_luma.astype(np.float32), rgb=rgb.astype(np.float32))
@@ -326,7 +327,7 @@ class _Writer:
         bars = find_bars(self.engine, self.picture, self.settings, len(event.indices))
         if event.final:
             bars = check_set(self.engine, self.picture, [sample.path for sample in self.run.samples], bars)
-        # A new name each time: the viewer and caches on the way know files by their address.
+        # The name is new each time, because the viewer and HTTP caches identify files by their address.
         stem = f"map-{self.num_maps}"
         maps: tuple[tuple[Value, np.ndarray], ...] = (("luma", event.std_luma), ("rgb", event.std_rgb))
         overlays: dict[str, Overlay] = {
@@ -336,7 +337,7 @@ class _Writer:
 
 
 def _earlier(former: Run | None, settings: Settings, wanted: range) -> dict[int, PictureRecord]:
-    """Samples of `former` that need not be drawn again: those that the wanted ones begin with, by number."""
+    """Return the reusable samples of `former`, by number: an unbroken series at the start of the wanted ones."""
     if former is None or not former.settings.draws_same(settings):
         return {}
     found = {sample.recipe.index: sample for sample in former.samples if sample.recipe is not None}
@@ -347,14 +348,14 @@ def _earlier(former: Run | None, settings: Settings, wanted: range) -> dict[int,
         earlier[index] = found[index]
     is_complete = len(earlier) == len(wanted)
     if is_complete and settings.pairwise and former.pairwise is None:
-        return {}  # distances between them are wanted, which the engine gives for what it draws
+        return {}  # pairwise distances are requested, which the engine computes only for samples that it draws
     if is_complete and len(found) != len(wanted):
-        return {}  # a smaller set has other numbers
+        return {}  # a smaller set has other statistics
     return earlier
 
 
 def _kept_references(picture: OpenedPicture, former: Run | None, settings: Settings) -> Iterator[PictureRecord]:
-    """Input and truth; and the references, while nothing has changed that they depend on."""
+    """Return input and truth, and the references if nothing that they depend on has changed."""
     yield _reference("input", picture.files / "input.png")
     if former is not None:
         names = ("model", "consistency_rounds", "precision", "tile")
@@ -374,21 +375,21 @@ def _map_file(run: Run) -> Path:
 
 
 def load_map(run: Run, measure: str) -> np.ndarray:
-    """Standard deviation over the samples, float32 (H, W), in 8-bit units.
+    """Load the standard deviation over the samples, float32 (H, W), in 8-bit units.
 
-    measure: "luma", or "rgb" for the root of the channels' mean square.
-    Raises: InputError: if there is none.
+    measure: "luma", or "rgb" for the root mean square of the channels.
+    Raises: InputError: there is none.
     """
     try:
         with np.load(_map_file(run)) as arrays:
             return arrays[measure]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"The {MEASURES[measure]} map of this set is not there. Draw the samples again.") from error
+        raise InputError(f"The {MEASURES[measure]} map of this set is missing. Draw the samples again.") from error
 
 
 @contextmanager
 def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
-    """A sample's picture, wherever the engine put it; a file made for it is removed afterwards."""
+    """Return a sample's pixels from memory or from its temporary file, which is deleted afterwards."""
     if sample.picture is not None:
         yield sample.picture
         return
@@ -399,10 +400,10 @@ def sample_pixels(sample: SampleResult) -> Iterator[np.ndarray]:
         Path(sample.path).unlink(missing_ok=True)
 
 
-def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dict[str, str]]:
-    """Of a sample's recipe and flags, makes the text for its PNG.
+def sample_text(picture: OpenedPicture) -> Callable[[SampleRecipe, Sequence[str]], dict[str, str]]:
+    """Return a function that makes the text of a sample's PNG from its recipe and flags.
 
-    That is both of these, what was done to the input's file, and the LR picture, unless it is too large to be read
+    The text also says how the input file was converted, and contains the LR picture unless that is too large to be read
     again.
     """
     lr_text = base64.b64encode((picture.files / "input.png").read_bytes()).decode()
@@ -410,7 +411,7 @@ def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dic
     if picture.notes:
         more[INPUT_KEY] = ", ".join(picture.notes)
 
-    def text_of(recipe: Recipe, flags: Sequence[str]) -> dict[str, str]:
+    def text_of(recipe: SampleRecipe, flags: Sequence[str]) -> dict[str, str]:
         flag_text = {FLAGS_KEY: ", ".join(flags)} if flags else {}
         return {RECIPE_KEY: recipe.to_json()} | flag_text | more
 
@@ -418,7 +419,7 @@ def sample_text(picture: OpenedPicture) -> Callable[[Recipe, Sequence[str]], dic
 
 
 def _join_rows(parts: Sequence[PartialSample]) -> Iterator[tuple[PartialSample, np.ndarray]]:
-    """Rows of the same sample that follow each other, as one array, with the part that they begin with."""
+    """Join successive rows of the same sample into one array; return it with the first part."""
     joined: list[PartialSample] = []
     for part in sorted(parts, key=lambda part: (part.index, part.top)):
         if joined and (part.index, part.top) != (joined[-1].index, joined[-1].top + len(joined[-1].rows)):
@@ -430,7 +431,7 @@ def _join_rows(parts: Sequence[PartialSample]) -> Iterator[tuple[PartialSample, 
 
 
 def _most_diverse(std: np.ndarray) -> tuple[int, int]:
-    """The middle (x, y) of the block where the samples differ most."""
+    """Return the centre (x, y) of the block where the samples differ most."""
     side = min(_PLACE_SIDE, *std.shape)
     rows, columns = std.shape[0] // side, std.shape[1] // side
     blocks = std[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
@@ -439,8 +440,8 @@ def _most_diverse(std: np.ndarray) -> tuple[int, int]:
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """Block means of the luma, at most 48 a side: enough to tell samples apart in the similarity map."""
-    thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # no more is needed, and it may be a file of gigabytes
+    """Return block means of the luma, at most 48 a side: enough to distinguish samples in the similarity map."""
+    thin = max(1, max(picture.shape) // (8 * _FEATURE_SIDE))  # a fraction is enough, and the file may have gigabytes
     luma = picture[::thin, ::thin] @ LUMA.astype(np.float32)
     step = max(1, max(luma.shape) // _FEATURE_SIDE)
     rows, columns = luma.shape[0] // step, luma.shape[1] // step

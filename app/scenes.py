@@ -1,4 +1,4 @@
-"""From a view to the message for the linked viewer."""
+"""The message that shows a view in the linked viewer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["main_scene", "sweep_scene"]
 
 
 def main_scene(view: View) -> Scene | None:
-    """What the viewer shows; None: no picture is open.
+    """Return what the viewer shows; None: no picture is open.
 
-    Places are kept for what is still to come, so that nothing moves when it does.
+    Positions are reserved for pictures that are still to come, so that nothing moves when they arrive.
     """
     picture, run = view.picture, view.run
     if picture is None:
@@ -64,7 +64,7 @@ def main_scene(view: View) -> Scene | None:
 
 
 def _temperature(view: View) -> float | None:
-    """That pictures were drawn with: what is explored, else the samples."""
+    """Return the temperature of the pictures: that of the explored picture, otherwise that of the samples."""
     if view.explored is not None and view.explored.state.recipe is not None:
         return view.explored.state.recipe.temperature
     settings = view.settings if view.run is None else view.run.settings
@@ -72,7 +72,7 @@ def _temperature(view: View) -> float | None:
 
 
 def _explored(explored: Explored) -> Iterator[Picture]:
-    """What became of a sample, and the ways to go on that are there."""
+    """Return the explored picture and its finished variants."""
     if explored.has_changes:
         yield _picture(explored.state, "sample")
     yield from (_picture(way, "way") for way in explored.ways)
@@ -111,7 +111,7 @@ def _indices(settings: Settings) -> range:
 
 
 def _samples(run: Run) -> Iterator[Picture]:
-    """The samples in their order; while more are drawn, with places for those."""
+    """Return the samples in order; while more are being drawn, with reserved positions for those."""
     done = {sample.id: sample for sample in run.samples}
     for index in _indices(run.settings):
         name, label = f"s{index}", f"Sample {index + 1}"
@@ -120,12 +120,12 @@ def _samples(run: Run) -> Iterator[Picture]:
             yield Picture(name, sample.label, sample.path, badge="flagged" if flagged else "")
         elif run.is_drawing or index in run.parts:
             yield Picture(name, label, parts=run.parts.get(index, ()))
-    for sample in done.values():  # not of this drawing: edited ones, for instance
+    for sample in done.values():  # not of this drawing, for example edited ones
         yield Picture(sample.id, sample.label, sample.path)
 
 
 def sweep_scene(view: View) -> Scene | None:
-    """The first sample at each temperature, side by side; None: there was no sweep."""
+    """Return the first sample at each temperature, side by side; None: there was no sweep."""
     sweep = view.sweep
     if sweep is None:
         return None

@@ -1,8 +1,8 @@
-"""A visitor's session: the only place where what is shown is changed, and where the files behind it live.
+"""A visitor's session: the only module that changes what is shown and manages the files behind it.
 
-Events of one page arrive in threads of their own, in any order. Each carries a serial number that the page counts up,
-so that the latest request wins, whichever arrives first. Work on a request is a job. It begins with `Session.begin`,
-and changes what is shown with `Session.commit` only, which refuses it once a newer job has begun.
+Events of one page arrive in separate threads, in any order. Each has a serial number from the page, so that the latest
+request wins, whichever arrives first. The work on a request is a job. It begins with `Session.begin`, and changes what
+is shown only through `Session.commit`, which refuses it once a newer job has begun.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["KEEP", "STEP_GONE", "Job", "Session"]
 
 DOWNLOAD_SECONDS = 600
 TELLING_SECONDS = 1.0
-"""A message that takes longer to hand over is not waited for: its reader may be gone."""
+"""Seconds to wait until a message has been delivered; after that its reader may be gone."""
 _MAX_NAME = 100
-STEP_GONE = "This step of the history is gone: older ones make room for new ones."
+STEP_GONE = "This step of the history no longer exists: older steps are removed to limit memory."
 _PICTURE_SUFFIXES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -36,18 +36,17 @@ _PICTURE_SUFFIXES = frozenset(
     )
 )
 KEEP = object()
-"""In the place of a source: the one asked for last."""
+"""Stands for a source: the one requested last."""
 
 
 @dataclass(eq=False)
 class Job:
-    """Work under way for a session.
+    """Work in progress for a session.
 
-    cancel: set when it shall end, because of Stop or of a newer job. folders: made for it; they are kept while it runs.
-    has_committed: whether anything of it is shown. step: the step of the history that it added.
-    replaces: the step of an unfinished job that it took the place of: its own step takes that one's.
-    wants_samples: whether it draws samples, or takes the place of a job that did and was not finished.
-    had_draft: whether the job before it was cancelled before anything of that one was shown.
+    cancel: set when the job must end, because of Stop or a newer job. folders: created for it, and kept while it runs.
+    has_committed: whether any of its results is shown. step: the history step that it added. replaces: the step of an
+    unfinished job that this job replaces. wants_samples: whether it draws samples, or replaces an unfinished job that
+    did. had_draft: whether the previous job was cancelled before any of its results was shown.
     """
 
     serial: int
@@ -60,7 +59,7 @@ class Job:
     wants_samples: bool = False
 
     def check(self) -> None:
-        """Raises: Cancelled: if it shall end."""
+        """Raise Cancelled if the job must end."""
         if self.cancel.is_set():
             raise Cancelled("Stopped.")
 
@@ -69,7 +68,7 @@ class Session:
     """One open page, or one call of an endpoint.
 
     Args:
-        folder: for its files; made if missing.
+        folder: for its files; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,15 +78,15 @@ class Session:
         self.is_closed = False
         self._lock = threading.Lock()
         self._told = threading.Condition(self._lock)
-        self._telling: Job | None = None  # has a message on its way to the browser
+        self._telling: Job | None = None  # a message is on its way to the browser
         self._serial = 0
         self._amended = 0
         self._revision = 0
-        self._job: Job | None = None  # the latest, under way or ended
+        self._job: Job | None = None  # the latest, running or ended
         self._running: set[Job] = set()
         self._history = History(View())
         self._compared: int | None = None
-        self._marked: dict[tuple[str, int | None], int] = {}  # the latest event that did it
+        self._marked: dict[tuple[str, int | None], int] = {}  # the latest event that did so
         self._source: Source | None = None
         self._num_folders = 0
         self._uploads: deque[Path] = deque(maxlen=3)
@@ -98,32 +97,32 @@ class Session:
 
     @property
     def view(self) -> View:
-        """What is shown."""
+        """The view that is shown."""
         return self._history.current.view
 
     @property
     def source(self) -> Source | None:
-        """The picture asked for last: it may not be open yet. None: there is none."""
+        """The picture requested last, which may not be open yet. None: there is none."""
         return self._source
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is something before."""
+        """Whether there is a step to undo."""
         return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is something after."""
+        """Whether there is a step to redo."""
         return self._history.can_redo
 
     @property
     def is_busy(self) -> bool:
-        """Whether any job is under way, an older one that is about to end included."""
+        """Whether any job is running, including an older one that is about to end."""
         return bool(self._running)
 
     @property
     def tab(self) -> str:
-        """The tab that the visitor opened last; "" before that."""
+        """The tab that the visitor opened last; "" if none was opened."""
         return self._tab[1]
 
     @property
@@ -132,21 +131,21 @@ class Session:
         return self._serial
 
     def is_current(self, job: Job) -> bool:
-        """Whether nothing newer has begun."""
+        """Return whether no newer job has begun."""
         return self._job is job and not self.is_closed
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
     def begin(self, serial: int, source: Source | object | None = KEEP, *, wants_samples: bool = False) -> Job | None:
-        """Make a job the current one, and cancel the one before.
+        """Make a job the current one, and cancel the previous one.
 
         Args:
-            serial: of the event, as counted by the page.
-            source: the picture that is asked for; left out: the one asked for last.
-            wants_samples: whether samples are asked for.
+            serial: number of the event, as counted by the page.
+            source: the picture that is requested; left out: the one requested last.
+            wants_samples: whether samples are requested.
 
         Returns:
-            None if a newer event, or a later Stop, has come in already: then there is nothing to do.
+            None if a newer event, or a later Stop, has already arrived: then there is nothing to do.
         """
         with self._lock:
             if serial <= self._serial or self.is_closed:
@@ -166,13 +165,13 @@ class Session:
             return self._job
 
     def want(self, source: Source | None) -> None:
-        """Note which picture the first job shall open. Nothing begins."""
+        """Set the picture that the first job will open, without starting a job."""
         with self._lock:
             if self._source is None:
                 self._source = source
 
     def stop(self, serial: int) -> None:
-        """Cancel the job under way, unless it is newer than this; and whatever is older and has not begun."""
+        """Cancel the running job, unless it is newer than this event; also cancel older jobs that have not begun."""
         with self._lock:
             self._serial = max(self._serial, serial)
             if self._job is not None and self._job.serial < serial:
@@ -180,9 +179,9 @@ class Session:
 
     @contextmanager
     def telling(self, job: Job) -> Iterator[bool]:
-        """While a message of a job is on its way to the browser: messages of a newer job begin after it, not before.
+        """Hold the lock of messages to the browser: a newer job's messages wait until a running message is delivered.
 
-        Yields: whether the job may tell anything: once a newer job has begun, it may not.
+        Yields: whether the job may send a message; it may not once a newer job has begun.
         """
         with self._lock:
             self._told.wait_for(lambda: self._telling in (None, job) or not self.is_current(job), TELLING_SECONDS)
@@ -200,11 +199,11 @@ class Session:
     def commit(self, job: Job, *, step: bool = True, **changes: Any) -> View | None:
         """Change what is shown: fields of `View`.
 
-        The first commit of a job adds a step to the history, those that follow change that step.
+        The first commit of a job adds a step to the history; later ones change that step.
 
         Args:
-            job: whose result it is.
-            step: False: change the step that is shown; it is nothing that one would undo.
+            job: the job with the result.
+            step: False: change the current step instead of adding one.
             changes: new values of `View`'s fields.
 
         Returns:
@@ -229,7 +228,7 @@ class Session:
             return view
 
     def amend(self, serial: int, **changes: Any) -> View | None:
-        """Change how the view is shown, without disturbing the job under way. None: a newer event did so already."""
+        """Change how the view is shown, without disturbing the running job. None: a newer event already did so."""
         with self._lock:
             if serial <= self._amended or self.is_closed:
                 return None
@@ -238,7 +237,7 @@ class Session:
             return self._show(replace(self.view, **changes))
 
     def open_tab(self, serial: int, name: str) -> bool:
-        """Note which tab is open. False: another one was opened after this event."""
+        """Store which tab is open. False: another one was opened after this event."""
         with self._lock:
             if serial <= self._tab[0]:
                 return False
@@ -246,7 +245,7 @@ class Session:
             return True
 
     def settle(self, job: Job) -> View:
-        """The view at the end of a job that did not finish: nothing is being drawn, and no other picture is wanted."""
+        """Return the view at the end of an unfinished job: nothing is being drawn, no other picture is requested."""
         with self._lock:
             if self.is_current(job):
                 self._show(self.view.settled())
@@ -255,29 +254,29 @@ class Session:
             return self.view
 
     def end(self, job: Job) -> None:
-        """To be called once for each job, however it ended: its files go, unless something shown needs them."""
+        """End a job; to be called once for each. Its files are deleted unless something shown needs them."""
         with self._lock:
             job.cancel.set()
             self._running.discard(job)
             if job.step is not None:
-                if self._job is None or self._job.step is not job.step:  # else a newer job has taken it over
+                if self._job is None or self._job.step is not job.step:  # otherwise a newer job has taken it over
                     job.step.view = job.step.view.settled()
                 self._history.set_bytes(job.step, sum(map(_num_bytes, job.folders)))
         self._clean()
 
     def move(self, job: Job, to: Callable[[History], View | None]) -> View | None:
-        """Go to another step of the history; only cancel, if a job was cancelled of which nothing was shown yet.
+        """Go to another step of the history. If an unfinished job has shown nothing yet, only cancel that job.
 
         Returns: None if there is no such step, or the job is no longer the current one.
         """
         with self._lock:
             if not self.is_current(job):
                 return None
-            self._history.replace(self.view.closed())  # coming back, nobody wants to find half a choice
+            self._history.replace(self.view.closed())  # a visitor who comes back must not find a half-made choice
             return self._arrive(self.view if job.had_draft else to(self._history))
 
     def go(self, job: Job, number: int) -> View | None:
-        """Go to the step of that number, whatever was under way.
+        """Go to the step of that number, whatever work was running.
 
         Returns: None if there is no such step, or the job is no longer the current one.
         """
@@ -288,7 +287,7 @@ class Session:
             return self._arrive(self._history.go(number))
 
     def _arrive(self, view: View | None) -> View | None:
-        """The step of the history that was gone to is what is shown."""
+        """Show the step of the history that was reached."""
         if view is None:
             return None
         self._source = None if view.picture is None else view.picture.source
@@ -324,7 +323,7 @@ class Session:
         )
 
     def name_step(self, serial: int, number: int, name: str) -> None:
-        """Give a step a name; "": none. Raises: InputError: there is no such step any more."""
+        """Give a step a name; "": none. Raises: InputError: the step no longer exists."""
         with self._lock:
             step = self._find(number)
             if self._is_latest("name", number, serial):
@@ -332,7 +331,7 @@ class Session:
                 self._show(self.view)
 
     def pin_step(self, serial: int, number: int, is_pinned: bool) -> None:
-        """Have a step outlast others, or not any more. Raises: InputError: there is no such step any more."""
+        """Pin or unpin a step. Raises: InputError: the step no longer exists."""
         with self._lock:
             step = self._find(number)
             if self._is_latest("pin", number, serial):
@@ -340,7 +339,7 @@ class Session:
                 self._show(self.view)
 
     def compare(self, serial: int, number: int) -> None:
-        """Note with which step others are compared. Raises: InputError: there is no such step any more."""
+        """Set the step with which others are compared. Raises: InputError: the step no longer exists."""
         with self._lock:
             self._find(number)
             if self._is_latest("compare", None, serial):
@@ -356,11 +355,11 @@ class Session:
     def _find(self, number: int) -> Step:
         step = self._history.find(number)
         if step is None:
-            raise InputError(f"{STEP_GONE} Pin what shall stay.")
+            raise InputError(f"{STEP_GONE} Pin the steps that you want to keep.")
         return step
 
     def keep_look(self, number: int, kind: str, key: tuple[object, ...], thumbnail: bytes) -> None:
-        """Write a step's thumbnail, a PNG. It is kept for as long as the step; nothing happens if that is gone."""
+        """Write a step's thumbnail as PNG, kept as long as the step. If that no longer exists, nothing happens."""
         with self._lock:
             step = self._history.find(number)
             if step is None or self.is_closed:
@@ -375,7 +374,7 @@ class Session:
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def new_folder(self, job: Job, name: str) -> Path:
-        """An empty folder. It is kept while the job runs, and then for as long as any view of the history names it."""
+        """Return an empty folder. It is kept while the job runs, and then as long as a view of the history uses it."""
         with self._lock:
             self._num_folders += 1
             folder = self.folder / f"{name}-{self._num_folders}"
@@ -384,10 +383,11 @@ class Session:
         return folder
 
     def adopt(self, path: str | Path) -> Path:
-        """Copy an upload to the session's own files. It is kept while it is named, and at first in any case.
+        """Copy an upload to the session's own files. The copy is kept while something uses it, and at first in any
+        case.
 
-        It keeps its name, by which messages call it, unless that is not a picture's: the page serves these files as
-        what their names say, and nobody's upload shall be served as a page.
+        It keeps its name for use in messages, unless the extension is not that of a picture: the page serves these
+        files with the type that their names imply, and an upload must never be served as a web page.
         """
         with self._lock:
             self._num_folders += 1
@@ -402,7 +402,7 @@ class Session:
         return target
 
     def download_folder(self) -> Path:
-        """Where files to be downloaded are put; each stays for some minutes."""
+        """Return the folder for files to download; each file is kept for some minutes."""
         folder = self.folder / "downloads"
         folder.mkdir(exist_ok=True)
         for path in folder.iterdir():
@@ -412,7 +412,7 @@ class Session:
         return folder
 
     def begin_preparation(self) -> threading.Event:
-        """Cancel the preparation under way, and return the event that will cancel the new one."""
+        """Cancel the running preparation, and return the event that will cancel the new one."""
         with self._lock:
             self._preparation.set()
             self._preparation = threading.Event()
@@ -428,7 +428,7 @@ class Session:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _clean(self) -> None:
-        """Remove the folders that nothing names any more."""
+        """Delete the folders that nothing uses any more."""
         with self._lock:
             used = {folder for step in self._history.steps() for folder in step.view.folders()}
             used |= {step.look.path.parent for step in self._history.steps() if step.look is not None}

@@ -1,4 +1,4 @@
-"""What a visitor can set, checked; to and from a page's address and the browser's memory."""
+"""A visitor's settings: checks, and conversion to and from a page's address and the browser's memory."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 from app.checks import read_bool, read_choice, read_float, read_int
-from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, Recipe
+from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, SampleRecipe
 
 __all__ = ["CONSISTENCY_ROUNDS", "MAX_SAMPLES", "MAX_SEED", "MAX_TEMPERATURE", "PRESETS", "Settings", "find_model"]
 
 MAX_SAMPLES = 16
 MAX_TEMPERATURE = 1.2
 MAX_SEED = 2**53 - 1
-"""The largest whole number that JavaScript keeps exactly."""
+"""The largest whole number that JavaScript represents exactly."""
 CONSISTENCY_ROUNDS = 5
 
 PRESETS: dict[str, tuple[float | None, bool]] = {
@@ -34,7 +34,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One visitor's settings. Ranges are those of the controls; precision and tile as in `SampleRequest`."""
+    """One visitor's settings. The ranges are those of the controls; precision and tile as in `SampleRequest`."""
 
     model: str
     temperature: float
@@ -48,9 +48,9 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, Any], info: EngineInfo) -> Settings:
-        """Check values that come from a browser; those that are missing get their defaults.
+        """Check values that come from a browser; missing ones get their defaults.
 
-        Raises: InputError: if one of them is out of range, or of another kind.
+        Raises: InputError: one of them is out of range, or of the wrong type.
         """
         model = find_model(info, values.get("model"))
         temperature = values.get("temperature")
@@ -74,10 +74,10 @@ class Settings:
         )
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, info: EngineInfo) -> Settings:
-        """Settings whose samples include the recipe's one.
+    def from_recipe(cls, recipe: SampleRecipe, info: EngineInfo) -> Settings:
+        """Return settings whose samples include that of the recipe.
 
-        Raises: InputError: if there is no such model here, or a value is beyond what the page offers.
+        Raises: InputError: there is no such model, or a value is outside the page's range.
         """
         model = find_model(info, recipe.model)
         drawn, loaded = recipe.weights_sha256, model.weights_sha256
@@ -100,25 +100,25 @@ class Settings:
         return cls.read(values, info)
 
     def to_values(self) -> dict[str, Any]:
-        """The inverse of `read`."""
+        """Return values that `read` understands."""
         values = asdict(self)
         values["consistency"] = values.pop("consistency_rounds")
         return {name: value for name, value in values.items() if value is not None}
 
     def to_memory(self) -> dict[str, Any]:
-        """For the browser: what is worth being remembered until the next visit. `read` understands it.
+        """Return the settings that the browser should remember until the next visit. `read` understands them.
 
-        Precision and tiles are not: a picture of this page may have set them, in a box that is closed.
+        Precision and tiles are left out: a restored PNG may have set them, in a section that is closed.
         """
         kept = ("model", "temperature", "num_samples", "consistency", "pairwise")
         return {name: value for name, value in self.to_values().items() if name in kept}
 
     def draws_same(self, other: Settings) -> bool:
-        """Whether sample number i is the same picture under both."""
+        """Return whether sample number i is the same picture with both settings."""
         return all(getattr(self, name) == getattr(other, name) for name in _DRAWN)
 
     def preset(self, info: EngineInfo) -> str | None:
-        """The preset that these settings are those of, if any."""
+        """Return the name of the preset with these settings, if any."""
         default = find_model(info, self.model).default_temperature
         for name, (temperature, consistency) in PRESETS.items():
             same = abs(self.temperature - (default if temperature is None else temperature)) < 1e-9
@@ -127,7 +127,9 @@ class Settings:
         return None
 
     def to_query(self, **more: str) -> str:
-        """For the page's address; `read` understands it. more: further entries, such as the example shown."""
+        """Return the query of the page's address, which `read` understands. more: additional entries, such as the
+        example.
+        """
         values = {
             name: str(value).lower() if isinstance(value, bool) else value for name, value in self.to_values().items()
         }
@@ -137,6 +139,6 @@ class Settings:
 
 
 def find_model(info: EngineInfo, key: Any) -> ModelInfo:
-    """The model of that key; None: the default one. Raises: InputError: if there is none."""
+    """Return the model of that key; None: the default one. Raises: InputError: there is none."""
     models = {model.key: model for model in info.models}
     return models[read_choice(info.default_model if key is None else key, "The model", models)]

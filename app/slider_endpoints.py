@@ -1,4 +1,4 @@
-"""The endpoint that finds the sliders of a place: /sliders."""
+"""The endpoint that finds the sliders of a region: /sliders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FEWEST_ROLLS, _MOST_ROLLS = 16, 64
 
 
 class SliderEndpoint(EndpointGroup):
-    """Sliders of a place."""
+    """The endpoint for the sliders of a region."""
 
     def sliders(
         self,
@@ -42,27 +42,31 @@ class SliderEndpoint(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Find the main ways in which one place of a super-resolution can differ: at most five, the strongest first.
+        """Find the main ways in which one region of a super-resolution can differ: at most five, the strongest first.
 
         Args:
-            image: the picture, any common format.
-            left: of the place, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise, 12 to 48.
-            height: likewise.
-            operations: the picture that the place belongs to, as for draw_list; empty: the first sample of seed 0.
+            image: the picture, in any common format.
+            left: left edge of the region, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: its width, 12 to 48.
+            height: its height, 12 to 48.
+            operations: the picture that contains the region, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            seed: whole number, of the versions of the place that are compared.
-            num_rolls: 16 to 64, how many of them.
-            consistency: whether the picture, scaled down, is made to match the input closely.
+            seed: whole number, the seed of the versions of the region that are compared.
+            num_rolls: number of these versions, 16 to 64.
+            consistency: whether the downscaled picture is made to match the input closely.
             high_resolution_input: scale the picture down first (bicubic).
 
         Returns:
-            PNG files, one a slider: the place at seven angles side by side. And a JSON: the picture's operations, the
-            angles in degrees, and for each slider the share of all that differs which it explains, measured on versions
-            that it was not found by, what is at its two ends in words, and its operation at the last angle. To move it,
-            append that to the operations, with any "angle" from -1.57 to 1.57, and call draw_list. No sliders: only
-            texture differs there.
+            One PNG file per slider: the region at seven angles side by side. And a JSON: the picture's operations, the
+            angles
+            in degrees, and for each slider the share of the variance that it explains, measured on versions that were
+            not used
+            to find it, what its two ends show in words, and its operation at the last angle. To move it, append that
+            operation
+            to the operations, with any "angle" from -1.57 to 1.57, and call draw_list. No sliders: only texture differs
+            in the
+            region.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -78,7 +82,7 @@ class SliderEndpoint(EndpointGroup):
         )
 
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoint."""
+        """Build the endpoint and its hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             left, top, width, height = (gr.Number(label=name) for name in ("left", "top", "width", "height"))
@@ -105,9 +109,9 @@ def _find(
     place: Mask,
     num_rolls: int,
 ) -> Generator[Update, None, Drawn]:
-    """The sliders of a place of a list's picture, with files in the folder once everything has been drawn.
+    """Find the sliders of a region of a list's picture; write files to the folder once everything has been drawn.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     lr, seed = picture.lr(), settings.seed
     recipe = engine.recipe(list_request(picture, settings, operations))

@@ -1,4 +1,4 @@
-"""Sliders of a place: the main ways in which its rolls differ, with pictures along each, and what they are moved to."""
+"""Sliders of a region: the main ways in which its rolls differ, pictures along each, and the resulting picture."""
 
 from __future__ import annotations
 
@@ -9,34 +9,45 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.gathering import gather
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, PictureRecord, Slider
 from app.session import Job, Session
 from app.tasks import Update
 from app.verdicts import wish_verdict
 from app.viewer import MAX_SLIDERS
-from app.ways import Wish, draw_each, show_explored
-from srflow.contract import Direction, Directions, Engine, ExploreRequest, InputError, Progress, Recipe, Variant
-from srflow.contract import Wish as MeasuredWish
+from app.ways import Way, draw_each, show_explored
+from srflow.contract import (
+    Direction,
+    Directions,
+    Engine,
+    ExploreRequest,
+    InputError,
+    Progress,
+    SampleRecipe,
+    Variant,
+    Wish,
+)
 from srflow.evaluation.slider_names import name_ends
 from srflow.operations import Mask, Operation, Reroll, Slide
 
 __all__ = ["ANGLES", "NUM_ROLLS", "Found", "check_place", "draw_strips", "find_sliders", "look_for", "move_sliders"]
 
 NUM_ROLLS = 48
-"""Versions of the place from which its sliders are found."""
+"""Number of versions of the region from which its sliders are found."""
 
 ANGLES = (-90, -60, -30, 0, 30, 60, 90)
-"""Degrees, of the pictures along a slider."""
+"""Angles of the pictures along a slider, in degrees."""
 
-_SMALLEST, _LARGEST = 12, 48  # LR pixels: in a smaller place too little happens, in a larger one too much at once
+# In a smaller region too little changes, in a larger one too much at once.
+_PLACE = PlaceLimits("Sliders need", "Paint over one first, then ask for its sliders.", 48, smallest=12)
 _MOVED = "Moved by sliders"
 _HOW = "Move any of them. Enter keeps the picture, Escape leaves."
-_NONE = "Only texture differs here: no single change explains 3 % or more. Escape leaves."
+_NONE = "Only texture differs here: no single change explains 3 % or more of the variance. Escape leaves."
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A slider without a file. strip: (h, 7 w, 3), the place at `ANGLES`. measured: of a wish there."""
+    """A slider without a file. strip: (h, 7 w, 3), the region at `ANGLES`. measured: a wish's measure at each."""
 
     direction: Direction
     strip: np.ndarray
@@ -45,32 +56,22 @@ class Found:
 
 
 def check_place(mask: Mask | None) -> Mask:
-    """The place, if it can have sliders. Raises: InputError: it is none, too small or too large."""
-    if mask is None:
-        raise InputError("No place is chosen. Paint over one first, then ask for its sliders.")
-    left, top, right, bottom = mask.support
-    width, height = right - left, bottom - top
-    if min(width, height) < _SMALLEST or max(width, height) > _LARGEST:
-        few = min(width, height) < _SMALLEST
-        raise InputError(
-            f"Sliders need a place of {_SMALLEST} to {_LARGEST} pixels of the small picture a side; this one has "
-            f"{width}×{height}. Choose a {'larger' if few else 'smaller'} one."
-        )
-    return mask
+    """Return the region, if it can have sliders. Raises: InputError: there is none, or it is too small or too large."""
+    return check_size(mask, _PLACE)
 
 
 def find_sliders(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored
 ) -> Iterator[Update]:
-    """Roll the place, find the ways in which the rolls differ most, and draw pictures along each.
+    """Roll the region, find the ways in which the rolls differ most, and draw pictures along each.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     recipe = explored.state.recipe
     assert recipe is not None
     mask = check_place(explored.mask)
     explored = replace(explored, ways=(), count=1, sliders=None)
-    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
+    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the region", 0.0)
     lr = picture.lr()
     directions = yield from look_for(engine, job, lr, recipe, mask, explored.seed, NUM_ROLLS)
     found = yield from draw_strips(engine, job, lr, recipe, mask, explored.seed, directions)
@@ -93,27 +94,27 @@ def move_sliders(
     *,
     is_first: bool = False,
 ) -> Iterator[Update]:
-    """Draw the picture that the sliders lead to. It is the one way that is shown, and nothing to undo.
+    """Draw the picture at the sliders' positions. It is shown as the only variant, and is not a step of the history.
 
-    Args: angles: of each slider, degrees. is_first: whether it is to be said how to go on.
-    Raises: InputError: it is another number of sliders. Whatever the engine raises; Cancelled: when the job is.
+    Args: angles: of each slider, degrees. is_first: whether to tell the visitor how to continue.
+    Raises: InputError: the number of angles is wrong. All errors of the engine; Cancelled: the job was cancelled.
     """
     recipe, mask, sliders = explored.state.recipe, explored.mask, explored.sliders
     if recipe is None or mask is None or sliders is None:
-        raise InputError("There are no sliders any more. Ask for those of the place again.")
+        raise InputError("The sliders no longer exist. Ask for the sliders of the region again.")
     if len(angles) != len(sliders):
-        raise InputError(f"The place has {len(sliders)} sliders; {len(angles)} were moved. Please try again.")
+        raise InputError(f"The region has {len(sliders)} sliders, but {len(angles)} were moved. Please try again.")
     moves = [(slider.direction.weights, math.radians(angle)) for slider, angle in zip(sliders, angles, strict=True)]
     slide = Slide.combined(mask, explored.seed, moves)
-    wish = Wish(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
+    way = Way(() if slide is None else (slide,), explored.state.label if slide is None else _MOVED)
     scale = sliders[0].scale if len(sliders) == 1 else None
     measured = None if scale is None or slide is None else scale.wish
     told = ""
-    for event in draw_each(engine, session, job, picture, recipe, [wish], measured):
+    for event in draw_each(engine, session, job, picture, recipe, [way], measured):
         if isinstance(event, Variant):
             told = "" if scale is None or measured is None else f"{wish_verdict(scale, event)}."
         elif isinstance(event, PictureRecord):
-            # One id throughout: the browser then keeps the picture before until this one can be shown.
+            # The id stays the same: the browser then keeps the previous picture until this one can be shown.
             name = explored.ways[0].id if explored.ways else event.id
             now = replace(explored, ways=(replace(event, id=name),), angles=angles)
             text = _told(sliders) if is_first else f"{told or _positions(angles)} Enter keeps it."
@@ -121,9 +122,9 @@ def move_sliders(
 
 
 def look_for(
-    engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, num_rolls: int
+    engine: Engine, job: Job, lr: np.ndarray, recipe: SampleRecipe, mask: Mask, seed: int, num_rolls: int
 ) -> Generator[Update, None, tuple[Direction, ...]]:
-    """The main ways in which rolls of a place differ. Raises: as `find_sliders`."""
+    """Find the main ways in which rolls of a region differ. Raises: as `find_sliders`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(num_rolls))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, directions=MAX_SLIDERS)
     [directions] = yield from gather(engine.explore(request, job.cancel), job, Directions)
@@ -134,13 +135,13 @@ def draw_strips(
     engine: Engine,
     job: Job,
     lr: np.ndarray,
-    recipe: Recipe,
+    recipe: SampleRecipe,
     mask: Mask,
     seed: int,
     directions: Sequence[Direction],
-    wish: MeasuredWish | None = None,
+    wish: Wish | None = None,
 ) -> Generator[Update, None, list[Found]]:
-    """Pictures of the place along each direction, and what these show in words. Raises: as `find_sliders`.
+    """Draw pictures of the region along each direction, and describe them in words. Raises: as `find_sliders`.
 
     Args: wish: what to measure of the pictures.
     """
@@ -188,7 +189,7 @@ def _told(sliders: Sequence[Slider]) -> str:
         return f"A slider from {less} to {more}. {sliders[0].remark or _HOW}"
     share = sum(slider.direction.share for slider in sliders)
     count = "One slider explains" if len(sliders) == 1 else f"{len(sliders)} sliders explain"
-    return f"{count} {share * 100:.0f} % of what differs here. {_HOW}"
+    return f"{count} {share * 100:.0f} % of the variance here. {_HOW}"
 
 
 def _positions(angles: Sequence[int]) -> str:

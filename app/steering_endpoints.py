@@ -1,4 +1,4 @@
-"""Endpoints that steer a place: /wish, /edit, /grain and /could_be."""
+"""Endpoints that steer a region: /wish, /edit, /grain and /could_be."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from srflow.contract import (
     ExploreRequest,
     GrainRequest,
     InputError,
-    Recipe,
+    SampleRecipe,
     Variant,
     Verdict,
 )
@@ -48,7 +48,7 @@ _MAX_JSON = 2_000_000  # characters; a reference of 256x256 pixels takes about 1
 
 
 class SteeringEndpoints(EndpointGroup):
-    """Wishes, edits, grain and texts."""
+    """The endpoints for wishes, edits, grain and candidate texts."""
 
     def wish(
         self,
@@ -136,26 +136,28 @@ class SteeringEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Bring an edited super-resolution back into what may lie behind the small picture, with a verdict.
+        """Make an edited super-resolution match the small picture and look natural, with a verdict.
 
         Args:
-            image: the small picture, any common format.
-            edited: the super-resolution after the edit, of its size.
-            operations: what it was before, as for draw_list; empty: the first sample of seed 0.
+            image: the small picture, in any common format.
+            edited: the super-resolution after the edit, with an unchanged size.
+            operations: the picture before the edit, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            consistency: whether the pictures, scaled down, are made to match the input closely.
+            consistency: whether the downscaled pictures are made to match the input closely.
             high_resolution_input: scale `image` down first (bicubic).
 
         Returns:
             Two PNGs, made consistent and made natural, each with its recipe inside. And a JSON: how much of the edit
-            each of them keeps, how much likelier the place is than in samples, in standard deviations, which share of
-            them is as unusual, LR-PSNR of each and of the edit as it was drawn, and the operations of each.
+            remains in
+            each, how much more likely the region is than in samples, in standard deviations, the share of samples that
+            are as
+            unusual, the LR-PSNR of each and of the edit itself, and the operations of each.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             if not isinstance(edited, str):
-                raise InputError("The edited picture is missing. Send the file, of the size of the result.")
+                raise InputError("The edited picture is missing. Send the file; it must have the size of the result.")
             recipe = self._recipe(picture, settings, chosen)
             after = self._engine.read_picture(session.adopt(Path(edited))).pixels
             before = yield from self._before(job, picture, recipe)
@@ -183,25 +185,25 @@ class SteeringEndpoints(EndpointGroup):
         consistency: bool = True,
         high_resolution_input: bool = False,
     ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
-        """Give a place the grain, or texture, of another place or of a photo, as far as the input allows.
+        """Give a region the grain, or texture, of another region or of a photo, as far as the input allows.
 
         Args:
-            image: the small picture, any common format.
-            left: of the place that gets it, in pixels of the low-resolution picture.
-            top: likewise.
-            width: likewise, of both places.
-            height: likewise.
-            source_left: of the place in the super-resolution that the grain is taken from.
-            source_top: likewise.
+            image: the small picture, in any common format.
+            left: left edge of the region that gets the grain, in pixels of the low-resolution picture.
+            top: its top edge.
+            width: width of both regions.
+            height: height of both regions.
+            source_left: left edge of the region in the super-resolution from which the grain is taken.
+            source_top: its top edge.
             photo: a file to take the grain from instead: its middle, at most 512 pixels a side.
             operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
-            seed: whole number: which pieces are taken where the source is larger or smaller than the place.
-            consistency: whether the pictures, scaled down, are made to match the input closely.
+            seed: whole number; it selects pieces of the source if that is larger or smaller than the region.
+            consistency: whether the downscaled pictures are made to match the input closely.
             high_resolution_input: scale `image` down first (bicubic).
 
         Returns:
-            As of edit: two PNGs, made consistent and made natural, and a JSON with the verdict.
+            The same as for edit: two PNGs, made consistent and made natural, and a JSON with the verdict.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -237,19 +239,20 @@ class SteeringEndpoints(EndpointGroup):
         files: list[str] | None = None,
         pieces: str = "",
     ) -> Iterator[dict[str, Any] | None]:
-        """Tell which of several texts, or of several pictures, the input rules out at a place.
+        """Find out which of several texts, or pictures, the input rules out in a region.
 
-        Only the input can rule out.
+        Only the input can rule out a candidate.
 
         Args:
-            image: the picture, any common format.
-            left: of the place, in pixels of the low-resolution picture; it should hold the text and little more.
-            top: likewise.
-            width: likewise, 4 to 48.
-            height: likewise.
-            texts: 2 to 10, with commas between, for example "3, 8, B"; or else pictures:
-            operations: the super-resolution that shows what is around the place, as for draw_list; empty: the first
-                sample of seed 0.
+            image: the picture, in any common format.
+            left: left edge of the region, in pixels of the low-resolution picture; it should contain the text and
+                little else.
+            top: its top edge.
+            width: its width, 4 to 48.
+            height: its height, 4 to 48.
+            texts: 2 to 10, separated by commas, for example "3, 8, B"; or give pictures instead.
+            operations: the super-resolution that shows the surroundings of the region, as for draw_list; empty: the
+                first sample of seed 0.
             model: key of a model; empty: the default one.
             high_resolution_input: scale the picture down first (bicubic).
             files: pictures to try, any common format; each is scaled to the place, its edges cut off if they stick out.
@@ -258,8 +261,9 @@ class SteeringEndpoints(EndpointGroup):
 
         Returns:
             A JSON: for each text under "texts", or for each file and then each piece under "pieces", the best first,
-            "fits", "cannot tell" or "ruled out", and what it leaves unexplained of the input, in grey levels. That
-            holds if one of them was there and looked much like this; characters lower than 3 pixels are too small.
+            "fits", "cannot tell" or "ruled out", and how much of the input it leaves unexplained, in grey levels. The
+            result holds only if the region showed one of them, and it looked similar. Characters lower than 3 pixels
+            are too small.
         """
 
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
@@ -299,11 +303,11 @@ class SteeringEndpoints(EndpointGroup):
                 yield None
         yield found
 
-    def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> Recipe:
+    def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRecipe:
         return self._engine.recipe(list_request(picture, settings, operations))
 
-    def _before(self, job: Job, picture: OpenedPicture, recipe: Recipe) -> Generator[Update, None, np.ndarray]:
-        """The recipe's picture."""
+    def _before(self, job: Job, picture: OpenedPicture, recipe: SampleRecipe) -> Generator[Update, None, np.ndarray]:
+        """Return the picture of the recipe."""
         request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=((),))
         [state] = yield from gather(self._engine.explore(request, job.cancel), job, Variant)
         return state.patch
@@ -311,7 +315,7 @@ class SteeringEndpoints(EndpointGroup):
     def _judged(
         self, session: Session, job: Job, picture: OpenedPicture, before: np.ndarray, events: Iterator[EditEvent]
     ) -> Generator[Update, None, Drawn]:
-        """Both forms of an edit, and the verdict in numbers."""
+        """Return both forms of an edit, and the verdict in numbers."""
         told = yield from gather(events, job, object)
         variants = [event for event in told if isinstance(event, Variant)]
         [verdict] = [event for event in told if isinstance(event, Verdict)]
@@ -330,7 +334,7 @@ class SteeringEndpoints(EndpointGroup):
         return save_variants(self._engine, folder, job, picture, before, named)
 
     def _build(self, options: Mapping[str, Any]) -> None:
-        """Components, which are not shown, and the endpoints."""
+        """Build the endpoints and their hidden components."""
         with gr.Column(visible=False):
             image = PictureInput(type="filepath", format="png", image_mode=None, label="image")
             edited = gr.File(label="edited", type="filepath")
@@ -363,7 +367,7 @@ class SteeringEndpoints(EndpointGroup):
 
 def _read_json(text: object, what: str) -> object:
     if len(str(text)) > _MAX_JSON:
-        raise InputError(f"What was given for {what} has {len(str(text))} characters; {_MAX_JSON} are the most.")
+        raise InputError(f"The text for {what} has {len(str(text))} characters; the maximum is {_MAX_JSON}.")
     try:
         return json.loads(str(text))
     except (ValueError, RecursionError) as error:

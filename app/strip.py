@@ -1,4 +1,4 @@
-"""The history as the viewer's strip shows it: captions, words, branches, and which steps can be compared."""
+"""The history as the viewer's strip shows it: captions, descriptions, branches, and which steps can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMPARED_KEY = "k"
 
 
 def strip_steps(view: View) -> tuple[StripStep, ...]:
-    """The finished steps, oldest first; none if there is but one."""
+    """Return the finished steps, oldest first; none if there is only one."""
     shown = [step for step in view.steps if step.look is not None]
     if len(shown) < 2:
         return ()
@@ -23,7 +23,7 @@ def strip_steps(view: View) -> tuple[StripStep, ...]:
 
 
 def compared_picture(view: View) -> Picture | None:
-    """The picture that others are compared with; None: none is chosen, or it is of another subject."""
+    """Return the picture with which others are compared; None: none is selected, or it shows another subject."""
     step = next((step for step in view.steps if step.is_compared), None)
     found = None if step is None else _comparable(step, view)
     if step is None or found is None:
@@ -34,7 +34,7 @@ def compared_picture(view: View) -> Picture | None:
 
 
 def caption_of(step: PastStep) -> str:
-    """What is new in a step, in two or three words."""
+    """Say what is new in a step, in two or three words."""
     view, kind = step.view, None if step.look is None else step.look.kind
     if kind == "explored" and view.explored is not None and view.explored.state.recipe is not None:
         return brief_words(view.explored.state.recipe.whole_list)
@@ -91,7 +91,7 @@ def _words(step: PastStep) -> str:
 
 
 def _comparable(step: PastStep, view: View) -> PictureRecord | None:
-    """The step's picture, if it is of what the view shows, and another one."""
+    """Return the step's picture, if it shows the same subject as the view and is another picture."""
     mine, other = view.picture, step.view.picture
     if step.is_current or step.look is None or mine is None or other is None:
         return None
@@ -102,7 +102,7 @@ def _comparable(step: PastStep, view: View) -> PictureRecord | None:
 
 
 def _record(view: View) -> PictureRecord | None:
-    """What was explored, else the first sample."""
+    """Return the explored picture, otherwise the first sample."""
     if view.explored is not None and view.explored.has_changes:
         return view.explored.state
     return view.run.samples[0] if view.run is not None and view.run.samples else None

@@ -22,7 +22,7 @@ def sweep(
 ) -> Iterator[Update]:
     """Draw `num_samples` samples at each of `SWEEP_TEMPERATURES`, all from the same seed.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     folder = session.new_folder(job, "sweep")
     result = Sweep(
@@ -38,7 +38,7 @@ def sweep(
     for number, temperature in enumerate(SWEEP_TEMPERATURES):
         samples: list[SampleResult] = []
         diversity = None
-        # At τ = 0 all samples are the same one.
+        # At τ = 0 all samples are identical.
         at = replace(settings, temperature=temperature, num_samples=1 if temperature == 0 else num_samples)
         for event in engine.sample(make_request(picture, at), job.cancel):
             job.check()

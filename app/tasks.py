@@ -1,12 +1,12 @@
-"""Running a piece of work for a session: the only place where work is begun, cancelled, skipped, refused and tidied up.
+"""Running work for a session: the only module where work is started, cancelled, skipped, refused and cleaned up.
 
-A piece of work is a generator of `Update`s. Whatever it does for the page (opening a picture, sampling, a sweep, a call
-of an endpoint), `perform` commits what it reports and turns each way to end into something that can be shown:
+A piece of work is a generator of `Update`s: opening a picture, sampling, a sweep, or a call of an endpoint. `perform`
+commits the updates, and shows a result for each way in which work can end:
 
 - It finishes: the last update stays.
-- A newer job has begun: nothing more comes of it.
-- It was stopped: what is finished stays; if nothing is, the page goes back to what was there.
-- It fails: the same, with words that say why.
+- A newer job has begun: its further updates are ignored.
+- It was stopped: finished results stay; if there are none, the page returns to its previous state.
+- It fails: the same, with a message that says why.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from srflow.contract import Cancelled, SRFlowError
 __all__ = ["ALL", "Part", "Update", "Values", "Work", "answer", "log_unexpected", "perform"]
 
 Values = dict[Any, Any]
-"""Values or updates by component, as Gradio takes them from a handler."""
+"""Values or updates by component, as a handler returns them to Gradio."""
 
 UPDATE_SECONDS = 0.25
-"""Progress alone is reported no more often than this."""
+"""Seconds between updates that report only progress."""
 
 _log = logging.getLogger(__name__)
 
 
 class Part(Enum):
-    """What of a view has changed, so that panels show no more than they must."""
+    """What has changed in a view, so that panels update only what is needed."""
 
-    PICTURE = auto()  # the picture, its region, or the settings that it would be sampled with
+    PICTURE = auto()  # the picture, its crop, or the settings with which it would be sampled
     ROWS = auto()  # rows of unfinished samples
     SAMPLES = auto()
     REFERENCES = auto()
     MAP = auto()  # standard deviation and mean
     SWEEP = auto()
     EXPLORED = auto()
-    END = auto()  # the set, or the sweep, is complete, or was stopped
+    END = auto()  # the set, or the sweep, is complete or was stopped
 
 
 ALL = frozenset(Part)
@@ -53,12 +53,12 @@ ALL = frozenset(Part)
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What a piece of work reports.
+    """A report from a piece of work.
 
-    text: for the status line. fraction: of the work, 0 to 1; None: there is nothing to wait for.
-    changed: what panels have to show anew. changes: fields of `View` to commit. draft: a view to show without
-    committing it. is_step: False: the commit is nothing to undo. values: for components that are no panel's.
-    kind: of the status line. spoken: whether a screen reader reads `text` aloud.
+    text: for the status line. fraction: of the work, 0 to 1; None: no progress bar. changed: parts that panels must
+    update. changes: fields of `View` to commit. draft: a view to show without committing it. is_step: False: the commit
+    adds no step. values: for components that belong to no panel. kind: of the status line. spoken: whether a screen
+    reader reads `text` aloud.
     """
 
     text: str = ""
@@ -82,10 +82,10 @@ def perform(
     """Do the work of a job.
 
     Args:
-        session: whose job it is.
+        session: the session of the job.
         job: from `session.begin`; None: there is nothing to do.
         work: the work.
-        on_error: what to show when the work fails; default: what was there. Its text follows what is said of the error.
+        on_error: what to show if the work fails; default: the previous state. Its text follows the error message.
 
     Yields:
         Each update, with the view after it. An update whose `error` is set is the last one.
@@ -93,7 +93,7 @@ def perform(
     if job is None:
         return
     last = 0.0
-    # What the job before it had begun to show must go, or stay without waiting for more.
+    # What the previous job had begun to show must be removed, or stay as it is without further updates.
     is_left_over = job.had_draft or job.replaces is not None
     try:
         for update in work(job):
@@ -136,7 +136,7 @@ def _after_stop(session: Session, job: Job, error: Cancelled) -> tuple[Update, V
 
 
 def answer(reply: Callable[[], Any], tell: Callable[[str], Any]) -> Any:
-    """What `reply` gives; if it fails, what `tell` makes of the words for that."""
+    """Return the values from `reply`; if it fails, those that `tell` makes of the error message."""
     try:
         return reply()
     except Exception as error:
@@ -145,6 +145,6 @@ def answer(reply: Callable[[], Any], tell: Callable[[str], Any]) -> Any:
 
 
 def log_unexpected(error: Exception) -> None:
-    """What nobody expected goes to the log, with its trace."""
+    """Log an unexpected error with its traceback."""
     if not isinstance(error, SRFlowError):
         _log.error("A handler failed.", exc_info=error)

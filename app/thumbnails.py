@@ -1,4 +1,4 @@
-"""Thumbnails of the history: each finished step gets one small PNG, made once."""
+"""Thumbnails of the history: one small PNG per finished step, created once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from app.session import Session
 __all__ = ["SIDE", "recall"]
 
 SIDE = 96
-"""Pixels of a thumbnail: twice what it takes on the page, for sharp screens."""
+"""Side of a thumbnail in pixels: twice its size on the page, for high-resolution screens."""
 
-_LEAST = 32  # pixels of the picture that a thumbnail shows at least
-_MARGIN = 0.35  # of the longer side of the place that changed, shown about it on each side
+_LEAST = 32  # smallest side of the picture's part that a thumbnail shows, in pixels
+_MARGIN = 0.35  # margin on each side, relative to the longer side of the changed region
 
 Kind = Literal["picture", "samples", "sweep", "explored"]
 Box = tuple[int, int, int, int]
 
 
 def recall(session: Session, view: View) -> View:
-    """The view with the session's history. The current step gets its thumbnail now, if it is finished and has none."""
+    """Return the view with the session's history. If the current step is finished and has no thumbnail, make one."""
     steps = session.steps()
     current = next(step for step in steps if step.is_current)
     key = _key(current.view)
@@ -36,7 +36,7 @@ def recall(session: Session, view: View) -> View:
         source, box = _source(current.view, kind)
         try:
             thumbnail = make_thumbnail(source, box)
-        except OSError:  # a newer job may have taken the file away; what is shown then is not this step
+        except OSError:  # a newer job may have deleted the file; what is shown then is not this step
             return replace(view, steps=steps)
         session.keep_look(current.number, kind, key, thumbnail)
         steps = session.steps()
@@ -44,7 +44,7 @@ def recall(session: Session, view: View) -> View:
 
 
 def make_thumbnail(source: Path, box: Box | None) -> bytes:
-    """A square PNG of a place with some margin; None: of the middle."""
+    """Make a square PNG of a region with some margin; None: of the middle."""
     with Image.open(source) as image:
         part = _square(box, *image.size)
         small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX, part)
@@ -54,7 +54,7 @@ def make_thumbnail(source: Path, box: Box | None) -> bytes:
 
 
 def _square(box: Box | None, width: int, height: int) -> Box:
-    """As large as the place with its margin, inside the picture."""
+    """Return a square around the region and its margin, inside the picture."""
     left, top, right, bottom = box or (0, 0, width, height)
     longer = max(right - left, bottom - top) * (1 if box is None else 1 + 2 * _MARGIN)
     side = min(max(round(longer), _LEAST), width, height)
@@ -84,7 +84,7 @@ def _key(view: View) -> tuple[object, ...]:
 
 
 def _kind(step: PastStep, parent: PastStep | None) -> Kind:
-    """What is new in a step. Of one whose parent is not known: the last thing that can have been done."""
+    """Return what is new in a step. If its parent is unknown, return the last possible change."""
     kinds: tuple[Kind, ...] = ("picture", "samples", "sweep", "explored")
     after = _key(step.view)
     before = (None,) * len(after) if parent is None else _key(parent.view)
@@ -93,7 +93,7 @@ def _kind(step: PastStep, parent: PastStep | None) -> Kind:
 
 
 def _source(view: View, kind: Kind) -> tuple[Path, Box | None]:
-    """Which file shows a step, and which part of it."""
+    """Return the file that shows a step, and the relevant region of it."""
     picture, run, explored = view.picture, view.run, view.explored
     assert picture is not None
     if kind == "explored" and explored is not None and explored.state.recipe is not None:

@@ -1,4 +1,4 @@
-"""Arrays and numbers → what a component shows: coloured maps, figures, tables as HTML."""
+"""Display forms of arrays and numbers: coloured maps, figures, and tables as HTML."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 COLORS: tuple[str, ...] = tuple(sequential.Inferno)
-"""From none to much; rises in lightness all the way, so that it is read without colour vision, too."""
+"""Colours from low to high; the lightness increases throughout, so that the map is readable without colour vision."""
 
 _INK = "#808691"  # legible on white and on black
 _LAYOUT = {
-    "template": {},  # the default one makes every message larger by 7 kB
+    "template": {},  # the default template makes every message larger by 7 kB
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"color": _INK, "size": 12, "family": "system-ui, sans-serif"},
@@ -47,18 +47,18 @@ _LAYOUT = {
 _DOT_RADIUS = 13
 _SPREAD_ROUNDS = 100
 _GRID = {"gridcolor": "rgba(128,134,145,0.25)", "zerolinecolor": "rgba(128,134,145,0.4)"}
-_ACCENTS = ("#3b82f6", "#e69f00", "#009e73", "#cc79a7")  # told apart without colour vision
+_ACCENTS = ("#3b82f6", "#e69f00", "#009e73", "#cc79a7")  # distinguishable without colour vision
 
 
 def scale_top(values: np.ndarray) -> float:
-    """The upper end of a map's scale: nearly all values lie below it, and it is a round number."""
+    """Return the upper end of a map's scale: a round number above nearly all values."""
     top = max(float(np.percentile(values, 99.5)), 1.0)
     step = 10 ** math.floor(math.log10(top)) / 2
     return math.ceil(top / step) * step
 
 
 def colorize(values: np.ndarray, top: float) -> np.ndarray:
-    """(H, W), 0 to `top` → uint8 (H, W, 3) in `COLORS`."""
+    """Map (H, W), 0 to `top`, to uint8 (H, W, 3) in `COLORS`."""
     stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in COLORS], np.float32)
     positions = np.linspace(0, 255, len(stops))
     table = np.stack([np.interp(np.arange(256), positions, stops[:, channel]) for channel in range(3)], axis=1)
@@ -66,15 +66,15 @@ def colorize(values: np.ndarray, top: float) -> np.ndarray:
 
 
 def grey(values: np.ndarray, top: float) -> np.ndarray:
-    """(H, W), 0 to `top` → uint8 (H, W), 0 to 255."""
+    """Map (H, W), 0 to `top`, to uint8 (H, W), 0 to 255."""
     return np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
 
 
 def status_html(text: str, fraction: float | None = None, kind: str = "", *, spoken: bool = True) -> str:
-    """The status line.
+    """Return the status line as HTML.
 
-    fraction: for a progress bar; None: no bar. kind: "", "error", "done". spoken: whether page.js has a screen reader
-    read the text aloud; progress that is shown several times a second would drown everything else.
+    fraction: for a progress bar; None: no bar. kind: "", "error", "done". spoken: whether page.js makes a screen reader
+    read the text aloud; progress messages several times a second would drown out everything else.
     """
     bar = (
         ""
@@ -91,7 +91,7 @@ def _scale(colors: Sequence[str]) -> list[list[float | str]]:
 
 
 def histogram(values: np.ndarray) -> go.Figure:
-    """How many pixels differ how much."""
+    """Draw a histogram of the standard deviation over pixels."""
     counts, edges = np.histogram(values, bins=60, range=(0, scale_top(values)))
     figure = go.Figure(
         go.Bar(
@@ -109,7 +109,7 @@ def histogram(values: np.ndarray) -> go.Figure:
 
 
 def rank_figure(shares: Sequence[float]) -> go.Figure:
-    """How often the truth is above so many of the samples; the line is where it would be if it were one of them."""
+    """Draw the rank histogram of the truth; the line is the expectation if the truth were one of the samples."""
     count = len(shares)
     figure = go.Figure(
         [
@@ -138,7 +138,7 @@ def rank_figure(shares: Sequence[float]) -> go.Figure:
 
 
 def profile_figure(report: LineReport) -> go.Figure:
-    """Brightness along a line: mean, band, and the truth where it is known."""
+    """Draw the brightness along a line: mean, band, and the truth if it is known."""
     low, high = report.mean - report.half_width, report.mean + report.half_width
     band = "mean ± σ of the samples" if report.coverage is None else f"{format_percent(report.coverage)} band"
     x, pixels = report.distances, report.pixels
@@ -177,7 +177,7 @@ def profile_figure(report: LineReport) -> go.Figure:
 
 
 def matrix_figure(pairs: Sequence[Sequence[float]], names: Sequence[str]) -> go.Figure:
-    """Pairwise LPIPS."""
+    """Draw the matrix of pairwise LPIPS."""
     figure = go.Figure(
         go.Heatmap(
             z=np.array(pairs, np.float32),
@@ -196,7 +196,7 @@ def matrix_figure(pairs: Sequence[Sequence[float]], names: Sequence[str]) -> go.
 
 
 def sweep_figure(points: Sequence[dict[str, float | None]]) -> go.Figure:
-    """Numbers over temperature, one small panel each; those that are None throughout are left out."""
+    """Draw the numbers over temperature, one small panel each; numbers that are None throughout are left out."""
     titles = {"diversity": "Diversity (σ)", "lr_psnr": "LR-PSNR (dB)", "lpips": "LPIPS", "psnr": "PSNR (dB)"}
     shown = [name for name in titles if any(point.get(name) is not None for point in points)]
     figure = go.Figure(layout=_LAYOUT)
@@ -235,7 +235,8 @@ def sweep_figure(points: Sequence[dict[str, float | None]]) -> go.Figure:
 
 
 def atlas_positions(features: Sequence[np.ndarray], pairs: np.ndarray | None = None) -> list[tuple[float, float]]:
-    """Places in a plane whose distances are near those of the samples: classical scaling, by LPIPS if there is any.
+    """Return positions in a plane whose distances approximate those of the samples (classical scaling; LPIPS if
+    available).
 
     features: small versions of the samples. Returns positions in -1 to 1.
     """
@@ -255,9 +256,9 @@ def atlas_positions(features: Sequence[np.ndarray], pairs: np.ndarray | None = N
 
 
 def spread_apart(places: Sequence[tuple[float, float]], distance: float) -> list[tuple[float, float]]:
-    """Move places that are closer than `distance` away from each other, so that a dot at each can be clicked.
+    """Move points apart that are closer than `distance`, so that each dot can be clicked.
 
-    Others stay where they are. In a crowd the distance may not be reached everywhere.
+    Other points stay where they are. In a dense crowd the distance may not be reached everywhere.
     """
     points = np.array(places, np.float64).reshape(-1, 2)
     for _ in range(_SPREAD_ROUNDS):
@@ -269,7 +270,9 @@ def spread_apart(places: Sequence[tuple[float, float]], distance: float) -> list
                 if gap >= distance:
                     continue
                 direction = away / gap if gap > 0 else np.array([np.cos(i), np.sin(i)])
-                shift = direction * (distance - gap) / 2 * 1.001  # a little more, or rounding asks for another round
+                shift = (
+                    direction * (distance - gap) / 2 * 1.001
+                )  # slightly more, or rounding would require another round
                 points[i] += shift
                 points[j] -= shift
                 moved = True
@@ -279,7 +282,7 @@ def spread_apart(places: Sequence[tuple[float, float]], distance: float) -> list
 
 
 def atlas_html(run: Run) -> str:
-    """The samples as numbered dots; a click shows that sample in the viewer (see page.js)."""
+    """Return the samples as numbered dots in HTML; a click shows that sample in the viewer (see page.js)."""
     dots = []
     places = spread_apart([(180 + 155 * x, 130 + 105 * y) for x, y in run.atlas], 2 * _DOT_RADIUS)
     for sample, (x, y) in zip(run.samples, places, strict=True):
@@ -296,12 +299,12 @@ def atlas_html(run: Run) -> str:
 
 
 def _index(sample: PictureRecord) -> int:
-    """A sample's number in the series of its seed, from 0; -1 for a picture that was not drawn so."""
+    """Return a sample's number in the series of its seed, from 0; -1 for a picture that is not a plain sample."""
     return -1 if sample.recipe is None else sample.recipe.index
 
 
 def numbers_html(run: Run | None) -> str:
-    """The table of all samples, which page.js sorts by any column, what the columns mean, and the set's numbers."""
+    """Return the table of all samples, sortable by any column (page.js), with explanations and the set's numbers."""
     if run is None or not run.samples:
         return '<p class="quiet">A row for each sample will appear here.</p>'
     has_truth = any(sample.numbers and sample.numbers.truth for sample in run.samples)
@@ -323,7 +326,7 @@ def numbers_html(run: Run | None) -> str:
 
 
 def _cells(run: Run, sample: PictureRecord, has_truth: bool) -> Iterator[str]:
-    """One row. `data-value` is what the column is sorted by."""
+    """Return one row. `data-value` is the sort key of a column."""
     index, numbers = _index(sample), sample.numbers
 
     def cell(value: float | None, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Opening the page: a session first, at once; then what it shows, as soon as the engine is there."""
+"""Opening the page: a session is created at once; the content follows as soon as the engine is ready."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from srflow.contract import EngineInfo, InputError
 
 __all__ = ["Visit"]
 
-# The first event of the page is number 1: whatever the visitor does counts as later, even if it is handled before.
+# The first event of the page has number 1: any action of the visitor counts as later, even if it is handled first.
 _FIRST = "(serial, session, query, memory) => [1, session, window.location.hash.slice(1), memory]"
 _MAX_FIELDS = 50
 
 
 class Visit:
-    """Wires the page's load event. Settings come from the address, else from the browser's memory."""
+    """Wires the page's load event. Settings come from the address, otherwise from the browser's memory."""
 
     def __init__(self, page: Page, controls: ControlsPanel) -> None:
         self.page, self.controls = page, controls
@@ -40,13 +40,13 @@ class Visit:
         opened.then(self.fill, inputs, page.outputs, concurrency_id="work", **options)
 
     def open_session(self, values: dict, request: gr.Request) -> Values:
-        """A new session. Which picture it begins with is known already; the engine may take its time."""
+        """Open a new session. Its first picture is known already; the engine may still be loading."""
         session = self.page.sessions.open()
         session.want(example_source(_example_number(_read_query(values[self.page.query], request))))
         return {self.page.session: session}
 
     def fill(self, values: dict, request: gr.Request) -> Iterator[Values]:
-        """The first example with its samples; or what a link asks for."""
+        """Show the first example with its samples, or the content of a link."""
         query = _read_query(values[self.page.query], request)
         memory = values[self.page.memory]
 
@@ -88,10 +88,10 @@ class Visit:
         elif is_link:
             yield from draw_wanted(page, session, job, settings)
         else:
-            yield Update(text=f"Ready: press Sample, or bring your own picture. ({info.device}, {info.precision})")
+            yield Update(text=f"Ready: press Sample, or open your own picture. ({info.device}, {info.precision})")
 
     def _draw_explored(self, session: Session, job: Job, settings: Settings, link: ExploredLink) -> Iterator[Update]:
-        """What was explored when the link was made, drawn again."""
+        """Draw the picture that was explored when the link was made."""
         engine, picture = self.page.engine, session.view.picture
         assert picture is not None
         yield Update(text="Drawing the explored picture again", fraction=0.0)
@@ -105,7 +105,7 @@ class Visit:
 def _read_query(fragment: object, request: gr.Request | None) -> dict[str, str]:
     query = dict(request.query_params) if request is not None else {}
     if isinstance(fragment, str) and len(fragment) <= MAX_LINK:
-        with suppress(ValueError):  # too many fields: none of our links
+        with suppress(ValueError):  # too many fields: not one of our links
             query |= dict(parse_qsl(fragment, max_num_fields=_MAX_FIELDS))
     return query
 
@@ -116,7 +116,9 @@ def _example_number(query: Mapping[str, str]) -> int:
 
 
 def _first_settings(info: EngineInfo, query: Mapping[str, Any], memory: object) -> tuple[Settings, bool, str]:
-    """Settings, whether they come from a link, and what is wrong with that. Memory that does not fit is ignored."""
+    """Return the settings, whether they come from a link, and what is wrong with the link. Invalid stored ones are
+    ignored.
+    """
     if "seed" in query or "temperature" in query:
         try:
             return Settings.read(query, info), True, ""

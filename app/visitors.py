@@ -1,4 +1,4 @@
-"""All visitors: their sessions, each with a folder that nobody can guess, and the end of those that are left alone."""
+"""All visitors: their sessions, each with an unguessable folder, and the removal of unused ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from srflow.contract import InputError
 __all__ = ["MAX_SESSIONS", "Sessions"]
 
 MAX_SESSIONS = 200
-"""With more than that, those go that were idle longest."""
+"""Beyond this number, the sessions that were idle longest are closed."""
 MAX_IDLE_SECONDS = 24 * 3600
 
 _ROOT_PREFIX = "srflow-"
 
 
 class Sessions:
-    """All sessions, each with a folder that nobody can guess. All files go with `close`.
+    """All sessions, each with an unguessable folder. `close` deletes all files.
 
     Args:
-        parent: where the folder of this program is made; those of programs that ended without tidying go from there.
+        parent: folder in which this program's folder is created; leftover folders of dead programs are deleted there.
     """
 
     def __init__(self, parent: str | Path | None = None) -> None:
@@ -36,7 +36,8 @@ class Sessions:
         parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(parent)
         self._root = tempfile.TemporaryDirectory(prefix=_ROOT_PREFIX, dir=parent, ignore_cleanup_errors=True)
-        # Held for as long as the program lives, however that ends: by it the next program knows what is abandoned.
+        # The lock is held as long as the program lives, however it ends: it tells the next program which folders are
+        # dead.
         self._held = FileLock(_lock_of(self.root))
         self._held.acquire()
         self._sessions: dict[str, Session] = {}
@@ -44,11 +45,11 @@ class Sessions:
 
     @property
     def root(self) -> Path:
-        """The folder of all files. The page serves what is in it to whoever knows the address."""
+        """The folder of all files. The page serves its files to anyone who knows the address."""
         return Path(self._root.name).resolve()
 
     def open(self, *, is_visitor: bool = True) -> Session:
-        """A new session. is_visitor: False for one that is not counted, and that its maker closes."""
+        """Open a new session. is_visitor: False for one that does not count, and that its creator closes."""
         session = Session(self.root / secrets.token_hex(16))
         if is_visitor:
             with self._lock:
@@ -61,7 +62,9 @@ class Sessions:
         return session
 
     def _overdue(self) -> list[Session]:
-        """Those idle for too long, and of those beyond the limit the ones idle longest; never one that is at work."""
+        """Return sessions that were idle for too long, and the longest idle ones beyond the limit; never one that is
+        working.
+        """
         now = time.monotonic()
         idle = sorted(
             (session for session in self._sessions.values() if not session.is_busy), key=lambda session: session.used_at
@@ -70,20 +73,20 @@ class Sessions:
         return [s for number, s in enumerate(idle) if number < surplus or now - s.used_at > MAX_IDLE_SECONDS]
 
     def check(self, session: Any) -> Session:
-        """The session that a page holds, noted as in use.
+        """Return the session of a page, and mark it as in use.
 
-        Raises: InputError: if the page is not set up yet, or its session is gone.
+        Raises: InputError: the page is not set up yet, or its session was closed.
         """
         if session is None:
             raise InputError("The page is still being set up. Please try again in a moment.")
         with self._lock:
             if not isinstance(session, Session) or session.folder.name not in self._sessions:
-                raise InputError("This page was left alone for too long, and its files are gone. Please reload it.")
+                raise InputError("This page was unused for too long, and its files were deleted. Please reload it.")
             session.used_at = time.monotonic()
         return session
 
     def forget(self, session: Session | None) -> None:
-        """Close a session whose page was closed."""
+        """Close the session of a page that was closed."""
         if session is None:
             return
         with self._lock:
@@ -110,7 +113,7 @@ def _lock_of(root: Path) -> Path:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove folders whose program is gone: nobody holds their lock."""
+    """Delete folders of programs that no longer run: their lock is free."""
     for lock_file in parent.glob(f"{_ROOT_PREFIX}*.lock"):
         lock = FileLock(lock_file)
         try:

@@ -1,4 +1,4 @@
-"""Ways to go on from a picture: what the engine draws of them becomes files, and an `Explored` that grows."""
+"""Variants of a picture: the engine's events become files, and a growing `Explored`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from app.records import Explored, OpenedPicture, PictureRecord
 from app.runs import sample_text
 from app.session import Job, Session
 from app.tasks import Part, Update
-from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, Recipe, Variant
-from srflow.contract import Wish as MeasuredWish
+from srflow.contract import Engine, ExploreRequest, InputError, Notice, Progress, SampleRecipe, Variant, Wish
 from srflow.operations import RIGHT_ANGLE, Mix, Operation, Reroll, Sample
 
-__all__ = ["NUM_WAYS", "Wish", "Words", "draw_each", "draw_ways", "plain_wishes", "show_explored"]
+__all__ = ["NUM_WAYS", "Way", "Words", "draw_each", "draw_ways", "plain_ways", "show_explored"]
 
 NUM_WAYS = 8
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A way to be drawn: what is done to the picture that one begins with, and what it is called."""
+class Way:
+    """A variant to be drawn: the operations on the base picture, and its label."""
 
     operations: tuple[Operation, ...]
     label: str
@@ -28,30 +27,30 @@ class Wish:
 
 @dataclass(frozen=True)
 class Words:
-    """What is said of ways. begin: at first. end: once all are there. how: how to go on from there."""
+    """Messages about variants. begin: at the start. end: once all are drawn. how: how to continue."""
 
     begin: str
     end: str
-    how: str = "← and → walk through them, Enter keeps one, Escape leaves."
+    how: str = "← and → step through them, Enter keeps one, Escape leaves."
 
 
-def plain_wishes(explored: Explored) -> tuple[list[Wish], Words]:
-    """Eight rolls of a place, or eight neighbours.
+def plain_ways(explored: Explored) -> tuple[list[Way], Words]:
+    """Return eight rolls of a region, or eight neighbours.
 
-    Raises: InputError: rolls are asked for, but of no place.
+    Raises: InputError: rolls are requested, but no region is selected.
     """
     if explored.kind == "more":
-        wishes = [Wish((_neighbour(explored, number),), f"Neighbour {number + 1}") for number in range(NUM_WAYS)]
-        return wishes, Words("Looking for neighbours", f"{NUM_WAYS} neighbours")
+        ways = [Way((_neighbour(explored, number),), f"Neighbour {number + 1}") for number in range(NUM_WAYS)]
+        return ways, Words("Drawing neighbours", f"{NUM_WAYS} neighbours")
     if explored.mask is None:
-        raise InputError("No place is chosen. Paint over one first, then roll.")
+        raise InputError("No region is selected. Paint over one first, then roll.")
     rolls = [Reroll(explored.mask, explored.seed, number) for number in range(NUM_WAYS)]
-    wishes = [Wish((roll,), f"Roll {number}") for number, roll in enumerate(rolls, 1)]
-    return wishes, Words("Rolling the place", f"{NUM_WAYS} rolls")
+    ways = [Way((roll,), f"Roll {number}") for number, roll in enumerate(rolls, 1)]
+    return ways, Words("Rolling the region", f"{NUM_WAYS} rolls")
 
 
 def _neighbour(explored: Explored, number: int) -> Mix:
-    """One of those at the dial, in the latents that shall differ."""
+    """Return a neighbour as different as the dial says, in the latents that should differ."""
     angle = explored.dial / 100 * RIGHT_ANGLE
     fine = 0.0 if explored.detail == "coarse" else angle
     coarse = {"all": None, "coarse": angle, "fine": 0.0}[explored.detail]
@@ -64,23 +63,23 @@ def draw_ways(
     job: Job,
     picture: OpenedPicture,
     explored: Explored,
-    wishes: Sequence[Wish],
+    ways: Sequence[Way],
     words: Words,
-    recipe: Recipe | None = None,
+    recipe: SampleRecipe | None = None,
 ) -> Iterator[Update]:
-    """Draw ways to go on from `explored.state`, or from the picture of another recipe.
+    """Draw variants of `explored.state`, or of the picture of another recipe.
 
-    None of it is a step of the history: that comes when one is kept.
+    They are not steps of the history; a step is added when one is kept.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
-    count = len(wishes)
+    count = len(ways)
     explored = replace(explored, ways=(), count=count)
     yield show_explored(explored, words.begin, 0.0)
     base = recipe or explored.state.recipe
     assert base is not None
     notices: list[str] = []
-    for event in draw_each(engine, session, job, picture, base, wishes):
+    for event in draw_each(engine, session, job, picture, base, ways):
         if isinstance(event, Notice):
             notices.append(event.text)
         elif isinstance(event, Progress):
@@ -98,17 +97,17 @@ def draw_each(
     session: Session,
     job: Job,
     picture: OpenedPicture,
-    recipe: Recipe,
-    wishes: Sequence[Wish],
-    measured: MeasuredWish | None = None,
+    recipe: SampleRecipe,
+    ways: Sequence[Way],
+    measured: Wish | None = None,
 ) -> Iterator[Progress | Notice | Variant | PictureRecord]:
-    """Draw ways to go on from a recipe's picture, each with a file in a folder of its own.
+    """Draw variants of a recipe's picture, each with a file in a folder of its own.
 
-    Args: measured: what to measure of each way; then its `Variant` is told as well, before its picture.
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Args: measured: what to measure of each variant; then its `Variant` is passed on too, before its picture.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
-    # The picture itself comes first, from the engine too: it is what the ways are laid into, to the last bit.
-    variants = ((), *(wish.operations for wish in wishes))
+    # The engine first returns the picture itself, into which the variants are laid: it is identical to the last bit.
+    variants = ((), *(way.operations for way in ways))
     whole = None
     text_of, alpha = sample_text(picture), picture.alpha()
     request = ExploreRequest(lr=picture.lr(), recipe=recipe, variants=variants, wish=measured)
@@ -119,17 +118,17 @@ def draw_each(
         elif isinstance(event, Variant) and event.number == 0:
             whole = event.patch
         elif isinstance(event, Variant):
-            assert whole is not None, "variants come in any order, but the state is none that waits for another"
+            assert whole is not None, "variants come in any order, but the state itself does not wait for others"
             if measured is not None:
                 yield event
-            # A folder each, so that those that are not chosen can go.
+            # Each variant has its own folder, so that those that are not chosen can be deleted.
             path = session.new_folder(job, "way") / "explored.png"
             engine.save_png(path, event.laid_into(whole), text_of(event.recipe, event.flags), alpha=alpha)
-            label = wishes[event.number - 1].label
+            label = ways[event.number - 1].label
             yield PictureRecord(id=path.parent.name, label=label, kind="sample", path=path, recipe=event.recipe)
 
 
 def show_explored(explored: Explored, text: str, fraction: float | None = None) -> Update:
-    """Ways that are there so far: nothing that one would undo."""
+    """Show the variants drawn so far; this adds no step."""
     changed, changes = frozenset({Part.EXPLORED}), {"explored": explored}
     return Update(text=text, fraction=fraction, changed=changed, changes=changes, is_step=False)

@@ -1,4 +1,4 @@
-"""Wishes about a place: a slider from less of it to more, in standard deviations of what the model thinks possible."""
+"""Wishes for a region: a slider from less to more, in standard deviations of what the model considers possible."""
 
 from __future__ import annotations
 
@@ -8,45 +8,38 @@ from dataclasses import replace
 import numpy as np
 
 from app.gathering import gather
+from app.places import PlaceLimits, check_size
 from app.records import Explored, OpenedPicture, Slider, WishScale
 from app.session import Job, Session
 from app.sliders import NUM_ROLLS, draw_strips, move_sliders
 from app.tasks import Update
 from app.ways import show_explored
-from srflow.contract import Aim, Direction, Engine, ExploreRequest, InputError, Recipe, Wish
+from srflow.contract import Aim, Direction, Engine, ExploreRequest, SampleRecipe, Wish
 from srflow.operations import Mask, Reroll
 from srflow.steering.wishes import remark
 
 __all__ = ["carry_out", "check_wish_place", "look_for_aim", "remark_on"]
 
-_LARGEST = 64  # LR pixels a side
+_PLACE = PlaceLimits("A wish needs", "Paint over one first, then make a wish for it.", 64)
 
 
 def check_wish_place(mask: Mask | None) -> Mask:
-    """The place, if something can be wished for there. Raises: InputError: it is none, or too large."""
-    if mask is None:
-        raise InputError("No place is chosen. Paint over one first, then wish for something there.")
-    left, top, right, bottom = mask.support
-    if max(right - left, bottom - top) > _LARGEST:
-        raise InputError(
-            f"A wish is about a place of at most {_LARGEST} pixels of the small picture a side; this one has "
-            f"{right - left}×{bottom - top}. Choose a smaller one."
-        )
-    return mask
+    """Return the region, if a wish is possible there. Raises: InputError: there is none, or it is too large."""
+    return check_size(mask, _PLACE)
 
 
 def carry_out(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, wish: Wish
 ) -> Iterator[Update]:
-    """Roll the place, find the way to more of what is wished for, and draw pictures along it.
+    """Roll the region, find the direction of the wish, and draw pictures along it.
 
-    Raises: whatever the engine raises; Cancelled: when the job is.
+    Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     recipe = explored.state.recipe
     assert recipe is not None
     mask = check_wish_place(explored.mask)
     explored = replace(explored, ways=(), count=1, sliders=None)
-    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the place", 0.0)
+    yield show_explored(explored, f"Drawing {NUM_ROLLS} versions of the region", 0.0)
     lr = picture.lr()
     aim = yield from look_for_aim(engine, job, lr, recipe, mask, explored.seed, wish)
     direction = Direction(weights=aim.weights, share=0.0)
@@ -62,9 +55,9 @@ def carry_out(
 
 
 def look_for_aim(
-    engine: Engine, job: Job, lr: np.ndarray, recipe: Recipe, mask: Mask, seed: int, wish: Wish
+    engine: Engine, job: Job, lr: np.ndarray, recipe: SampleRecipe, mask: Mask, seed: int, wish: Wish
 ) -> Generator[Update, None, Aim]:
-    """What rolls of a place say about a wish. Raises: as `carry_out`."""
+    """Find the direction of a wish from rolls of a region. Raises: as `carry_out`."""
     rolls = tuple((Reroll(mask, seed, number),) for number in range(NUM_ROLLS))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
     [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)

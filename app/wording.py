@@ -1,4 +1,4 @@
-"""Labels, help texts and messages: everything on the page that is longer than a word or two."""
+"""Labels, help texts and messages: all longer texts on the page."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ TITLE = "SRFlow-DA Explorer"
 KIND_CHOICES = (("Low-resolution: enlarge it", "lr"), ("Full-size: scale it down first", "hr"))
 
 KIND_HELP = {
-    "lr": "The model was trained on pictures scaled down by bicubic interpolation, and knows nothing else. It will "
-    "mistake blur, noise and JPEG artefacts for detail.",
+    "lr": "The model was trained only on pictures scaled down by bicubic interpolation. It will mistake blur, "
+    "noise and JPEG artefacts for detail.",
     "hr": "The picture is scaled down (bicubic) and enlarged again. The original is kept as the ground truth, so that "
     "samples can be scored against it.",
 }
@@ -53,23 +53,23 @@ REFERENCES = {
     "mean": ("Mean", "m"),
     "truth": ("Ground truth", "g"),
 }
-"""Label and key of what samples can be compared with, in the order in which it is shown."""
+"""Label and key of the pictures with which samples can be compared, in the order of display."""
 
 START_NOTE = "Press Sample to generate high-resolution versions of this picture."
 
-NEXT_STEP = "All of these fit the same small picture. Move the temperature, press Sample, or drop your own."
+NEXT_STEP = "All of these match the same small picture. Move the temperature, press Sample, or drop your own picture."
 
 NO_PICTURE = "There is no picture. Drop one, or choose an example."
 
 COLUMNS = {
-    "sample": ("Sample", "Its number. Press it to show the sample alone."),
+    "sample": ("Sample", "Number of the sample. Press it to show the sample alone."),
     "lr_psnr": (
         "LR-PSNR",
         "How closely the downscaled sample matches the input, in dB. 45 dB or more: practically identical.",
     ),
     "bits": (
         "bits/dim",
-        "How improbable the model finds the sample, before it is made to match the input. Smaller is more probable.",
+        "How improbable the model finds the sample, before the input is matched. Smaller is more probable.",
     ),
     "distance": (
         "RMSE to mean",
@@ -79,8 +79,8 @@ COLUMNS = {
     "psnr": ("PSNR", "How close the sample is to the ground truth pixel by pixel, in dB. Larger is closer."),
     "remarks": (
         "Remarks",
-        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample made "
-        "once more. “Most central”: it has the smallest mean LPIPS to all others.",
+        "“Decoded again”: the first attempt gave impossible colours, so the noise was limited and the sample drawn "
+        "again. “Most central”: it has the smallest mean LPIPS to all others.",
     ),
 }
 """Columns of the table: heading and definition."""
@@ -109,7 +109,7 @@ UNEXPECTED = (
 
 
 def preset_choices(presets: Mapping[str, tuple[float | None, bool]], default: float | None) -> list[tuple[str, str]]:
-    """Label and name of each preset, which says what it sets.
+    """Return label and name of each preset; the label says what the preset sets.
 
     presets: name → temperature (None: the model's default) and whether the input is matched. default: the default
     temperature of the model; None: it is not loaded yet.
@@ -123,23 +123,23 @@ def preset_choices(presets: Mapping[str, tuple[float | None, bool]], default: fl
 
 
 def count(number: int) -> str:
-    """As in "1 sample" and "2 samples"."""
+    """Format a number of samples, as in "1 sample" and "2 samples"."""
     return "1 sample" if number == 1 else f"{number} samples"
 
 
 def describe_stop(run: Run | None) -> str:
-    """What there is after Stop. run: the one that was stopped, if it had anything to show."""
+    """Say what was finished before Stop. run: the stopped one, if it had anything to show."""
     if run is None or not run.samples:
         return "Stopped."
     return f"Stopped after {len(run.samples)} of {count(run.settings.num_samples)}."
 
 
 def describe_error(error: BaseException) -> str:
-    """An error in words a visitor understands, with what to do; never a stack trace."""
+    """Return an error message that a visitor understands, with what to do; never a stack trace."""
     if isinstance(error, Cancelled):
         return "Stopped."
     if isinstance(error, MemoryBudgetError):
-        return f"{error} Choose a smaller region of the picture, or fewer samples."
+        return f"{error} Choose a smaller crop of the picture, or fewer samples."
     if isinstance(error, CheckpointError):
         return f"The model cannot be loaded: {error}"
     if isinstance(error, (InputError, SRFlowError)):
@@ -148,14 +148,14 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_tiles(estimate: Estimate) -> list[str]:
-    """In which tiles a large picture is made: one phrase, or none if it is made in one piece."""
+    """Describe the tiles of a large picture: one phrase, or none if there are no tiles."""
     if estimate.num_tiles < 2:
         return []
     return [f"{estimate.num_tiles} tiles of {estimate.tile}×{estimate.tile}"]
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration at the precision of an estimate: "0.4 s", "12 s", "3 min"."""
+    """Format a duration at the precision of an estimate: "0.4 s", "12 s", "3 min"."""
     if seconds < 0.1:
         return "less than 0.1 s"
     if seconds < 9.5:
@@ -164,7 +164,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_percent(share: float, digits: int = 0) -> str:
-    """A share, e.g. "88 %"; never 100 % of what is less, nor 0 % of what is more than nothing."""
+    """Format a share, e.g. "88 %"; never as 100 % if it is less, nor as 0 % if it is more than nothing."""
     step = 10.0**-digits
     percent = 100 * share
     if 0 < share < 1:
@@ -173,5 +173,5 @@ def format_percent(share: float, digits: int = 0) -> str:
 
 
 def format_bytes(num_bytes: float) -> str:
-    """A size in MB or GB."""
+    """Format a size in MB or GB."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{max(num_bytes / 1e6, 1):.0f} MB"

@@ -24,7 +24,7 @@ from srflow.contract import (
     EditRequest,
     ExploreRequest,
     GrainRequest,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     Variant,
@@ -74,7 +74,11 @@ def sample(engine: SamplingEngine, lr: np.ndarray, seed: int) -> SampleResult:
 
 
 def explore(
-    engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, variants: Sequence[tuple[Operation, ...]], choose: int = 0
+    engine: SamplingEngine,
+    lr: np.ndarray,
+    recipe: SampleRecipe,
+    variants: Sequence[tuple[Operation, ...]],
+    choose: int = 0,
 ) -> list[Variant]:
     """All variants."""
     request = ExploreRequest(lr=lr, recipe=recipe, variants=tuple(variants), choose=choose)
@@ -136,7 +140,7 @@ def times(engine: SamplingEngine, repeats: int) -> list[str]:
 
 
 def steering_times(
-    engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
 ) -> list[tuple[str, float, str]]:
     """Seconds until a wish has its slider, of an edit with its verdict, and of one of five texts, with their goals."""
     place = mask(place=_SLIDER_PLACE)
@@ -164,7 +168,9 @@ def steering_times(
     ]
 
 
-def source_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+def source_times(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
+) -> list[tuple[str, float, str]]:
     """Seconds of grain from another place with its verdict, and until a wish for its look has its slider."""
     place = mask(place=_SLIDER_PLACE)
     source = np.ascontiguousarray(explore(engine, lr, recipe, [()])[0].patch[: 4 * _SLIDER_PLACE, : 4 * _SLIDER_PLACE])
@@ -183,7 +189,9 @@ def source_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats
     ]
 
 
-def taking_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+def taking_times(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
+) -> list[tuple[str, float, str]]:
     """Seconds until a place has its families, once, and of the latents of a picture."""
     place = mask(place=_FAMILY_PLACE)
     rolls = tuple((Reroll(place, 3001, roll),) for roll in range(NUM_VERSIONS))
@@ -204,7 +212,9 @@ def taking_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats
     ]
 
 
-def wish_seconds(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, place: Mask, seed: int, wish: Wish) -> float:
+def wish_seconds(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, place: Mask, seed: int, wish: Wish
+) -> float:
     """Until a wish has its slider."""
     rolls = tuple((Reroll(place, seed, roll),) for roll in range(_ROLLS))
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True)
@@ -214,7 +224,9 @@ def wish_seconds(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, place: 
     return time.perf_counter() - started
 
 
-def slider_times(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, repeats: int) -> list[tuple[str, float, str]]:
+def slider_times(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, repeats: int
+) -> list[tuple[str, float, str]]:
     """Seconds until a place has its sliders, and of a tick of them, with their goals.
 
     Five sliders are drawn, however many there are here: as many as a place has at most.
@@ -281,7 +293,7 @@ def effects(engine: SamplingEngine, rolls: int) -> list[str]:
 def margins(engine: SamplingEngine) -> list[str]:
     """How far the latents of a place reach, and what a margin around it leaves wrong, in the raw picture."""
     loaded = engine._models.get(None)
-    model = engine._models.rearranged(loaded, "float32")
+    model = engine._models.rearranged(loaded, "float32", lambda: None)
     temperature, scale = loaded.info.default_temperature, loaded.info.scale_factor
     rows, columns = middle(_SIDE, _PLACE)
     found: dict[int, list[tuple[float, ...]]] = {margin: [] for margin in (4, 6, 8, 10, 12, 14, 16, 20)}

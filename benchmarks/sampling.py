@@ -84,7 +84,7 @@ def paper_size(repeats: int, side: int, num_samples: int) -> list[str]:
     )
     sample = seconds["encoder"] + seconds["decode"]
     loaded = engine._models.get(None)
-    inference = engine._models.rearranged(loaded, engine.info().precision)
+    inference = engine._models.rearranged(loaded, engine.info().precision, lambda: None)
     once, each = (flops_per_pixel(model, what) * side * side for what in ("conditioning", "sampling"))
     peak = conv_peak(engine.info().precision, repeats)
     bound = (once + num_samples * each) / peak

@@ -38,7 +38,7 @@ from srflow.model import SRFlow
 from srflow.training.averaging import AveragedModel
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES, choose_precision
-from srflow.training.recipe import Precision, Recipe, load_recipe
+from srflow.training.recipe import Precision, TrainingRecipe, load_recipe
 from srflow.training.stages import Stage, freeze_all_but, plan
 from srflow.training.step import build_parts, update
 
@@ -159,7 +159,7 @@ def _plain_last(conv: nn.Module, x: Tensor) -> Tensor:
     return F.conv2d(x, conv.weight, conv.bias, padding=1) * torch.exp(3 * conv.logs)
 
 
-def start_model(recipe: Recipe, hr: Tensor, lr: Tensor) -> SRFlow:
+def start_model(recipe: TrainingRecipe, hr: Tensor, lr: Tensor) -> SRFlow:
     """The recipe's model after its actnorms' first batch; what starts at zero is redrawn, so that all of it matters."""
     torch.manual_seed(0)
     model = SRFlow(recipe.model.config()).train()
@@ -202,7 +202,14 @@ def plain_step(model: SRFlow, stage: Stage, hr: Tensor, lr: Tensor) -> Step:
 
 
 def our_step(
-    model: SRFlow, stage: Stage, recipe: Recipe, precision: Precision, hr: Tensor, lr: Tensor, *, compiled: bool = False
+    model: SRFlow,
+    stage: Stage,
+    recipe: TrainingRecipe,
+    precision: Precision,
+    hr: Tensor,
+    lr: Tensor,
+    *,
+    compiled: bool = False,
 ) -> Step:
     """One update as the trainer makes it, compiled if `runtime.compile` is to be on; returns its loss."""
     model.to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""Draw the rooms of the house and which imports which, from the code: docs/architecture.svg and the table below it.
+"""Draw the groups of modules and their imports from the code: docs/architecture.svg and the table below it.
 
-`python scripts/draw_architecture.py` writes both, and docs/files.md; a test compares them with the code. What is
-imported for annotations alone (under TYPE_CHECKING) is left out; what a function imports when it is called counts.
+`python scripts/draw_architecture.py` writes both, and docs/files.md; a test compares them with the code. Imports under
+TYPE_CHECKING, which serve annotations only, are left out; imports inside functions are included.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SVG = Path("docs", "architecture.svg")
 PAGE = Path("docs", "architecture.md")
-HOUSE = Path("docs", "files.md")
-HOUSE_HEAD = """# Every file in a line
+FILES = Path("docs", "files.md")
+FILES_HEAD = """# Every file in a line
 
-What each file of the library and the page says of itself first. Written by `python scripts/draw_architecture.py`; a
-test fails where it is no longer true.
+This page lists the first line of the description in each file of the library and the page. It is written by `python
+scripts/draw_architecture.py`; a test fails when it is out of date.
 """
 BEGIN, END = "<!-- imports: begin -->\n", "<!-- imports: end -->\n"
 
-# Top floor first. A room is a name and its modules; a package stands for all that is in it, unless it is named itself.
-FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
+# The top level comes first. A group is a name and its modules. A package stands for all of its modules, except those
+# that are named themselves.
+LEVELS: list[list[tuple[str, tuple[str, ...]]]] = [
     [("start", ("app_start", "srflow.__main__"))],
     [("page", ("app",)), ("commands", ("srflow.cli", "srflow.extras"))],
     [("one call", ("srflow", "srflow.pipeline", "srflow.export")), ("training", ("srflow.training",))],
@@ -61,8 +62,10 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
             "tools",
             (
                 "srflow.errors",
+                "srflow.empty",
                 "srflow.files",
                 "srflow.arrays",
+                "srflow.caching",
                 "srflow.luma",
                 "srflow.shipped_files",
                 "srflow.compiling",
@@ -74,7 +77,7 @@ FLOORS: list[list[tuple[str, tuple[str, ...]]]] = [
     ],
 ]
 
-_WIDTH, _FLOOR, _BOX, _MARGIN = 860, 104, 58, 20
+_WIDTH, _HEIGHT, _BOX, _MARGIN = 860, 104, 58, 20
 _STYLE = """
   text { font: 15px system-ui, sans-serif; fill: #222; text-anchor: middle }
   text.small { font-size: 11px; fill: #555 }
@@ -95,7 +98,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports_of(name: str, path: Path, known: dict[str, Path], *, top_level: bool = False) -> set[str]:
-    """The modules that one imports, of those known. Args: top_level: leave out what functions import when called."""
+    """Return the known modules that a module imports. Args: top_level: leave out imports inside functions."""
     found: set[str] = set()
     for node in _walk(ast.parse(path.read_text(encoding="utf-8")), top_level):
         if isinstance(node, ast.Import):
@@ -108,7 +111,7 @@ def imports_of(name: str, path: Path, known: dict[str, Path], *, top_level: bool
 
 
 def _walk(node: ast.AST, top_level: bool) -> Iterator[ast.AST]:
-    """All nodes, but for what stands under `if TYPE_CHECKING`, and perhaps what is inside functions."""
+    """Yield all nodes except those under `if TYPE_CHECKING`, and, if top_level is set, those inside functions."""
     yield node
     for child in ast.iter_child_nodes(node):
         is_typing = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
@@ -117,51 +120,51 @@ def _walk(node: ast.AST, top_level: bool) -> Iterator[ast.AST]:
             yield from _walk(child, top_level)
 
 
-def room_of(module: str) -> str:
-    """The room that a module is in: that of the longest name that it begins with. Raises ValueError: it has none."""
-    rooms = {
-        owner: room
-        for floor in FLOORS
-        for room, owners in floor
+def group_of(module: str) -> str:
+    """Return the group of a module: that of its longest listed prefix. Raises ValueError: it has none."""
+    groups = {
+        owner: group
+        for level in LEVELS
+        for group, owners in level
         for owner in owners
-        # The package `srflow` is its own module, not all that is in it.
+        # `srflow` stands for the module srflow/__init__.py, not for all modules of the package.
         if module == owner or (module.startswith(f"{owner}.") and owner != "srflow")
     }
-    if not rooms:
-        raise ValueError(f"{module} is in no room; name it, or its package, in FLOORS of {Path(__file__).name}.")
-    return rooms[max(rooms, key=len)]
+    if not groups:
+        raise ValueError(f"{module} is in no group; name it, or its package, in LEVELS of {Path(__file__).name}.")
+    return groups[max(groups, key=len)]
 
 
-def room_imports() -> dict[tuple[str, str], set[tuple[str, str]]]:
-    """For two rooms, the imports of modules that go from the one to the other; the version in `srflow` is none."""
+def group_imports() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Return the imports between each two groups. Imports of `srflow` itself (the version) do not count."""
     known = modules()
     edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for name, path in known.items():
         for imported in imports_of(name, path, known):
-            rooms = room_of(name), room_of(imported)
-            if rooms[0] != rooms[1] and imported != "srflow":
-                edges.setdefault(rooms, set()).add((name, imported))
+            groups = group_of(name), group_of(imported)
+            if groups[0] != groups[1] and imported != "srflow":
+                edges.setdefault(groups, set()).add((name, imported))
     return edges
 
 
-def floor_of(room: str) -> int:
-    """Which floor, from the top."""
-    return next(number for number, floor in enumerate(FLOORS) if room in [name for name, _ in floor])
+def level_of(group: str) -> int:
+    """Return the level of a group, counted from the top."""
+    return next(number for number, level in enumerate(LEVELS) if group in [name for name, _ in level])
 
 
 def draw() -> str:
-    """The drawing, as SVG. Arrows that another path of arrows already tells of are left out."""
-    edges = set(room_imports())
+    """Return the drawing as SVG. An arrow that follows from a path of other arrows is left out."""
+    edges = set(group_imports())
     centres = {}
-    for number, floor in enumerate(FLOORS):
-        for place, (room, _) in enumerate(floor):
-            x = _WIDTH * (2 * place + 1) / (2 * len(floor))
-            centres[room] = round(x), _MARGIN + number * _FLOOR + _BOX // 2
-    down = {edge for edge in edges if floor_of(edge[0]) < floor_of(edge[1])}
-    height = 2 * _MARGIN + (len(FLOORS) - 1) * _FLOOR + _BOX
+    for number, level in enumerate(LEVELS):
+        for column, (group, _) in enumerate(level):
+            x = _WIDTH * (2 * column + 1) / (2 * len(level))
+            centres[group] = round(x), _MARGIN + number * _HEIGHT + _BOX // 2
+    down = {edge for edge in edges if level_of(edge[0]) < level_of(edge[1])}
+    height = 2 * _MARGIN + (len(LEVELS) - 1) * _HEIGHT + _BOX
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        'aria-label="The rooms of the code and their imports">',
+        'aria-label="The groups of modules and their imports">',
         f"<style>{_STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8" style="fill:none"/></marker></defs>',
@@ -171,19 +174,19 @@ def draw() -> str:
         parts.append(f'<path marker-end="url(#tip)" d="M{x} {y + _BOX // 2}L{to_x} {to_y - _BOX // 2}"/>')
     for a, b in sorted(edges - down):
         parts.append(f'<path class="up" marker-end="url(#tip)" d="{_upward(centres[a], centres[b])}"/>')
-    for floor in FLOORS:
-        for room, owners in floor:
-            x, y = centres[room]
+    for level in LEVELS:
+        for group, owners in level:
+            x, y = centres[group]
             names = ", ".join(owner.replace("app_start", "app.py").removeprefix("srflow.") for owner in owners)
             small = names if len(names) <= 34 else f"{names[: names.rindex(',', 0, 32)]}, …"
             parts.append(f'<rect x="{x - 120}" y="{y - _BOX // 2}" width="240" height="{_BOX}"/>')
-            parts.append(f'<text x="{x}" y="{y - 2}">{escape(room)}</text>')
+            parts.append(f'<text x="{x}" y="{y - 2}">{escape(group)}</text>')
             parts.append(f'<text class="small" x="{x}" y="{y + 17}">{escape(small)}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _upward(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """The path of an arrow along a floor, from side to side; or up, from the top of a box to the bottom of another."""
+    """Return the path of an arrow sideways within a level, or up from the top of a box to the bottom of another."""
     (x, y), (to_x, to_y) = start, end
     if y == to_y:
         side = 120 if x < to_x else -120
@@ -193,7 +196,7 @@ def _upward(start: tuple[int, int], end: tuple[int, int]) -> str:
 
 
 def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those edges of an acyclic graph that no longer path stands for."""
+    """Return the edges of an acyclic graph that do not follow from a longer path."""
 
     def reaches(start: str, goal: str, skipped: tuple[str, str]) -> bool:
         return any(b == goal or reaches(b, goal, skipped) for a, b in edges if a == start and (a, b) != skipped)
@@ -202,30 +205,30 @@ def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def describe() -> str:
-    """Tables: what is in each room and what it imports, and the imports that do not go down."""
-    edges = room_imports()
-    lines = ["| room | modules | imports |", "|---|---|---|"]
-    for floor in FLOORS:
-        for room, owners in floor:
+    """Return two tables: each group with its modules and imports, and the imports that point sideways or upwards."""
+    edges = group_imports()
+    lines = ["| group | modules | imports |", "|---|---|---|"]
+    for level in LEVELS:
+        for group, owners in level:
             names = ", ".join(f"`{owner.replace('app_start', 'app.py')}`" for owner in owners)
-            below = [name for each in FLOORS for name, _ in each if (room, name) in edges]
-            lines.append(f"| {room} | {names} | {', '.join(below) or 'nothing'} |")
-    lines += ["", "Imports along a floor, or up:", "", "| from | to | by |", "|---|---|---|"]
+            below = [name for each in LEVELS for name, _ in each if (group, name) in edges]
+            lines.append(f"| {group} | {names} | {', '.join(below) or 'nothing'} |")
+    lines += ["", "Imports that point sideways or upwards:", "", "| from | to | by |", "|---|---|---|"]
     for (a, b), pairs in sorted(edges.items()):
-        if floor_of(a) >= floor_of(b):
+        if level_of(a) >= level_of(b):
             by = ", ".join(sorted({f"`{name}` → `{imported}`" for name, imported in pairs}))
             lines.append(f"| {a} | {b} | {by} |")
     return "\n".join(lines) + "\n"
 
 
 def page(text: str) -> str:
-    """The page with its tables written anew."""
+    """Return the page with new tables."""
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}{describe()}{END}{rest.split(END)[1]}"
 
 
 def first_words(path: Path) -> str:
-    """What a file says of itself first: the first line of a docstring, the first sentence of a comment."""
+    """Return the first line of a file's docstring, or the first sentence of its leading comment."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
@@ -234,13 +237,13 @@ def first_words(path: Path) -> str:
     return re.split(r"(?<=[.:;]) ", words, maxsplit=1)[0].rstrip(":;")
 
 
-def house() -> str:
-    """The page that lists every file of the library and the page, with its job."""
+def file_list() -> str:
+    """Return the page that lists every file of the library and the page with its purpose."""
     paths = [
         path for folder in ("srflow", "app") for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js")
     ]
     folders = itertools.groupby(sorted(paths, key=lambda path: (path.parent, path.name)), key=lambda path: path.parent)
-    parts = [HOUSE_HEAD]
+    parts = [FILES_HEAD]
     for folder, files in folders:
         words = [(path.name, first_words(path)) for path in files]
         rows = "\n".join(f"| `{name}` | {said} |" for name, said in words if said)
@@ -251,7 +254,7 @@ def house() -> str:
 
 def main() -> int:
     """Write all three files."""
-    (ROOT / HOUSE).write_text(house(), encoding="utf-8")
+    (ROOT / FILES).write_text(file_list(), encoding="utf-8")
     (ROOT / SVG).write_text(draw(), encoding="utf-8")
     path = ROOT / PAGE
     path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,9 +19,9 @@ __all__ = [
     "NotCalibratedError",
     "OperationError",
     "OutputError",
-    "RecipeError",
     "SRFlowError",
     "TrainingDivergedError",
+    "TrainingRecipeError",
     "brief",
     "check_options",
 ]
@@ -67,7 +67,7 @@ class DatasetError(SRFlowError):
     """A folder of pictures cannot be used: missing, empty, or with nothing readable and large enough in it."""
 
 
-class RecipeError(SRFlowError, ValueError):
+class TrainingRecipeError(SRFlowError, ValueError):
     """A training recipe, or an override of one, has an unknown name or a value out of range."""
 
 

@@ -17,6 +17,7 @@ from srflow.checkpoints.metadata import Metadata
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import InputError
 from srflow.distribution import SuperResolutions
+from srflow.empty import without_weights
 from srflow.encoder import RRDBEncoder
 from srflow.errors import check_options
 from srflow.flow.actnorm import ActNorm
@@ -105,7 +106,7 @@ class SRFlow(nn.Module, ModelHubMixin):
         is_folder = Path(folder_or_hub_id).is_dir()
         source = folder_or_hub_id if is_folder else resolve_checkpoint(folder_or_hub_id)
         found = own.read(source, **hub_options)
-        with torch.device("meta"):  # no random weights are made, and none taken from the caller's generator
+        with without_weights():
             model = cls(found.config, found.metadata)
         own.load_tensors_strictly(model, found.tensors, str(source))
         return model.eval()

@@ -45,9 +45,9 @@ from srflow.contract import (
     PartialSample,
     Picture,
     Progress,
-    Recipe,
     Reference,
     SampleEvent,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -222,12 +222,12 @@ class FakeEngine:
         ramp = np.linspace(0.2, 2.0, base.shape[1], dtype=np.float32)[None, :, None]
         return np.clip(np.rint(base + 12 * temperature * ramp * noise), 0, 255).astype(np.uint8)
 
-    def recipe(self, request: SampleRequest) -> Recipe:
+    def recipe(self, request: SampleRequest) -> SampleRecipe:
         return self._recipe(request, request.first_index)
 
-    def _recipe(self, request: SampleRequest, index: int) -> Recipe:
+    def _recipe(self, request: SampleRequest, index: int) -> SampleRecipe:
         model = self.model(request)
-        return Recipe(
+        return SampleRecipe(
             model=model.key,
             weights_sha256=model.weights_sha256,
             scale_factor=model.scale_factor,

@@ -41,7 +41,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
     assert bars.coverage == 0.9
     assert bars.title("luma") == "90 % of true pixels lie within ± this"
     assert "20 pictures" in bars.details("luma")
-    assert "50 others (Others) such bars held 91.0 %" in bars.details("luma")
+    assert "50 others (Others), such bars contained 91.0 %" in bars.details("luma")
     assert "bicubic" in bars.details("luma")
     # std comes divided by the number of samples
     std = np.float32([0.0, 10.0])
@@ -55,7 +55,7 @@ def test_a_set_that_was_measured_has_bars_and_says_what_they_rest_on(engine, set
         ({"model": "fake-x8"}, 8, "No calibration was measured for fake-x8"),
         ({"temperature": 0.5}, 8, "temperature 0.5; they were measured from 0.7 to 1"),
         ({"consistency_rounds": 2}, 8, "2 consistency rounds; 0, 5 were measured"),
-        ({}, 3, "3 samples; it takes at least 4"),
+        ({}, 3, "3 samples; at least 4 are needed"),
     ],
     ids=["model", "temperature", "rounds", "samples"],
 )
@@ -69,7 +69,7 @@ def test_elsewhere_nothing_is_promised_and_the_reason_is_said(engine, settings, 
 
 def test_a_picture_brought_small_is_promised_nothing_without_its_reduction(engine, settings, tmp_path):
     brought, known = (find_bars(engine, opened(tmp_path, has_truth), settings, 8) for has_truth in (False, True))
-    assert brought.remark("luma") == "Holds only if this picture was reduced by bicubic"
+    assert brought.remark("luma") == "Holds only if this picture was scaled down by bicubic interpolation"
     assert "not known" in brought.details("luma")
     assert "bicubic" not in known.remark("luma")
     assert "not known" not in known.details("luma")

@@ -10,7 +10,7 @@ from test_app_exploring import ask, mask_of, picture, pixels
 
 from app.edits import AS_DRAWN
 from app.verdicts import edit_verdict
-from srflow.contract import RECIPE_KEY, Recipe, Verdict
+from srflow.contract import RECIPE_KEY, SampleRecipe, Verdict
 from srflow.operations import Given
 
 harness = exploring.harness
@@ -48,8 +48,8 @@ def test_a_place_that_is_painted_is_shown_in_all_its_forms(harness, engine):
     assert np.array_equal(drawn[outside], before[outside])
     assert np.array_equal(engine.edited[0].picture, drawn)
     assert [way(harness, label).badge for label in labels(harness)] == ["to look at", "", "", "to look at"]
-    assert "42 % of the edit fits the input, far less likely than samples (\N{MINUS SIGN}35 sd)" in harness.status
-    assert "made natural, 11 % is left, as likely as samples" in harness.status
+    assert "42 % of the edit matches the input, far less likely than samples (\N{MINUS SIGN}35 sd)" in harness.status
+    assert "made natural, 11 % remains, as likely as samples" in harness.status
     marked = pixels(way(harness, "Where it is unusual").path)
     assert np.ptp(marked[outside].astype(int), 1).max() == 0, "grey"
     assert np.ptp(marked[INSIDE].astype(int), 2).min() > 20, "in colour"
@@ -61,13 +61,13 @@ def test_what_is_natural_can_be_kept_and_what_was_drawn_cannot(harness):
     place = pixels(way(harness, AS_DRAWN).path)[INSIDE].reshape(-1, 3).astype(int)
     assert np.ptp(place, 0).max() <= 1, "no contrast is left"
     ask(harness, "accept", way(harness, AS_DRAWN).id)
-    assert "only to be looked at" in harness.status
+    assert "cannot be explored further" in harness.status
     assert not harness.session.can_undo
     natural = way(harness, "Made natural")
     ask(harness, "accept", natural.id)
     assert harness.scene.explored == natural.id
     with Image.open(picture(harness, natural.id).path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
     [given] = recipe.operations
     assert isinstance(given, Given)
     assert given.origin == "natural edit"
@@ -108,7 +108,7 @@ def test_files_that_are_no_edits_are_refused(harness, engine, tmp_path, kept, wo
 
 def test_without_a_place_nothing_is_edited(harness, engine):
     ask(harness, "edit", "s1", mask=None, edit={"type": "contrast", "factor": 2})
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
     assert engine.edited == []
 
 
@@ -119,7 +119,7 @@ def test_the_verdict_on_what_is_too_flat() -> None:
         deviations=(7.4, 1.0),
     )
     assert "flatter than samples (+7 sd)" in edit_verdict(verdict, "edit")
-    assert "made natural, 0 % is left" in edit_verdict(verdict, "edit")
+    assert "made natural, 0 % remains" in edit_verdict(verdict, "edit")
 
 
 def test_the_verdict_on_what_the_input_rules_out() -> None:

@@ -15,7 +15,7 @@ from test_app_page import Visit
 
 from app.layout import build_page, launch_options
 from app.visitors import Sessions
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.operations import Mix, Reroll
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -65,7 +65,7 @@ class Explorer(Visit):
     def paint(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Stroke over a pane, from and to fractions of it."""
         if not self.viewer("viewer.exploring.mask.isChoosing"):
-            self.page.get_by_role("button", name="Choose a place").click()
+            self.page.get_by_role("button", name="Select a region").click()
         self.drag(index, start, end)
 
     def drag(self, index: int, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -80,7 +80,7 @@ class Explorer(Visit):
     def choose_box(self, left: int, top: int, width: int, height: int) -> None:
         """Choose a box by its numbers, in LR pixels."""
         if not self.viewer("viewer.exploring.mask.isChoosing"):
-            self.page.get_by_role("button", name="Choose a place").click()
+            self.page.get_by_role("button", name="Select a region").click()
         self.page.get_by_role("button", name="Box", exact=True).click()
         for name, value in zip(("Left", "Top", "Width", "Height"), (left, top, width, height), strict=True):
             self.page.get_by_role("spinbutton", name=f"{name} of the box").fill(str(value))
@@ -96,7 +96,7 @@ class Explorer(Visit):
             arg=former,
         )
         self.wait_for_viewer(ALL_THERE)
-        expect(self.page.locator("#status .done")).to_contain_text("walk through them")
+        expect(self.page.locator("#status .done")).to_contain_text("step through them")
         return self.viewer(f"{WALK}.message.ids")
 
     def press(self, *keys: str) -> None:
@@ -182,7 +182,7 @@ def test_leaving_brings_back_what_was_there(visit):
     assert visit.viewer("viewer.mode") == "grid"
     assert visit.viewer("viewer.scene.explored") is None
     assert visit.page.locator("#undo").is_disabled(), "nothing has been changed"
-    assert visit.viewer("viewer.exploring.mask.isEmpty") is False, "the place stays chosen"
+    assert visit.viewer("viewer.exploring.mask.isEmpty") is False, "the region stays selected"
 
 
 def test_without_a_place_roll_says_what_is_missing(visit, engine):
@@ -194,7 +194,7 @@ def test_without_a_place_roll_says_what_is_missing(visit, engine):
 
 
 def test_the_pictures_stay_under_the_brush(visit):
-    visit.page.get_by_role("button", name="Choose a place").click()
+    visit.page.get_by_role("button", name="Select a region").click()
     before = visit.canvas(1).bounding_box()
     visit.paint(1, (0.3, 0.4), (0.5, 0.5))
     expect(visit.page.locator(".lv-mask-hint")).to_contain_text("Now press Roll")
@@ -209,7 +209,7 @@ def test_more_like_this_at_a_dial(visit, engine):
     visit.walk(more.click)
     assert visit.viewer(f"{WALK}.message.start") == "s3"
     [_, *ways] = engine.explored[-1].variants
-    dial = visit.page.get_by_label("How far neighbours are, in percent")
+    dial = visit.page.get_by_label("How different neighbours are, in percent")
     visit.walk(lambda: dial.press("ArrowRight"))
     [_, *farther] = engine.explored[-1].variants
     for (near,), (far,) in zip(ways, farther, strict=True):
@@ -242,7 +242,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     visit.walk(lambda: visit.press("r"))
     visit.press("ArrowRight")
     visit.keep()
-    visit.page.get_by_role("button", name="Choose a place").click()
+    visit.page.get_by_role("button", name="Select a region").click()
     visit.paint(0, (0.6, 0.6), (0.7, 0.7))
     visit.walk(lambda: visit.press("r"))
     name = visit.keep()
@@ -252,7 +252,7 @@ def test_the_png_brings_the_same_pixels_back_on_a_fresh_page(visit, browser, url
     path = tmp_path / "explored.png"
     download.value.save_as(path)
     with Image.open(path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
         assert np.array_equal(np.asarray(image.convert("RGB")), expected)
     assert [type(operation) for operation in recipe.operations] == [Reroll, Reroll]
     first, second = (operation.mask.support for operation in recipe.operations)
@@ -340,7 +340,7 @@ def test_the_whole_story_from_the_brush_to_the_same_pixels_on_a_fresh_page(histo
     assert right == second
     assert np.array_equal(visit.file(left), branch_pixels)
     expect(visit.page.locator("#viewer .lv-history-text")).to_contain_text(
-        "From “Variant 3” to what is shown: without place at the centre re-rolled, 3rd variant; then place at the"
+        "From “Variant 3” to the current step: without region at the centre re-rolled, 3rd variant; then region at the"
     )
     visit.page.locator("#viewer .lv-stage").focus()
     visit.press("d")

@@ -13,7 +13,7 @@ from PIL import Image
 from app.layout import build_page
 from app.visitors import Sessions
 from app.ways import NUM_WAYS
-from srflow.contract import RECIPE_KEY, MemoryBudgetError, Recipe
+from srflow.contract import RECIPE_KEY, MemoryBudgetError, SampleRecipe
 from srflow.operations import Mask, Mix, Reroll
 
 
@@ -83,7 +83,7 @@ def test_changes_are_stacked_and_the_png_has_them_all(harness, engine):
     ask(harness, "roll", harness.scene.explored)
     ask(harness, "accept", harness.scene.walk.ids[0])
     with Image.open(picture(harness, harness.scene.explored).path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
     assert [type(one) for one in recipe.operations] == [Reroll, Mix, Reroll]
     assert [one.roll for one in recipe.operations if isinstance(one, Reroll)] == [2, 0]
     assert (recipe.index, recipe.operations[1].other.index) == (1, 5)
@@ -139,7 +139,7 @@ def test_leaving_forgets_the_ways(harness):
     [
         ("roll", "mean", {}, "Only samples"),
         ("roll", "../s1", {}, "Only samples"),
-        ("roll", "s1", {"mask": None}, "No place is chosen"),
+        ("roll", "s1", {"mask": None}, "No region is selected"),
         ("roll", "s1", {"subject": "other"}, "no longer shown"),
         ("roll", "s1", {"mask": {"width": 4, "height": 4, "box": [0, 0, 4, 4], "runs": [255, 16]}}, "A mask of this"),
         ("accept", "s1", {}, "nothing to keep"),

@@ -51,7 +51,7 @@ def test_a_place_has_a_tree_of_families(harness, grouped):
     assert sum(share for share, level in zip(shares, walk.levels, strict=True) if level == 0) == pytest.approx(
         99, abs=2
     )
-    assert "3 families explain 100 % of what differs here" in harness.status
+    assert "3 families explain 100 % of the variance here" in harness.status
     assert not harness.session.can_undo, "looking at them is no step"
 
 
@@ -94,7 +94,7 @@ def test_where_there_are_none_that_is_said(harness, engine, monkeypatch):
     ask(harness, "accept", harness.scene.walk.ids[0])
     explored = harness.scene.explored
     ask(harness, "families", explored)
-    assert "No families here: groups would explain 0 % of what differs. Only texture does." in harness.status
+    assert "No families here: groups would explain only 0 % of the variance. Only texture differs." in harness.status
     assert (harness.scene.walk, harness.scene.explored) == (None, explored)
 
 
@@ -103,5 +103,5 @@ def test_a_place_that_cannot_have_families_is_answered_in_words(harness, engine)
     assert "at most 12 pixels" in harness.status
     assert "13×4" in harness.status
     ask(harness, "families", "s1", mask=None)
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
     assert not engine.explored

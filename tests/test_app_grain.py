@@ -37,7 +37,7 @@ def test_grain_is_taken_from_a_place_of_another_picture_and_kept(harness, engine
     assert (request.recipe.index, request.mask.support) == (1, PLACE)
     assert harness.scene.walk.kind == "grain"
     assert labels(harness) == ["Made consistent", "Made natural", "Where it is unusual"]
-    assert "42 % of the grain fits the input" in harness.status
+    assert "42 % of the grain matches the input" in harness.status
     assert not harness.session.can_undo
     natural = way(harness, "Made natural")
     ask(harness, "accept", natural.id)
@@ -66,7 +66,7 @@ def test_grain_may_come_from_a_way_that_is_taken_by_it(harness, engine):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mask": None}, "No place is chosen"),
+        ({"mask": None}, "No region is selected"),
         ({"source": SOURCE | {"id": "bicubic"}}, "Only samples"),
         ({"source": SOURCE | {"id": "nothing"}}, "Only samples"),
     ],
@@ -81,7 +81,7 @@ def test_a_photo_gives_its_grain_to_the_place_chosen_last(harness, engine, tmp_p
     photo = np.random.default_rng(0).integers(0, 256, (700, 40, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.png")
     give(harness, tmp_path / "photo.png")
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
     choose(harness, "s2")
     give(harness, tmp_path / "photo.png")
     [request] = engine.grained
@@ -99,4 +99,4 @@ def test_a_wish_may_be_for_what_another_place_looks_like(harness, engine):
     assert harness.scene.walk.kind == "wish"
     assert harness.session.view.explored.sliders[0].ends == ("less like the patch", "more like the patch")
     ask(harness, "like", "s1", mask=None, source=SOURCE)
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status

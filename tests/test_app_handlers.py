@@ -439,7 +439,7 @@ def test_a_set_that_a_slider_replaced_is_one_undo_away(harness):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryBudgetError("It needs 90 GB; there are 4 GB."), "Choose a smaller region"),
+        (MemoryBudgetError("It needs 90 GB; there are 4 GB."), "Choose a smaller crop"),
         (InputError("The picture is odd."), "The picture is odd."),
         (ZeroDivisionError("secret detail"), UNEXPECTED),
         (Cancelled("x"), "Stopped."),
@@ -535,11 +535,17 @@ def test_what_a_visitor_brings_is_low_resolution_unless_said_otherwise(harness, 
     assert "large picture" not in harness.values[harness.picture.question]
     bring(harness, upload(400, 300))
     assert harness.session.view.picture.region.width == 128
-    assert "is this a large picture" in harness.values[harness.picture.question]
+    assert "it is a large picture" in harness.values[harness.picture.question]
     harness.fire(harness.picture.as_large)
     picture = harness.session.view.picture
     assert (picture.width, picture.has_truth) == (100, True)
     assert "large picture" not in harness.values[harness.picture.question]
+
+
+def test_a_choice_that_is_made_while_the_end_of_an_upload_is_on_its_way_stays(harness, upload):
+    harness.values[harness.picture.image] = upload()
+    told = [shown.get(harness.picture.kind) for shown in harness.fire(harness.picture.image, "upload")]
+    assert told.count("lr") == 1, "once the new picture is shown, the visitor may choose"
 
 
 def test_a_picture_that_is_refused_leaves_its_error_and_is_not_replaced_by_the_one_before(harness, engine, tmp_path):
@@ -549,7 +555,7 @@ def test_a_picture_that_is_refused_leaves_its_error_and_is_not_replaced_by_the_o
     bring(harness, str(tmp_path / "a.jpg"))
     assert "not a picture" in harness.status
     assert "error" in harness.status
-    assert "Undo brings back the picture before" in harness.status
+    assert "Undo brings back the previous picture" in harness.status
     num_requests = len(engine.requests)
     harness.fire(harness.controls.sample)
     assert len(engine.requests) == num_requests, "the picture before is not drawn in its place"
@@ -661,7 +667,7 @@ def test_a_dropped_sample_restores_everything(harness, engine):
     assert "sample 3 of seed 99" in other.status
     assert other.values[other.controls.temperature] == 0.35
     assert other.values[other.picture.kind] == "lr"
-    assert "float32, in one piece" in other.values[other.controls.chip]
+    assert "float32, without tiles" in other.values[other.controls.chip]
     other.fire(other.controls.sample)
     np.testing.assert_array_equal(np.array(Image.open(other.session.view.run.samples[2].path)), pixels)
     assert "tile" not in other.values[other.page.memory]
@@ -700,7 +706,7 @@ def test_a_sample_with_settings_of_elsewhere_is_taken_as_a_picture(harness, engi
     recipe = replace(harness.session.view.run.samples[0].recipe, seed=2**60, temperature=1.9)
     engine.save_png(tmp_path / "other.png", np.zeros((80, 64, 3), np.uint8), {RECIPE_KEY: recipe.to_json()})
     bring(harness, str(tmp_path / "other.png"))
-    assert "Taken as a picture" in harness.status
+    assert "Treated as a picture" in harness.status
     picture = harness.session.view.picture
     assert (picture.width, picture.height) == (64, 80)
     sample(harness, 1)
@@ -738,7 +744,7 @@ def test_a_place_of_the_region_is_checked(harness, upload):
     harness.values[harness.picture.region] = "64 × 64"
     for index in (None, [1], ["a", 2], [10**9, 0], [-1, 0]):
         harness.fire(harness.picture.preview, "select", {"index": index})
-        assert "The place must be" in harness.status
+        assert "The position must be" in harness.status
     assert harness.values[harness.picture.region] == "128 × 128", "set back with the error"
     harness.values[harness.picture.region] = "64 × 64"
     harness.fire(harness.picture.preview, "select", {"index": [300, 100]})

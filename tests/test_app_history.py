@@ -139,7 +139,7 @@ def test_each_finished_step_has_one_thumbnail_which_goes_with_it(harness):
     assert captions(harness) == ["8 samples", "Variant 3", "40 % away"]
     assert [step.kind for step in steps] == ["samples", "explored", "explored"]
     assert [step.parent for step in steps] == [None, steps[0].number, steps[1].number]
-    assert steps[1].words == "sample 2 of seed 0; then place at the upper left re-rolled, 3rd variant"
+    assert steps[1].words == "sample 2 of seed 0; then region at the upper left re-rolled, 3rd variant"
     assert all(Image.open(step.path).size == (SIDE, SIDE) for step in steps)
     keep(harness, 1)
     assert [step.path for step in harness.scene.steps[:3]] == [step.path for step in steps], "made once"
@@ -269,7 +269,7 @@ def test_any_two_of_the_same_subject_can_be_compared(harness):
     expected = pixels(picture(harness, first).path)
     keep(harness, 0)
     root, one, two = harness.scene.steps
-    place = "place at the upper left re-rolled"
+    place = "region at the upper left re-rolled"
     assert [step.difference for step in (root, one, two)] == [
         f"kept; then {place}, 3rd variant; {place}, 1st variant",
         f"kept; then {place}, 1st variant",
@@ -373,7 +373,7 @@ def test_the_links_of_an_uploaded_picture_have_nothing_of_it(harness, tmp_path):
     keep(harness, 2)
     assert not {"explored", "example"} & set(query_of(harness))
     harness.fire(harness.download.link)
-    assert "not your picture" in harness.status
+    assert "your picture is not in it" in harness.status
     assert "Download PNG" in harness.status
 
 
@@ -413,11 +413,11 @@ def of_other_size() -> str:
         ({"explored_weights": "0" * 12}, "other weights"),
         ({"explored_weights": "4" * 13}, "weights"),
         ({"explored_region": "0.0.96"}, "left.top.width.height"),
-        ({"explored_region": "5.0.96.75"}, "no such region"),
-        ({"explored_region": "999999.999999.64.64"}, "no such region"),
+        ({"explored_region": "5.0.96.75"}, "no such crop"),
+        ({"explored_region": "999999.999999.64.64"}, "no such crop"),
         ({"explored_region": "0.0.0.75"}, "width and height"),
-        ({"explored_region": None}, "does not say which region"),
-        ({"explored_tile": None}, "does not say which tile"),
+        ({"explored_region": None}, "region is missing"),
+        ({"explored_tile": None}, "tile is missing"),
     ],
 )
 def test_hostile_links_show_the_example_and_say_what_is_wrong(link, engine, tmp_path, changes, words):

@@ -53,7 +53,7 @@ def test_a_small_place_has_a_bar_from_the_samples_own_means(harness):
     means = pixels(harness)[:, 24:32, 20:28].mean((1, 2)) @ LUMA
     # λ = 2 for brightness, the floor of a box of 8 is 1/16, see the engine
     half = 2 * np.sqrt(1 + 1 / 4) * max(means.std(ddof=1), 0.0625)
-    assert f"Place of 64 px: brightness {means.mean():.1f} ± {half:.1f} (90 %)" in harness.values[harness.measure.line]
+    assert f"Region of 64 px: brightness {means.mean():.1f} ± {half:.1f} (90 %)" in harness.values[harness.measure.line]
     report = measure_chosen_place(pixels(harness), run, harness.session.view.chosen.place)
     assert report.box == (20, 24, 28, 32)
     truth = run.picture.truth()[24:32, 20:28].mean((0, 1))
@@ -68,13 +68,13 @@ def test_a_large_place_is_not_promised_what_was_not_measured(harness):
     assert "not calibrated" in shown
     assert "There are no bars for rgb over 57 pixels a side; 1, 8 were measured." in shown
     assert "Samples agree" in shown
-    assert "in the whole picture (the place is too small or too narrow: it has an effective size of 40 px; 64" in shown
+    assert "in the whole picture (the region is too small or too narrow: it has an effective size of 40 px; 64" in shown
 
 
 def test_a_place_of_64_pixels_and_more_tells_how_far_samples_agree_there(harness):
     harness.open_tab("Measure")
     choose(harness, 0, 0, 16, 16)
-    assert "in the place, of an effective size of 64 px" in harness.values[harness.measure.table]
+    assert "in the region, which has an effective size of 64 px" in harness.values[harness.measure.table]
 
 
 def test_a_soft_mask_weighs_its_pixels(harness):
@@ -97,7 +97,7 @@ def test_a_line_gives_a_profile_with_its_band(harness):
     half = 2 * np.sqrt(1 + 1 / 4) * np.maximum(luma.std(0, ddof=1), 0.5)
     assert np.subtract(upper.y, mean.y) == pytest.approx(half, rel=1e-3)
     assert list(truth.y) == pytest.approx(harness.session.view.run.picture.truth()[5, 3:41] @ LUMA, rel=1e-4)
-    assert "of the truth on it (promised 90 %)" in harness.values[harness.measure.table]
+    assert "of the truth along it (promised 90 %)" in harness.values[harness.measure.table]
     harness.values |= dict(zip(harness.measure.ends, (0, 0, 0, 9), strict=True))
     harness.fire(harness.measure.button)
     assert len(harness.values[harness.measure.profile].data[0].x) == 10
@@ -118,10 +118,10 @@ def test_what_was_chosen_is_measured_anew_in_the_next_set_and_forgotten_with_the
     before = harness.values[harness.measure.line]
     harness.fire(harness.controls.sample)
     after = harness.values[harness.measure.line]
-    assert "Place of 64 px" in after
+    assert "Region of 64 px" in after
     assert after != before
     harness.fire(harness.picture.examples[1])
-    assert "Choose a place" in harness.values[harness.measure.line]
+    assert "Select a region" in harness.values[harness.measure.line]
 
 
 @pytest.mark.parametrize("line", [[0, 0, 10**6, 3], [0, 0, 1], "0011", [0.5, 0, 1, 1], [True, 0, 1, 1]], ids=str)

@@ -66,7 +66,7 @@ def test_bars_are_read_measured_and_taken_away(visit):
     visit.paint(0, (0.5, 0.4), (0.5, 0.42))
     assert not visit.viewer("viewer.line.isOn")
     expect(page.locator("#measured-place table")).to_be_visible()
-    expect(page.locator("#measured")).to_contain_text("Place of")
+    expect(page.locator("#measured")).to_contain_text("Region of")
     expect(page.locator("#measured")).to_contain_text("Line of")
     # In numbers, for those who do not draw.
     for label, value in (("From x", 0), ("from y", 0), ("to x", 30), ("to y", 0)):

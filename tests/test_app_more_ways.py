@@ -10,10 +10,10 @@ import pytest
 import test_app_exploring as exploring
 from test_app_exploring import ask, mask_of, picture, pixels
 
-from app.mixing import child_wishes
+from app.mixing import child_ways
 from app.pools import MAX_FAMILY
 from app.ways import NUM_WAYS
-from srflow.contract import Recipe, SampleRequest
+from srflow.contract import SampleRecipe, SampleRequest
 from srflow.operations import Mask, Mix, Reroll, Sample
 
 harness = exploring.harness
@@ -23,7 +23,7 @@ def labels(harness) -> list[str]:
     return [picture(harness, name).label for name in harness.scene.walk.ids]
 
 
-def recipe_of(harness, name: str) -> Recipe:
+def recipe_of(harness, name: str) -> SampleRecipe:
     return harness.session.view.explored.find(name).recipe
 
 
@@ -37,7 +37,7 @@ def test_five_stand_for_all_the_rolls(harness, engine):
     assert len(drawn.variants) == 6, "the five, laid into what was there before"
     walk = harness.scene.walk
     assert (walk.start, walk.kind, walk.count, walk.box) == ("s1", "different", 5, (16, 20, 48, 36))
-    assert labels(harness) == ["Stands for 13 of 64"] * 3 + ["Stands for 12 of 64"] * 2, "one is left out as odd"
+    assert labels(harness) == ["Represents 13 of 64"] * 3 + ["Represents 12 of 64"] * 2, "one is left out as odd"
     assert "5 of 64 rolls differ most, 1 odd one left out" in harness.status
     assert not harness.session.can_undo, "looking at them is no step"
     assert [recipe_of(harness, name).operations[-1].roll for name in walk.ids] == [0, 1, 2, 3, 4]
@@ -187,10 +187,10 @@ def test_shares_are_even_on_average(engine, count):
     recipes = [engine.recipe(replace(request, first_index=number)) for number in range(count)]
     weights = []
     for seed in range(60):
-        for wish in child_wishes(recipes, None, seed)[0]:
+        for way in child_ways(recipes, None, seed)[0]:
             left = 1.0
             own = []
-            for mix in reversed(wish.operations):
+            for mix in reversed(way.operations):
                 part = mix.angle / (math.pi / 2)
                 own.append(left * part)
                 left *= 1 - part
@@ -256,9 +256,9 @@ def test_mixes_that_cannot_be_are_refused_in_words(harness, engine):
     before = harness.session.view
     many = [f"s{number}" for number in range(8)]
     for action, others, words in (
-        ("children", [], "needs two pictures"),
-        ("children", ["s1"], "each of them once"),
-        ("between", [], "needs two pictures"),
+        ("children", [], "needs at least two"),
+        ("children", ["s1"], "different pictures"),
+        ("between", [], "needs at least two"),
         ("between", ["s2", "s3"], "3 are ticked"),
         ("between", ["mean"], "Only samples"),
         ("children", ["s2", "../s3"], "Only samples"),

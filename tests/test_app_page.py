@@ -28,7 +28,7 @@ from app.examples import EXAMPLES
 from app.layout import build_page, launch_options
 from app.memory import drop_copies
 from app.visitors import Sessions
-from srflow.contract import RECIPE_KEY, Recipe, SetSummary
+from srflow.contract import RECIPE_KEY, SampleRecipe, SetSummary
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -173,7 +173,6 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     Image.fromarray(hr).save(tmp_path / "mine.png")
     visit.upload(tmp_path / "mine.png")
     expect(visit.page.locator("#preview-facts")).to_contain_text("200×160 → 800×640")
-    visit.settle()  # else a message that is on its way sets the choice back
     visit.page.locator("#kind").get_by_label("Full-size").check()
     expect(visit.page.locator("#preview-facts")).to_contain_text("50×40 → 200×160")
     visit.set_number("#num-samples", 3)
@@ -222,7 +221,7 @@ def test_from_upload_to_the_same_pixels_again(visit, browser, url, tmp_path):
     path = tmp_path / "sample.png"
     download.value.save_as(path)
     with Image.open(path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
         pixels = np.array(image)
     assert (recipe.temperature, recipe.index) == (0.3, 1)
 

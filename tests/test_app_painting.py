@@ -7,7 +7,7 @@ from page_harness import Harness
 from PIL import Image
 from test_app_exploring import ask, mask_of, picture, pixels
 
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.operations import Heat, Mask
 
 
@@ -20,9 +20,9 @@ def heat(harness: Harness, temperature: float, *box: int) -> dict:
     return {"temperature": temperature, "mask": mask_of(harness, *box)}
 
 
-def recipe_of(path) -> Recipe:
+def recipe_of(path) -> SampleRecipe:
     with Image.open(path) as image:
-        return Recipe.from_json(image.info[RECIPE_KEY])
+        return SampleRecipe.from_json(image.info[RECIPE_KEY])
 
 
 def test_painted_temperatures_change_their_places_only_and_are_one_way(harness, engine):

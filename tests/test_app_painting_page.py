@@ -117,7 +117,7 @@ def test_places_found_by_a_rule_and_the_chosen_one_are_painted(visit, engine):
     paint(visit, engine, row.get_by_role("button", name="Uncertain areas").click, 0)
     found = last_painted(engine).variants[1][0].mask.array()
     assert found[:, -found.shape[1] // 8 :].mean() > 80, "the fake engine's samples differ most on the right"
-    paint(visit, engine, row.get_by_role("button", name="Chosen place").click, 0, 0.3)
+    paint(visit, engine, row.get_by_role("button", name="Selected region").click, 0, 0.3)
     assert visit.viewer(f"{HEAT}.map.past.length") == 2
     row.get_by_role("button", name="Tint").click()
     assert visit.viewer(f"{HEAT}.hasTint") is False

@@ -33,7 +33,7 @@ from srflow.contract import (
     ImageTooLargeError,
     InputError,
     MemoryBudgetError,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
 )
 
@@ -223,7 +223,7 @@ def test_a_run_writes_samples_with_their_recipes_references_map_and_numbers(engi
     for sample in result.samples:
         with Image.open(sample.path) as image:
             assert image.format == "PNG"
-            assert Recipe.from_json(image.info[RECIPE_KEY]) == sample.recipe
+            assert SampleRecipe.from_json(image.info[RECIPE_KEY]) == sample.recipe
         assert sample.numbers.lr_psnr == 50 + sample.recipe.index
     pictures = np.stack([np.array(Image.open(sample.path)) for sample in result.samples]).astype(np.float32)
     expected = (pictures @ np.float32([0.299, 0.587, 0.114])).std(0)

@@ -12,7 +12,7 @@ from PIL import Image
 from test_app_exploring import ask, mask_of, picture, pixels
 
 from app.sliders import ANGLES, NUM_ROLLS
-from srflow.contract import RECIPE_KEY, Recipe, SampleRequest, SampleResult
+from srflow.contract import RECIPE_KEY, SampleRecipe, SampleRequest, SampleResult
 from srflow.operations import Mask, Reroll, Slide, from_address
 
 harness = exploring.harness
@@ -52,7 +52,7 @@ def test_a_place_has_sliders_with_pictures_along_them(harness, engine):
         assert all(part.shape == place.shape for part in parts)
         assert [np.array_equal(part, place) for part in parts] == [angle == 0 for angle in ANGLES]
         assert all(strip.ends)
-    assert "3 sliders explain 55 % of what differs here" in harness.status
+    assert "3 sliders explain 55 % of the variance here" in harness.status
     assert not harness.session.can_undo, "looking at them is no step"
 
 
@@ -79,7 +79,7 @@ def test_what_is_kept_is_a_step_with_its_recipe(harness, engine):
     ask(harness, "accept", way)
     assert (harness.scene.walk, harness.scene.explored) == (None, way)
     with Image.open(picture(harness, way).path) as image:
-        recipe = Recipe.from_json(image.info[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(image.info[RECIPE_KEY])
     (kept,) = recipe.operations
     assert kept.angle == pytest.approx(math.pi / 3)
     lr = harness.session.view.picture.lr()
@@ -121,7 +121,7 @@ def test_where_nothing_stands_out_that_is_said(harness, engine):
     ("place", "words"),
     [
         ((2, 2, 13, 15), "11×13. Choose a larger one"),
-        ((0, 0, 0, 0), "No place is chosen"),
+        ((0, 0, 0, 0), "No region is selected"),
     ],
 )
 def test_a_place_that_cannot_have_sliders_is_answered_in_words(harness, engine, place, words):
@@ -137,7 +137,7 @@ def test_a_place_that_cannot_have_sliders_is_answered_in_words(harness, engine, 
 def test_moves_that_do_not_fit_are_refused(harness, engine):
     slide_data = {"mask": mask_of(harness, *PLACE), "angles": [10]}
     ask(harness, "slide", "s1", **slide_data)
-    assert "no sliders any more" in harness.status
+    assert "sliders no longer exist" in harness.status
     open_sliders(harness)
     drawn = len(engine.explored)
     slide(harness, 10)

@@ -20,7 +20,7 @@ HANDLES = ".lv-slider-handle"
 
 def ask_for_sliders(visit: Explorer) -> None:
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_role("button", name="Sliders of this place").click()
+    visit.page.get_by_role("button", name="Sliders of this region").click()
     visit.wait_for_viewer(f"{WALK}.message?.sliders && {READY} && {WALK}.message.ids[0] === viewer.current")
 
 
@@ -33,7 +33,7 @@ def test_a_box_its_sliders_two_moved_one_kept_and_undone(visit, engine):
     ask_for_sliders(visit)
     handles = visit.page.locator(HANDLES)
     assert handles.count() == 3
-    expect(visit.page.locator(".lv-walk-title")).to_have_text("3 sliders explain 55 % of what differs here")
+    expect(visit.page.locator(".lv-walk-title")).to_have_text("3 sliders explain 55 % of the variance here")
     expect(visit.page.locator(".lv-slider-share").first).to_have_text("1: explains 30 %")
     expect(handles.first).to_be_focused()
     name = visit.now
@@ -58,7 +58,7 @@ def test_a_box_its_sliders_two_moved_one_kept_and_undone(visit, engine):
     assert visit.now == name, "in place"
     moved = visit.file(name)
 
-    visit.page.get_by_role("button", name="Slider 2 back to the middle").click()
+    visit.page.get_by_role("button", name="Reset slider 2 to the middle").click()
     wait_for_angles(visit, 90, 0, 0)
     assert np.array_equal(visit.file(name), first)
     handles.nth(1).press("Home")
@@ -117,10 +117,10 @@ def test_where_only_texture_differs_that_is_said_in_their_place(visit, engine):
 def test_a_place_of_another_size_is_answered_in_words_and_none_is_asked_for(visit, engine):
     before = len(engine.explored)
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_role("button", name="Sliders of this place").click()
+    visit.page.get_by_role("button", name="Sliders of this region").click()
     assert visit.viewer("viewer.exploring.mask.isChoosing")
     visit.choose_box(3, 4, 8, 14)
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_role("button", name="Sliders of this place").click()
-    expect(visit.page.locator("#status .error")).to_contain_text("this one has 8×14. Choose a larger one")
+    visit.page.get_by_role("button", name="Sliders of this region").click()
+    expect(visit.page.locator("#status .error")).to_contain_text("this one has 8×14. Select a larger one")
     assert not any(request.directions for request in engine.explored[before:])

@@ -57,7 +57,7 @@ def test_five_that_differ_a_family_and_the_extremes_of_the_same_rolls(visit, eng
     ask_menu(visit, "Five that differ")
     five = wait_for_ways(visit, "different")
     assert visit.now == five[0]
-    assert [text.replace("\n", " ") for text in captions(visit)][:2] == ["Before", "Stands for 13 of 64"]
+    assert [text.replace("\n", " ") for text in captions(visit)][:2] == ["Before", "Represents 13 of 64"]
     visit.press("ArrowRight", "ArrowDown")
     family = wait_for_ways(visit, "family")
     assert captions(visit)[:3] == ["Before", "1", "2"]
@@ -123,7 +123,7 @@ def test_the_menu_is_left_by_escape_or_by_looking_elsewhere(visit):
 
 def test_ticked_samples_have_children(visit, engine):
     ask_menu(visit, "Mix pictures")
-    children = visit.page.get_by_role("button", name="Eight children")
+    children = visit.page.get_by_role("button", name="Eight mixtures")
     assert children.is_disabled()
     tick(visit, 1)
     expect(visit.page.locator(".lv-mix-words")).to_have_text("Sample 2 is ticked. Choose another one.")
@@ -208,7 +208,7 @@ def test_neighbours_differ_in_what_is_chosen(visit, engine):
     visit.press("4")
     visit.walk(visit.page.get_by_role("button", name="More like this").click)
     other = [mix.other for (mix,) in engine.explored[-1].variants[1:]]
-    visit.walk(lambda: visit.page.get_by_label("What of neighbours differs").select_option("coarse"))
+    visit.walk(lambda: visit.page.get_by_label("In what neighbours differ").select_option("coarse"))
     mixes = [mix for (mix,) in engine.explored[-1].variants[1:]]
     assert [mix.other for mix in mixes] == other
     assert {mix.angle for mix in mixes} == {0.0}

@@ -55,7 +55,7 @@ def test_each_move_gets_a_verdict_and_can_be_kept(harness, engine):
     slide(harness, 60)
     assert engine.explored[-1].wish == Brightness()
     assert " sd " in harness.status
-    assert "fits the input (61 dB)" in harness.status
+    assert "matches the input (61 dB)" in harness.status
     assert "Enter keeps it" in harness.status
     [way] = harness.scene.walk.ids
     ask(harness, "accept", way)
@@ -67,7 +67,7 @@ def test_each_move_gets_a_verdict_and_can_be_kept(harness, engine):
 
 def test_without_a_place_or_with_nonsense_nothing_is_drawn(harness, engine):
     ask(harness, "wish", "s1", mask=None, wish={"type": "roughness"})
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
     wish(harness, type="stripes", period=1, direction=0)
     assert "period" in harness.status
     wish(harness, type="wealth")
@@ -106,16 +106,16 @@ def test_texts_are_shown_with_what_the_input_says_of_them(harness, engine):
     walk = harness.scene.walk
     pictures = {one.id: one for one in harness.scene.pictures}
     assert [pictures[name].label for name in walk.ids] == ["“3” fits", "“8” ruled out"]
-    assert "“3” fits; it rules out “8”, if one of the texts was there" in harness.status
-    assert "one may seem to fit all the same" in harness.status
+    assert "“3” fits; it rules out “8”, provided that the picture shows one of the texts" in harness.status
+    assert "one of them may still seem to fit" in harness.status
     assert (pixels(pictures[walk.ids[1]].path)[2 * 4 : 15 * 4, 2 * 4 : 18 * 4] == 10).all()
     assert "one letter" not in harness.status
     ask(harness, "accept", walk.ids[0])
-    assert "only to be looked at" in harness.status
+    assert "cannot be explored further" in harness.status
     ask(harness, "texts", "s1", mask=mask_of(harness, *PLACE), texts=["TO", "GO"])
     assert "Words that differ in one letter can seldom be told apart" in harness.status
     ask(harness, "texts", "s1", mask=None, texts=["3", "8"])
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
 
 
 def test_pieces_of_pictures_are_compared_in_the_size_of_the_place(harness, engine):
@@ -130,10 +130,10 @@ def test_pieces_of_pictures_are_compared_in_the_size_of_the_place(harness, engin
     pictures = {one.id: one for one in harness.scene.pictures}
     assert walk.kind == "pieces"
     assert [pictures[name].label for name in walk.ids] == ["Piece 1 fits", "Piece 2 ruled out"]
-    assert "Piece 1 fits; it rules out Piece 2, if one of the pieces was there" in harness.status
-    assert "where the right one was not tried" in harness.status
+    assert "Piece 1 fits; it rules out Piece 2, provided that the picture shows one of the pieces" in harness.status
+    assert "if the right one was not tried" in harness.status
     ask(harness, "pieces", "s1", mask=None, sources=sources)
-    assert "No place is chosen" in harness.status
+    assert "No region is selected" in harness.status
     ask(harness, "pieces", "s1", mask=mask, sources=[sources[0], {"id": "gone", "box": [0, 0, 8, 8]}])
     assert "Only samples" in harness.status
     assert len(engine.compared) == 1

@@ -29,7 +29,7 @@ def test_a_wish_is_moved_and_kept(visit: Explorer, engine) -> None:
     assert visit.page.evaluate(inside, [menu.element_handle(), visit.page.locator("#viewer .lv").element_handle()])
     every = visit.page.get_by_label("every")
     expect(every).to_be_hidden()
-    visit.page.get_by_label("What is wished for").select_option("stripes")
+    visit.page.get_by_label("Kind of wish").select_option("stripes")
     every.fill("6")
     menu.get_by_role("button", name="Wish", exact=True).click()
     handle = visit.page.get_by_role("slider", name="Slider 1: less striped to striped")
@@ -38,7 +38,7 @@ def test_a_wish_is_moved_and_kept(visit: Explorer, engine) -> None:
     assert " sd" in handle.get_attribute("aria-valuetext")
     handle.press("End")
     visit.wait_for_viewer("viewer.scene.walk?.sliders?.angles[0] === 90")
-    expect(visit.page.locator("#status .done")).to_contain_text("fits the input")
+    expect(visit.page.locator("#status .done")).to_contain_text("matches the input")
     visit.keep()
     visit.undo(None)
 
@@ -47,10 +47,10 @@ def test_an_edit_is_looked_at_in_all_its_forms_and_what_is_natural_kept(visit: E
     visit.paint(1, (0.3, 0.4), (0.5, 0.5))
     visit.page.get_by_role("button", name="More ways").click()
     menu = visit.page.get_by_role("group", name="More ways")
-    visit.page.get_by_label("The colour to paint").fill("#00ff00")
+    visit.page.get_by_label("Colour to paint").fill("#00ff00")
     menu.get_by_role("button", name="Edit", exact=True).click()
     visit.wait_for_viewer("viewer.scene.walk?.kind === 'edit' && viewer.scene.walk.ids.length === 4")
-    expect(visit.page.locator("#status .done")).to_contain_text("fits the input")
+    expect(visit.page.locator("#status .done")).to_contain_text("matches the input")
     assert visit.page.locator(".lv-walk-label").all_inner_texts()[1:4] == [
         "As drawn",
         "Made consistent",
@@ -81,10 +81,10 @@ def test_strokes_that_are_drawn_are_wished_for(visit: Explorer, engine) -> None:
     visit.choose_box(4, 4, 8, 10)
     more = visit.page.get_by_role("button", name="More ways")
     more.click()
-    visit.page.get_by_label("What is wished for").select_option("scribble")
+    visit.page.get_by_label("Kind of wish").select_option("scribble")
     visit.page.get_by_label("How wide the strokes are").select_option("1")
     visit.page.get_by_role("button", name="Draw strokes").click()
-    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("Draw strokes inside the chosen place")
+    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("Draw strokes inside the selected region")
     view = visit.viewer("[viewer.view.x, viewer.view.y]")
     frame = visit.viewer("[viewer.frame.width, viewer.frame.height]")
     box = visit.canvas(1).bounding_box()
@@ -129,14 +129,14 @@ def click(visit: Explorer, index: int, x: float, y: float) -> None:
 def test_grain_is_taken_from_the_place_that_is_clicked(visit: Explorer, engine) -> None:
     visit.choose_box(4, 4, 8, 10)
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_role("button", name="Grain from another place").click()
+    visit.page.get_by_role("button", name="Grain from another region").click()
     hint = visit.page.locator(".lv-explore-hint")
-    expect(hint).to_contain_text("click the place that it is taken from")
+    expect(hint).to_contain_text("click the region to take it from")
     visit.press("Escape")
     expect(hint).not_to_contain_text("taken from")
     assert visit.viewer("viewer.exploring.source.isOn") is False
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_role("button", name="Grain from another place").click()
+    visit.page.get_by_role("button", name="Grain from another region").click()
     visit.drag(2, (0.4, 0.4), (0.5, 0.5))
     assert visit.viewer("viewer.exploring.source.isOn"), "a drag moves the picture"
     visit.page.keyboard.press("0")
@@ -151,7 +151,7 @@ def test_grain_is_taken_from_the_place_that_is_clicked(visit: Explorer, engine) 
     near = [(4 * (top + down), 4 * (left + right)) for down in (0, 1) for right in (0, 1)]  # it may be half a pixel off
     cuts = [middle[row : row + 40, column : column + 32] for row, column in near]
     assert any(np.array_equal(engine.grained[-1].source, cut) for cut in cuts)
-    expect(visit.page.locator("#status .done")).to_contain_text("of the grain fits the input")
+    expect(visit.page.locator("#status .done")).to_contain_text("of the grain matches the input")
     visit.wait_for_viewer(WALKING)
     visit.settle()
     natural = visit.viewer("viewer.scene.walk.ids[1]")
@@ -163,9 +163,9 @@ def test_grain_is_taken_from_the_place_that_is_clicked(visit: Explorer, engine) 
 def test_a_wish_for_another_place_s_look_asks_for_that_place(visit: Explorer, engine) -> None:
     visit.choose_box(4, 4, 8, 10)
     visit.page.get_by_role("button", name="More ways").click()
-    visit.page.get_by_label("What is wished for").select_option("like")
+    visit.page.get_by_label("Kind of wish").select_option("like")
     visit.page.get_by_role("group", name="More ways").get_by_role("button", name="Wish", exact=True).click()
-    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("click the place that it is taken from")
+    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("click the region to take it from")
     visit.press("Enter")
     expect(
         visit.page.get_by_role("slider", name="Slider 1: less like the patch to more like the patch")
@@ -200,7 +200,7 @@ def test_pieces_are_clicked_one_by_one_and_compared_with_files(visit: Explorer, 
     asker.click()
     visit.wait_for_viewer("viewer.scene.walk?.kind === 'pieces' && viewer.scene.walk.ids.length === 2")
     assert [piece.shape for piece in engine.compared[-1]] == [(40, 32, 3)] * 2
-    expect(visit.page.locator("#status .done")).to_contain_text("where the right one was not tried")
+    expect(visit.page.locator("#status .done")).to_contain_text("if the right one was not tried")
     visit.press("Escape")
     visit.wait_for_viewer("!viewer.scene.walk")
     visit.settle()

@@ -1,4 +1,4 @@
-"""The committed drawing of rooms and imports is that of the code, and no module imports itself by way of others."""
+"""The committed drawing of groups and imports is that of the code, and no module imports itself by way of others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_drawing_is_that_of_the_code(drawing: ModuleType) -> None:
     how = "run python scripts/draw_architecture.py"
     assert drawing.page(text) == text, how
     assert drawing.draw() == (ROOT / drawing.SVG).read_text(encoding="utf-8"), how
-    assert drawing.house() == (ROOT / drawing.HOUSE).read_text(encoding="utf-8"), how
+    assert drawing.file_list() == (ROOT / drawing.FILES).read_text(encoding="utf-8"), how
 
 
 def test_every_file_says_what_it_is_for(drawing: ModuleType) -> None:
@@ -45,9 +45,9 @@ def test_no_module_imports_itself_by_way_of_others(drawing: ModuleType) -> None:
     list(TopologicalSorter(graph).static_order())  # raises CycleError, with the modules
 
 
-def test_a_module_of_no_room_is_named(drawing: ModuleType) -> None:
-    with pytest.raises(ValueError, match=r"srflow\.surprise is in no room"):
-        drawing.room_of("srflow.surprise")
+def test_a_module_of_no_group_is_named(drawing: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"srflow\.surprise is in no group"):
+        drawing.group_of("srflow.surprise")
 
 
 def test_imports_are_found_where_they_are(drawing: ModuleType, tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_the_file_written_by_hand_is_read(tmp_path):
         (changed(("surprise",), 1), "'surprise' is unknown"),
         (changed(("model",), "x" * 201), "at most 200"),
         (changed(("coverage",), 1.5), "coverage is '1.5'"),
-        (changed(("coverage",), math.nan), "NaN is no number"),
+        (changed(("coverage",), math.nan), "NaN is not a number"),
         (changed(("num_pictures",), True), "num_pictures is 'True'"),
         (changed(("num_pictures",), 3.0), "whole number"),
         (changed(("check", "num_pictures"), 0), "num_pictures is '0'"),

@@ -191,7 +191,7 @@ def test_a_file_of_the_place_s_size_is_taken_as_it_is() -> None:
 
 
 def test_files_that_cannot_fill_the_place_are_refused() -> None:
-    with pytest.raises(InputError, match=r"50×3; .* 3.0 pixels are left on a side, and 4"):
+    with pytest.raises(InputError, match=r"50×3; .* 3.0 pixels remain on a side; 4"):
         fit_crop(np.zeros((3, 50, 3), np.uint8), 32, 32)
     for wrong in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((9, 9, 4), np.uint8)):
         with pytest.raises(InputError, match="colour picture of 8 bits"):

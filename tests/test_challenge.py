@@ -1,14 +1,13 @@
 import math
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import make_toy
 
-from srflow.consistency import back_project
-from srflow.contract import ImageError, InputError
+from srflow.contract import NOT_AS_ASKED, ImageError, InputError, SampleRequest, SampleResult
 from srflow.evaluation.challenge import (
     GroundTruth,
     SampleScorer,
@@ -22,7 +21,11 @@ from srflow.evaluation.pairing import PicturePair, find_pairs
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.evaluation.results import Scores
 from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8, to_uint8_batch, upscale_uint8
+from srflow.model import SRFlow
 from srflow.pictures import save_png
+from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.inference import InferenceModel
+from srflow.sampling.measured import MeasuredModel
 
 PRESET = "srflow-da-r-x4-compact"
 
@@ -49,6 +52,24 @@ def model():
     return make_toy(PRESET, torch.float32)
 
 
+def measured(model: SRFlow, folder: Path, **options: object) -> MeasuredModel:
+    """The model as commands measure it."""
+    model.save_pretrained(folder)
+    return MeasuredModel(SamplingEngine("cpu", "float32", checkpoints=[folder], **options))
+
+
+@pytest.fixture(scope="module")
+def engine(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model.save_pretrained(folder)
+    return SamplingEngine("cpu", "float32", checkpoints=[folder])
+
+
+@pytest.fixture(scope="module")
+def source(engine):
+    return MeasuredModel(engine)
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """Two pictures, 40x48 and 46x37 (W x H); the second is cropped to 40x32."""
@@ -59,14 +80,14 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rows(model, pairs, perceptual, features):
+def rows(source, pairs, perceptual, features):
     return evaluate_model(
-        model,
+        source,
         pairs,
         num_samples=3,
         temperatures=[0.0, 0.6],
         seed=5,
-        refine=partial(back_project, scale_factor=4, rounds=5),
+        consistency_rounds=5,
         perceptual=perceptual,
         features=features,
     )
@@ -91,7 +112,7 @@ def expected_scores(samples, hr, scale_factor, perceptual, features):
         "feature_distance": np.mean([features.distance(sample, hr) for sample in samples]),
         "diversity": 100 * (best - local) / best,
         "mse_diversity": 100 * (best_squared - squared.min(axis=0).mean()) / best_squared,
-        "non_finite": 0.0,
+        "exploded": 0.0,
     }
 
 
@@ -118,23 +139,77 @@ def test_the_rows_and_their_order(rows, model):
     ]
 
 
+def drawn(engine, lr, **settings):
+    """What `srflow sample` writes."""
+    request = SampleRequest(lr=lr, num_samples=3, seed=5, summaries=False, **settings)
+    return [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 @torch.no_grad()
-def test_every_score_is_what_the_protocol_says(rows, model, pairs, perceptual, features, name):
+def test_every_score_is_what_the_protocol_says(rows, model, engine, pairs, perceptual, features, name):
     hr, lr = next(pair for pair in pairs if pair.name == name).load(4)
     assert hr.shape == {"a": (48, 40, 3), "b": (32, 40, 3)}[name]
-    low = to_tensor(lr)
-    drawn = model.sample(low, num_samples=3, temperature=0.6, seed=5)
-    projected = back_project(drawn, low, 4, 5)
     for row, samples in (
         (rows[0], [upscale_uint8(lr, 4)]),
-        (rows[1], to_uint8_batch(model.encoder.super_resolve(low))),
-        (rows[2], to_uint8_batch(model.sample(low, num_samples=3, temperature=0.0, seed=5))),
-        (rows[4], to_uint8_batch(drawn)),
-        (rows[5], to_uint8_batch(projected)),
+        (rows[1], to_uint8_batch(model.encoder.super_resolve(to_tensor(lr)))),
+        (rows[2], [each.picture for each in drawn(engine, lr, temperature=0.0, consistency_rounds=0)]),
+        (rows[4], [each.picture for each in drawn(engine, lr, temperature=0.6, consistency_rounds=0)]),
+        (rows[5], [each.picture for each in drawn(engine, lr, temperature=0.6, consistency_rounds=5)]),
     ):
         expected = expected_scores(samples, hr, 4, perceptual, features)
         assert compared(row.pictures[name]) == pytest.approx(expected, rel=1e-5, abs=1e-4), row.method
+
+
+@torch.no_grad()
+def test_samples_are_those_of_the_model(source, model, pairs):
+    """The engine's and `SRFlow.sample`'s pixels are at most one rounding apart."""
+    _, lr = pairs[0].load(4)
+    mine = np.stack([sample.plain for sample in source.draw(lr, 2, 0.6, 5, 0)]).astype(int)
+    theirs = np.stack(list(to_uint8_batch(model.sample(to_tensor(lr), num_samples=2, temperature=0.6, seed=5))))
+    assert np.abs(mine - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("rounds", [0, 5])
+def test_what_is_measured_has_the_pixels_that_are_drawn(source, engine, pairs, rounds):
+    """With and without the consistency step, though both come from one decoding."""
+    _, lr = pairs[0].load(4)
+    samples = list(source.draw(lr, 3, 0.6, 5, rounds))
+    for sample, plain, consistent in zip(
+        samples,
+        drawn(engine, lr, temperature=0.6, consistency_rounds=0),
+        drawn(engine, lr, temperature=0.6, consistency_rounds=rounds),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(sample.plain, plain.picture)
+        assert (sample.consistent is None) == (rounds == 0)
+        if rounds:
+            np.testing.assert_array_equal(sample.consistent, consistent.picture)
+
+
+def test_a_picture_that_needs_more_memory_is_measured_in_tiles(model, perceptual, tmp_path, monkeypatch):
+    """And its samples, where they do not fit into memory, in files that go afterwards."""
+    save_png(tmp_path / "hr" / "wide.png", picture(6, 96, 320))
+    pairs = find_pairs(tmp_path / "hr", scale_factor=4)
+    whole = measured(model, tmp_path / "model")
+    whole_rows = evaluate_model(whole, pairs, num_samples=2, temperatures=[0.6], perceptual=perceptual)
+    (tmp_path / "spilled").mkdir()
+    engine = SamplingEngine(
+        "cpu", "float32", checkpoints=[tmp_path / "model"], piece_bytes=1 << 20, spill_folder=tmp_path / "spilled"
+    )
+    _, lr = pairs[0].load(4)
+    request = SampleRequest(lr=lr, num_samples=2, seed=0, temperature=0.6, plain=True, summaries=False)
+    assert engine.estimate(request).num_tiles > 1
+    # Enough for the work on one sample, without its pictures.
+    needed = engine.estimate(replace(request, num_samples=1)).num_bytes - 6 * lr.size * 16 // 3
+    monkeypatch.setattr("srflow.sampling.estimating.memory_limit", lambda device: needed + 1)
+    results = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
+    assert all(result.picture is None and result.plain is None for result in results)
+    rows = evaluate_model(MeasuredModel(engine), pairs, num_samples=2, temperatures=[0.6], perceptual=perceptual)
+    assert not list((tmp_path / "spilled").iterdir())
+    for row, other in zip(rows[2:], whole_rows[2:], strict=True):
+        assert row.mean.psnr == pytest.approx(other.mean.psnr, abs=0.02)
+        assert row.mean.lpips == pytest.approx(other.mean.lpips, abs=1e-3)
 
 
 def test_diversity_needs_samples_that_differ(rows):
@@ -168,75 +243,34 @@ def test_times_are_measured_and_the_consistency_step_adds_to_them(rows):
         assert refined.mean.seconds > plain.mean.seconds
 
 
-def test_samples_are_decoded_in_bounded_batches_that_change_nothing(
-    model, pairs, perceptual, features, rows, monkeypatch
+def test_the_default_temperature_is_the_models(source, model, pairs, perceptual):
+    rows = evaluate_model(source, pairs[:1], num_samples=1, perceptual=perceptual)
+    assert [row.temperature for row in rows] == [None, None, *[model.config.default_temperature] * 2]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 50.0])
+def test_samples_that_explode_are_counted_and_scored_as_they_are_drawn_again(
+    engine, source, pairs, perceptual, monkeypatch, value
 ):
-    sizes = []
-    decode = model.decode
-    monkeypatch.setattr(model, "decode", lambda latents, *rest: sizes.append(len(latents[0])) or decode(latents, *rest))
-    again = evaluate_model(
-        model,
-        pairs,
-        num_samples=3,
-        temperatures=[0.6],
-        seed=5,
-        perceptual=perceptual,
-        features=features,
-        max_pixels_per_batch=4000,
-    )
-    assert sizes == [2, 1, 3]  # 48x40 pixels, twice in 4000; 32x40, three times
-    assert len(again) == 3
-    for name in ("a", "b"):
-        assert compared(again[2].pictures[name]) == pytest.approx(compared(rows[4].pictures[name]), rel=1e-3, abs=1e-3)
+    decode = InferenceModel.decode
 
+    def broken_decode(self, latents, prepared, on_step):
+        raw, log_dets = decode(self, latents, prepared, on_step)
+        if raw.shape[0] == 3:  # not when one is decoded again
+            raw[1, 0, 3, 3] = value
+        return raw, log_dets
 
-def test_the_models_mode_is_put_back(model, pairs, perceptual):
-    model.train()
-    try:
-        evaluate_model(model, pairs[:1], num_samples=1, perceptual=perceptual)
-        assert model.training
-    finally:
-        model.eval()
-
-
-def test_the_default_temperature_is_the_models(model, pairs, perceptual):
-    rows = evaluate_model(model, pairs[:1], num_samples=1, perceptual=perceptual)
-    assert [row.temperature for row in rows] == [None, None, model.config.default_temperature]
-
-
-def test_non_finite_samples_are_counted_and_in_no_score(model, pairs, perceptual, monkeypatch):
-    decode = model.decode
-
-    def broken_decode(latents, conditioning):
-        sr = decode(latents, conditioning)
-        sr[1, 0, 3, 3] = math.nan
-        sr[2, 2, 0, 0] = math.inf
-        return sr
-
-    clean = evaluate_model(model, pairs[:1], num_samples=1, temperatures=[0.6], seed=5, perceptual=perceptual)
-    monkeypatch.setattr(model, "decode", broken_decode)
-    rows = evaluate_model(model, pairs[:1], num_samples=3, temperatures=[0.6], seed=5, perceptual=perceptual)
-    scores = rows[2].pictures["a"]
-    assert scores.non_finite == pytest.approx(2 / 3)
-    assert scores.psnr == pytest.approx(clean[2].pictures["a"].psnr, abs=1e-2)
-    monkeypatch.setattr(model, "decode", lambda latents, conditioning: decode(latents, conditioning) * math.nan)
-    rows = evaluate_model(model, pairs[:1], num_samples=2, temperatures=[0.6], perceptual=perceptual)
-    scores = rows[2].mean
-    assert scores.non_finite == 1.0
-    assert scores.psnr is None
-    assert scores.diversity is None
-    assert rows[0].mean.non_finite == 0.0
-
-
-def test_samples_are_rounded_not_cut_off(perceptual):
-    hr = np.full((32, 32, 3), 100, dtype=np.uint8)
-    scorer = SampleScorer(GroundTruth(hr, 4, perceptual))
-    scorer.add_float(torch.full((3, 32, 32), 100.4 / 255))
-    assert scorer.scores().psnr == PSNR_CAP
-    scorer.add_float(torch.full((3, 32, 32), 99.6 / 255))
-    scorer.add_float(torch.full((3, 32, 32), 100.6 / 255))
-    # 100 dB, 100 dB, and an offset of one: 48.13 dB
-    assert scorer.scores().psnr == pytest.approx((2 * PSNR_CAP + 48.1308) / 3, abs=1e-4)
+    monkeypatch.setattr(InferenceModel, "decode", broken_decode)
+    settings = {"temperatures": [0.6], "seed": 5, "perceptual": perceptual}
+    rows = evaluate_model(source, pairs[:1], num_samples=3, **settings)
+    hr, lr = pairs[0].load(4)
+    samples = drawn(engine, lr, temperature=0.6, consistency_rounds=0)
+    assert [bool(sample.flags) for sample in samples] == [False, True, False]
+    assert not samples[1].flags[0].startswith(NOT_AS_ASKED)
+    for row in rows[2:]:
+        assert row.mean.exploded == pytest.approx(1 / 3)
+    assert rows[2].mean.psnr == pytest.approx(np.mean([psnr(sample.picture, hr) for sample in samples]))
+    assert rows[0].mean.exploded == 0.0
 
 
 def test_means_over_pictures_leave_out_what_is_missing_and_stay_finite():
@@ -252,14 +286,14 @@ def test_a_scorer_without_samples_refuses(perceptual):
         SampleScorer(GroundTruth(np.zeros((32, 32, 3), dtype=np.uint8), 4, perceptual)).scores()
 
 
-def test_given_lr_pictures_are_used_even_if_made_before_cropping(model, perceptual, tmp_path):
+def test_given_lr_pictures_are_used_even_if_made_before_cropping(source, perceptual, tmp_path):
     full = picture(3, 44, 40)  # x4: LR 11x10; cropped to 40x40, LR 10x10
     save_png(tmp_path / "hr" / "c.png", full)
     save_png(tmp_path / "lr" / "cx4.png", downscale_uint8(full, 4))
     pairs = find_pairs(tmp_path / "hr", tmp_path / "lr", scale_factor=4)
     hr, lr = pairs[0].load(4)
     assert (hr.shape, lr.shape) == ((40, 40, 3), (11, 10, 3))
-    rows = evaluate_model(model, pairs, num_samples=1, temperatures=[0.5], perceptual=perceptual)
+    rows = evaluate_model(source, pairs, num_samples=1, temperatures=[0.5], perceptual=perceptual)
     expected = psnr(upscale_uint8(lr, 4)[:40], hr)
     assert rows[0].mean.psnr == pytest.approx(expected)
     assert math.isfinite(rows[2].mean.bits_per_dim)
@@ -273,9 +307,11 @@ def test_other_architectures_and_scales(name, perceptual, tmp_path):
     save_png(tmp_path / "hr" / "d.png", full)
     save_png(tmp_path / "lr" / "d.png", downscale_uint8(full, other.scale_factor))
     pairs = find_pairs(tmp_path / "hr", tmp_path / "lr", scale_factor=other.scale_factor)
-    rows = evaluate_model(other, pairs, num_samples=2, temperatures=[0.3], perceptual=perceptual)
-    assert len(rows) == 3
-    assert rows[2].mean.non_finite is not None
+    rows = evaluate_model(
+        measured(other, tmp_path / name), pairs, num_samples=2, temperatures=[0.3], perceptual=perceptual
+    )
+    assert len(rows) == 4
+    assert rows[2].mean.psnr is not None
     assert math.isfinite(rows[2].mean.bits_per_dim)
 
 
@@ -316,11 +352,11 @@ def test_files_of_another_size_or_broken_are_named(pairs, perceptual, tmp_path):
             evaluate_files("other", {"a": [tmp_path / f"{name}.png"]}, pairs[:1], scale_factor=4, perceptual=perceptual)
 
 
-def test_broken_ground_truth_is_named(model, perceptual, tmp_path):
+def test_broken_ground_truth_is_named(source, perceptual, tmp_path):
     save_png(tmp_path / "good.png", picture(1, 40, 40))
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n not really")
     with pytest.raises(ImageError, match=r"bad\.png"):
-        evaluate_model(model, find_pairs(tmp_path, scale_factor=4), num_samples=1, perceptual=perceptual)
+        evaluate_model(source, find_pairs(tmp_path, scale_factor=4), num_samples=1, perceptual=perceptual)
 
 
 @pytest.mark.parametrize(
@@ -330,15 +366,16 @@ def test_broken_ground_truth_is_named(model, perceptual, tmp_path):
         ({"temperatures": []}, "no temperatures"),
         ({"temperatures": [0.5, -0.1]}, "temperature is -0.1"),
         ({"temperatures": [math.nan]}, "temperature is nan"),
+        ({"temperatures": [2.5]}, "from 0 to 2"),
         ({"pairs": []}, "no pictures"),
     ],
 )
-def test_settings_out_of_range_are_refused(model, pairs, perceptual, settings, message):
+def test_settings_out_of_range_are_refused(source, pairs, perceptual, settings, message):
     with pytest.raises(InputError, match=message):
-        evaluate_model(model, **({"pairs": pairs, "perceptual": perceptual} | settings))
+        evaluate_model(source, **({"pairs": pairs, "perceptual": perceptual} | settings))
 
 
-def test_a_pair_without_a_file_says_so(model, perceptual, tmp_path):
+def test_a_pair_without_a_file_says_so(perceptual, tmp_path):
     with pytest.raises(ImageError, match=r"gone\.png"):
         evaluate_bicubic([PicturePair("gone", tmp_path / "gone.png")], scale_factor=4, perceptual=perceptual)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALL = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+
+NOTEBOOK = ROOT / "docs" / "look_into_a_space.ipynb"
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -33,6 +38,27 @@ def test_the_examples_of_a_page_run_one_after_the_other(page: Path, tmp_path: Pa
     names: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{name_of(page)}, example {number}", "exec"), names)
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_notebook_run_in_order(tmp_path: Path, monkeypatch) -> None:
+    for folder in ("assets", "checkpoints"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / "docs").mkdir()
+    cells = [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) > 5
+    monkeypatch.chdir(tmp_path / "docs")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        assert not cell["outputs"], "the notebook is stored without outputs"
+        exec(compile("".join(cell["source"]), f"{name_of(NOTEBOOK)}, cell {number}", "exec"), names)
+    assert names["root"] == tmp_path
+    smoother, rougher = (
+        names["Roughness"]().measure(names[name], np.ones(names[name].shape[:2])) for name in ("smoother", "rougher")
+    )
+    assert smoother < rougher
+    likely = names["likely"]
+    assert likely["samples at temperature 0.5"] > likely["samples at temperature 0.9"] > likely["bicubic interpolation"]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=name_of)

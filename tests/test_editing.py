@@ -16,7 +16,7 @@ from srflow.contract import (
     Cancelled,
     EditRequest,
     InputError,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     Variant,
@@ -55,7 +55,7 @@ def draw(engine: SamplingEngine, request: SampleRequest) -> SampleResult:
 
 
 def edit(
-    engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, picture: np.ndarray, mask: Mask | None = None
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, picture: np.ndarray, mask: Mask | None = None
 ) -> tuple[Variant, Variant, Verdict]:
     events = list(engine.edit(EditRequest(lr=lr, recipe=recipe, picture=picture, mask=mask)))
     consistent, natural = [event for event in events if isinstance(event, Variant)]
@@ -154,7 +154,7 @@ def test_outside_of_the_edit_no_pixel_changes_and_the_recipe_draws_it_again(
         changed[9 * 4 - 12 : 19 * 4 + 12, 10 * 4 - 12 : 21 * 4 + 12] = False
         assert not changed.any()
         assert [type(each) for each in variant.recipe.operations] == [Reroll, Given]
-        again = Recipe.from_json(variant.recipe.to_json())
+        again = SampleRecipe.from_json(variant.recipe.to_json())
         np.testing.assert_array_equal(draw(engine, SampleRequest.from_recipe(again, lr)).picture, picture)
 
 
@@ -269,7 +269,7 @@ def test_edits_of_a_model_whose_latents_are_coarser_than_pixels(tmp_path: Path) 
     assert given.box == (32, 16, 34, 22)
     for level in given.levels():
         assert (np.sqrt(np.square(level).mean((0, 1))) > 0.01).all(), "no column is made up of zeros"
-    again = Recipe.from_json(consistent.recipe.to_json())
+    again = SampleRecipe.from_json(consistent.recipe.to_json())
     redrawn = draw(engine, SampleRequest.from_recipe(again, lr, summaries=False)).picture
     np.testing.assert_array_equal(redrawn, laid_in(before.picture, consistent))
 

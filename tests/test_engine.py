@@ -24,7 +24,7 @@ from srflow.contract import (
     Notice,
     PartialSample,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -33,11 +33,12 @@ from srflow.images import downscale_uint8, to_tensor
 from srflow.likelihood import bits_per_dimension
 from srflow.model import SRFlow
 from srflow.pictures import load_image, read_png_text, save_png
-from srflow.sampling import engine as engine_module
+from srflow.sampling import estimating
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.planning import _rows_in_work
 from srflow.sampling.tiling import make_grid
+from srflow.sampling.turn import Turn
 
 CAT = Path(__file__).resolve().parents[1] / "assets" / "examples" / "cat.png"
 NAMES = ("srflow-da-r-x4-compact", "srflow-x4")
@@ -91,7 +92,7 @@ def test_bits_per_dimension_are_exact(engine: SamplingEngine) -> None:
 def test_a_recipe_gives_the_same_pixels_again(engine: SamplingEngine, folders: list[Path]) -> None:
     lr = picture()
     drawn = results(engine, SampleRequest(lr=lr, num_samples=3, seed=2, temperature=0.4))
-    recipe = Recipe.from_json(drawn[2].recipe.to_json())
+    recipe = SampleRecipe.from_json(drawn[2].recipe.to_json())
     again = results(SamplingEngine("cpu", "float32", folders), SampleRequest.from_recipe(recipe, lr))
     assert len(again) == 1
     np.testing.assert_array_equal(again[0].picture, drawn[2].picture)
@@ -118,7 +119,7 @@ def test_the_picture_is_conditioned_once(engine: SamplingEngine) -> None:
 def test_the_cache_is_bounded_and_forgets_the_longest_unused(folders: list[Path]) -> None:
     first = SamplingEngine("cpu", "float32", folders)
     list(first.sample(SampleRequest(lr=picture(), num_samples=1)))
-    size = first._worker.cache.num_bytes()
+    size = first._worker.cache.total
     engine = SamplingEngine("cpu", "float32", folders, cache_bytes=2 * size)
     for seed in (0, 1, 0, 2):
         list(engine.sample(SampleRequest(lr=picture(seed=seed), num_samples=1)))
@@ -200,19 +201,14 @@ def test_references_are_in_size_and_the_spoilt_encoder_is_left_out(engine: Sampl
 def test_stopping_ends_the_work_at_the_next_step(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     cancel = threading.Event()
     after = []
-    original = engine_module._stopper
+    original = Turn.stop
 
-    def counting(*given: object) -> object:
-        stop = original(*given)
+    def counting(self: Turn) -> None:
+        if cancel.is_set():
+            after.append(1)
+        original(self)
 
-        def check() -> None:
-            if cancel.is_set():
-                after.append(1)
-            stop()
-
-        return check
-
-    monkeypatch.setattr(engine_module, "_stopper", counting)
+    monkeypatch.setattr(Turn, "stop", counting)
     events = engine.sample(SampleRequest(lr=picture(), num_samples=50), cancel)
     next(event for event in events if isinstance(event, SampleResult))
     cancel.set()
@@ -314,7 +310,7 @@ def test_bad_requests_get_a_named_error(engine: SamplingEngine, case: str) -> No
 
 def test_the_last_number_of_a_seed_is_drawn_again_from_its_recipe(engine: SamplingEngine) -> None:
     [last] = results(engine, SampleRequest(lr=picture(), num_samples=1, first_index=2**32))
-    recipe = Recipe.from_json(last.recipe.to_json())
+    recipe = SampleRecipe.from_json(last.recipe.to_json())
     [again] = results(engine, SampleRequest.from_recipe(recipe, picture()))
     np.testing.assert_array_equal(again.picture, last.picture)
 
@@ -356,7 +352,7 @@ def test_times_of_networks_of_one_name_are_not_mixed_up(folders: list[Path], tmp
 def test_too_large_a_picture_is_refused_before_work_starts(
     engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "memory_limit", lambda _: 1000)
+    monkeypatch.setattr(estimating, "memory_limit", lambda _: 1000)
     with pytest.raises(MemoryBudgetError, match="smaller region"):
         list(engine.sample(SampleRequest(lr=picture())))
 
@@ -390,7 +386,7 @@ def test_tiles_give_the_picture_in_one_piece() -> None:
     # All rows but the last ones are there before any sample is finished.
     kinds = [type(event) for event in events if isinstance(event, (PartialSample, SampleResult))]
     assert kinds.index(SampleResult) > 2
-    recipe = Recipe.from_json(tiled[1].recipe.to_json())
+    recipe = SampleRecipe.from_json(tiled[1].recipe.to_json())
     again = results(engine, SampleRequest.from_recipe(recipe, lr))[0]
     np.testing.assert_array_equal(again.picture, tiled[1].picture)
 
@@ -419,11 +415,11 @@ def test_smaller_tiles_when_memory_runs_out(engine: SamplingEngine, monkeypatch:
     original = InferenceModel.decode
     calls = []
 
-    def full(model: InferenceModel, latents: list[torch.Tensor], prepared: object, checkpoint: object) -> tuple:
+    def full(model: InferenceModel, latents: list[torch.Tensor], prepared: object, on_step: object) -> tuple:
         calls.append(prepared.height)
         if prepared.height > 45 and len(calls) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(model, latents, prepared, checkpoint)
+        return original(model, latents, prepared, on_step)
 
     monkeypatch.setattr(InferenceModel, "decode", full)
     events = list(engine.sample(SampleRequest(lr=picture(50, 50), num_samples=3, temperature=0.3, tile=0)))
@@ -447,7 +443,7 @@ def test_results_that_do_not_fit_go_to_files(
     needed = engine.estimate(request).num_bytes
     # Even if the second sample's rows waited until the first is finished, its results would not fit.
     rows = _rows_in_work(make_grid(40, 40, 16), 40, 4, request.consistency_rounds)
-    monkeypatch.setattr(engine_module, "memory_limit", lambda _: needed - rows - 1000)
+    monkeypatch.setattr(estimating, "memory_limit", lambda _: needed - rows - 1000)
     events = []
     for event in engine.sample(request):
         events.append(event)
@@ -463,19 +459,19 @@ def test_results_that_do_not_fit_go_to_files(
     next(event for event in events if isinstance(event, PartialSample))
     events.close()
     assert list((tmp_path / "spill").iterdir()) == []
-    monkeypatch.setattr(engine_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(estimating.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(MemoryBudgetError, match="disk space"):
         engine.estimate(request)
 
 
 def test_smaller_tiles_do_not_change_where_results_go(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes the samples relies on what was said when the work began."""
-    task = engine._task(SampleRequest(lr=picture(50, 50)))
-    original = engine_module.make_plan
+    task = engine._planner.task(SampleRequest(lr=picture(50, 50)))
+    original = estimating.make_plan
     monkeypatch.setattr(
-        engine_module, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
+        estimating, "make_plan", lambda *given, **more: dataclasses.replace(original(*given, **more), on_disk=True)
     )
-    smaller = engine._replan(task)
+    smaller = engine._planner.replan(task)
     assert len(smaller.plan.grid) > 1
     assert not smaller.plan.on_disk
 
@@ -542,7 +538,7 @@ def test_command_line_writes_pngs_that_can_be_made_again(folders: list[Path], tm
     assert main(["sample", str(tmp_path / "in"), str(tmp_path / "out"), *arguments]) == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["p0_sample0.png", "p0_sample1.png", "p1_sample0.png", "p1_sample1.png"]
-    recipe = Recipe.from_json(read_png_text(tmp_path / "out" / "p1_sample1.png")[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(read_png_text(tmp_path / "out" / "p1_sample1.png")[RECIPE_KEY])
     assert (recipe.seed, recipe.index, recipe.temperature) == (5, 1, 0.3)
     engine = SamplingEngine("cpu", recipe.precision, folders)
     again = results(engine, SampleRequest.from_recipe(recipe, picture(seed=1)))[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from srflow.contract import (
     Cancelled,
     EditRequest,
     ExploreRequest,
+    GrainRequest,
     MemoryBudgetError,
     Notice,
     Progress,
@@ -26,11 +29,14 @@ from srflow.contract import (
     SetSummary,
 )
 from srflow.evaluation.perceptual import PerceptualDistance
+from srflow.model import SRFlow
 from srflow.operations import Mask, Reroll
-from srflow.sampling import editing, finishing, retouching
+from srflow.sampling import editing, estimating, exploring, finishing, retouching
 from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.estimating import Planner
 from srflow.sampling.inference import InferenceModel, PreparedPicture
+from srflow.steering.wishes import Roughness
 
 LR = np.random.default_rng(0).integers(90, 160, (18, 20, 3), dtype=np.uint8)
 TRUTH = np.kron(LR, np.ones((4, 4, 1), np.uint8))
@@ -38,7 +44,7 @@ PLACE = Mask(20, 18, (4, 4, 14, 12), (255, 80))
 ROLLS = tuple((Reroll(PLACE, 1, roll),) for roll in range(4))
 
 
-def no_memory(*_: object) -> object:
+def no_memory(*_: object, **__: object) -> object:
     """Not one error for all: an error holds the frames that it went through."""
     raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -50,9 +56,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Make = Callable[[], SamplingEngine]
+Ask = Callable[..., list[object]]
+
+
 @pytest.fixture
-def engine(folder: Path, tmp_path: Path) -> SamplingEngine:
-    return SamplingEngine("cpu", "float32", [folder], spill_folder=tmp_path / "spill")
+def make(folder: Path, tmp_path: Path) -> Make:
+    return lambda: SamplingEngine("cpu", "float32", [folder], spill_folder=tmp_path / "spill")
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[Ask, list[object]]:
+    """What each request gives, once it was asked."""
+    return {}
+
+
+@pytest.fixture
+def engine(make: Make) -> SamplingEngine:
+    return make()
 
 
 def sample(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
@@ -68,7 +89,7 @@ def explore(engine: SamplingEngine, cancel: threading.Event | None = None) -> li
 def edit(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
     [before] = [
         event
-        for event in engine.sample(SampleRequest(lr=LR, num_samples=1, temperature=0.5))
+        for event in engine.sample(SampleRequest(lr=LR, num_samples=1, temperature=0.5), cancel)
         if isinstance(event, SampleResult)
     ]
     picture = before.picture.copy()
@@ -80,7 +101,32 @@ def references(engine: SamplingEngine, cancel: threading.Event | None = None) ->
     return list(engine.references(SampleRequest(lr=LR, ground_truth=TRUTH), cancel))
 
 
-Ask = Callable[..., list[object]]
+def wish(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
+    recipe = engine.recipe(SampleRequest(lr=LR, num_samples=1, temperature=0.5))
+    rolls = tuple((Reroll(PLACE, 1, roll),) for roll in range(16))
+    request = ExploreRequest(lr=LR, recipe=recipe, variants=rolls, directions=2, wish=Roughness(), aim=True)
+    return list(engine.explore(request, cancel))
+
+
+def grain(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
+    recipe = engine.recipe(SampleRequest(lr=LR, num_samples=1, temperature=0.5))
+    return list(engine.grain(GrainRequest(lr=LR, recipe=recipe, mask=PLACE, source=TRUTH, seed=1), cancel))
+
+
+def encode(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
+    return [engine.encode(LR, [TRUTH], cancel=cancel)]
+
+
+def could_be(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
+    left, top, right, bottom = PLACE.support
+    piece = TRUTH[top * 4 : bottom * 4, left * 4 : right * 4]
+    return list(engine.could_be(LR, TRUTH, PLACE, [piece, piece[::-1].copy()], cancel=cancel))
+
+
+def super_resolve(engine: SamplingEngine, cancel: threading.Event | None = None) -> list[object]:
+    return [engine.super_resolve(LR, cancel=cancel)]
+
+
 # Who works, where the work is called from, and which requests come there.
 WORK = [
     (PerceptualDistance, "_features", (sample, explore, references)),
@@ -92,37 +138,56 @@ WORK = [
     (editing, "back_project", (edit,)),
     (PreparedPicture, "crop", (explore, edit)),
     (InferenceModel, "condition", (sample, explore, edit)),
-    (InferenceModel, "super_resolve", (references,)),
+    (InferenceModel, "super_resolve", (references, super_resolve)),
+    (InferenceModel, "__init__", (sample, explore, references, edit, super_resolve)),
+    (PerceptualDistance, "__init__", (sample, explore, references)),
+    (finishing, "downscale_uint8", (sample, explore, edit, references)),
+    (Roughness, "measure", (wish,)),
+    (exploring, "place_features", (wish,)),
+    (exploring, "find_directions", (wish,)),
+    (engine_module, "lay_grain", (grain,)),
+    (engine_module, "judge", (could_be,)),
+    (SRFlow, "condition", (edit, grain, encode)),
+    (SRFlow, "encode", (encode,)),
+    (SRFlow, "encode_by_place", (edit, grain)),
 ]
 CASES = [(owner, name, ask) for owner, name, asks in WORK for ask in asks]
 IDS = [f"{ask.__name__}: {name.strip('_')}" for _, name, ask in CASES]
 
 
-@pytest.mark.parametrize(("owner", "name", "ask"), CASES, ids=IDS)
+ASKS = tuple(dict.fromkeys(ask for _, _, ask in CASES))
+
+
+@pytest.mark.parametrize("ask", ASKS)
 def test_all_work_is_done_with_the_device_taken(
-    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, ask: Ask
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
-    taken = []
-    original = getattr(owner, name)
+    taken: dict[tuple[object, str], set[bool]] = {}
 
-    def watched(*given: object, **more: object) -> object:
-        taken.append(engine._worker._lock.locked())
-        return original(*given, **more)
+    def watch(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+        taken[owner, name] = set()
 
-    monkeypatch.setattr(owner, name, watched)
+        def watched(*given: object, **more: object) -> object:
+            taken[owner, name].add(engine._worker._lock.locked())
+            return original(*given, **more)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    for owner, name, own in CASES:
+        if own is ask:
+            watch(owner, name)
     ask(engine)
-    assert taken
-    assert all(taken)
+    assert all(found == {True} for found in taken.values()), taken
 
 
 @pytest.mark.parametrize(("owner", "name", "ask"), CASES, ids=IDS)
 def test_work_that_memory_ran_out_for_is_done_again(
-    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, ask: Ask
+    make: Make, expected: dict[Ask, list[object]], monkeypatch: pytest.MonkeyPatch, owner: object, name: str, ask: Ask
 ) -> None:
     """Once: with an empty cache there is room. The results are the same."""
-    expected = ask(engine)
-    engine._states._entries.clear()
-    engine._worker.free()
+    if ask not in expected:
+        expected[ask] = ask(make())
     original = getattr(owner, name)
     calls = []
 
@@ -133,17 +198,60 @@ def test_work_that_memory_ran_out_for_is_done_again(
         return original(*given, **more)
 
     monkeypatch.setattr(owner, name, full_at_first)
-    found = ask(engine)
+    found = ask(make())
     assert len(calls) > 1
-    for ours, theirs in zip(_pictures(found), _pictures(expected), strict=True):
+    for ours, theirs in zip(_pictures(found), _pictures(expected[ask]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def _pictures(events: list[object]) -> Iterator[np.ndarray]:
     for event in events:
-        for name in ("picture", "patch", "pairwise_lpips", "distances", "unusual"):
+        for name in ("picture", "patch", "pairwise_lpips", "distances", "unusual", "pixels", "log_probs"):
             if getattr(event, name, None) is not None:
                 yield getattr(event, name)
+        if isinstance(event, np.ndarray):
+            yield event
+
+
+@pytest.mark.parametrize("ask", ASKS)
+def test_whoever_waits_for_the_device_can_stop(engine: SamplingEngine, ask: Ask) -> None:
+    """Though somebody else has it for long, e.g. to load a model."""
+    cancel = threading.Event()
+    with _taken(engine) as waiting:
+        threading.Thread(target=lambda: (waiting.wait(60), cancel.set())).start()
+        with pytest.raises(Cancelled):
+            ask(engine, cancel)
+
+
+@pytest.mark.parametrize(("owner", "name", "ask"), CASES, ids=IDS)
+def test_without_memory_there_is_a_named_error_or_less_is_done(
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, ask: Ask
+) -> None:
+    monkeypatch.setattr(owner, name, no_memory)
+    with contextlib.suppress(MemoryBudgetError):
+        ask(engine)
+
+
+@contextlib.contextmanager
+def _taken(engine: SamplingEngine) -> Iterator[threading.Event]:
+    """Hold the device; gives what is set as soon as somebody waits for it."""
+    waiting = threading.Event()
+    lock = engine._worker._lock
+
+    class Watched:
+        def acquire(self, timeout: float) -> bool:
+            waiting.set()
+            time.sleep(timeout / 10)
+            return False
+
+        def release(self) -> None:
+            lock.release()
+
+    engine._worker._lock = Watched()
+    try:
+        yield waiting
+    finally:
+        engine._worker._lock = lock
 
 
 def test_without_memory_for_lpips_samples_are_kept_and_not_compared(
@@ -207,27 +315,27 @@ def test_the_work_that_failed_is_gone_before_smaller_tiles_are_planned(
     """What is free decides on the tiles, and what failed was large."""
     prepared: list[weakref.ref] = []
     alive = []
-    condition, replan = InferenceModel.condition, SamplingEngine._replan
+    condition, replan = InferenceModel.condition, Planner.replan
 
     def remembered(*given: object) -> PreparedPicture:
         result = condition(*given)
         prepared.append(weakref.ref(result))
         return result
 
-    def counted(self: SamplingEngine, task: object) -> object:
+    def counted(self: Planner, task: object) -> object:
         gc.collect()
         alive.append(sum(each() is not None for each in prepared))
         return replan(self, task)
 
-    def full(model: InferenceModel, latents: list[torch.Tensor], own: PreparedPicture, checkpoint: object) -> tuple:
+    def full(model: InferenceModel, latents: list[torch.Tensor], own: PreparedPicture, on_step: object) -> tuple:
         if own.height > 45:
             no_memory()
-        return decode(model, latents, own, checkpoint)
+        return decode(model, latents, own, on_step)
 
     decode = InferenceModel.decode
     monkeypatch.setattr(InferenceModel, "decode", full)
     monkeypatch.setattr(InferenceModel, "condition", remembered)
-    monkeypatch.setattr(SamplingEngine, "_replan", counted)
+    monkeypatch.setattr(Planner, "replan", counted)
     lr = np.tile(LR, (3, 3, 1))
     list(engine.sample(SampleRequest(lr=lr, num_samples=1, temperature=0.3, tile=0)))
     list(engine.references(SampleRequest(lr=lr + 1, tile=0)))
@@ -237,12 +345,12 @@ def test_the_work_that_failed_is_gone_before_smaller_tiles_are_planned(
 @pytest.fixture
 def spilling(engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch) -> SamplingEngine:
     """An engine whose pictures do not fit into memory."""
-    original = engine_module.make_plan
+    original = estimating.make_plan
 
     def on_disk(*arguments: object, **settings: object) -> object:
         return dataclasses.replace(original(*arguments, **settings), on_disk=True)
 
-    monkeypatch.setattr(engine_module, "make_plan", on_disk)
+    monkeypatch.setattr(estimating, "make_plan", on_disk)
     return engine
 
 
@@ -282,15 +390,78 @@ def test_no_file_is_left_of_a_sample_that_was_stopped_while_it_was_scored(
     assert files(tmp_path) == []
 
 
-def test_waiting_for_the_device_and_loading_the_model_are_told(engine: SamplingEngine) -> None:
+@pytest.mark.parametrize("is_explored", [False, True])
+def test_waiting_for_the_device_and_loading_the_model_are_told(engine: SamplingEngine, is_explored: bool) -> None:
     lock = engine._worker._lock
+    request = SampleRequest(lr=LR, num_samples=1, summaries=False)
+
+    def stages() -> list[str]:
+        events = engine.sample(request)
+        if is_explored:
+            explored = ExploreRequest(lr=LR, recipe=engine.recipe(request), variants=ROLLS)
+            events = engine.explore(explored)
+        return [event.stage for event in events if isinstance(event, Progress)]
+
     lock.acquire()
     threading.Timer(1.0, lock.release).start()
+    told = stages()
+    assert told[0] == "waiting"
+    assert told.count("waiting") >= 2
+    assert "loading" in told
+    assert told[-1] == "sampling"
+    assert {"loading", "waiting"}.isdisjoint(stages())
+
+
+def test_a_model_that_is_being_loaded_can_be_waited_for_no_longer(
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One visitor's model is loaded; another one, who waits for it, stops."""
+    loading, loaded = threading.Event(), threading.Event()
+    original = InferenceModel.__init__
+
+    def slow(*given: object, **more: object) -> None:
+        loading.set()
+        assert loaded.wait(60)
+        original(*given, **more)
+
+    monkeypatch.setattr(InferenceModel, "__init__", slow)
     request = SampleRequest(lr=LR, num_samples=1, summaries=False)
-    stages = [event.stage for event in engine.sample(request) if isinstance(event, Progress)]
-    assert stages[0] == "loading"
-    assert stages.count("loading") == 1
-    assert stages.count("waiting") >= 2
-    assert stages[-1] == "sampling"
-    again = engine.sample(request)
-    assert all(event.stage not in ("loading", "waiting") for event in again if isinstance(event, Progress))
+    first = threading.Thread(target=lambda: list(engine.sample(request)))
+    first.start()
+    assert loading.wait(60)
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    with pytest.raises(Cancelled):
+        list(engine.sample(request, cancel))
+    assert not loaded.is_set()
+    loaded.set()
+    first.join()
+
+
+def test_models_that_were_not_used_for_longest_leave_the_device(
+    engine: SamplingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    original = InferenceModel.__init__
+
+    def counted(self: InferenceModel, *given: object, **more: object) -> None:
+        made.append(weakref.ref(self))
+        original(self, *given, **more)
+
+    monkeypatch.setattr(InferenceModel, "__init__", counted)
+    models, loaded = engine._models, engine._models.get(None)
+
+    def take(key: str) -> InferenceModel:
+        own = dataclasses.replace(loaded, info=dataclasses.replace(loaded.info, key=key))
+        return models.rearranged(own, "float32", lambda: None)
+
+    for key in ("a", "b", "c", "d", "b", "a"):
+        take(key)
+    gc.collect()
+    assert len(made) == 5, "the first one had gone"
+    assert sum(each() is not None for each in made) == 3
+    used = take("b")
+    engine._worker.free()
+    gc.collect()
+    assert sum(each() is not None for each in made) == 1, "when memory runs out, those that nobody uses go"
+    assert take("b") is used, "and one that somebody does use is not there twice"

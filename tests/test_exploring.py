@@ -25,7 +25,7 @@ from srflow.contract import (
     MemoryBudgetError,
     OperationError,
     Progress,
-    Recipe,
+    SampleRecipe,
     SampleRequest,
     SampleResult,
     SetSummary,
@@ -39,8 +39,7 @@ from srflow.evaluation.perceptual import pairwise_lpips
 from srflow.images import downscale_uint8
 from srflow.operations import Draw, Heat, Mask, Mix, Operation, Reroll, Sample, Slide
 from srflow.pictures import load_image
-from srflow.sampling import engine as engine_module
-from srflow.sampling import retouching
+from srflow.sampling import estimating, retouching
 from srflow.sampling.engine import SamplingEngine
 from srflow.sampling.inference import InferenceModel
 from srflow.sampling.regions import FEATHER, Region, feather
@@ -87,13 +86,15 @@ def sample(engine: SamplingEngine, lr: np.ndarray, **changes: object) -> SampleR
     return result
 
 
-def explore(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, *variants: tuple[Operation, ...]) -> list[Variant]:
+def explore(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, *variants: tuple[Operation, ...]
+) -> list[Variant]:
     request = ExploreRequest(lr=lr, recipe=recipe, variants=variants)
     return [event for event in engine.explore(request) if isinstance(event, Variant)]
 
 
-def replayed(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> SampleResult:
-    request = SampleRequest.from_recipe(Recipe.from_json(recipe.to_json()), lr, summaries=False)
+def replayed(engine: SamplingEngine, recipe: SampleRecipe, lr: np.ndarray) -> SampleResult:
+    request = SampleRequest.from_recipe(SampleRecipe.from_json(recipe.to_json()), lr, summaries=False)
     [result] = [event for event in engine.sample(request) if isinstance(event, SampleResult)]
     return result
 
@@ -308,7 +309,7 @@ def test_states_are_bounded_and_come_back(folders: list[Path], lr: np.ndarray) -
         for roll in range(4):
             [variant] = explore(engine, lr, before.recipe, (Reroll(MASK, 5, roll),))
             pictures.append(variant.patch)
-            assert engine._states.num_bytes() <= engine._states.max_bytes
+            assert engine._states.total <= engine._states.limit
     for roll in range(4):
         np.testing.assert_array_equal(pictures[roll], pictures[roll + 4])
 
@@ -322,7 +323,7 @@ def test_the_recipe_can_be_had_before_the_sample(engine: SamplingEngine, lr: np.
 # -- a few out of many -------------------------------------------------------------------------------------------------
 
 
-def compare(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, ways: list, choose: int = 3) -> Comparison:
+def compare(engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, ways: list, choose: int = 3) -> Comparison:
     *_, last = engine.explore(ExploreRequest(lr=lr, recipe=recipe, variants=tuple(ways), choose=choose))
     assert isinstance(last, Comparison)
     return last
@@ -466,19 +467,19 @@ def test_masks_of_another_picture_are_refused_in_requests(engine: SamplingEngine
 
 
 def test_sixteen_bits_with_operations_on_places_are_refused(engine: SamplingEngine, lr: np.ndarray) -> None:
-    with pytest.raises(InputError, match="16 bits without them"):
+    with pytest.raises(InputError, match="leave them out to have samples of 16 bits"):
         sample(engine, lr, operations=(Reroll(MASK, 5, 0),), deep=True)
 
 
 @pytest.fixture
 def spilling(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SamplingEngine:
     """An engine whose pictures do not fit into memory."""
-    original = engine_module.make_plan
+    original = estimating.make_plan
 
     def on_disk(*arguments: object, **settings: object) -> object:
         return dataclasses.replace(original(*arguments, **settings), on_disk=True)
 
-    monkeypatch.setattr(engine_module, "make_plan", on_disk)
+    monkeypatch.setattr(estimating, "make_plan", on_disk)
     return SamplingEngine("cpu", "float32", folders, spill_folder=tmp_path / "spill")
 
 

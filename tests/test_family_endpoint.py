@@ -14,7 +14,7 @@ from conftest import make_toy
 from test_list_endpoints import LIST, call
 
 from srflow.cli import main
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.evaluation import families as trees
 from srflow.operations import Draw, Reroll, from_values, to_json
 from srflow.pictures import load_image, read_png_text, save_png
@@ -41,7 +41,7 @@ def test_families_come_with_their_shares_and_what_leads_to_them(harness, grouped
     assert [family["share"] for family in outer] == pytest.approx([90 / 160, 60 / 160, 9 / 160], abs=1.1 / 160)
     assert numbers["explained"] > 0.9
     for file, family in zip(files, numbers["families"], strict=True):
-        recipe = Recipe.from_json(grouped.read_png_text(file)[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(grouped.read_png_text(file)[RECIPE_KEY])
         roll = recipe.operations[-1]
         assert isinstance(roll, Reroll)
         assert (roll.seed, roll.to_values()) == (9, family["operation"])
@@ -87,7 +87,7 @@ def test_the_command_writes_a_tree(model, tmp_path, capsys, monkeypatch) -> None
     for family in found["families"]:
         path = out / f"family-{family['name']}.png"
         assert f"{family['name']}: {100 * family['share']:.0f} %, {path}" in printed
-        recipe = Recipe.from_json(read_png_text(path)[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(read_png_text(path)[RECIPE_KEY])
         assert recipe.operations[0].to_values() == family["operation"]
         assert (recipe.seed, recipe.index, recipe.operations[0].seed) == (5, 2, 5)
         outside = load_image(path)
@@ -101,7 +101,7 @@ def test_the_command_says_that_only_texture_differs(model, tmp_path, capsys, mon
     save_png(tmp_path / "lr.png", np.full((16, 16, 3), 120, np.uint8))
     given = [str(tmp_path / "lr.png"), str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
     assert main(["families", *given, "--region", "3", "4", "4", "4"]) == 0
-    assert "Only texture does" in capsys.readouterr().out
+    assert "Only texture differs" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "families.json").read_text())["families"] == []
     assert main(["families", *given, "--region", "0", "0", "14", "4"]) == 2
     assert "at most 12" in capsys.readouterr().err

@@ -49,17 +49,18 @@ def test_strips_give_what_the_whole_gives(
     expected = to_uint8(back_project(raw[None], lr, scale, rounds))
     grid = make_grid(*size, tile)
     for path in (None, tmp_path / "picture.npy"):
-        canvas = Canvas(grid, lr, scale, rounds, path)
+        canvas = Canvas(grid, lr, scale, rounds, path, is_plain=True)
         finished = fill(canvas, grid, raw, scale)
         difference = np.abs(canvas.picture.astype(int) - expected)
         assert difference.max() <= 1  # of two roundings to 8 bits, of values 1e-6 apart
         assert difference.mean() < 1e-3
         np.testing.assert_array_equal(np.concatenate(finished), canvas.picture)
+        np.testing.assert_array_equal(canvas.plain, to_uint8(raw))
         assert canvas.clipped == pytest.approx(((raw < 0) | (raw > 1)).float().mean().item())
         assert canvas.log_prob == pytest.approx(0.5 * len(grid))
     np.testing.assert_array_equal(np.load(path), canvas.picture)
     canvas.discard()
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_padding_is_cut_off() -> None:

@@ -108,7 +108,7 @@ def test_the_same_numbers_in_another_place_are_other_noise() -> None:
 
 
 def test_latents_of_another_model_are_refused_where_they_are_used() -> None:
-    with pytest.raises(OperationError, match="Use the model that they were made with"):
+    with pytest.raises(OperationError, match="Use the model with which they were made"):
         evaluate(given(), shapes=((12, 48, 64), (24, 24, 32)))
 
 
@@ -130,7 +130,7 @@ NAN = np.full(6 * 24 * 24 + 24 * 12 * 12, np.nan, "<f2").tobytes()
         ({"shapes": []}, "levels"),
         ({"shapes": [[6, 24, 24]] * 9}, "levels"),
         ({"shapes": [[6, 24, -24], [24, 12, 12]]}, "every level"),
-        ({"shapes": [[10**6, 10**6, 10**6]]}, "Choose a smaller"),
+        ({"shapes": [[10**6, 10**6, 10**6]]}, "Select a smaller"),
         ({"shapes": [[6, 24, 24]]}, "3456 numbers"),
         ({"values": "%%%"}, "base64"),
         ({"values": 5}, "two bytes each"),
@@ -150,7 +150,7 @@ def test_a_list_carries_no_more_than_there_is_room_for(monkeypatch: pytest.Monke
     operations = (DRAW, given(), given(seed=1))
     check_operations(operations)
     monkeypatch.setattr("srflow.operations.lists.MAX_GIVEN", 2 * given().num_latents - 1)
-    with pytest.raises(OperationError, match="latents together"):
+    with pytest.raises(OperationError, match="latents in total"):
         check_operations(operations)
     monkeypatch.setattr(given_module, "MAX_GIVEN", 100)
     with pytest.raises(OperationError, match="smaller one"):

@@ -9,7 +9,7 @@ import pytest
 import test_editing as editing
 from test_editing import draw, laid_in
 
-from srflow.contract import GrainRequest, InputError, Recipe, SampleRequest, SampleResult, Variant, Verdict
+from srflow.contract import GrainRequest, InputError, SampleRecipe, SampleRequest, SampleResult, Variant, Verdict
 from srflow.images import downscale_uint8, upscale_uint8
 from srflow.operations import Given, Mask, describe_list
 from srflow.sampling.engine import SamplingEngine
@@ -27,7 +27,9 @@ def stripes(height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.rint(wave)[None, :, None], (height, width, 3)).astype(np.uint8).copy()
 
 
-def ask(engine: SamplingEngine, lr: np.ndarray, recipe: Recipe, **changes: object) -> tuple[list[Variant], Verdict]:
+def ask(
+    engine: SamplingEngine, lr: np.ndarray, recipe: SampleRecipe, **changes: object
+) -> tuple[list[Variant], Verdict]:
     values = {"lr": lr, "recipe": recipe, "mask": MASK, "source": stripes(64, 64)} | changes
     events = list(engine.grain(GrainRequest(**values)))
     verdict = events[-1]
@@ -85,7 +87,7 @@ def test_grain_comes_over_and_the_recipe_draws_it_again(
         [given] = variant.recipe.operations
         assert isinstance(given, Given)
         assert given.origin == origin
-        again = Recipe.from_json(variant.recipe.to_json())
+        again = SampleRecipe.from_json(variant.recipe.to_json())
         np.testing.assert_array_equal(draw(engine, SampleRequest.from_recipe(again, lr)).picture, picture)
     assert describe_list(variants[1].recipe.whole_list).endswith("given other grain and made natural")
 

@@ -12,7 +12,6 @@ import torch
 from numpy.random import Philox
 from safetensors.torch import save_file
 
-from srflow import latents as latents_module
 from srflow import noise
 from srflow.contract import InputError
 from srflow.latents import Latents, draw, draw_region, mix, read_metadata, replace, resize_map, walk
@@ -116,7 +115,7 @@ def test_region_is_drawn_in_bands(monkeypatch):
     shape = (6, 40, 30)
     whole = draw_region(shape, 0, 0, 4)
     tile = draw_region(shape, 0, 0, 4, slice(3, 33), slice(2, 28))
-    monkeypatch.setattr(latents_module, "_VALUES_PER_BAND", 1000)
+    monkeypatch.setattr("srflow.latents.drawing._VALUES_PER_BAND", 1000)
     monkeypatch.setattr(noise, "_WORDS_PER_CHUNK", 64)
     assert torch.equal(draw_region(shape, 0, 0, 4), whole)
     assert torch.equal(draw_region(shape, 0, 0, 4, slice(3, 33), slice(2, 28)), tile)

@@ -11,7 +11,7 @@ import pytest
 from page_harness import Harness
 from PIL import Image
 
-from srflow.contract import RECIPE_KEY, Recipe, SampleRequest, SampleResult, carried_lr
+from srflow.contract import RECIPE_KEY, SampleRecipe, SampleRequest, SampleResult, carried_lr
 from srflow.operations import Draw, Heat, Mask, Reroll, from_values, to_address, to_json
 
 WIDTH, HEIGHT = 24, 20
@@ -40,7 +40,7 @@ def call(harness: Harness, name: str, *values: object) -> tuple:
 def redrawn(engine, path: str) -> np.ndarray:
     """From what the PNG carries alone."""
     text = engine.read_png_text(path)
-    recipe = Recipe.from_json(text[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(text[RECIPE_KEY])
     lr = carried_lr(text, recipe, engine.open_picture)
     events = engine.sample(SampleRequest.from_recipe(recipe, lr, summaries=False))
     return next(event.picture for event in events if isinstance(event, SampleResult))
@@ -49,7 +49,7 @@ def redrawn(engine, path: str) -> np.ndarray:
 @pytest.mark.parametrize("write", [to_json, to_address])
 def test_a_list_is_drawn(harness, engine, image, write) -> None:
     file, numbers = call(harness, "draw_list", image, write(LIST), "", True, False)
-    recipe = Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
     assert recipe.whole_list == LIST
     assert from_values(numbers["operations"]) == LIST
     np.testing.assert_array_equal(engine.open_picture(file), redrawn(engine, file))
@@ -57,7 +57,7 @@ def test_a_list_is_drawn(harness, engine, image, write) -> None:
 
 def test_without_a_list_it_is_the_first_sample(harness, engine, image) -> None:
     file, numbers = call(harness, "draw_list", image, "", "fake-x8", False, False)
-    recipe = Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
     assert recipe.whole_list == (Draw(0, 0, 0.9),)
     assert (recipe.model, recipe.consistency_rounds) == ("fake-x8", 0)
     assert numbers["truth"] is None
@@ -86,7 +86,7 @@ def test_some_of_many_are_chosen(harness, engine, image) -> None:
     files, numbers = call(harness, "reroll", image, 4, 3, 6, 5, "", "", 9, 12, 5, True, False)
     assert len(numbers["variants"]) == 12
     assert numbers["files"] == [family["number"] for family in numbers["different"]]
-    rolls = [Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).operations[-1].roll for file in files]
+    rolls = [SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).operations[-1].roll for file in files]
     assert rolls == numbers["files"]
     assert len(rolls) == 5
     assert numbers["extremes"]["smoothest"] == 0

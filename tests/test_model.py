@@ -176,10 +176,10 @@ def test_conditioning_tells_its_size_and_can_be_mapped(model: SRFlow) -> None:
     assert halved.num_bytes() * 2 == conditioning.num_bytes()
 
 
-def test_work_stops_when_the_checkpoint_raises(model: SRFlow) -> None:
+def test_work_stops_when_on_step_raises(model: SRFlow) -> None:
     calls = []
 
-    def checkpoint() -> None:
+    def on_step() -> None:
         calls.append(1)
         if len(calls) == stop_at:
             raise Cancelled("stopped")
@@ -187,11 +187,11 @@ def test_work_stops_when_the_checkpoint_raises(model: SRFlow) -> None:
     lr = random_pair(4, dtype=torch.float32, batch=1)[1]
     stop_at = 2
     with pytest.raises(Cancelled):
-        model.condition(lr, checkpoint)
+        model.condition(lr, on_step)
     assert len(calls) == 2
     calls, stop_at = [], 3
     with pytest.raises(Cancelled):
-        model.decode(model.draw_latents(4, 6), model.condition(lr), checkpoint)
+        model.decode(model.draw_latents(4, 6), model.condition(lr), on_step)
     assert len(calls) == 3
 
 

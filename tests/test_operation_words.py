@@ -38,16 +38,16 @@ def mask(left: int, top: int, right: int, bottom: int, value: int = 255) -> Mask
         ((29, 0, 60, 40), "right half"),
         ((0, 0, 60, 20), "upper half"),
         ((0, 21, 60, 40), "lower half"),
-        ((15, 0, 45, 40), "place at the centre"),
-        ((2, 2, 10, 8), "place at the upper left"),
-        ((26, 2, 34, 8), "place at the top"),
-        ((50, 3, 58, 9), "place at the upper right"),
-        ((1, 18, 9, 24), "place at the left"),
-        ((27, 17, 33, 23), "place at the centre"),
-        ((50, 16, 60, 24), "place at the right"),
-        ((0, 30, 10, 40), "place at the lower left"),
-        ((26, 33, 34, 40), "place at the bottom"),
-        ((50, 30, 60, 40), "place at the lower right"),
+        ((15, 0, 45, 40), "region at the centre"),
+        ((2, 2, 10, 8), "region at the upper left"),
+        ((26, 2, 34, 8), "region at the top"),
+        ((50, 3, 58, 9), "region at the upper right"),
+        ((1, 18, 9, 24), "region at the left"),
+        ((27, 17, 33, 23), "region at the centre"),
+        ((50, 16, 60, 24), "region at the right"),
+        ((0, 30, 10, 40), "region at the lower left"),
+        ((26, 33, 34, 40), "region at the bottom"),
+        ((50, 30, 60, 40), "region at the lower right"),
     ],
 )
 def test_places_are_named_by_where_they_lie(box, words):
@@ -55,7 +55,7 @@ def test_places_are_named_by_where_they_lie(box, words):
 
 
 def test_a_faint_half_is_a_place_and_no_mask_is_the_whole():
-    assert place_words(mask(0, 0, 30, 40, value=100)) == "place at the left"
+    assert place_words(mask(0, 0, 30, 40, value=100)) == "region at the left"
     assert place_words(None) == "whole picture"
     scattered = np.zeros((40, 60), np.uint8)
     scattered[::3, ::3] = 255
@@ -68,7 +68,7 @@ def test_a_list_is_told_step_by_step():
     roll = Reroll(mask(50, 3, 58, 9), seed=1, roll=2)
     assert describe_list((DRAW,)) == "sample 2 of seed 5"
     assert describe_list((DRAW, roll, towards, other)) == (
-        "sample 2 of seed 5; then place at the upper right re-rolled, 3rd variant; whole picture 35 % towards another "
+        "sample 2 of seed 5; then region at the upper right re-rolled, 3rd variant; whole picture 35 % towards another "
         "sample; left half 50 % (coarse structure 0 %) towards another picture"
     )
     assert [brief_words((DRAW, *more)) for more in ((), (roll,), (towards,))] == ["Sample 2", "Variant 3", "35 % away"]
@@ -98,7 +98,7 @@ def test_calm_and_wild_go_by_the_temperature_before():
 def test_the_difference_is_what_was_undone_and_what_was_done():
     place = mask(50, 3, 58, 9)
     first, second, third = (Reroll(place, seed=1, roll=roll) for roll in range(3))
-    words = [f"place at the upper right re-rolled, {name} variant" for name in ("1st", "2nd", "3rd")]
+    words = [f"region at the upper right re-rolled, {name} variant" for name in ("1st", "2nd", "3rd")]
     assert describe_difference((DRAW, first), (DRAW, first)) == "the same"
     assert describe_difference((DRAW, first), (DRAW, first, second)) == f"kept; then {words[1]}"
     assert describe_difference((DRAW, first, second), (DRAW, first)) == f"without {words[1]}"

@@ -14,7 +14,7 @@ import zlib
 import numpy as np
 import pytest
 
-from srflow.contract import InputError, OperationError, Recipe
+from srflow.contract import InputError, OperationError, SampleRecipe
 from srflow.errors import brief
 from srflow.operations import (
     Draw,
@@ -309,15 +309,15 @@ OLD_RECIPE = (
 
 
 def test_recipes_from_before_there_were_operations_stay_as_they_were() -> None:
-    recipe = Recipe.from_json(OLD_RECIPE)
+    recipe = SampleRecipe.from_json(OLD_RECIPE)
     assert recipe.operations == ()
     assert recipe.to_json() == OLD_RECIPE
     assert recipe.whole_list == (Draw(2, 1, 0.9),)
 
 
 def test_a_recipe_carries_operations() -> None:
-    recipe = dataclasses.replace(Recipe.from_json(OLD_RECIPE), operations=EVERYTHING[1:])
-    again = Recipe.from_json(recipe.to_json())
+    recipe = dataclasses.replace(SampleRecipe.from_json(OLD_RECIPE), operations=EVERYTHING[1:])
+    again = SampleRecipe.from_json(recipe.to_json())
     assert again == recipe
     assert again.whole_list == (Draw(2, 1, 0.9), *EVERYTHING[1:])
 
@@ -334,7 +334,7 @@ def test_a_recipe_carries_operations() -> None:
 def test_a_recipe_with_bad_operations_is_refused(operations: object) -> None:
     text = json.dumps(json.loads(OLD_RECIPE) | {"operations": operations})
     with pytest.raises(InputError):
-        Recipe.from_json(text)
+        SampleRecipe.from_json(text)
 
 
 def test_values_need_no_torch() -> None:

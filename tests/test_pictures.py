@@ -325,7 +325,7 @@ def test_a_jpeg_that_lacks_little_more_than_its_end_is_read(missing):
     content = encoded(smooth(96, 96), "JPEG", quality=90)
     whole, picture = read_picture(content), read_picture(content[:-missing])
     assert np.array_equal(picture.pixels[:78], whole.pixels[:78])
-    assert "end is missing" in picture.notes[0]
+    assert "end of the file is missing" in picture.notes[0]
     with pytest.raises(ImageError, match="cut off"):
         read_picture(content[: int(0.6 * len(content))])
 

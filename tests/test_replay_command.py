@@ -13,7 +13,7 @@ import torch
 from conftest import make_toy
 
 from srflow.cli import main
-from srflow.contract import LR_KEY, RECIPE_KEY, Recipe, SampleRequest, SampleResult
+from srflow.contract import LR_KEY, RECIPE_KEY, SampleRecipe, SampleRequest, SampleResult
 from srflow.operations import Heat, Mask, Reroll
 from srflow.pictures import load_image, read_png_text, save_png
 from srflow.sampling.engine import SamplingEngine
@@ -44,7 +44,7 @@ def replay(*words: object) -> int:
 def test_a_png_is_drawn_again(made: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     model, lr, png = made
     assert replay(png, "--lr", lr, "--model", model) == 0
-    assert "The pixels are those of the PNG." in capsys.readouterr().out
+    assert "The pixels are identical to those of the PNG." in capsys.readouterr().out
     drawn = png.with_name("explored-replayed.png")
     np.testing.assert_array_equal(load_image(drawn), load_image(png))
     assert read_png_text(drawn) == read_png_text(png)
@@ -79,7 +79,7 @@ def test_what_cannot_be_replayed_is_told(
     plain, broken, foreign = tmp_path / "plain.png", tmp_path / "broken.json", tmp_path / "foreign.json"
     save_png(plain, load_image(png))
     broken.write_text(text.replace("reroll", "explode"))
-    foreign.write_text(replace(Recipe.from_json(text), model="../" + NAME).to_json())
+    foreign.write_text(replace(SampleRecipe.from_json(text), model="../" + NAME).to_json())
     other = tmp_path / "other.png"
     save_png(other, load_image(lr)[::-1].copy())
     for words, message in (
@@ -102,6 +102,6 @@ def test_a_recipe_is_told_in_words_without_a_model(
 ) -> None:
     *_, png = made
     assert replay(png, "--describe") == 0
-    words = "sample 3 of seed 0; then place at the centre re-rolled, 2nd variant; place at the centre calmer"
+    words = "sample 3 of seed 0; then region at the centre re-rolled, 2nd variant; region at the centre calmer"
     assert words in capsys.readouterr().out
     assert not png.with_name("explored-replayed.png").exists()

@@ -34,8 +34,8 @@ def results():
         params=8_700_000,
         params_total=25_400_000,
         pictures={
-            "a": Scores(psnr=27.0, ssim=0.7, bits_per_dim=-3.5, seconds=0.25, non_finite=0.1, mse_diversity=12.345),
-            "b": Scores(psnr=math.nan, ssim=0.8, bits_per_dim=math.inf, seconds=0.35, non_finite=0.0),
+            "a": Scores(psnr=27.0, ssim=0.7, bits_per_dim=-3.5, seconds=0.25, exploded=0.1, mse_diversity=12.345),
+            "b": Scores(psnr=math.nan, ssim=0.8, bits_per_dim=math.inf, seconds=0.35, exploded=0.0),
         },
     )
     return [bicubic, model]
@@ -62,7 +62,7 @@ def test_json_has_a_row_per_method_with_means_and_null_for_what_is_missing(resul
     assert (model["params"], model["params_total"]) == (8_700_000, 25_400_000)
     assert (model["num_samples"], model["temperature"]) == (10, 0.9)
     assert model["ssim"] == pytest.approx(0.75)
-    assert model["non_finite"] == pytest.approx(0.05)
+    assert model["exploded"] == pytest.approx(0.05)
     assert model["lpips"] is None
     assert (bicubic["feature_distance"], model["feature_distance"]) == (0.62, None)
     assert model["psnr"] is None  # one of its pictures had NaN
@@ -88,7 +88,7 @@ def test_csv_has_a_line_per_picture_and_empty_cells_for_what_is_missing(results,
     assert (lines[3]["psnr"], lines[3]["bits_per_dim"], lines[3]["lpips"]) == ("", "", "")
     text = (tmp_path / "results.csv").read_text(encoding="utf-8")
     assert "nan" not in text
-    assert "inf" not in text.replace("non_finite", "")
+    assert "inf" not in text.replace("exploded", "")
 
 
 def test_markdown_is_the_papers_table(results, tmp_path):

@@ -17,10 +17,11 @@ from conftest import make_toy
 from PIL import Image
 
 from srflow.cli import main
-from srflow.contract import RECIPE_KEY, Recipe
+from srflow.contract import RECIPE_KEY, SampleRecipe
 from srflow.images import upscale_uint8
 from srflow.pictures import load_image, png_bits, read_picture, read_png_text, save_png
 from srflow.sampling import engine as engine_module
+from srflow.sampling import estimating
 from srflow.sampling.inference import InferenceModel
 
 NAME = "srflow-da-r-x4-compact"
@@ -88,7 +89,7 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(folders: tuple[Path, P
 
 def test_tiles_can_be_asked_for(folders: tuple[Path, Path, Path]) -> None:
     assert main(arguments(folders, "--tile", "16")) == 0
-    recipe = Recipe.from_json(read_png_text(folders[2] / "p0_sample0.png")[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(read_png_text(folders[2] / "p0_sample0.png")[RECIPE_KEY])
     assert recipe.tile == 16
 
 
@@ -97,12 +98,12 @@ def test_results_that_do_not_fit_into_memory_go_through_files(
 ) -> None:
     assert main(arguments(folders, "--num-samples", "2")) == 0
     expected = load_image(folders[2] / "p1_sample1.png")
-    original = engine_module.make_plan
+    original = estimating.make_plan
 
     def on_disk(*given: object, **settings: object) -> object:
         return replace(original(*given, **settings), on_disk=True)
 
-    monkeypatch.setattr(engine_module, "make_plan", on_disk)
+    monkeypatch.setattr(estimating, "make_plan", on_disk)
     monkeypatch.setattr("srflow.pictures.writing._LARGE_BYTES", 0)
     other = folders[2].with_name("other")
     assert main(arguments((*folders[:2], other), "--num-samples", "2")) == 0
@@ -166,9 +167,9 @@ def test_sixteen_bits_hold_what_eight_round_away(
     rgba = np.random.default_rng(0).integers(90, 160, (6, 20, 4), dtype=np.uint8)
     Image.fromarray(rgba).save(folders[1] / "p0.png")
     assert main(arguments(folders)) == 0
-    original = engine_module.make_plan
+    original = estimating.make_plan
     monkeypatch.setattr(
-        engine_module, "make_plan", lambda *given, **more: replace(original(*given, **more), on_disk=on_disk)
+        estimating, "make_plan", lambda *given, **more: replace(original(*given, **more), on_disk=on_disk)
     )
     deep = folders[2].with_name("deep")
     assert main(arguments((*folders[:2], deep), "--bits", "16")) == 0

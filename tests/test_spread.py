@@ -4,7 +4,6 @@ import json
 import math
 import zlib
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,15 +13,16 @@ from conftest import make_toy
 from srflow.calibration.bars import LAMBDAS, nominal_lambda
 from srflow.calibration.file import load_calibration
 from srflow.cli import main
-from srflow.consistency import back_project
-from srflow.contract import InputError
-from srflow.evaluation import calibrating, spread
+from srflow.contract import InputError, SampleRequest, SampleResult
+from srflow.evaluation import calibrating
 from srflow.evaluation.calibrating import calibrate_model, check_calibration
-from srflow.evaluation.drawing import DrawnBatch
+from srflow.evaluation.drawing import DrawnSample
 from srflow.evaluation.pairing import find_pairs
 from srflow.evaluation.spread import SpreadMeter
-from srflow.images import downscale_uint8, to_tensor, to_uint8_batch
+from srflow.images import downscale_uint8
 from srflow.pictures import save_png
+from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.measured import MeasuredModel
 
 PRESET = "srflow-da-r-x4-compact"
 WEIGHTS = "d" * 64
@@ -86,72 +86,65 @@ def test_the_meter_against_direct_computation():
     assert np.corrcoef(found.truth, found.samples.mean(axis=0))[0, 1] > 0.9
 
 
-def test_the_samples_are_those_of_the_evaluation(checkpoint, hr, monkeypatch):
-    from srflow.model import SRFlow
-
+def test_the_samples_are_those_that_the_engine_draws(checkpoint, hr, monkeypatch):
     taken = []
     original = SpreadMeter.add
     monkeypatch.setattr(SpreadMeter, "add", lambda self, sr: taken.append((self, sr)) or original(self, sr))
-    model = SRFlow.from_pretrained(checkpoint).train()
-    pairs = find_pairs(hr, scale_factor=4)
+    engine = SamplingEngine("cpu", "float32", checkpoints=[checkpoint])
+    source, pairs = MeasuredModel(engine), find_pairs(hr, scale_factor=4)
     arguments = {"temperatures": [0.6], "sample_counts": [3], "coverage": 0.5, "seed": 7}
-    # Two samples of 40x32 fit into a batch.
-    first = calibrate_model(model, pairs, consistency_rounds=2, max_pixels_per_batch=3000, **arguments)
-    assert model.training
+    first = calibrate_model(source, pairs, consistency_rounds=2, **arguments)
     meters = list(dict.fromkeys(meter for meter, _ in taken))
     assert len(meters) == 10  # five pictures, without and with the consistency step
-    low = to_tensor(pairs[0].load(4)[1])
-    with torch.no_grad():
-        drawn = model.eval().sample(low, num_samples=3, temperature=0.6, seed=7)
-    for meter, expected in ((meters[0], drawn), (meters[1], back_project(drawn, low, 4, 2))):
-        mine = np.stack([sr for owner, sr in taken if owner is meter]).astype(int)
-        assert np.abs(mine - np.stack(list(to_uint8_batch(expected)))).max() <= 1  # batches of another size round
-    again = calibrate_model(model, pairs, consistency_rounds=2, max_pixels_per_batch=3000, **arguments)
+    request = SampleRequest(lr=pairs[0].load(4)[1], num_samples=3, temperature=0.6, seed=7, summaries=False)
+    for meter, rounds in ((meters[0], 0), (meters[1], 2)):
+        events = engine.sample(replace(request, consistency_rounds=rounds))
+        expected = [event.picture for event in events if isinstance(event, SampleResult)]
+        np.testing.assert_array_equal([sr for owner, sr in taken if owner is meter], expected)
+    again = calibrate_model(source, pairs, consistency_rounds=2, **arguments)
     assert again == first
-    assert calibrate_model(model, pairs, consistency_rounds=0, **arguments).settings[0].consistency_rounds == 0
+    assert calibrate_model(source, pairs, consistency_rounds=0, **arguments).settings[0].consistency_rounds == 0
 
 
 class KnownPosterior:
-    """In the place of `PictureSampler`: normal samples about the mean that the truth was drawn around."""
+    """A `SampleSource` of normal samples about the mean that the truth was drawn around; the model lends its name."""
 
-    means: ClassVar[dict] = {}
     sigma = 10.0
-    broken_above = 2.0
+    precision = "float32"
 
-    def __init__(self, model, lr, refine=None, max_pixels=0):
-        self._mean = self.means[lr.tobytes()]
-        self._refine = refine
+    def __init__(self, model):
+        self.model = model
+        self.means = {}
 
-    def draw(self, num_samples, temperature, seed):
-        random = np.random.default_rng(zlib.crc32(self._mean.tobytes()))
-        pictures = [noisy(self._mean, temperature * self.sigma, random) for _ in range(num_samples)]
-        batch = torch.cat([to_tensor(picture) for picture in pictures])
-        if temperature > self.broken_above:
-            batch[-1, 0, 0, 0] = math.nan
-        yield DrawnBatch(batch, None, 0.0, 0.0)
+    def draw(self, lr, num_samples, temperature, seed, consistency_rounds):
+        mean = self.means[lr.tobytes()]
+        random = np.random.default_rng(zlib.crc32(mean.tobytes()))
+        for _ in range(num_samples):
+            plain = noisy(mean, temperature * self.sigma, random)
+            consistent = plain if consistency_rounds else None
+            yield DrawnSample(plain=plain, consistent=consistent, exploded=False, seconds=0.0, consistency_seconds=0.0)
 
 
 @pytest.fixture
-def known(tmp_path, monkeypatch):
-    """Thirty pictures drawn from known posteriors, and a model that only lends its name."""
+def known(tmp_path):
+    """Thirty pictures drawn from known posteriors, and what draws these."""
     random = np.random.default_rng(2)
-    monkeypatch.setattr(KnownPosterior, "means", {})
+    model = make_toy(PRESET, torch.float32)
+    model.save_pretrained(tmp_path / "model")
+    source = KnownPosterior(model)
     for index in range(30):
         mean = random.uniform(90, 160, (32, 40, 3))
         truth = noisy(mean, KnownPosterior.sigma, random)
         save_png(tmp_path / "known" / f"{index:02}.png", truth)
-        KnownPosterior.means[downscale_uint8(truth, 4).tobytes()] = mean
-    monkeypatch.setattr(spread, "PictureSampler", KnownPosterior)
-    model = make_toy(PRESET, torch.float32)
-    model.save_pretrained(tmp_path / "model")
-    return model, find_pairs(tmp_path / "known", scale_factor=4)
+        source.means[downscale_uint8(truth, 4).tobytes()] = mean
+    return source, find_pairs(tmp_path / "known", scale_factor=4)
 
 
 def test_samples_of_known_dispersion_are_put_right(known):
-    model, pairs = known
+    source, pairs = known
     # Temperature 0.5: half as wide as the truth; 1: right.
     found = calibrate_model(
-        model, pairs, temperatures=[0.5, 1.0], sample_counts=[5, 20], consistency_rounds=0, coverage=0.8
+        source, pairs, temperatures=[0.5, 1.0], sample_counts=[5, 20], consistency_rounds=0, coverage=0.8
     )
     # (30 L + 1) / 31 <= 0.2
     expected = {count: nominal_lambda(count, 1 - (0.2 * 31 - 1) / 30) for count in (5, 20)}
@@ -176,7 +169,7 @@ def test_samples_of_known_dispersion_are_put_right(known):
 
 
 def test_coverage_is_checked_on_pictures_that_were_left_out(known, monkeypatch):
-    model, pairs = known
+    source, pairs = known
     calls = []
     original = calibrating.conformal_lambda
 
@@ -186,55 +179,45 @@ def test_coverage_is_checked_on_pictures_that_were_left_out(known, monkeypatch):
 
     monkeypatch.setattr(calibrating, "conformal_lambda", seen)
     arguments = {"temperatures": [1.0], "sample_counts": [5], "consistency_rounds": 0, "boxes": []}
-    found = calibrate_model(model, pairs, coverage=0.8, folds=3, **arguments)
+    found = calibrate_model(source, pairs, coverage=0.8, folds=3, **arguments)
     assert found.folds == 3
     assert sorted(calls) == [20] * 6 + [30] * 2  # two kinds of value
     # 9 pictures are needed for 90 %, so of 10 one at a time is left out.
-    assert calibrate_model(model, pairs[:10], **arguments).folds == 10
+    assert calibrate_model(source, pairs[:10], **arguments).folds == 10
     with pytest.raises(InputError, match="9 pictures are too few: the bars need 9, and one more"):
-        calibrate_model(model, pairs[:9], **arguments)
+        calibrate_model(source, pairs[:9], **arguments)
     with pytest.raises(InputError, match="the bars need 22"):
-        calibrate_model(model, pairs[:20], confidence=0.9, **arguments)
-    wide = calibrate_model(model, pairs, coverage=0.8, confidence=0.9, **arguments)
+        calibrate_model(source, pairs[:20], confidence=0.9, **arguments)
+    wide = calibrate_model(source, pairs, coverage=0.8, confidence=0.9, **arguments)
     assert wide.settings[0].bars[0].lam > found.settings[0].bars[0].lam
     assert wide.confidence == 0.9
 
 
 def test_finished_bars_are_checked_on_other_pictures(known):
     """The same pictures cover as they did; truths twice as far from the mean are covered less, and λ stays."""
-    model, pairs = known
+    source, pairs = known
     arguments = {"temperatures": [1.0], "sample_counts": [20], "consistency_rounds": 0, "coverage": 0.8, "boxes": []}
-    found = calibrate_model(model, pairs, **arguments)
+    found = calibrate_model(source, pairs, **arguments)
     assert found.check is None
-    same = check_calibration(model, found, pairs)
+    same = check_calibration(source, found, pairs)
     assert (same.check.hr, same.check.num_pictures, same.check.pictures_sha256) == ("known", 30, found.pictures_sha256)
     # (30 L + 1) / 31 <= 0.2 on these very pictures
     assert same.settings[0].bars[0].coverage_checked == pytest.approx(1 - (0.2 * 31 - 1) / 30, abs=0.005)
     for pair in pairs:
         truth, lr = pair.load(4)
-        mean = KnownPosterior.means[lr.tobytes()]
+        mean = source.means[lr.tobytes()]
         farther = np.clip(np.rint(mean + 2 * (truth - mean)), 0, 255).astype(np.uint8)
         save_png(pair.hr, farther)
-        KnownPosterior.means[downscale_uint8(farther, 4).tobytes()] = mean
-    other = check_calibration(model, found, pairs)
+        source.means[downscale_uint8(farther, 4).tobytes()] = mean
+    other = check_calibration(source, found, pairs)
     lam = found.settings[0].bars[0].lam
     assert other.settings[0].bars[0].lam == lam
     # A normal truth of twice the samples' σ lies within λ sqrt(1 + 1/20) σ of their mean.
     expected = math.erf(lam * math.sqrt(1.05 / (4 + 1 / 20)) / math.sqrt(2))
     assert other.settings[0].bars[0].coverage_checked == pytest.approx(expected, abs=0.03)
-    model.metadata = replace(model.metadata, weights_sha256="e" * 64)
+    source.model.metadata = replace(source.model.metadata, weights_sha256="e" * 64)
     with pytest.raises(InputError, match="other weights"):
-        check_calibration(model, found, pairs)
-
-
-def test_settings_with_non_finite_samples_are_left_out(known, monkeypatch):
-    model, pairs = known
-    monkeypatch.setattr(KnownPosterior, "broken_above", 0.9)  # its last sample, that is
-    arguments = {"consistency_rounds": 0, "coverage": 0.8, "boxes": []}
-    found = calibrate_model(model, pairs, temperatures=[0.5, 1.0], sample_counts=[4, 5], **arguments)
-    assert [(one.temperature, one.num_samples) for one in found.settings] == [(0.5, 4), (0.5, 5), (1.0, 4)]
-    with pytest.raises(InputError, match="NaN or infinity"):
-        calibrate_model(model, pairs, temperatures=[1.0], sample_counts=[5], **arguments)
+        check_calibration(source, found, pairs)
 
 
 @pytest.mark.parametrize(
@@ -255,16 +238,19 @@ def test_settings_with_non_finite_samples_are_left_out(known, monkeypatch):
     ],
 )
 def test_arguments_out_of_range_are_refused(known, change, message):
-    model, pairs = known
+    source, pairs = known
     arguments = {"temperatures": [0.5], "sample_counts": [3], "coverage": 0.8} | change
     with pytest.raises(InputError, match=message):
-        calibrate_model(model, pairs, **arguments)
+        calibrate_model(source, pairs, **arguments)
 
 
 def test_weights_that_were_never_on_disk_are_refused(hr):
-    with pytest.raises(InputError, match="never on disk"):
+    with pytest.raises(InputError, match="not loaded from a file"):
         calibrate_model(
-            make_toy(PRESET, torch.float32), find_pairs(hr, scale_factor=4), temperatures=[0.5], sample_counts=[2]
+            KnownPosterior(make_toy(PRESET, torch.float32)),
+            find_pairs(hr, scale_factor=4),
+            temperatures=[0.5],
+            sample_counts=[2],
         )
 
 
@@ -312,7 +298,7 @@ def test_few_pictures_are_said_to_widen_the_bars(checkpoint, hr, tmp_path, capsy
     options = ["--temperature", 0.5, "--num-samples", 2, "--consistency-rounds", 0, "--output", tmp_path]
     assert calibrate(checkpoint, "--hr", hr, *options, "--coverage", 0.7) == 0
     # (5 L + 1) / 6 <= 0.3: the loss may be 0.16
-    assert "84.0 % of the places of these 5 pictures" in capsys.readouterr().out
+    assert "84.0 % of the pixels of these 5 pictures" in capsys.readouterr().out
     assert (tmp_path / "calibration.json").is_file()
 
 

@@ -11,7 +11,7 @@ import test_list_endpoints as lists
 from PIL import Image
 from test_list_endpoints import HEIGHT, LIST, WIDTH, call
 
-from srflow.contract import RECIPE_KEY, Recipe, Variant
+from srflow.contract import RECIPE_KEY, SampleRecipe, Variant
 from srflow.operations import Draw, Given, Slide, from_values, to_json
 from srflow.steering.wishes import Brightness, Stripes
 
@@ -30,7 +30,7 @@ def test_a_wish_is_drawn_with_its_verdict_and_what_draws_it_again(harness, engin
     slide = from_values(numbers["operations"])[3]
     assert isinstance(slide, Slide)
     assert slide.seed == 9
-    recipe = Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
+    recipe = SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
     assert recipe.whole_list == from_values(numbers["operations"])
     assert set(numbers) == {"is_reached", "deviations", "remark", "lr_psnr", "plausibility", "operations"}
     json.dumps(numbers)
@@ -55,7 +55,7 @@ def test_an_edit_comes_back_in_two_forms_with_a_verdict(harness, engine, image, 
     assert np.array_equal(engine.edited[0].picture, edited)
     assert (numbers["kept"], numbers["deviations"]) == ((0.42, 0.11), (-35.0, -0.5))
     for file, operations in zip(files, numbers["operations"], strict=True):
-        assert Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
+        assert SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
         assert isinstance(from_values(operations)[-1], Given)
     json.dumps(numbers)
 
@@ -72,7 +72,7 @@ def test_grain_comes_back_in_two_forms_with_a_verdict(harness, engine, image, tm
     [state] = [event.patch for event in engine.explore(engine.explored[0]) if isinstance(event, Variant)]
     assert np.array_equal(request.source, state[4:24, 8:32])
     for file, operations in zip(files, numbers["operations"], strict=True):
-        assert Recipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
+        assert SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY]).whole_list == from_values(operations)
     assert from_values(numbers["operations"][1])[-1].origin == "natural grain"
     assert set(numbers) == {"drawn_lr_psnr", "kept", "deviations", "plausibility", "lr_psnr", "operations"}
     photo = np.random.default_rng(1).integers(0, 256, (30, 600, 3), np.uint8)

@@ -8,7 +8,7 @@ from conftest import forget_accelerator
 from training_helpers import TOY, toy_recipe, write_pictures
 
 from srflow.cli import main
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.training import settling
 from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step, steps_of
 from srflow.training.stages import plan
@@ -49,7 +49,7 @@ def test_steps_are_scaled_in_their_own_ratio():
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), 0.001])
 def test_a_time_that_fits_nothing_is_refused(minutes):
-    with pytest.raises(RecipeError, match="minutes"):
+    with pytest.raises(TrainingRecipeError, match="minutes"):
         fit_to_minutes(toy_recipe(*LONG), minutes, SECONDS)
 
 

@@ -13,7 +13,7 @@ from conftest import forget_accelerator
 from training_helpers import TOY, stop_at, toy_recipe
 
 from srflow.compiling import check_compiler
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.training.trainer import Trainer
 
 
@@ -58,7 +58,7 @@ def test_a_machine_that_cannot_compile_says_so_before_anything_else(data, tmp_pa
         raise RuntimeError("No working C++ compiler found.\nA long story follows.")
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.raises(RecipeError, match=r"here: No working C\+\+ compiler found\. Install .*or do without"):
+    with pytest.raises(TrainingRecipeError, match=r"here: No working C\+\+ compiler found\. Install .*or do without"):
         run(data, tmp_path / "run", "runtime.compile=true")
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
@@ -90,4 +90,4 @@ def test_with_a_compiler_the_check_passes(monkeypatch):
     if hasattr(config, "cpp_cache_precompile_headers"):
         # It pays from the second kernel on; here is one, and the headers would take half of the test's time.
         monkeypatch.setattr(config, "cpp_cache_precompile_headers", False)
-    check_compiler(torch.device("cpu"), RecipeError, "a test")
+    check_compiler(torch.device("cpu"), TrainingRecipeError, "a test")

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from training_helpers import TOY, toy_recipe
 from training_worker import gradients
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
 
@@ -48,7 +48,7 @@ def test_two_processes_have_the_gradients_of_one_with_the_whole_batch(data, tmp_
 
 @pytest.mark.slow
 def test_two_processes_train_like_one(data, tmp_path):
-    """The command itself: all stages, one diary, one set of checkpoints, and the losses of a single process.
+    """The command itself: all stages, one log, one set of checkpoints, and the losses of a single process.
 
     In a precision that they agree on, though a trial ends differently in each: were one of them in another, the first
     exchange of gradients would still work and the weights drift apart.
@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, tmp_path, monkeypatch):
         num_processes = 3
 
     monkeypatch.setattr(trainer_module, "_accelerator", lambda recipe: ThreeProcesses(cpu=True))
-    with pytest.raises(RecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
+    with pytest.raises(TrainingRecipeError, match=r"pretraining\.batch_size is 2; 3 processes"):
         Trainer(toy_recipe(), data, tmp_path / "run", cache=tmp_path)
 
 

@@ -11,7 +11,7 @@ from conftest import forget_accelerator, initialise, random_pair, toy_config
 from torch import nn
 from training_helpers import stop_at, toy_recipe
 
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary, Discriminator, Views, relativistic_loss
 from srflow.training.memory import recompute_activations
@@ -352,7 +352,7 @@ def test_a_stopped_run_goes_on_bit_for_bit_with_its_discriminator(train, tmp_pat
 
 
 def test_random_weights_cannot_be_finetuned(train):
-    with pytest.raises(RecipeError, match="--init"):
+    with pytest.raises(TrainingRecipeError, match="--init"):
         train("training.steps=0")
 
 
@@ -374,7 +374,7 @@ def test_an_unknown_backbone_is_named(train):
     ],
 )
 def test_settings_that_make_no_sense_are_refused(overrides, words):
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(TrainingRecipeError) as caught:
         toy_recipe(*FINETUNING, *overrides)
     assert all(word in str(caught.value) for word in words)
 

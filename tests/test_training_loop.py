@@ -14,7 +14,7 @@ from torch import nn
 from training_helpers import TOY, stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
-from srflow.contract import CheckpointError, DatasetError, RecipeError, TrainingDivergedError
+from srflow.contract import CheckpointError, DatasetError, TrainingDivergedError, TrainingRecipeError
 from srflow.training import run_folder
 from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
@@ -126,7 +126,7 @@ def test_the_best_weights_survive_a_stop(train, tmp_path, uninterrupted, data):
 
 
 def test_steps_after_the_last_checkpoint_are_repeated_not_doubled(train, tmp_path, uninterrupted):
-    """As after kill -9: the diary knows more steps than the checkpoint, and its last line is half written."""
+    """As after kill -9: the log knows more steps than the checkpoint, and its last line is half written."""
     trainer = train("checkpoint.every_steps=4")
     trainer.folder.save_checkpoint = keep_until(trainer.folder.save_checkpoint, 4)
     stop_at(trainer, 7).run()
@@ -231,7 +231,7 @@ def test_only_the_last_checkpoints_are_kept(train, tmp_path):
 
 def test_another_recipe_is_refused_by_name_unless_allowed(train):
     stop_at(train(), 3).run()
-    with pytest.raises(RecipeError, match=r"training.learning_rate is 0.0005, was 0.001"):
+    with pytest.raises(TrainingRecipeError, match=r"training.learning_rate is 0.0005, was 0.001"):
         train("training.learning_rate=5e-4", "log.every_steps=3")
     assert train("log.every_steps=3").progress.step == 3  # what changes no weights may differ
     assert train("training.learning_rate=5e-4", allow_changes=True).progress.step == 3
@@ -339,7 +339,7 @@ def test_a_run_goes_on_with_another_optimiser(train, first, second):
     stop_at(train(f"training.optimizer={first}"), 4).run()
     again = train(f"training.optimizer={second}", allow_changes=True)
     assert again.run() == "finished"
-    assert sum("starts anew" in message for message in again.messages) == 1
+    assert sum("starts again" in message for message in again.messages) == 1
 
 
 def test_the_recipe_says_where_patches_come_from(train, monkeypatch):

@@ -10,7 +10,7 @@ from conftest import forget_accelerator
 from training_helpers import TOY, toy_recipe
 
 from srflow.cli import main
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.training import precision, run_folder, settling
 from srflow.training import trainer as trainer_module
 from srflow.training.cost import estimate
@@ -104,7 +104,7 @@ def test_a_trial_of_something_very_fast_ends_after_some_rounds(monkeypatch):
 
     monkeypatch.setattr(precision, "_seconds", seconds)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: 0.0)
-    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 when tried")
+    assert choose_precision(torch.device("cpu")) == ("bf16", "2.0 times as fast as float32 in a test")
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -124,7 +124,7 @@ def test_the_choice_is_said_saved_and_kept_by_a_resumed_run(train, tmp_path, mon
     monkeypatch.setattr(settling, "choose_precision", lambda device: pytest.fail("chosen twice"))
     again = train("runtime.precision=auto")
     assert again.recipe.runtime.precision == "float32"
-    assert any("float32, with which the run began" in message for message in again.messages)
+    assert any("float32, as at the start of the run" in message for message in again.messages)
     assert again.run() == "finished"
     assert saved_precision(tmp_path / "run") == "float32"
     forget_accelerator()
@@ -156,7 +156,7 @@ def test_another_precision_asked_for_by_name_is_taken_and_said(train, tmp_path):
 
 
 def test_fp16_without_a_gpu_is_refused(train):
-    with pytest.raises(RecipeError, match="needs a GPU"):
+    with pytest.raises(TrainingRecipeError, match="needs a GPU"):
         train("runtime.precision=fp16")
 
 
@@ -178,7 +178,7 @@ def test_an_unreadable_saved_recipe_is_named(train, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.json").write_text('{"name": "half a rec')
     for precision_name in ("auto", "bf16"):
-        with pytest.raises(RecipeError, match=r"recipe\.json cannot be read"):
+        with pytest.raises(TrainingRecipeError, match=r"recipe\.json cannot be read"):
             train(f"runtime.precision={precision_name}")
         forget_accelerator()
 

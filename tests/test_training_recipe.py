@@ -3,9 +3,9 @@ import math
 
 import pytest
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.presets import PRESETS
-from srflow.training.recipe import PhaseRecipe, Recipe, load_recipe, recipe_names
+from srflow.training.recipe import PhaseRecipe, TrainingRecipe, load_recipe, recipe_names
 
 
 def test_every_preset_has_a_recipe():
@@ -18,7 +18,7 @@ def test_a_recipe_trains_its_preset_and_survives_json(name):
     assert (recipe.name, recipe.model.preset) == (name, preset)
     assert recipe.model.config() == PRESETS[preset]
     assert bool(recipe.finetuning.steps) == name.endswith("-finetuned")
-    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert TrainingRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 @pytest.mark.parametrize("variant", ["-da", "-da-r", "-da-s", "-da-d"])
@@ -110,14 +110,14 @@ def test_overrides_reach_every_kind_of_value():
     ],
 )
 def test_a_bad_override_is_named_with_its_value_and_what_is_allowed(override, words):
-    with pytest.raises(RecipeError) as error:
+    with pytest.raises(TrainingRecipeError) as error:
         load_recipe("srflow-da-r-x4-compact", [override])
     for word in words:
         assert word in str(error.value)
 
 
 def test_nothing_to_train_is_an_error():
-    with pytest.raises(RecipeError, match="nothing to train"):
+    with pytest.raises(TrainingRecipeError, match="nothing to train"):
         load_recipe("srflow-da-r-x4-compact", ["training.steps=0", "pretraining.steps=0"])
 
 
@@ -142,12 +142,12 @@ def test_a_recipe_file_extends_another(tmp_path):
 )
 def test_a_bad_recipe_file_is_named(tmp_path, text, word):
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(RecipeError, match=word):
+    with pytest.raises(TrainingRecipeError, match=word):
         load_recipe(tmp_path / "mine.toml")
 
 
 def test_unknown_recipes_list_the_known_ones():
-    with pytest.raises(RecipeError, match="srflow-da-r-x4-compact"):
+    with pytest.raises(TrainingRecipeError, match="srflow-da-r-x4-compact"):
         load_recipe("srflow-da-r-x5")
 
 

@@ -10,7 +10,7 @@ from training_helpers import stop_at, toy_recipe, write_pictures
 
 from srflow import SRFlow
 from srflow.cli import main
-from srflow.contract import CheckpointError, DatasetError, RecipeError
+from srflow.contract import CheckpointError, DatasetError, TrainingRecipeError
 from srflow.training import trainer as trainer_module
 from srflow.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ def test_a_start_whose_validation_fails_leaves_nothing_behind(train, tmp_path):
 
 
 def test_patches_too_small_for_the_feature_network_are_refused_before_anything_is_trained(train, tmp_path):
-    with pytest.raises(RecipeError, match=r"finetuning\.patch_size is 32.*35 pixels"):
+    with pytest.raises(TrainingRecipeError, match=r"finetuning\.patch_size is 32.*35 pixels"):
         train("finetuning={steps=2, batch_size=2, patch_size=32}")
     assert not (tmp_path / "run").exists()
 
@@ -54,7 +54,9 @@ def test_patches_too_small_for_the_feature_network_are_refused_before_anything_i
 def test_a_run_never_changes_its_network(train, tmp_path):
     stop_at(train(), 3).run()
     before = (tmp_path / "run" / "recipe.json").read_text()
-    with pytest.raises(RecipeError, match=r"another network: model\.flow\.hidden_channels is 24, was 16.*--output"):
+    with pytest.raises(
+        TrainingRecipeError, match=r"another network: model\.flow\.hidden_channels is 24, was 16.*--output"
+    ):
         train("model.flow.hidden_channels=24", allow_changes=True)
     assert (tmp_path / "run" / "recipe.json").read_text() == before
     assert train().progress.step == 3
@@ -84,7 +86,9 @@ def test_a_folder_without_a_checkpoint_takes_another_recipe(train, tmp_path):
 def test_a_longer_run_does_not_freeze_the_encoder_again(train):
     """The toy run's encoder joins after 2 of 6 steps, that is at step 4; of 60, at step 20."""
     assert train().run() == "finished"
-    with pytest.raises(RecipeError, match=r"at step 8, in the stage 'both'.*begins at step 20.*encoder_joins_at=0\.1 "):
+    with pytest.raises(
+        TrainingRecipeError, match=r"at step 8, in the stage 'both'.*begins at step 20.*encoder_joins_at=0\.1 "
+    ):
         train("training.steps=60", allow_changes=True)
     longer = train("training.steps=60", "training.encoder_joins_at=0.1", allow_changes=True)
     assert stop_at(longer, 9).run() == "stopped"
@@ -95,7 +99,9 @@ def test_a_longer_run_does_not_freeze_the_encoder_again(train):
 def test_a_phase_that_has_ended_keeps_its_steps(train, steps, planned):
     """Otherwise the run would be in the middle of a phase that it never began."""
     stop_at(train(), 3).run()
-    with pytest.raises(RecipeError, match=rf"at step 3.*began at the steps \[0, 2\].*{re.escape(planned)}.*--init"):
+    with pytest.raises(
+        TrainingRecipeError, match=rf"at step 3.*began at the steps \[0, 2\].*{re.escape(planned)}.*--init"
+    ):
         train(f"pretraining.steps={steps}", allow_changes=True)
 
 
@@ -150,7 +156,7 @@ def test_a_signal_is_noted_at_once_and_spoken_of_by_the_loop(train, monkeypatch,
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert asked == ["SIGTERM: saving now. Once more to end at once, unsaved."]
+    assert asked == ["SIGTERM: saving now. Send it once more to end at once, without saving."]
 
     trainer = train()
     trainer.request_stop(asked[0])

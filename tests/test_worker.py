@@ -10,6 +10,7 @@ import torch
 
 from srflow.contract import Cancelled
 from srflow.sampling.background import Channel, in_background
+from srflow.sampling.inference import PreparedPicture
 from srflow.sampling.worker import OutOfMemory, Worker
 
 
@@ -111,12 +112,8 @@ ERRORS = [
 def test_once_more_with_an_empty_cache_then_a_named_error(error: RuntimeError) -> None:
     lr = torch.rand(1, 3, 2, 2)
 
-    class Kept:
-        def num_bytes(self) -> int:
-            return 1
-
     worker = Worker(torch.device("cpu"), 10)
-    worker.cache.put("picture", Kept())
+    worker.cache.put("picture", PreparedPicture([], 2, 2, None))
     assert torch.equal(worker.super_resolve(FullModel(1, error), lr, nothing), lr[0])
     assert "picture" not in worker.cache
     with pytest.raises(OutOfMemory):

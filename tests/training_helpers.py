@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srflow.pictures import save_png
-from srflow.training.recipe import Recipe, load_recipe
+from srflow.training.recipe import TrainingRecipe, load_recipe
 
 if TYPE_CHECKING:  # processes that a test starts import this module and need no trainer
     from srflow.training.trainer import Trainer
@@ -25,7 +25,7 @@ TOY = [
 ]
 
 
-def toy_recipe(*overrides: str) -> Recipe:
+def toy_recipe(*overrides: str) -> TrainingRecipe:
     """A whole run in a second or two: two L1 steps, two with the encoder frozen, four with both."""
     return load_recipe("srflow-da-r-x4-compact", [*TOY, *overrides])
 

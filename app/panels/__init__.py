@@ -1,1 +1,1 @@
-"""The parts of the page, one a module: components first, then their events."""
+"""The panels of the page, one per module: components first, then their events."""

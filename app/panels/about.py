@@ -1,4 +1,4 @@
-"""A short explanation for people who have never heard of a flow."""
+"""A short explanation for visitors who have never heard of a normalizing flow."""
 
 from __future__ import annotations
 

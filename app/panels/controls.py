@@ -1,4 +1,4 @@
-"""What a visitor does and sets: Sample, Stop, Undo, Redo and the temperature, always in reach; and all the rest."""
+"""The controls: Sample, Stop, Undo, Redo and the temperature in a bar that stays visible, and all other settings."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from srflow.contract import EngineInfo, InputError
 __all__ = ["ControlsPanel", "new_seed"]
 
 MORE_SAMPLES = 4
-"""So many are added by the button."""
+"""Number of samples that the button adds."""
 
-# In the fragment: plotly fills its scales by absolute addresses, which hold only while the rest stays as it is.
+# The query is in the address's fragment: plotly refers to its colour scales by absolute addresses, which become invalid
+# when the rest of the address changes.
 _SET_ADDRESS = "(query) => { if (query) history.replaceState(null, '', '#' + query); }"
 
 
 class ControlsPanel:
-    """Lays itself out in two places: `build_bar` above the picture, `build` below it.
+    """The controls, laid out in two parts: `build_bar` above the picture, `build` below it.
 
     inputs: the components whose values are the settings, by the names that `Settings.read` knows.
     """
@@ -39,7 +40,7 @@ class ControlsPanel:
         self.page = page
 
     def build_bar(self) -> None:
-        """What is always in reach."""
+        """Build the bar that stays visible."""
         with gr.Column(elem_id="bar"):
             with gr.Row(elem_id="actions"):
                 self.sample = gr.Button("Sample", variant="primary", elem_id="sample", min_width=90, scale=3)
@@ -51,7 +52,7 @@ class ControlsPanel:
             )
 
     def build(self) -> None:
-        """The rest."""
+        """Build the other controls."""
         choices = preset_choices(PRESETS, None)
         self.preset = gr.Radio(choices, label="Preset", value="Balanced", elem_id="presets")
         self.num_samples = gr.Slider(1, MAX_SAMPLES, value=8, step=1, label="Samples", elem_id="num-samples")
@@ -62,12 +63,12 @@ class ControlsPanel:
             self.dice = gr.Button("New seed", size="sm", min_width=70, elem_id="dice", scale=1)
             self.more = gr.Button("+4 samples", size="sm", min_width=80, elem_id="add", scale=1, interactive=False)
         self.keep = gr.Checkbox(
-            False, label="Keep seed", info="else every press of Sample takes a new one", elem_id="keep-seed"
+            False, label="Keep seed", info="otherwise every press of Sample uses a new one", elem_id="keep-seed"
         )
         self.consistency = gr.Checkbox(
             True,
             label="Match the input",
-            info="nudges samples until they scale down to it (back-projection)",
+            info="changes samples slightly, so that they scale down to the input (back-projection)",
             elem_id="consistency",
         )
         self.model = gr.Dropdown([], label="Model", elem_id="model", interactive=False)
@@ -81,11 +82,11 @@ class ControlsPanel:
                 precision=0,
                 minimum=0,
                 label="Skip samples",
-                info="start at this sample of the seed's series (0: the first)",
+                info="start at this sample number of the seed (0: the first)",
             )
             self.precision = gr.Dropdown([AUTO, "float32", "bfloat16", "float16"], value=AUTO, label="Precision")
             self.tile = gr.Number(
-                -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: in one piece"
+                -1, precision=0, minimum=-1, label="Tile side", info="input pixels; -1: automatic, 0: no tiles"
             )
         names = (
             *("model", "temperature", "seed", "num_samples", "consistency"),
@@ -96,11 +97,11 @@ class ControlsPanel:
         self.streamed = self.outputs
 
     def read(self, values: Values, info: EngineInfo) -> Settings:
-        """Check the values of `inputs`. Raises: InputError: if one of them cannot be used."""
+        """Check the values of `inputs`. Raises: InputError: one of them cannot be used."""
         return Settings.read({name: values[component] for name, component in self.inputs.items()}, info)
 
     def show_settings(self, settings: Settings, info: EngineInfo) -> Values:
-        """Values that show these settings."""
+        """Return values that show these settings."""
         choices = [(model.label, model.key) for model in info.models]
         return {
             self.model: gr.update(choices=choices, value=settings.model, interactive=len(choices) > 1),
@@ -116,12 +117,12 @@ class ControlsPanel:
         }
 
     def show_presets(self, settings: Settings, info: EngineInfo) -> dict[str, Any]:
-        """The presets as they are for a model, and which of them the settings are."""
+        """Return the presets of a model, with the one selected that matches the settings."""
         default = find_model(info, settings.model).default_temperature
         return gr.update(choices=preset_choices(PRESETS, default), value=settings.preset(info))
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """What can be done with this view."""
+        """Return which actions are possible with this view."""
         if not {Part.PICTURE, Part.END} & set(changed):
             return {}
         count = 0 if view.run is None else view.run.settings.num_samples
@@ -138,7 +139,7 @@ class ControlsPanel:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def wire(self, page: Page) -> None:
-        """Sample draws; so do temperature, seed, matching and presets, once there are samples."""
+        """Wire the events: Sample draws; temperature, seed, matching and presets draw too once there are samples."""
         inputs = self.inputs.values()
         page.start(self.sample.click, self.press, [*inputs, self.keep], wants_samples=True)
         page.start(self.more.click, self.add, (), wants_samples=True)
@@ -153,7 +154,7 @@ class ControlsPanel:
         page.query.change(None, page.query, None, js=_SET_ADDRESS)
 
     def press(self, event: Event) -> Work:
-        """The Sample button: new samples each time, unless the seed is to be kept."""
+        """Handle the Sample button: draw new samples each time, unless the seed is to be kept."""
 
         def work(job: Job) -> Iterator[Update]:
             settings = self.read(event.values, self.page.engine.info())
@@ -165,7 +166,7 @@ class ControlsPanel:
         return work
 
     def add(self, event: Event) -> Work:
-        """More samples of the same seed; those that are there stay."""
+        """Draw more samples of the same seed, and keep the existing ones."""
 
         def work(job: Job) -> Iterator[Update]:
             run = event.session.view.run
@@ -179,7 +180,7 @@ class ControlsPanel:
         return work
 
     def throw_dice(self, event: Event) -> Work:
-        """A new seed; drawn at once if there are samples."""
+        """Choose a new seed; draw at once if there are samples."""
 
         def work(job: Job) -> Iterator[Update]:
             settings = replace(self.read(event.values, self.page.engine.info()), seed=new_seed())
@@ -189,7 +190,7 @@ class ControlsPanel:
         return work
 
     def choose_preset(self, event: Event) -> Work:
-        """Temperature and matching of a preset."""
+        """Apply a preset's temperature and matching."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
@@ -204,7 +205,7 @@ class ControlsPanel:
         return work
 
     def move(self, event: Event) -> Work:
-        """A control was moved."""
+        """Handle a changed control."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
@@ -215,7 +216,7 @@ class ControlsPanel:
         return work
 
     def forget_restored(self, event: Event) -> Work:
-        """Precision and tiles chosen automatically again, after a PNG of this page has set them."""
+        """Return precision and tiles, which a PNG of this page had set, to automatic."""
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
@@ -228,7 +229,7 @@ class ControlsPanel:
         return work
 
     def travel(self, event: Event, to: Callable[[History], View | None], name: str) -> Work:
-        """Back, or forward again: picture, samples and settings as they were."""
+        """Go back or forward in the history: picture, samples and settings as they were."""
 
         def work(job: Job) -> Iterator[Update]:
             view = event.session.move(job, to)
@@ -242,7 +243,7 @@ class ControlsPanel:
         return work
 
     def halt(self, event: Event) -> Values:
-        """The Stop button: the work under way says itself that it was stopped."""
+        """Handle the Stop button; the running work itself reports that it was stopped."""
         event.session.stop(event.serial)
         return {self.page.status: gr.skip()}
 
@@ -259,7 +260,7 @@ def _chip(settings: Settings) -> str:
     tile = (
         "automatic tiles"
         if settings.tile is None
-        else "in one piece"
+        else "without tiles"
         if settings.tile == 0
         else f"tiles of {settings.tile}"
     )
@@ -267,5 +268,5 @@ def _chip(settings: Settings) -> str:
 
 
 def new_seed() -> int:
-    """A seed that is short enough to be read aloud."""
+    """Return a seed that is short enough to be read aloud."""
     return secrets.randbelow(1_000_000)

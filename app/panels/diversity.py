@@ -22,7 +22,7 @@ __all__ = ["DiversityPanel"]
 
 
 class DiversityPanel:
-    """Choice of the map that the viewer lays over the pictures, with its numbers."""
+    """The choice of the map that the viewer lays over the pictures, and its numbers."""
 
     def __init__(self, page: Page, results: ResultsPanel) -> None:
         self.page, self.results = page, results
@@ -43,7 +43,7 @@ class DiversityPanel:
                 min_width=280,
             )
             self.ranks = gr.Plot(
-                label="Where the truth lies among the samples",
+                label="Truth among the samples",
                 visible=False,
                 elem_classes="plot-low",
                 elem_id="ranks",
@@ -54,7 +54,7 @@ class DiversityPanel:
         self.figures = [self.histogram, self.ranks]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """Numbers with each map; which map it is at the end."""
+        """Return the numbers with each map; at the end, also which map is shown."""
         run = view.run
         if not {Part.MAP, Part.END} & set(changed):
             return {}
@@ -64,7 +64,7 @@ class DiversityPanel:
         return values
 
     def draw_figures(self, view: View) -> Values:
-        """The histogram, and the truth's ranks where it is known."""
+        """Return the histogram, and the ranks of the truth if it is known."""
         run = view.run
         figure = None if run is None or not run.overlays else histogram(load_map(run, view.measure))
         check = None if run is None or run.bars is None else run.bars.check
@@ -75,11 +75,11 @@ class DiversityPanel:
         }
 
     def wire(self, page: Page) -> None:
-        """Luma or RGB: both maps are there already."""
+        """Wire the choice between luma and RGB; both maps exist already."""
         page.ask(self.measure.input, self.choose, [self.measure], [*self.figures, self.results.viewer])
 
     def choose(self, event: Event) -> Values:
-        """Show the other map. Work under way goes on."""
+        """Show the other map, without disturbing running work."""
         name = read_choice(event.values[self.measure], "The measure", MEASURES)
         view = event.session.amend(event.serial, measure=name)
         if view is None:

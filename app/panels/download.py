@@ -1,4 +1,4 @@
-"""Downloads: one picture, or a whole set as a zip; and a link to what is shown."""
+"""Downloads: one picture, a whole set as a zip, or a link to the current settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SAVE = """(file) => {
     link.click();
     link.remove();
 }"""
-"""Has the browser save the file of a hidden `gr.File`."""
+"""Makes the browser save the file of a hidden `gr.File`."""
 
 _COPY = """(serial, ...others) => {
     navigator.clipboard?.writeText(window.location.href).catch(() => {});
@@ -42,7 +42,7 @@ _COPY = """(serial, ...others) => {
 
 
 class DownloadPanel:
-    """file: hidden; the browser fetches from it what a handler has made ready."""
+    """The download panel. file: hidden; the browser fetches the prepared file from it."""
 
     def __init__(self, page: Page, results: ResultsPanel) -> None:
         self.page, self.results = page, results
@@ -57,7 +57,7 @@ class DownloadPanel:
         self.outputs = self.streamed = [self.choice]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The pictures to choose from, once a set is finished, or a way to go on was kept."""
+        """Return the list of pictures once a set is finished or a variant was kept."""
         is_kept = Part.EXPLORED in changed and not view.is_walking
         if Part.END not in changed and not is_kept:
             return {}
@@ -67,16 +67,18 @@ class DownloadPanel:
         return {self.choice: gr.update(choices=choices, value=value, interactive=bool(choices))}
 
     def wire(self, page: Page) -> None:
-        """A press makes the file ready, and then the browser saves it. The picture shown alone becomes the choice."""
+        """Wire the buttons: the file is prepared, then the browser saves it. A picture shown alone becomes the
+        selection.
+        """
         page.ask(self.results.viewer.pick, self.follow, outputs=[self.choice], has_data=True)
         for button, reply, inputs in ((self.png, self.one, [self.choice]), (self.zip, self.everything, [])):
-            # Without a file after a failure, or the one before would be saved again.
+            # After a failure, the component must not keep the previous file, or the browser would save that again.
             ready = page.ask(button.click, reply, inputs, [self.file], on_error={self.file: None})
             ready.then(None, self.file, None, js=SAVE)
         page.ask(self.link.click, self.tell_link, js=_COPY)
 
     def one(self, event: Event) -> Values:
-        """One picture, under a name that says what it is."""
+        """Prepare one picture, with a descriptive file name."""
 
         def make(view: View) -> Path:
             files = _files(view)
@@ -93,7 +95,7 @@ class DownloadPanel:
         return self._give(event.session, make)
 
     def everything(self, event: Event) -> Values:
-        """All pictures and numbers."""
+        """Prepare all pictures and numbers."""
         session = event.session
 
         def make(view: View) -> Path:
@@ -107,7 +109,7 @@ class DownloadPanel:
         return {self.file: str(make(session.view))}
 
     def follow(self, event: Event) -> Values:
-        """The picture that was shown alone; one that is not finished leaves the choice as it is."""
+        """Select the picture that was shown alone; ignore a picture that is not finished."""
         data = event.data
         names = _files(event.session.view)
         name = data.get("id") if isinstance(data, dict) else None
@@ -115,30 +117,30 @@ class DownloadPanel:
         return {self.choice: parse_picture_id(data, names) if known else gr.skip()}
 
     def tell_link(self, event: Event) -> Values:
-        """What the link holds, and what it cannot."""
+        """Say what the link contains and what it leaves out."""
         view = event.session.view
         explored = _explored(view)
         if view.picture is None or (view.run is None and explored is None):
             raise InputError("There are no samples to link to yet. Press Sample first.")
-        text = "Link copied: it has the settings and the example."
+        text = "Link copied, with the settings and the example."
         if not view.picture.source.name:
-            text = "Link copied: it has the settings, but not your picture, which stays here."
+            text = "Link copied, with the settings; your picture is not in it."
             if explored is not None:
-                text += " Download PNG: that holds all that you explored, and can be opened here again."
+                text += " To keep what you explored, use Download PNG: this page can open the PNG again."
         elif explored is not None and is_too_long(view):
             text = (
-                f"Link copied, but without what you explored: that would take more than {MAX_LINK} characters. "
-                "Download PNG: it holds all of it, and can be opened here again."
+                f"Link copied without what you explored: it would take more than {MAX_LINK} characters. Use Download "
+                "PNG: this page can open the PNG again, with everything that you explored."
             )
         elif explored is not None:
-            text = "Link copied: it has the example and what you explored, with the settings."
+            text = "Link copied, with the settings, the example and what you explored."
         elif not view.picture.is_whole:
-            text = "Link copied: it has the settings and the example, but not the region."
+            text = "Link copied, with the settings and the example; the crop is not in it."
         return {self.page.status: status_html(text, kind="done")}
 
 
 def _files(view: View) -> dict[str, tuple[str, Path]]:
-    """Label and file of everything that can be downloaded, by id; what was explored comes first."""
+    """Return label and file of everything that can be downloaded, by id; the explored picture comes first."""
     run, explored = view.run, _explored(view)
     pictures = [] if explored is None else [explored]
     if run is not None and run.samples:

@@ -1,4 +1,4 @@
-"""Exploring: ways to go on from a picture or from several, and the one that is kept. It is all seen in the viewer."""
+"""Exploring: variants of one or several pictures, and keeping one of them. The viewer shows all of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.candidates import Piece, check_candidate_place, piece_at, piece_of_file
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.grain import draw_grain, pixels_of
-from app.mixing import child_wishes, draw_between, mixing_place
+from app.mixing import child_ways, draw_between, mixing_place
 from app.page import Event, Page
 from app.painting import draw_painted, find_place, painting_on
 from app.panels.controls import new_seed
@@ -24,7 +24,7 @@ from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
 from app.viewer import Asked, CandidateFile, FoundName, Paste, SourcePlace, WayKind, parse_asked, parse_subject
-from app.ways import draw_ways, plain_wishes
+from app.ways import draw_ways, plain_ways
 from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError, Wish
 from srflow.evaluation.families import check_tree_place
@@ -36,7 +36,7 @@ _WITH_FAMILIES = ("different", "typical", "families")
 
 
 class ExplorePanel:
-    """Has the viewer's wishes done. It has no components of its own."""
+    """Carries out what the viewer requests. The panel has no components of its own."""
 
     def __init__(self, page: Page, results: ResultsPanel) -> None:
         self.page, self.results = page, results
@@ -45,17 +45,17 @@ class ExplorePanel:
         self.streamed = self.outputs
 
     def show(self, _view: View, _changed: Collection[Part]) -> Values:
-        """The viewer shows it all."""
+        """Return nothing: the viewer shows the results."""
         return {}
 
     def wire(self, page: Page) -> None:
-        """One event for all that can be asked; one before it."""
+        """Wire one event for all requests, and one for preparation."""
         page.start(self.results.viewer.explore, self.work, has_data=True)
         if page.ahead is not None:
             page.ask(self.results.viewer.mask, self.prepare, has_data=True)
 
     def prepare(self, event: Event) -> Values:
-        """A place was chosen, so that rolls of it are likely to be asked for soon. Nobody waits for this."""
+        """Prepare for rolls as soon as a region is selected. Nobody waits for this."""
         picture, shown = event.session.view.picture, {self.page.status: gr.skip()}
         if picture is None or self.page.ahead is None:
             return shown
@@ -67,7 +67,7 @@ class ExplorePanel:
         return shown
 
     def work(self, event: Event) -> Work:
-        """Whatever was asked for."""
+        """Return the work for a request."""
 
         def work(job: Job) -> Iterator[Update]:
             session = event.session
@@ -78,12 +78,14 @@ class ExplorePanel:
             asked = parse_asked(event.data, picture.region.width, picture.region.height)
             if asked.action == "leave":
                 changes = {"explored": session.view.closed().explored}
-                yield Update(text="Left as it was.", changed=frozenset({Part.EXPLORED}), changes=changes, is_step=False)
+                yield Update(
+                    text="Left without changes.", changed=frozenset({Part.EXPLORED}), changes=changes, is_step=False
+                )
                 return
             base, _ = find_base(session, asked.id)
             if asked.action == "accept":
                 if not _is_way(session, base) or _is_unmoved(session, base):
-                    raise InputError("This is what was there before: there is nothing to keep.")
+                    raise InputError("This is the picture before the change: there is nothing to keep.")
                 yield from accept(session, job, base)
             elif asked.action == "family":
                 yield from self._draw_family(session, job, picture, base)
@@ -106,25 +108,25 @@ class ExplorePanel:
     def _draw(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
     ) -> Iterator[Update]:
-        """Ways to go on from one picture."""
+        """Draw variants of one picture."""
         seed = _seed(session.view.explored, asked, base)
         wish = asked.wish
         if asked.source is not None:
             wish = self._likeness(session, asked.source, picture.scale_factor)
         if asked.action == "sliders":
-            check_place(asked.mask)  # before anything is taken
+            check_place(asked.mask)  # check before a variant is kept
         if wish is not None:
             check_wish_place(asked.mask)
         if asked.texts or asked.sources:
             check_candidate_place(asked.mask)
-        pieces = [  # before a way is taken
+        pieces = [  # check before a variant is kept
             self._piece(session, each, number, asked, picture) for number, each in enumerate(asked.sources, 1)
         ]
         if asked.action == "families":
             check_tree_place(asked.mask)
         if _is_unmoved(session, base):
             base, _ = find_base(session, session.view.explored.state.id)  # type: ignore[union-attr]
-        elif _is_way(session, base):  # going on from a way takes it
+        elif _is_way(session, base):  # continuing from a variant keeps it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         kind = cast(WayKind, asked.action if wish is None else "wish")
@@ -142,21 +144,21 @@ class ExplorePanel:
             yield from carry_out(self.page.engine, session, job, picture, wanted, wish)
             return
         if kind in ("roll", "more"):
-            wishes, words = plain_wishes(wanted)
+            ways, words = plain_ways(wanted)
         else:
             pool = yield from self._pool(session, job, picture, wanted)
-            wishes, words = pool.wishes(kind)
-            if not wishes:
+            ways, words = pool.ways(kind)
+            if not ways:
                 yield _without_families(session, pool.tree.explained)
                 return
             wanted = replace(wanted, levels=pool.levels if kind == "families" else ())
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words)
 
     def _paint(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
     ) -> Iterator[Update]:
-        """Temperatures painted into a picture, or a place to paint with."""
-        if _is_way(session, base):  # painting on a way takes it
+        """Paint temperatures into a picture, or find a region to paint."""
+        if _is_way(session, base):  # painting on a variant keeps it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         painting = painting_on(session.view, base)
@@ -168,11 +170,11 @@ class ExplorePanel:
     def _edit(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
     ) -> Iterator[Update]:
-        """A place is changed by hand, and brought back."""
+        """Change a region by hand, and make the change match the input."""
         if asked.mask is None or asked.edit is None:
-            raise InputError("No place is chosen. Paint over one first, then edit it.")
+            raise InputError("No region is selected. Paint over one first, then edit it.")
         pasted = find_base(session, asked.edit.id)[0] if isinstance(asked.edit, Paste) else None
-        if _is_way(session, base):  # going on from a way takes it
+        if _is_way(session, base):  # continuing from a variant keeps it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         engine = self.page.engine
@@ -182,12 +184,14 @@ class ExplorePanel:
     def _grain(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
     ) -> Iterator[Update]:
-        """A place gets the grain of another one."""
+        """Give a region the grain of another one."""
         if asked.mask is None or asked.source is None:
-            raise InputError("No place is chosen. Paint over one first, then click where its grain shall come from.")
+            raise InputError(
+                "No region is selected. Paint over one first, then click the region to take the grain from."
+            )
         engine = self.page.engine
         source = pixels_of(engine, find_base(session, asked.source.id)[0], asked.source, picture.scale_factor)
-        if _is_way(session, base):  # going on from a way takes it
+        if _is_way(session, base):  # continuing from a variant keeps it
             yield from accept(session, job, base)
             base, _ = find_base(session, asked.id)
         yield from draw_grain(engine, session, job, picture, base, asked.mask, source, new_seed())
@@ -195,7 +199,7 @@ class ExplorePanel:
     def _piece(
         self, session: Session, source: SourcePlace | CandidateFile, number: int, asked: Asked, picture: OpenedPicture
     ) -> Piece:
-        """What is at a place, or in a file, in the size of the chosen place."""
+        """Return what a source region or a file shows, in the size of the selected region."""
         mask = check_candidate_place(asked.mask)
         if isinstance(source, CandidateFile):
             return piece_of_file(self.page.engine, source, mask, picture.scale_factor)
@@ -204,14 +208,14 @@ class ExplorePanel:
         return Piece(f"Piece {number}", pixels_of(self.page.engine, record, place, picture.scale_factor))
 
     def _likeness(self, session: Session, source: SourcePlace, scale: int) -> Wish:
-        """The wish for what a place looks like."""
+        """Return the wish for the appearance of a source region."""
         pixels = pixels_of(self.page.engine, find_base(session, source.id)[0], source, scale)
         return Like(pixels[:MAX_REFERENCE, :MAX_REFERENCE])
 
     def _pool(
         self, session: Session, job: Job, picture: OpenedPicture, wanted: Explored
     ) -> Generator[Update, None, Pool]:
-        """Those that were compared last, if they are of this picture and place; else new ones."""
+        """Return the last pool if it belongs to this picture and region; otherwise draw a new one."""
         assert wanted.state.recipe is not None
         size = size_for(wanted.kind, wanted.mask)
         pool = self._pools.find(session, wanted.state.recipe, wanted.mask, size)
@@ -221,47 +225,52 @@ class ExplorePanel:
         return pool
 
     def _draw_family(self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord) -> Iterator[Update]:
-        """All that a way stands for."""
+        """Draw all versions that a variant represents."""
         explored = session.view.explored
         pool = None
         if explored is not None and explored.state.recipe is not None and explored.kind in _WITH_FAMILIES:
             pool = self._pools.find(session, explored.state.recipe, explored.mask)
         if explored is None or pool is None or base.recipe is None:
-            raise InputError("This one has no family. Show those that differ, choose one of them, and try again.")
+            raise InputError(
+                "This picture represents no family. Show the five that differ, choose one of them, and try again."
+            )
         if explored.kind == "families" and base in explored.ways:
-            wishes, words = pool.node_family(explored.ways.index(base))
+            ways, words = pool.node_family(explored.ways.index(base))
         else:
-            wishes, words = pool.family(explored.kind, base.recipe)
+            ways, words = pool.family(explored.kind, base.recipe)
         wanted = replace(explored, kind="family", blend=None, levels=())
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words)
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words)
 
     def _mix(
         self, session: Session, job: Job, picture: OpenedPicture, base: PictureRecord, asked: Asked
     ) -> Iterator[Update]:
-        """Children of several pictures, or one between two."""
+        """Draw mixtures of several pictures, or one between two."""
         others = [find_base(session, name)[0] for name in asked.others]
         parents = [base, *others]
         if len({parent.id for parent in parents}) < max(2, len(parents)):
-            raise InputError("A mix needs two pictures or more, each of them once. Tick another one.")
+            raise InputError("A mixture needs at least two different pictures. Tick another one.")
         explored = session.view.explored
         mask = mixing_place(explored, parents, asked.mask)
         if asked.action == "between":
             if len(parents) != 2:
-                raise InputError(f"The slider goes from one picture to another; {len(parents)} are ticked.")
+                raise InputError(
+                    "The slider goes from one picture to another, so it needs 2 ticked pictures; "
+                    f"{len(parents)} are ticked."
+                )
             if explored is None or not explored.count:
                 explored = Explored(state=_state(explored, base), kind="between", mask=mask)
             ends = base, others[0]
             yield from draw_between(self.page.engine, session, job, picture, explored, ends, asked.dial, mask)
             return
         recipes = [find_base(session, parent.id)[1] for parent in parents]
-        wishes, words = child_wishes(recipes, mask, new_seed())
+        ways, words = child_ways(recipes, mask, new_seed())
         wanted = Explored(state=_state(explored, base), kind="children", mask=mask)
-        yield from draw_ways(self.page.engine, session, job, picture, wanted, wishes, words, recipes[0])
+        yield from draw_ways(self.page.engine, session, job, picture, wanted, ways, words, recipes[0])
 
 
 def _without_families(session: Session, explained: float) -> Update:
-    """Nothing to choose from, which is said in the place of it."""
-    text = f"No families here: groups would explain {100 * explained:.0f} % of what differs. Only texture does."
+    """Return a view without variants, with a message that says why."""
+    text = f"No families here: groups would explain only {100 * explained:.0f} % of the variance. Only texture differs."
     explored = session.view.closed().explored
     changed = frozenset({Part.EXPLORED})
     return Update(text=text, changed=changed, changes={"explored": explored}, is_step=False, kind="done", spoken=True)
@@ -273,19 +282,21 @@ def _is_way(session: Session, record: PictureRecord) -> bool:
 
 
 def _is_unmoved(session: Session, way: PictureRecord) -> bool:
-    """Whether all sliders are in the middle, so that the way is what was there before."""
+    """Return whether all sliders are in the middle, so that the variant equals the previous picture."""
     explored = session.view.explored
     return explored is not None and explored.sliders is not None and way.recipe == explored.state.recipe
 
 
 def _state(explored: Explored | None, first: PictureRecord) -> PictureRecord:
-    """What is there before a mix: what has been explored so far; else the first parent."""
+    """Return the picture before a mixture: the explored one, otherwise the first parent."""
     is_there = explored is not None and (explored.has_changes or explored.count)
     return explored.state if explored is not None and is_there else first
 
 
 def _seed(explored: Explored | None, asked: Asked, base: PictureRecord) -> int:
-    """Another dial looks at the same neighbours, nearer, farther or of other latents; all else takes new noise."""
+    """Return the seed: another dial value keeps the same neighbours at a different strength; everything else gets new
+    noise.
+    """
     if explored is None or asked.action != "more" or explored.kind != "more" or not explored.count:
         return new_seed()
     is_moved = (explored.dial, explored.detail) != (asked.dial, asked.detail)

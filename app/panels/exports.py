@@ -1,4 +1,4 @@
-"""Exports: the whole set as data for other programs."""
+"""Exports of the whole set as data for other programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ExportPanel"]
 
 
 class ExportPanel:
-    """A choice of formats and a button, beside the downloads. file: hidden; the browser fetches from it."""
+    """A choice of formats and a button, next to the downloads. file: hidden; the browser fetches the file from it."""
 
     def __init__(self, page: Page, measure: MeasurePanel) -> None:
         self.page, self.measure = page, measure
@@ -39,16 +39,16 @@ class ExportPanel:
         self.streamed = self.outputs
 
     def show(self, _view: View, _changed: Collection[Part]) -> Values:
-        """The choice is always the same."""
+        """Return nothing: the choice is always the same."""
         return {}
 
     def wire(self, page: Page) -> None:
-        """A press makes the file ready, and then the browser saves it."""
+        """Wire the button: the file is prepared, then the browser saves it."""
         ready = page.follow(self.button.click, self.give, [self.form], [self.file], on_error={self.file: None})
         ready.then(None, self.file, None, js=SAVE)
 
     def give(self, event: Event) -> Iterator[Values]:
-        """How far it is, and at the end the file."""
+        """Prepare the file, and show the progress."""
         form = read_choice(event.values[self.form], "The format", FORMATS)
         session = event.session
         for told in export(self.page.engine, self.measure.samples, session.view, form, session.download_folder()):

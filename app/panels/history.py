@@ -1,4 +1,4 @@
-"""The history: to any step by a click, names, pins, and the step that others are compared with."""
+"""The history: going to any step by a click, names, pins, and the step with which others are compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["HistoryPanel"]
 
 
 class HistoryPanel:
-    """Has done what the viewer's strip asks for. It has no components of its own."""
+    """Carries out what the viewer's history strip requests. The panel has no components of its own."""
 
     def __init__(self, page: Page, results: ResultsPanel, controls: ControlsPanel) -> None:
         self.page, self.results, self.controls = page, results, controls
@@ -30,17 +30,17 @@ class HistoryPanel:
         self.streamed = self.outputs
 
     def show(self, _view: View, _changed: Collection[Part]) -> Values:
-        """The viewer shows it all."""
+        """Return nothing: the viewer shows the history."""
         return {}
 
     def wire(self, page: Page) -> None:
-        """To go somewhere ends what is under way; marks do not."""
+        """Wire the strip: going to a step cancels running work; names and pins do not."""
         viewer = self.results.viewer
         page.start(viewer.travel, self.travel, has_data=True)
         page.ask(viewer.mark, self.mark, outputs=[viewer], has_data=True)
 
     def travel(self, event: Event) -> Work:
-        """To a step: picture, samples, what was explored and settings as they were."""
+        """Go to a step: picture, samples, explored picture and settings as they were."""
 
         def work(job: Job) -> Iterator[Update]:
             view = event.session.go(job, parse_step(event.data))
@@ -54,14 +54,14 @@ class HistoryPanel:
         return work
 
     def mark(self, event: Event) -> Values:
-        """A name, a pin, or what to compare with."""
+        """Handle a name, a pin, or the choice of a step to compare with."""
         session, mark = event.session, parse_mark(event.data)
         if mark.action == "compare":
             session.compare(event.serial, mark.number)
-            text = "Compared in the viewer: W for the wipe, D for the difference, K for that step alone."
+            text = "Ready to compare in the viewer: W for the wipe, D for the difference, K for that step alone."
         elif mark.action == "pin":
             session.pin_step(event.serial, mark.number, mark.is_pinned)
-            text = "Pinned: this step stays when older ones go." if mark.is_pinned else "Not pinned any more."
+            text = "Pinned: this step is kept when older ones are removed." if mark.is_pinned else "No longer pinned."
         else:
             session.name_step(event.serial, mark.number, mark.name)
             text = f"Named “{mark.name}”." if mark.name else "The name was removed."

@@ -1,4 +1,4 @@
-"""Measuring: means of a chosen place, a profile along a line, each with bars, and down to which size samples agree."""
+"""Measuring: the mean of a region and a profile along a line, with bars, and the size on which samples agree."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from srflow.evaluation.reports import CHANNELS, LineReport, PlaceReport, report_
 
 __all__ = ["MeasurePanel"]
 
-_HINT = "Choose a place, or draw a line with the Line tool, to measure it in all samples."
-_MORE = "The numbers are of the samples' 8-bit pictures."
+_HINT = "Select a region, or draw a line with the Line tool, to measure it in all samples."
+_MORE = "The numbers come from the 8-bit pictures of the samples."
 
 
 class MeasurePanel:
@@ -40,7 +40,7 @@ class MeasurePanel:
         self.outputs = self.streamed = [self.line]
 
     def build_tab(self) -> None:
-        """The tab's components."""
+        """Build the components of the tab."""
         self.table = gr.HTML(f'<p class="quiet">{_HINT}</p>', elem_id="measured-place")
         with gr.Row(elem_classes="bar-row", elem_id="measure-line"):
             names = ("From x", "from y", "to x", "to y")
@@ -52,13 +52,13 @@ class MeasurePanel:
         self.figures = [self.table, self.profile]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The short line: with each finished set, and when the picture is another one."""
+        """Return the summary line, for each finished set and after a change of picture."""
         if not {Part.PICTURE, Part.END} & set(changed):
             return {}
         return {self.line: _line_html(self._summary(view) if Part.END in changed else _HINT)}
 
     def draw_figures(self, view: View) -> Values:
-        """Tables and profile."""
+        """Return the tables and the profile."""
         run, chosen = view.run, chosen_of(view)
         if run is None or len(run.samples) < 2:
             return {self.table: gr.update(value=f'<p class="quiet">{_HINT}</p>', visible=True), self.profile: _plot()}
@@ -77,28 +77,28 @@ class MeasurePanel:
         return {self.table: gr.update(value=shown, visible=True), self.profile: _plot(line)}
 
     def wire(self, page: Page) -> None:
-        """A place or a line in the viewer, or a line in numbers."""
+        """Wire the selection of a region or a line in the viewer, and the line in numbers."""
         outputs = [self.line, *self.figures]
         page.ask(self.results.viewer.mask, self.take_place, outputs=outputs, has_data=True)
         page.ask(self.results.viewer.line, self.take_line, outputs=[*outputs, *self.ends], has_data=True)
         page.ask(self.button.click, self.type_line, self.ends, outputs)
 
     def take_place(self, event: Event) -> Values:
-        """A place was chosen in the viewer, or is none any more."""
+        """Handle a region that was selected or deselected in the viewer."""
         picture = self._picture(event)
         place = parse_mask(event.data, picture.region.width, picture.region.height)
         base = event.data.get("id") if isinstance(event.data, dict) else None
         return self._choose(event, picture, place=place, base=str(base or "")[:100])
 
     def take_line(self, event: Event) -> Values:
-        """A line was drawn in the viewer."""
+        """Handle a line that was drawn in the viewer."""
         picture = self._picture(event)
         line = parse_line(event.data, *_size(picture))
         ends = {} if line is None else dict(zip(self.ends, line, strict=True))
         return self._choose(event, picture, line=line) | ends
 
     def type_line(self, event: Event) -> Values:
-        """A line in numbers."""
+        """Handle a line that was typed as numbers."""
         picture = event.session.view.picture
         if picture is None:
             raise InputError("There is no picture to measure. Drop one, or choose an example.")
@@ -117,7 +117,7 @@ class MeasurePanel:
         return picture
 
     def _choose(self, event: Event, picture: OpenedPicture, **changes: Any) -> Values:
-        """Keep what was chosen, and show what that gives."""
+        """Store the selection, and show its measurements."""
         session = event.session
         former = session.view.chosen
         if former is None or former.subject != picture.subject:
@@ -129,12 +129,12 @@ class MeasurePanel:
         return shown | (self.draw_figures(view) if self._is_open(session) else {})
 
     def _is_open(self, session: Session) -> bool:
-        """Whether the visitor looks at the tab."""
+        """Return whether the visitor has the tab open."""
         name = session.tab or next(iter(self.page.tabs), "")
         return self.page.tabs.get(name) is self
 
     def _summary(self, view: View) -> str:
-        """In one line."""
+        """Summarise the measurements in one line."""
         chosen, run = chosen_of(view), view.run
         if chosen is None or run is None:
             return _HINT
@@ -162,20 +162,20 @@ def _line_html(text: str) -> str:
 
 
 def _place_words(report: PlaceReport) -> str:
-    place = f"Place of {report.area:.0f} px: brightness {report.means[3]:.1f}"
+    place = f"Region of {report.area:.0f} px: brightness {report.means[3]:.1f}"
     if report.half_width is None or report.coverage is None:
-        return f"{place} on average, on which samples agree to ±{report.sigma[3]:.1f} (σ; bar not calibrated)"
+        return f"{place} on average; samples agree to ±{report.sigma[3]:.1f} (σ; bar not calibrated)"
     return f"{place} ± {report.half_width[3]:.1f} ({format_percent(report.coverage)})"
 
 
 def _place_html(report: PlaceReport | None) -> str:
-    """The table of a place; a hint without one."""
+    """Return the table of a region; without a region, a hint."""
     if report is None:
         return f'<p class="quiet">{_HINT}</p>'
     left, top, right, bottom = report.box
     is_bar = report.half_width is not None and report.coverage is not None
     bar = f"{format_percent(report.coverage)} bar" if is_bar and report.coverage is not None else "Bar"
-    heads = ["Mean over the place", "Samples' mean", bar, "σ of samples", "Lowest", "Highest"]
+    heads = ["Mean over the region", "Samples' mean", bar, "σ of samples", "Lowest", "Highest"]
     columns = [report.sigma, report.lowest, report.highest]
     if report.truth is not None:
         heads.append("Ground truth")
@@ -205,19 +205,19 @@ def _agreement_html(found: Agreement | None, place: PlaceReport | None, samples:
     is_place = place is not None and place.has_agreement
     where = "in the whole picture"
     if place is not None and is_place:
-        where = f"in the place, of an effective size of {place.window.side:.0f} px"
+        where = f"in the region, which has an effective size of {place.window.side:.0f} px"
     elif place is not None:
         size = f"has an effective size of {place.window.side:.0f} px; {MIN_SIDE} are needed"
-        where += f" (the place is too small or too narrow: it {size})"
+        where += f" (the region is too small or too narrow: it {size})"
     method = '<span class="quiet">Fourier ring correlation of all pairs, Hann window, threshold 1/7.</span>'
     if found.reaches_end:
         words = (
-            f"Samples agree, at least in part, in all that pixels can show (2 px) {where}. Strong edges are enough for "
-            "that: choose a place without any to see what is between them."
+            f"Samples agree at least partly on the smallest details that pixels can show (2 px) {where}. Strong edges "
+            "alone can cause this: select a region without strong edges to see the detail between them."
         )
         return f"<p>{words} {method}</p>"
     words = f"<b>Samples agree down to {found.size:.1f} px</b> {where}: smaller details differ from sample to sample."
-    return f"<p>{words} With the truth they agree somewhat less. {method}</p>"
+    return f"<p>{words} They agree somewhat less with the truth. {method}</p>"
 
 
 def _line_words(report: LineReport | None) -> str:
@@ -230,7 +230,8 @@ def _line_words(report: LineReport | None) -> str:
     elif report.truth is not None:
         share = float(np.mean(np.abs(report.truth - report.mean) <= report.half_width))
         words += (
-            f"; the band holds {format_percent(share)} of the truth on it (promised {format_percent(report.coverage)})"
+            f"; the band contains {format_percent(share)} of the truth along it (promised "
+            f"{format_percent(report.coverage)})"
         )
     return f'<p class="measured">{html.escape(words)}</p>'
 

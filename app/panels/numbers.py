@@ -37,11 +37,11 @@ class NumbersPanel:
         self.figures = [self.atlas, self.hint, self.matrix]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The table with each sample."""
+        """Return the table, after each sample."""
         return {self.table: numbers_html(view.run)} if {Part.SAMPLES, Part.END} & set(changed) else {}
 
     def draw_figures(self, view: View) -> Values:
-        """Similarity map, and the matrix if it was measured."""
+        """Return the similarity map, and the matrix if it was computed."""
         run = view.run
         has_atlas = run is not None and len(run.atlas) == len(run.samples) > 1
         matrix = None
@@ -54,4 +54,4 @@ class NumbersPanel:
         }
 
     def wire(self, page: Page) -> None:
-        """Rows and dots show their sample without asking the server; see page.js."""
+        """Rows and dots show their sample without the server; see page.js."""

@@ -1,4 +1,4 @@
-"""The visitor's picture: upload, paste or example, how it is to be read, and which part of it to enlarge."""
+"""The visitor's picture: upload, paste or example, how it is to be read, and which crop of it to enlarge."""
 
 from __future__ import annotations
 
@@ -33,28 +33,29 @@ __all__ = ["PictureInput", "PicturePanel", "facts_html"]
 KINDS = tuple(kind for _, kind in KIND_CHOICES)
 WHOLE = "Whole picture"
 Choose = Callable[[OpenedPicture], tuple[int, int, "int | None"]]
-"""Middle (x, y) and side of a region; no side: the whole picture."""
+"""Middle (x, y) and side of a crop; no side: the whole picture."""
 
 
 class PictureInput(gr.Image):
-    """Hands over the uploaded file as it is.
+    """A picture input that passes on the uploaded file unchanged.
 
-    `gr.Image` opens it first, and answers with a trace if that fails; and re-encodes it, which loses a PNG's text.
+    `gr.Image` would open the file first and answer with a traceback if that fails. It would also re-encode it, which
+    loses the text in a PNG.
     """
 
     is_template = True  # the browser uses the component of `gr.Image`
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The file's path."""
+        """Return the path of the file."""
         if payload is None:
             return None
         if payload.path is None:
-            raise ImageError("The picture came without a file. Please upload it again.")
+            raise ImageError("The picture was received without a file. Please upload it again.")
         return payload.path
 
 
 class PicturePanel:
-    """Picture box, examples, kind, and the region with its facts."""
+    """Picture box, examples, kind, and the crop with its facts."""
 
     def __init__(self, page: Page, controls: ControlsPanel) -> None:
         self.page, self.controls = page, controls
@@ -73,9 +74,7 @@ class PicturePanel:
         with gr.Row(elem_id="answers"):
             self.restore = gr.Button("Restore its settings", size="sm", visible=False, elem_id="restore")
             self.as_picture = gr.Button("Use it as a picture", size="sm", visible=False, elem_id="as-picture")
-            self.as_large = gr.Button(
-                "It is a large picture to try this out on", size="sm", visible=False, elem_id="as-large"
-            )
+            self.as_large = gr.Button("It is a large picture for a test", size="sm", visible=False, elem_id="as-large")
         with gr.Row(elem_id="examples"):
             self.examples = [
                 gr.Button(example.name.capitalize(), icon=example.path, size="sm", min_width=40) for example in EXAMPLES
@@ -95,14 +94,14 @@ class PicturePanel:
                 elem_id="preview",
             )
             with gr.Column(min_width=130, elem_id="preview-facts"):
-                self.region = gr.Dropdown([WHOLE], value=WHOLE, label="Region", elem_id="region")
+                self.region = gr.Dropdown([WHOLE], value=WHOLE, label="Crop", elem_id="region")
                 self.facts = gr.HTML(f'<p class="facts-line quiet">{NO_PICTURE}</p>')
         with gr.Row(elem_id="region-place"):
             self.left = gr.Number(
-                0, precision=0, minimum=0, label="Region: left", min_width=90, visible=False, elem_id="region-left"
+                0, precision=0, minimum=0, label="Crop: left", min_width=90, visible=False, elem_id="region-left"
             )
             self.top = gr.Number(
-                0, precision=0, minimum=0, label="Region: top", min_width=90, visible=False, elem_id="region-top"
+                0, precision=0, minimum=0, label="Crop: top", min_width=90, visible=False, elem_id="region-top"
             )
         self.outputs = [
             *(self.image, self.question, self.restore, self.as_picture, self.as_large, self.kind, self.kind_help),
@@ -113,7 +112,7 @@ class PicturePanel:
     # -- showing -------------------------------------------------------------------------------------------------------
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The picture when it changes; the time that sampling takes is known better after each run."""
+        """Return the picture after a change, and the estimated time, which improves after each run."""
         if Part.PICTURE not in changed:
             return {self.facts: facts_html(self.page.engine, view)} if Part.END in changed else {}
         values = self._ask(None)
@@ -145,12 +144,12 @@ class PicturePanel:
         return values
 
     def _ask(self, question: str | None) -> Values:
-        """A question about the picture, with the buttons that answer it; None: there is none."""
+        """Return a question about the picture, with the buttons that answer it; None: there is none."""
         text = {
             None: "",
-            "png": "This PNG was made here. Draw it again, or enlarge it once more?",
-            "large": "Taken for a low-resolution picture: a region of it will be enlarged. Or is this a large picture "
-            "to try it out on? Then it is scaled down first, and the samples can be compared with it.",
+            "png": "This PNG was made here. Restore its settings, or enlarge it once more?",
+            "large": "Treated as a low-resolution picture: a crop of it will be enlarged. If it is a large picture "
+            "for a test, it can be scaled down first; the samples are then compared with it.",
         }[question]
         return {
             self.question: gr.update(value=f"<p>{text}</p>", visible=question is not None),
@@ -162,7 +161,7 @@ class PicturePanel:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def wire(self, page: Page) -> None:
-        """Upload, example, kind, model and region change what will be enlarged."""
+        """Wire upload, example, kind, model and crop, which change what will be enlarged."""
         controls = self.controls
         settings = list(controls.inputs.values())
         refused: dict[str, Any] = {"on_error": self.refuse}
@@ -197,20 +196,20 @@ class PicturePanel:
             page.ask(listener, self.refresh, settings, list(dict.fromkeys(outputs)))
 
     def uploaded(self, event: Event) -> Source:
-        """A dropped, pasted or chosen file: low-resolution, unless the visitor says otherwise."""
+        """Handle a dropped, pasted or chosen file: it is low-resolution, unless the visitor says otherwise."""
         path = event.values[self.image]
         if not isinstance(path, str):
             raise InputError("There is no picture yet. Drop one, or choose an example.")
         return Source(event.session.adopt(path))
 
     def read_as(self, event: Event) -> Source | None:
-        """The same file, as another kind of picture."""
+        """Read the same file as another kind of picture."""
         kind = read_choice(event.values[self.kind], "The kind of picture", KINDS)
         source = event.session.source
         return None if source is None else replace(source, kind=kind, restored=False)
 
     def take_upload(self, event: Event) -> Work:
-        """A picture; or a PNG of this page, about which there is a question."""
+        """Open a picture, or ask what to do with a PNG of this page."""
 
         def work(job: Job) -> Iterator[Update]:
             yield Update(text="Reading the picture", fraction=0.0)
@@ -219,13 +218,16 @@ class PicturePanel:
                 is_own = source is not None and read_recipe(self.page.engine, source.path) is not None
             except InputError as error:  # made with settings that this page does not have
                 yield from self._open(event, job)
-                yield Update(text=f"Taken as a picture, since its settings cannot be restored. {error}", spoken=True)
+                yield Update(
+                    text=f"Treated as a picture to enlarge, because its settings cannot be restored. {error}",
+                    spoken=True,
+                )
                 return
             if not is_own:
                 yield from self._open(event, job)
                 return
             yield Update(
-                text="This PNG was made here. Shall its settings be restored, or is it a picture to enlarge?",
+                text="This PNG was made here. Restore its settings, or enlarge it as a picture?",
                 values=self._ask("png"),
                 spoken=True,
             )
@@ -233,7 +235,7 @@ class PicturePanel:
         return work
 
     def open(self, event: Event) -> Work:
-        """Whatever was asked for."""
+        """Open what was requested."""
         return lambda job: self._open(event, job)
 
     def _open(self, event: Event, job: Job) -> Iterator[Update]:
@@ -242,37 +244,39 @@ class PicturePanel:
         settings = self.controls.read(event.values, info)
         former = session.view.picture
         if former is not None and former.source.restored and session.source != former.source:
-            # What a PNG has set in a closed box holds for that picture only.
+            # Settings in a closed section that a PNG has set are valid for that picture only.
             settings = replace(settings, tile=None, precision=None, first_index=0)
             shown = self.controls.show_settings(settings, info) | {self.controls.keep: False}
             yield Update(fraction=0.0, values=shown)
         yield from open_wanted(self.page, session, job, settings)
         picture = session.view.picture
-        text = "The picture is the same: press Sample."
+        text = "The picture is the same as before: press Sample."
         if picture is not None and session.view.run is None:
             text = describe_ready(picture)
         presets = {self.controls.preset: self.controls.show_presets(settings, info)}  # it may be another model
-        yield Update(text=text, changed=frozenset({Part.PICTURE}), values=presets)
+        # A newly opened picture is already shown. To show it again would undo what the visitor has chosen since.
+        is_the_same = picture is former
+        yield Update(text=text, changed=frozenset({Part.PICTURE} if is_the_same else ()), values=presets)
 
     def empty(self, _event: Event) -> Work:
-        """The picture box was emptied."""
+        """Handle the emptied picture box."""
         emptied = Update(text=NO_PICTURE, changed=ALL, changes=picture_changes(None, None), spoken=True)
         return lambda _job: iter([emptied])
 
     def refuse(self, session: Session, error: Exception) -> Update:
-        """A picture that cannot be read leaves no picture: the one before is not to be drawn in its place."""
+        """Clear the picture if a new one cannot be read: the previous one must not be drawn instead."""
         if not isinstance(error, ImageError):
             return Update()
-        text = "" if session.view.picture is None else "Undo brings back the picture before."
+        text = "" if session.view.picture is None else "Undo brings back the previous picture."
         return Update(text=text, changes=picture_changes(None, None))
 
     def keep_model(self, session: Session, _error: Exception) -> Update:
-        """A model that does not fit the picture: back to the one before."""
+        """Go back to the previous model if a new model does not fit the picture."""
         settings = session.view.settings
         return Update(values={} if settings is None else {self.controls.model: settings.model})
 
     def bring_back(self, event: Event) -> Work:
-        """Settings from a PNG, and its LR picture if it carries that."""
+        """Restore the settings of a PNG, and its LR picture if the PNG contains it."""
 
         def work(job: Job) -> Iterator[Update]:
             engine, info = self.page.engine, self.page.engine.info()
@@ -307,7 +311,7 @@ class PicturePanel:
         return work
 
     def resize(self, event: Event) -> Work:
-        """Another size of the region; its middle stays."""
+        """Change the size of the crop; its middle stays."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
             region = picture.region
@@ -317,20 +321,20 @@ class PicturePanel:
         return self._move(event, choose)
 
     def place(self, event: Event) -> Work:
-        """Another place for the region: the middle is where the preview was clicked."""
+        """Move the crop: its middle is where the preview was clicked."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
             index = event.data.get("index") if isinstance(event.data, dict) else None
             x, y = index if isinstance(index, (list, tuple)) and len(index) == 2 else (None, None)
             step = preview_step(picture)
-            x = read_int(x, "The place", 0, picture.width // step)
-            y = read_int(y, "The place", 0, picture.height // step)
+            x = read_int(x, "The position", 0, picture.width // step)
+            y = read_int(y, "The position", 0, picture.height // step)
             return x * step, y * step, read_region_side(event.values[self.region])
 
         return self._move(event, choose)
 
     def shift(self, event: Event) -> Work:
-        """The region's left and top edges as numbers: the way without a pointer."""
+        """Move the crop by its left and top edges as numbers: the way without a pointer."""
 
         def choose(picture: OpenedPicture) -> tuple[int, int, int | None]:
             region = picture.region
@@ -341,7 +345,7 @@ class PicturePanel:
         return self._move(event, choose)
 
     def _move(self, event: Event, choose: Choose) -> Work:
-        """Another region; the one there is already changes nothing."""
+        """Change the crop; the same crop again changes nothing."""
 
         def work(job: Job) -> Iterator[Update]:
             session = event.session
@@ -362,7 +366,7 @@ class PicturePanel:
         return work
 
     def refresh(self, event: Event) -> Values:
-        """Settings that wait for Sample: the time they take, and, before there are any samples, places for them."""
+        """Show changed settings: the estimated time and, before there are samples, reserved positions for them."""
         page = self.page
         settings = self.controls.read(event.values, page.engine.info())
         session = event.session
@@ -395,18 +399,18 @@ def _help_html(kind: str) -> str:
 
 
 def region_choices(width: int, height: int) -> list[str]:
-    """Sizes of regions smaller than the picture, and the whole."""
+    """Return the sizes of crops smaller than the picture, and the whole picture."""
     return [f"{side} × {side}" for side in REGION_SIDES if side < max(width, height)] + [WHOLE]
 
 
 def read_region_side(value: object) -> int | None:
-    """The side of the chosen region; None: the whole picture."""
+    """Return the side of the chosen crop; None: the whole picture."""
     names = {f"{side} × {side}": side for side in REGION_SIDES} | {WHOLE: None}
-    return names[read_choice(value, "The region", names)]
+    return names[read_choice(value, "The crop", names)]
 
 
 def facts_html(engine: Engine, view: View) -> str:
-    """Sizes in and out, and what sampling will take."""
+    """Return the sizes of input and output, and the estimated time and memory."""
     picture, settings = view.picture, view.settings
     if picture is None or settings is None:
         return f'<p class="facts-line quiet">{NO_PICTURE}</p>'

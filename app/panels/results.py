@@ -16,7 +16,7 @@ _SHOWN = {Part.PICTURE, Part.ROWS, Part.SAMPLES, Part.REFERENCES, Part.MAP, Part
 
 
 class ResultsPanel:
-    """The pictures themselves."""
+    """The linked viewer with the pictures."""
 
     def __init__(self, page: Page) -> None:
         page.status.render()
@@ -24,8 +24,8 @@ class ResultsPanel:
         self.outputs = self.streamed = [self.viewer]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The scene."""
+        """Return the scene."""
         return {self.viewer: main_scene(view)} if _SHOWN & set(changed) else {}
 
     def wire(self, page: Page) -> None:
-        """Other panels listen to the viewer."""
+        """Wire nothing: other panels listen to the viewer."""

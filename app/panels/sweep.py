@@ -49,20 +49,20 @@ class SweepPanel:
         self.figures = [self.figure]
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
-        """The strip as it grows."""
+        """Return the strip as it grows."""
         return {self.viewer: sweep_scene(view)} if {Part.SWEEP, Part.PICTURE} & set(changed) else {}
 
     def draw_figures(self, view: View) -> Values:
-        """Numbers over temperature."""
+        """Return the numbers over temperature."""
         points = () if view.sweep is None else view.sweep.points
         return {self.figure: gr.update(value=sweep_figure(points) if points else None, visible=bool(points))}
 
     def wire(self, page: Page) -> None:
-        """The button, with the settings of the controls, but for the temperature."""
+        """Wire the button; it uses the settings of the controls except the temperature."""
         page.start(self.button.click, self.run, [self.num_samples, *self.controls.inputs.values()])
 
     def run(self, event: Event) -> Work:
-        """Draw at each temperature."""
+        """Draw samples at each temperature."""
 
         def work(job: Job) -> Iterator[Update]:
             engine = self.page.engine

@@ -1,15 +1,15 @@
-// What the page does without asking the server.
+// What the page does without the server.
 (() => {
-  // Events are counted here, so that the server knows their order, whatever the network does. The first one is the
-  // page's own.
+  // The browser numbers its events, so that the server knows their order even if the network changes it. The first
+  // event is the page's own.
   let serial = 1;
   window.srflowSerial = () => (serial += 1);
 
-  const PREVIEW_NAME = "Low-resolution input. Click a place to move the region there, or use the numbers beside it.";
+  const PREVIEW_NAME = "Low-resolution input. Click to move the crop there, or use the numbers beside it.";
 
   const isEditable = (node) => node?.closest?.("input, textarea, select, [contenteditable]");
 
-  /** Table rows and dots of the similarity map show "their" sample in the viewer. */
+  /** Table rows and dots of the similarity map show their sample in the viewer. */
   function showSample(target) {
     const id = target.closest?.("[data-show-sample]")?.dataset.showSample;
     const viewer = document.querySelector("#viewer .lv");
@@ -21,7 +21,7 @@
     return true;
   }
 
-  /** Sort a table by the column of this heading; once more: the other way round. Rows without a value go last. */
+  /** Sort a table by the column of this heading; a second click reverses the order. Rows without a value go last. */
   function sortBy(button) {
     const head = button.closest("th");
     const column = [...head.parentElement.children].indexOf(head);
@@ -58,16 +58,17 @@
     event.preventDefault();
   });
 
-  // One live region that stays: the status line is drawn anew several times a second, and is mostly not worth hearing.
+  // A separate, permanent live region: the status line itself is replaced several times a second, mostly with progress
+  // that need not be read aloud.
   const live = document.createElement("div");
   live.className = "unseen";
   live.id = "announcements";
   live.setAttribute("role", "status");
   new MutationObserver(() => {
-    // The button round the preview has no name of its own.
+    // The button around the preview has no accessible name of its own.
     document.querySelector("#preview button:has(img):not([aria-label])")?.setAttribute("aria-label", PREVIEW_NAME);
     const status = document.querySelector("#status");
-    if (!status) return; // Gradio has not built the page yet, and would remove what is there before
+    if (!status) return; // until Gradio has built the page, it would remove anything added here
     if (!live.isConnected) document.body.append(live);
     const spoken = status.querySelector("[data-spoken]")?.dataset.spoken;
     if (spoken !== undefined && live.textContent !== spoken) live.textContent = spoken;

@@ -1,11 +1,11 @@
 // Several files at once: the first is opened, the others wait beside the picture until the visitor wants the next one.
-// They stay in the browser until then. Files may be dropped anywhere on the page, not only into the picture box.
+// They stay in the browser until then. Files may be dropped anywhere on the page, not only on the picture box.
 (() => {
   /** @type {File[]} */
   let waiting = [];
 
   const MAX_NAMES = 3;
-  const NO_LINKS = "A link cannot be opened here. Save the picture as a file, then drop that.";
+  const NO_LINKS = "A link cannot be opened here. Save the picture as a file, then drop the file.";
 
   const button = (text, act) => {
     const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });
@@ -13,7 +13,7 @@
     return made;
   };
 
-  /** Say what waits, or something else. @param {string} [words] */
+  /** Show which files are waiting, or another message. @param {string} [words] */
   function show(words) {
     const place = document.querySelector("#waiting .waiting");
     if (!place) return;
@@ -26,7 +26,7 @@
     place.hidden = !text;
   }
 
-  /** Hand a file to Gradio, as if it had been chosen. @param {File} file */
+  /** Pass a file to Gradio, as if the visitor had chosen it. @param {File} file */
   function open(file) {
     const input = document.querySelector("#picture input[type=file]");
     if (!input) return;
@@ -89,7 +89,7 @@
     take(target.files);
   };
 
-  // Before Gradio's own handlers, which take one file and no more.
+  // This runs before Gradio's own handlers, which accept only one file.
   document.addEventListener("drop", onDrop, true);
   document.addEventListener("paste", onPaste, true);
   document.addEventListener("change", onChange, true);

@@ -1,4 +1,4 @@
-"""The linked viewer: pictures side by side that are moved and enlarged as one."""
+"""The linked viewer: pictures side by side that share position and zoom."""
 
 from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
 from app.viewer.candidate_file import CandidateFile

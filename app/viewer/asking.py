@@ -1,4 +1,4 @@
-"""What a visitor asks for while exploring, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor explores a picture."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MAX_PARENTS = 8
 """Pictures that can be mixed at once."""
 
 MAX_SLIDERS = 5
-"""Sliders that a place has at most."""
+"""Maximum number of sliders of a region."""
 
 MAX_CANDIDATES = 10
-"""Texts, or pieces of pictures, that can be tried at once."""
+"""Maximum number of texts, or pieces of pictures, that can be tried at once."""
 
 _MAX_ID = 100
 
@@ -52,18 +52,18 @@ _MAX_ID = 100
 class Asked:
     """One "explore" event.
 
-    action: "roll": new noise at the place. "more": neighbours. "different", "typical": a few of many rolls, with how
-    many each stands for; "extremes" of these rolls; "families": those that look alike, as a tree; "family": those that
-    a way stands for. "children": mixes of several pictures. "between": one on the way between two. "heat": the picture
-    with temperatures painted into it; "flat", "uncertain": a place to paint with. "sliders": the ways in which the
-    place differs most; "slide": they are moved. "wish": a slider towards what is wished for at the place. "like": a
-    slider towards what another place looks like. "edit": the place is changed by hand. "grain": it gets the grain of
-    another place. "texts", "pieces": could they be there? "accept": a way becomes the state. "leave": none is.
-    id: of the picture that it is about. mask: the place; None: none is chosen. dial: of neighbours, or from the first
-    of two pictures to the second, in percent. others: ids of the pictures that it is mixed with. detail: which latents
-    of neighbours differ. heat: what is painted. angles: where each slider is, in degrees. wish: what is wished for.
-    edit: what is done. texts: that are tried. source: the other place.
-    sources: where the pieces are that are tried, or files that hold them.
+    action: "roll": new noise in the region. "more": neighbours. "different", "typical": a few of many rolls, with the
+    number that each represents; "extremes" of these rolls; "families": groups of similar rolls, as a tree; "family":
+    all rolls that a variant represents. "children": mixtures of several pictures. "between": one between two pictures.
+    "heat": the picture with painted temperatures; "flat", "uncertain": a region to paint. "sliders": the main ways in
+    which the region differs; "slide": the sliders were moved. "wish": a slider towards a wish for the region. "like": a
+    slider towards the appearance of another region. "edit": the region is changed by hand. "grain": it gets the grain
+    of another region. "texts", "pieces": could they be there? "accept": a variant becomes the state. "leave": none
+    does. id: of the picture concerned. mask: the region; None: none is selected. dial: how different neighbours are, or
+    the point between two pictures, in percent. others: ids of the pictures that it is mixed with. detail: the latents
+    in which neighbours differ. heat: what is painted. angles: position of each slider, in degrees. wish: what is wished
+    for. edit: the change. texts: to try. source: the other region. sources: the regions of the pieces to try, or files
+    that show them.
     """
 
     action: Action
@@ -82,7 +82,7 @@ class Asked:
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
-    """Read an "explore" event, trusting nothing.
+    """Check and read an "explore" event.
 
     Args:
         value: what the browser sent, meant to be {"action", "id", "mask", "dial", …}; "others", "detail" and
@@ -91,31 +91,31 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         height: of the low-resolution picture.
 
     Raises:
-        InputError: if it is anything else.
+        InputError: it is anything else.
     """
     mask = parse_mask(value, width, height)
     action, name, dial = (value.get(key) for key in ("action", "id", "dial"))
     if not isinstance(action, str) or action not in get_args(Action):
-        raise InputError(f"Nothing is called {brief(action)} that could be asked for. Please reload the page.")
+        raise InputError(f"The page sent an unknown action, {brief(action)}. Please reload the page.")
     if not _is_id(name):
-        raise InputError(f"The picture's id is a short text; got {brief(name)}.")
+        raise InputError(f"The picture's id must be a short text; got {brief(name)}.")
     if type(dial) is not int or not 0 <= dial <= 100:
-        raise InputError(f"The dial is a whole number from 0 to 100; got {brief(dial)}.")
+        raise InputError(f"The dial must be a whole number from 0 to 100; got {brief(dial)}.")
     others, detail = value.get("others", []), value.get("detail", "all")
     if not isinstance(others, list) or len(others) >= MAX_PARENTS or not all(map(_is_id, others)):
-        raise InputError(f"At most {MAX_PARENTS} pictures are mixed, each given by its id; got {brief(others)}.")
+        raise InputError(f"At most {MAX_PARENTS} pictures can be mixed, each given by its id; got {brief(others)}.")
     if not isinstance(detail, str) or detail not in get_args(Detail):
-        raise InputError(f"Neighbours differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
+        raise InputError(f"Neighbours can differ in one of {', '.join(get_args(Detail))}; got {brief(detail)}.")
     heat = parse_heat(value.get("heat", []), width, height)
     angles = value.get("angles", [])
     if not isinstance(angles, list) or len(angles) > MAX_SLIDERS or not all(map(_is_angle, angles)):
-        raise InputError(f"At most {MAX_SLIDERS} sliders are moved, each to -90 to 90 degrees; got {brief(angles)}.")
+        raise InputError(f"At most {MAX_SLIDERS} sliders can be moved, each to -90 to 90 degrees; got {brief(angles)}.")
     wish, edit, texts = value.get("wish"), value.get("edit"), value.get("texts", [])
     if not isinstance(texts, list) or len(texts) > MAX_CANDIDATES or not all(map(_is_id, texts)):
-        raise InputError(f"At most {MAX_CANDIDATES} texts are tried at once; got {brief(texts)}.")
+        raise InputError(f"At most {MAX_CANDIDATES} texts can be tried at once; got {brief(texts)}.")
     source, sources = value.get("source"), value.get("sources", [])
     if not isinstance(sources, list) or len(sources) > MAX_CANDIDATES:
-        raise InputError(f"At most {MAX_CANDIDATES} pieces are tried at once; got {brief(sources)}.")
+        raise InputError(f"At most {MAX_CANDIDATES} pieces can be tried at once; got {brief(sources)}.")
     needs = ("wish", wish, ("wish",)), ("edit", edit, ("edit",)), ("texts", texts or None, ("texts",))
     for needed, given, actions in (
         *needs,
@@ -123,7 +123,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         ("pieces", sources or None, ("pieces",)),
     ):
         if (given is not None) != (action in actions):
-            raise InputError(f"No {needed} came with what is asked for, or not rightly. Please reload the page.")
+            raise InputError(f"The action's {needed} is missing or wrong. Please reload the page.")
     return Asked(
         *(cast(Action, action), name, mask, dial, tuple(others), cast(Detail, detail)),
         heat=heat,

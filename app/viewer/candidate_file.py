@@ -1,4 +1,4 @@
-"""A small picture file that may show what is at a place, as the browser sends it, checked."""
+"""Check a small picture file, sent by the browser, that shows what a region may contain."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parse_file(value: Any) -> CandidateFile:
     if not isinstance(text, str) or not text:
         raise InputError(f"“{name}” came without its content. Please add it again.")
     if len(text) > -(-MAX_BYTES // 3) * 4:
-        raise InputError(f"“{name}” is larger than {MAX_BYTES // 2**20} MB. Crop it to what may be at the place.")
+        raise InputError(f"“{name}” is larger than {MAX_BYTES // 2**20} MB. Crop it to what the region may show.")
     try:
         return CandidateFile(name, base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:

@@ -1,8 +1,8 @@
 """The linked viewer as a Gradio component.
 
-A handler returns a `Scene` for the viewer; the browser loads the PNG files it names and keeps the visitor's view while
-`Scene.subject` stays the same. Files are handed over as paths and never re-encoded: what is seen is the PNG's pixels.
-They must lie where the page serves files from as they are: see `gradio.set_static_paths`.
+A handler returns a `Scene` for the viewer. The browser loads the PNG files that the scene names, and keeps the
+visitor's position and zoom while `Scene.subject` stays the same. Files are passed as paths and never re-encoded: the
+visitor sees the PNG's pixels. The page must serve the files' folder directly: see `gradio.set_static_paths`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,30 @@ __all__ = ["LinkedViewer"]
 
 
 class LinkedViewer(gr.HTML):
-    """Shows a `Scene`: samples side by side with one shared zoom and position, flipping, a wipe, a loupe and crops.
+    """Shows a `Scene`: samples side by side with a shared zoom and position, flipping, a wipe, a loupe and close-ups.
 
-    For output only: as an input of an event it gives None, because the page itself knows best what it sent.
+    The viewer is for output only: as an input of an event it returns None, because the page itself knows what it sent.
     Wire events to it with `show_progress="hidden"`, or Gradio dims the pictures while the handler runs.
 
-    Events (data by `gr.EventData`, to be read with the functions named):
-        place: the visitor clicked a place; `parse_place(event._data, width, height)` gives it, and
+    Events (their data is in `gr.EventData`; read it with the functions named):
+        place: the visitor clicked a position; `parse_place(event._data, width, height)` returns it, and
             `parse_picture_id(event._data, ids)` the picture that was clicked (on the map: the one shown alone last).
         pick: the visitor shows one picture alone; `parse_picture_id(event._data, ids)`.
-        mask: the visitor has chosen a place, or changed it; `parse_mask(event._data, *scene.grid)`.
-        explore: the visitor wants ways to go on, or takes one: `parse_asked(event._data, *scene.grid)`.
+        mask: the visitor has selected a region, or changed it; `parse_mask(event._data, *scene.grid)`.
+        explore: the visitor requests variants, or keeps one: `parse_asked(event._data, *scene.grid)`.
         line: the visitor has drawn a line to measure along; `parse_line(event._data, width, height)`.
         travel: the visitor wants to go to a step of the history; `parse_step(event._data)`.
         mark: the visitor names or pins a step, or compares with it; `parse_mark(event._data)`.
-    All but the last two also say which scene they belong to: `parse_subject(event._data, subject)` refuses those of
-    another picture. The history is the same for all of them.
-    What travels in both directions is described in messages.json.
+    All but the last two also say which scene they belong to: `parse_subject(event._data, subject)` refuses events from
+    another scene. The history is the same for all scenes. messages.json describes the messages in both directions.
     """
 
     data_model = SceneData
     EVENTS = [  # noqa: RUF012 (Gradio's metaclass reads a list)
-        EventListener("place", doc="Triggered when the visitor clicks a place in a picture."),
+        EventListener("place", doc="Triggered when the visitor clicks a position in a picture."),
         EventListener("pick", doc="Triggered when the visitor shows one picture alone."),
-        EventListener("mask", doc="Triggered when the visitor has chosen a place, or changed it."),
-        EventListener("explore", doc="Triggered when the visitor wants ways to go on from a picture, or takes one."),
+        EventListener("mask", doc="Triggered when the visitor has selected a region, or changed it."),
+        EventListener("explore", doc="Triggered when the visitor asks for variants of a picture, or chooses one."),
         EventListener("line", doc="Triggered when the visitor has drawn a line to measure along."),
         EventListener("travel", doc="Triggered when the visitor wants to go to a step of the history."),
         EventListener("mark", doc="Triggered when the visitor names or pins a step, or compares with it."),
@@ -65,7 +64,7 @@ class LinkedViewer(gr.HTML):
         super().__init__(
             value,
             label=label,
-            html_template="<div></div>",  # never changes: the script builds what is inside, and keeps it
+            html_template="<div></div>",  # never changes: the script builds the content, and keeps it
             css_template=join_styles(),
             js_on_load=join_modules(),
             apply_default_css=False,
@@ -76,40 +75,41 @@ class LinkedViewer(gr.HTML):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Without "every", which names a setting and an event of `gr.HTML`: Gradio takes the event's function for it.
+        """Return the configuration without "every", which names both a setting and an event of `gr.HTML`.
 
-        With that it would try to copy the whole page for each visitor who opens it, and fail.
+        Gradio would mistake the event's function for the setting, and then try to copy the whole page for each visitor
+        who opens it, and fail.
         """
         config = super().get_config()
         config.pop("every", None)
         return config
 
     def preprocess(self, payload: Any) -> None:  # noqa: ARG002
-        """Give nothing: what a browser says about pictures and files is not to be trusted."""
+        """Return nothing: what a browser says about pictures and files cannot be trusted."""
         return None
 
     def postprocess(self, value: Scene | None) -> SceneData | None:
-        """Turn a scene into what travels to the browser. A file that is gone is left out, and the viewer says so.
+        """Turn a scene into the message for the browser. A missing file is left out, and the viewer says so.
 
         Raises:
-            ImageError: if a file is not a PNG.
+            ImageError: a file is not a PNG.
         """
         return None if value is None else scene_data(value)
 
     def example_payload(self) -> None:
-        """Nothing goes in."""
+        """Return nothing: the viewer has no input."""
         return None
 
     def example_value(self) -> None:
-        """No scene without files."""
+        """Return nothing: a scene needs files."""
         return None
 
     def api_info(self) -> dict[str, Any]:
-        """Schema of the scene as it travels."""
+        """Return the schema of the scene's message."""
         return copy.deepcopy(_schema())
 
 
 @functools.cache
 def _schema() -> dict[str, Any]:
-    """Made once: Gradio asks for it with each page that is opened."""
+    """Return the schema, built once: Gradio requests it each time a page is opened."""
     return SceneData.model_json_schema()

@@ -1,4 +1,4 @@
-"""What travels from Python to the linked viewer, as Gradio serialises it. messages.json describes it."""
+"""The message from Python to the linked viewer, as Gradio serialises it. messages.json describes it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = [
 ]
 
 _PNG_HEADER = struct.Struct(">8s4x4s")  # signature, length of the first chunk, its type
-_GONE = "file is gone"
+_GONE = "the file no longer exists"
 
 _log = logging.getLogger(__name__)
 
 
 class _FileData(GradioModel):
-    """Only where the browser finds a file.
+    """Only the address under which the browser finds a file.
 
-    Not Gradio's `FileData`: in every message of a stream, Gradio would look at each file's path a dozen times, which
-    took longer than all else that a message costs.
+    This is not Gradio's `FileData`: in every message of a stream, Gradio would inspect each file's path a dozen times,
+    which took longer than everything else in a message.
     """
 
     url: str
@@ -127,7 +127,7 @@ class _StepData(GradioModel):
 
 
 class SceneData(GradioModel):
-    """What travels to the browser."""
+    """The message for the browser."""
 
     width: int
     height: int
@@ -152,9 +152,9 @@ class SceneData(GradioModel):
 
 
 def scene_data(value: Scene) -> SceneData:
-    """A scene as it travels to the browser. A file that is gone is left out, and the viewer says so.
+    """Convert a scene to the message for the browser. A missing file is left out, and the viewer says so.
 
-    Raises: ImageError: if a file is not a PNG.
+    Raises: ImageError: a file is not a PNG.
     """
     return SceneData(
         width=value.width,
@@ -241,9 +241,9 @@ def _overlay_data(overlay: Overlay | None) -> _OverlayData | None:
 
 
 def _png_file(path: str | Path | None) -> _FileData | None:
-    """The file's address; None if there is no file.
+    """Return the file's address; None if there is no file.
 
-    Lossy formats are refused here, where they would enter unseen: by the file's first bytes, not by its name.
+    Lossy formats, which nobody would notice, are refused here: by the file's first bytes, not by its name.
     """
     if path is None:
         return None
@@ -255,5 +255,5 @@ def _png_file(path: str | Path | None) -> _FileData | None:
         return None
     signature, kind = _PNG_HEADER.unpack(head)[:2] if len(head) == _PNG_HEADER.size else (b"", b"")
     if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
-        raise ImageError(f"The viewer shows PNG files only; {Path(path).name!r} is none.")
+        raise ImageError(f"The viewer shows only PNG files; {Path(path).name!r} is not one.")
     return _FileData(url=f"{API_PREFIX}/file={quote(str(Path(path).resolve()))}")

@@ -1,4 +1,4 @@
-"""Edits of a chosen place that a visitor asks for, as the browser sends them, checked."""
+"""Checks of what the browser sends when a visitor edits a selected region."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_ID = 100
 
 @dataclass(frozen=True)
 class Paint:
-    """In a colour. red, green, blue: 0 to 255."""
+    """Fill the region with a colour. red, green, blue: 0 to 255."""
 
     red: int
     green: int
@@ -25,14 +25,14 @@ class Paint:
 
 @dataclass(frozen=True)
 class Contrast:
-    """About the place's mean colour. factor: 0 to 4; 1: as it is."""
+    """Change the contrast about the region's mean colour. factor: 0 to 4; 1: no change."""
 
     factor: float
 
 
 @dataclass(frozen=True)
 class Paste:
-    """From the same place of another picture. id: of that."""
+    """Paste the same region of another picture. id: of that picture."""
 
     id: str
 
@@ -41,18 +41,18 @@ Edit = Paint | Contrast | Paste
 
 
 def parse_edit(value: Any) -> Edit:
-    """Read what is to be done, trusting nothing. Raises: InputError: it is no edit."""
+    """Check and read an edit. Raises: InputError: it is not an edit."""
     kind = value.get("type") if isinstance(value, dict) else None
     given = {name: each for name, each in value.items() if name != "type"} if isinstance(value, dict) else {}
     if kind == "paint" and set(given) == {"red", "green", "blue"}:
         if all(type(each) is int and 0 <= each <= 255 for each in given.values()):
             return Paint(**given)
-        raise InputError(f"A colour is red, green and blue from 0 to 255; got {brief(given)}.")
+        raise InputError(f"A colour must be red, green and blue from 0 to 255; got {brief(given)}.")
     if kind == "contrast" and set(given) == {"factor"}:
         factor = given["factor"]
         if type(factor) in (int, float) and 0 <= factor <= _MAX_FACTOR:
             return Contrast(float(factor))
-        raise InputError(f"The contrast is multiplied by 0 to {_MAX_FACTOR:g}; got {brief(factor)}.")
+        raise InputError(f"The contrast factor must be 0 to {_MAX_FACTOR:g}; got {brief(factor)}.")
     if kind == "paste" and set(given) == {"id"} and isinstance(given["id"], str) and len(given["id"]) <= _MAX_ID:
         return Paste(given["id"])
-    raise InputError(f"An edit is to paint, to change the contrast or to paste; got {brief(value)}.")
+    raise InputError(f"An edit must paint, change the contrast or paste; got {brief(value)}.")

@@ -1,4 +1,4 @@
-"""Temperatures that a visitor paints, as the browser sends them, checked; and places found for that."""
+"""Checks of what the browser sends when a visitor paints temperatures, and regions found for painting."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FoundName = Literal["flat", "uncertain"]
 
 @dataclass(frozen=True)
 class Found:
-    """A place that the visitor asked for by a name, for the browser to paint with. name: "flat" or "uncertain"."""
+    """A region that the visitor requested by name, for the browser to paint. name: "flat" or "uncertain"."""
 
     name: FoundName
     mask: Mask
 
 
 def parse_heat(value: Any, width: int, height: int) -> tuple[Heat, ...]:
-    """Read what is painted, trusting nothing.
+    """Check and read what is painted.
 
     Args:
         value: what the browser sent, meant to be [{"temperature", "mask"}, …].
@@ -35,16 +35,18 @@ def parse_heat(value: Any, width: int, height: int) -> tuple[Heat, ...]:
         height: of the low-resolution picture.
 
     Raises:
-        InputError: if it is anything else; OperationError, which is one: a temperature is out of range.
+        InputError: it is anything else, or (as its subclass OperationError) a temperature is out of range.
     """
     if not isinstance(value, list) or len(value) > MAX_STRENGTHS:
-        raise InputError(f"What is painted is a list of at most {MAX_STRENGTHS} temperatures; got {brief(value)}.")
+        raise InputError(f"What is painted must be a list of at most {MAX_STRENGTHS} temperatures; got {brief(value)}.")
     painted = []
     for entry in value:
         if not isinstance(entry, dict) or set(entry) != {"temperature", "mask"}:
-            raise InputError(f"A painted temperature has a temperature, a mask and nothing else; got {brief(entry)}.")
+            raise InputError(
+                f"A painted temperature must have a temperature and a mask, and nothing else; got {brief(entry)}."
+            )
         mask = parse_mask(entry, width, height)
         if mask is None:
-            raise InputError("A painted temperature must have a place; its mask is empty.")
+            raise InputError("A painted temperature must have a region; its mask is empty.")
         painted.append(Heat(entry["temperature"], mask))
     return tuple(painted)

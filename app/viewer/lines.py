@@ -1,4 +1,4 @@
-"""A line that a visitor has drawn, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor draws a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Line", "parse_line"]
 
 
 def parse_line(value: Any, width: int, height: int) -> Line | None:
-    """Read the line of a "line" event, trusting nothing.
+    """Check and read the line of a "line" event.
 
     Args:
         value: what the browser sent, meant to be {"line": [x, y, x, y] or None, …}.
@@ -20,18 +20,18 @@ def parse_line(value: Any, width: int, height: int) -> Line | None:
         height: of the frame, in SR pixels.
 
     Returns:
-        The line, or None if it was taken away.
+        The line, or None if it was removed.
 
     Raises:
-        InputError: if it is anything else.
+        InputError: it is anything else.
     """
     if not isinstance(value, dict) or "line" not in value:
-        raise InputError(f"A line is an object with a line; got {type(value).__name__}.")
+        raise InputError(f"A line must be an object with a line; got {type(value).__name__}.")
     numbers = value["line"]
     if numbers is None:
         return None
     if not isinstance(numbers, list) or len(numbers) != 4 or any(type(number) is not int for number in numbers):
-        raise InputError(f"A line is four whole numbers, x and y of both its ends; got {brief(numbers)}.")
+        raise InputError(f"A line must be four whole numbers, x and y of its two ends; got {brief(numbers)}.")
     for number, size in zip(numbers, (width, height) * 2, strict=True):
         if not 0 <= number < size:
             raise InputError(f"The line leaves the picture of {width}×{height} pixels; got {brief(numbers)}.")

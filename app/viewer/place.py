@@ -1,4 +1,4 @@
-"""A place of some picture that something is taken from, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor clicks a source region."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _MAX_ID = 100
 
 @dataclass(frozen=True)
 class SourcePlace:
-    """id: of a picture. box: left, top, right, bottom in LR pixels."""
+    """A region of some picture, as a source. id: of the picture. box: left, top, right, bottom in LR pixels."""
 
     id: str
     box: Box
 
 
 def parse_source(value: Any, width: int, height: int) -> SourcePlace:
-    """Read the place, trusting nothing. width, height: of the LR picture. Raises: InputError: it is none."""
+    """Check and read a source region. width, height: of the LR picture. Raises: InputError: it is not one."""
     if not isinstance(value, dict) or set(value) != {"id", "box"}:
-        raise InputError(f"A place to take something from is a picture's id and a box; got {brief(value)}.")
+        raise InputError(f"A source region must have a picture's id and a box; got {brief(value)}.")
     name, box = value["id"], value["box"]
     if not isinstance(name, str) or len(name) > _MAX_ID:
-        raise InputError(f"The picture's id is a short text; got {brief(name)}.")
+        raise InputError(f"The picture's id must be a short text; got {brief(name)}.")
     if not isinstance(box, list) or len(box) != 4 or not all(type(edge) is int for edge in box):
-        raise InputError(f"A box is left, top, right and bottom; got {brief(box)}.")
+        raise InputError(f"A box must be left, top, right and bottom; got {brief(box)}.")
     left, top, right, bottom = box
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise InputError(f"The box to take something from is {brief(box)}; it must lie in the {width}×{height} pixels.")
+        raise InputError(f"The source box is {brief(box)}; it must lie in the {width}×{height} pixels.")
     return SourcePlace(name, (left, top, right, bottom))

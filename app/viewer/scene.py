@@ -1,4 +1,4 @@
-"""What the linked viewer is given: pictures, the map, ways to go on, the history."""
+"""The scene that the linked viewer shows: pictures, the map, variants, and the history."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 VIEWER_KEYS = "acdfhjlnopruvwxz"
-"""Letters that the viewer uses itself; keep in step with `ACTIONS` in src/keys.js."""
+"""Letters that the viewer uses itself; they must match `ACTIONS` in src/keys.js."""
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Finished rows of a picture that is still being made: a PNG file, as wide as the frame, to be put at row `top`."""
+    """Finished rows of an unfinished picture: a PNG file as wide as the frame, to be shown from row `top`."""
 
     top: int
     rows: int
@@ -43,25 +43,25 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.top < 0 or self.rows < 1:
-            raise InputError(f"A part has rows from 0 on; got {self.rows} from {self.top} on.")
+            raise InputError(f"A part must have rows from 0 on; got {self.rows} from {self.top} on.")
 
 
 @dataclass(frozen=True)
 class Picture:
     """One picture of a scene.
 
-    id: unique in the scene; the same id is the same place in the grid from one scene to the next. Until the visitor
-        chooses another, differences subtract the picture "mean", or else "truth".
-    label: short text for people.
-    path: PNG file, or None while the picture is still being made: its place is kept, with the previous picture dimmed,
-        or, if there was none, the scene's `placeholder`.
-    parts: rows that are finished already, while `path` is None.
-    kind: "sample" (in the grid, reached by digits) or "reference" (bicubic, mean, ground truth, …: for flipping, wiping
-        and, if wanted, the grid); or "way": one of `Scene.walk`, and in no grid. A reference smaller than the frame is
-        enlarged pixel by pixel.
-    badge: short mark beside the label, for example "flagged".
-    key: lower-case letter that shows a reference, or "".
-    file_name: under which the browser saves the PNG file; "": made from the label.
+    id: unique in the scene; in the next scene, the same id has the same position in the grid. Until the visitor chooses
+        another picture, differences subtract the picture "mean", otherwise "truth".
+    label: short text for people. path: PNG file, or None while the picture is being made: then its position is
+    reserved, and shows the previous picture
+        dimmed or, if there was none, the scene's `placeholder`.
+    parts: finished rows, while `path` is None. kind: "sample" (in the grid, selected by digits) or "reference"
+    (bicubic, mean, ground truth, …: for flipping, wiping
+        and, on request, the grid); or "way": a variant in `Scene.walk`, which is in no grid. A reference smaller than
+        the
+        frame is enlarged without interpolation.
+    badge: short mark beside the label, for example "flagged". key: lower-case letter that shows a reference, or "".
+    file_name: name under which the browser saves the PNG file; "": made from the label.
     """
 
     id: str
@@ -79,10 +79,11 @@ class Picture:
         if not self.id or not self.label:
             raise InputError(f"A picture needs an id and a label; got id {self.id!r} and label {self.label!r}.")
         if self.kind not in ("sample", "reference", "way"):
-            raise InputError(f"A picture is of kind 'sample', 'reference' or 'way', not {self.kind!r}.")
+            raise InputError(f"A picture's kind must be 'sample', 'reference' or 'way', not {self.kind!r}.")
         if self.key and (not re.fullmatch("[a-z]", self.key) or self.key in VIEWER_KEYS):
             raise InputError(
-                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, none of {VIEWER_KEYS!r}."
+                f"Picture {self.id!r} wants the key {self.key!r}; use one lower-case letter, but none of "
+                f"{VIEWER_KEYS!r}."
             )
 
 
@@ -95,10 +96,10 @@ class Overlay:
     minimum, maximum: values at the two ends of the scale, in `unit`.
     colors: the scale from low to high, two or more "#rrggbb", evenly spaced.
     values_path: PNG in grey (8 bits), from which the viewer reads single values: 0 for `minimum`, 255 for `values_top`.
-    values_top: None: `maximum`; with another one, values beyond the scale's end can be read, too.
-    bars: what share of the truth lies within "mean ± value", promised; None: the values are standard deviations.
-    of_luma: whether the values are of the brightness; else of all three channels.
-    remark: few words beside the legend, on which a visitor opens `details`.
+    values_top: None: `maximum`; a larger value lets the viewer read values beyond the scale's end.
+    bars: the promised share of the truth within "mean ± value"; None: the values are standard deviations.
+    of_luma: whether the values are those of the brightness; otherwise of all three channels.
+    remark: short text beside the legend; a click on it opens `details`.
     """
 
     path: str | Path
@@ -116,16 +117,16 @@ class Overlay:
 
     def __post_init__(self) -> None:
         if not self.minimum <= self.maximum:
-            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not fall.")
+            raise InputError(f"The overlay's scale runs from {self.minimum} to {self.maximum}; it must not decrease.")
         if len(self.colors) < 2 or not all(_COLOR.fullmatch(color) for color in self.colors):
             raise InputError(f"The overlay needs two or more colours as '#rrggbb'; got {list(self.colors)!r}.")
 
 
 @dataclass(frozen=True)
 class Blend:
-    """A way between two pictures, which the visitor moves from one to the other.
+    """A variant between two pictures, which the visitor moves from one to the other.
 
-    id: its own. ends: ids of the two. percent: how far it is on the way.
+    id: of the variant. ends: ids of the two pictures. percent: its position between them.
     """
 
     id: str
@@ -134,16 +135,16 @@ class Blend:
 
 
 LOOK_ONLY = "to look at"
-"""The badge of ways that cannot be kept. The browser knows it by this word."""
+"""The badge of variants that cannot be kept. The browser recognises it by this text."""
 
 
 @dataclass(frozen=True)
 class SliderStrip:
-    """One slider of a place.
+    """One slider of a region.
 
-    path: PNG of the place at positions from one end to the other, side by side. ends: what is at the two ends, in
-    words. share: of all that differs at the place, 0 to 1. deviations: of what was wished for at each position, in
-    standard deviations; None: it is no wish. remark: what there is to say of it, or "".
+    path: PNG of the region at positions from one end to the other, side by side. ends: what the two ends show, in
+    words. share: of the variance in the region, 0 to 1. deviations: of a wish's measure at each position, in standard
+    deviations; None: it is not a wish. remark: a remark for the visitor, or "".
     """
 
     path: str | Path
@@ -155,7 +156,7 @@ class SliderStrip:
 
 @dataclass(frozen=True)
 class SliderBank:
-    """The sliders of a place; none: only texture differs there. angles: where they are, in degrees, -90 to 90."""
+    """The sliders of a region; none: only texture differs. angles: their positions in degrees, -90 to 90."""
 
     strips: tuple[SliderStrip, ...]
     angles: tuple[int, ...]
@@ -163,12 +164,12 @@ class SliderBank:
 
 @dataclass(frozen=True)
 class Walk:
-    """Ways to go on from a picture, which the visitor walks through in place.
+    """Variants of a picture, which the visitor steps through in place.
 
-    start: id of that picture. ids: of the ways that are there. count: how many there will be. box: left, top, right,
-    bottom of the place that differs, in SR pixels. kind: what they are. dial: how far neighbours are, in percent.
-    blend: the one of them, if any, that lies between two pictures. found: a place that was asked for, to be painted.
-    sliders: by which the one way was found, as soon as they are there. levels: of a tree, how deep each way lies.
+    start: id of that picture. ids: of the finished variants. count: how many there will be. box: left, top, right,
+    bottom of the region that differs, in SR pixels. kind: the kind of variants. dial: how different neighbours are, in
+    percent. blend: the variant, if any, that lies between two pictures. found: a region that was requested for
+    painting. sliders: those that lead to the one variant, once they are found. levels: depth of each variant in a tree.
     """
 
     start: str
@@ -187,9 +188,9 @@ class Walk:
 class StripStep:
     """One step of the history, as the strip below the pictures shows it.
 
-    number: by which events name it. parent: number of the step of the strip that it followed. path: PNG of its
-    thumbnail. caption: two or three words. name: that the visitor gave it, or "". words: what it is, at length.
-    difference: what leads from it to what is shown; None: the two cannot be compared. kind: what was new in it.
+    number: identifies it in events. parent: number of the previous step in the strip. path: PNG of its thumbnail.
+    caption: two or three words. name: given by the visitor, or "". words: a full description. difference: the changes
+    from it to the current step; None: the two cannot be compared. kind: what was new in it.
     """
 
     number: int
@@ -208,31 +209,32 @@ class StripStep:
 class Scene:
     """Everything that the viewer shows.
 
-    width, height: the frame in SR pixels; pictures of other sizes are scaled to it.
-    pictures: in the order of grid, buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7.
-    overlay: map of where the samples differ, or None. The visitor can show it as a tile of the grid (on at first, with
+    width, height: the frame in SR pixels; pictures of other sizes are scaled to it. pictures: in the order of grid,
+    buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7. overlay: map of where the samples differ, or None. The
+    visitor can show it as a tile of the grid (on at first, with
         two samples or more) and over all pictures.
-    overlay_expected: keep a place for the map's tile while `overlay` is None, so that the grid does not change when the
-        map arrives.
-    subject: names the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
-        chosen place are kept, and each old picture stays until the new one is loaded.
-    mode, selected, compare, place: settings to apply once, when they differ from the former scene's: the mode, the id
-        of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the crops in SR pixels. None: the
-        visitor's choice stays.
-    placeholder: id of a picture that stands in, dimmed, for those that are not there yet.
-    suggested_place: the (x, y) of the crops until the visitor chooses a place, meant to be where samples differ most.
-        None: the viewer looks for that place on the map; without a map, there are no crops before the first click.
-    grid: (width, height) of the low-resolution picture, on whose pixels the visitor may choose a place. None: the tools
-        for that are not there.
-    walk: ways to go on, while the visitor looks at them; None: there are none.
-    explored: id of the picture that the visitor has explored, shown alone whenever it is another one than before.
-    steps: the history, oldest first; the strip of it is there with two steps or more. A step that is compared with what
-        is shown is a reference of the scene, with the id "step-NUMBER".
-    note: a line over the pictures, e.g. what to do to get some; then none of them is called "waiting".
-    temperature: of the samples, or of what is explored; None: not known.
-    serial: names the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are drawn,
-        or cannot be loaded.
-    revision: a scene with a lower one than the viewer has shown already came too late, and is left aside.
+    overlay_expected: reserve a position for the map's tile while `overlay` is None, so that the grid does not change
+        when the map arrives.
+    subject: identifies the input picture. While it and the frame stay the same, the visitor's zoom, position, mode and
+        close-up position are kept, and each old picture stays until the new one is loaded.
+    mode, selected, compare, place: settings to apply once, when they differ from those of the previous scene: the mode,
+        the id of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the close-ups in SR pixels.
+        None: keep the visitor's choice.
+    placeholder: id of a picture that is shown dimmed instead of pictures that are not finished. suggested_place: the
+    (x, y) of the close-ups until the visitor chooses a position, meant to be where samples differ
+        most. None: the viewer finds that position on the map; without a map, there are no close-ups before the first
+        click.
+    grid: (width, height) of the low-resolution picture, on whose pixels the visitor may select a region. None: the
+        selection tools are hidden.
+    walk: variants, while the visitor looks at them; None: there are none. explored: id of the explored picture, which
+    is shown alone whenever it changes. steps: the history, oldest first; the strip is shown from two steps on. A step
+    that is compared with the current one is
+        a reference of the scene, with the id "step-NUMBER".
+    note: a line over the pictures, e.g. how to get some; then none of them is called "waiting". temperature: of the
+    samples, or of the explored picture; None: not known. serial: identifies the scene. The element `.lv` has it as
+    `data-shown` once the map and all finished pictures are drawn,
+        or have failed to load.
+    revision: the viewer ignores a scene with a lower revision than it has already shown, because it arrived too late.
     """
 
     width: int
@@ -258,14 +260,16 @@ class Scene:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise InputError(f"A scene has a size of at least 1×1 pixels; got {self.width}×{self.height}.")
+            raise InputError(f"A scene must have a size of at least 1×1 pixels; got {self.width}×{self.height}.")
         if self.grid is not None and min(self.grid) < 1:
-            raise InputError(f"A low-resolution picture has at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}.")
+            raise InputError(
+                f"A low-resolution picture must have at least 1×1 pixels; got {self.grid[0]}×{self.grid[1]}."
+            )
         ids = [picture.id for picture in self.pictures]
         if len(set(ids)) != len(ids):
-            raise InputError(f"Ids of pictures must differ from each other; got {ids!r}.")
+            raise InputError(f"The ids of pictures must differ from each other; got {ids!r}.")
         if self.mode not in (None, "grid", "single", "wipe", "difference"):
-            raise InputError(f"The viewer's mode is 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
+            raise InputError(f"The viewer's mode must be 'grid', 'single', 'wipe' or 'difference', not {self.mode!r}.")
         walked = () if self.walk is None else (self.walk.start, *self.walk.ids)
         for chosen in (self.selected, self.placeholder, self.explored, *walked, *(self.compare or ())):
             if chosen is not None and chosen not in ids:
@@ -275,4 +279,4 @@ class Scene:
                 parse_place({"x": place[0], "y": place[1]}, self.width, self.height)
         for part in (part for picture in self.pictures for part in picture.parts):
             if part.top + part.rows > self.height:
-                raise InputError(f"A part ends at row {part.top + part.rows} of {self.height}.")
+                raise InputError(f"A part ends at row {part.top + part.rows}, but the picture has {self.height} rows.")

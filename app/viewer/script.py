@@ -1,4 +1,4 @@
-"""The viewer's script and style: files that are joined into the one string of each that Gradio takes."""
+"""The viewer's script and style: many files, each kind joined into the one string that Gradio accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["MODULES", "SOURCE_FOLDER", "join_modules", "join_styles"]
 
 SOURCE_FOLDER = Path(__file__).with_name("src")
 MODULES = (
-    *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested by node alone
+    *("geometry", "values", "budget", "keys", "choices", "messages"),  # without the DOM: tested with node alone
     *("maskgrid", "maskruns", "maskcontour", "maskboxes", "maskstate", "maskkeys"),  # the same
     *("heatgrid", "heatstate", "walking", "steps", "latest", "spread"),  # the same
     *(
@@ -33,7 +33,7 @@ MODULES = (
     *("toolbar", "chooser", "help", "readout", "keyboard", "viewport", "scene", "actions", "describe"),
     *("viewer", "index"),
 )
-"""In an order in which each class comes after the one it extends."""
+"""Ordered such that each class comes after the one it extends."""
 
 STYLES = ("viewer.css", "mask.css", "heat.css", "explore.css", "ways.css", "sliders.css", "history.css")
 
@@ -42,11 +42,11 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) )", fl
 
 
 def join_modules() -> str:
-    """One script of all modules, without their import and export words: top-level names must differ between modules."""
+    """Join all modules into one script, without their import and export statements: top-level names must be unique."""
     texts = ((SOURCE_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in MODULES)
     return '"use strict";\n' + "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
 def join_styles() -> str:
-    """One style sheet."""
+    """Join all style sheets."""
     return "\n".join((SOURCE_FOLDER.parent / name).read_text(encoding="utf-8") for name in STYLES)

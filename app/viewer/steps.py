@@ -1,4 +1,4 @@
-"""What a visitor does with the history, as the browser sends it, checked."""
+"""Checks of what the browser sends when a visitor uses the history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from srflow.errors import brief
 __all__ = ["MAX_NAME", "Mark", "parse_mark", "parse_step"]
 
 MAX_NAME = 40
-"""Characters of a step's name."""
+"""Maximum length of a step's name, in characters."""
 
 _Action = Literal["name", "pin", "compare"]
 _MAX_NUMBER = 2**53 - 1
@@ -19,7 +19,7 @@ _MAX_NUMBER = 2**53 - 1
 
 @dataclass(frozen=True)
 class Mark:
-    """One "mark" event. action: "name" the step, or "pin" it, or not any more; or "compare" with it."""
+    """One "mark" event. action: "name" the step, "pin" or unpin it, or "compare" with it."""
 
     action: _Action
     number: int
@@ -28,30 +28,30 @@ class Mark:
 
 
 def parse_step(value: Any) -> int:
-    """Read which step a "travel" or "mark" event means, trusting nothing; it may be gone.
+    """Check and read which step a "travel" or "mark" event refers to; the step may no longer exist.
 
-    Raises: InputError: if it is anything else than {"number": a whole number, …}.
+    Raises: InputError: it is anything other than {"number": a whole number, …}.
     """
     number = value.get("number") if isinstance(value, dict) else None
     if type(number) is not int or not 0 <= number <= _MAX_NUMBER:
-        raise InputError(f"A step of the history has a whole number; got {brief(number)}.")
+        raise InputError(f"A step of the history must have a whole number; got {brief(number)}.")
     return number
 
 
 def parse_mark(value: Any) -> Mark:
-    """Read a "mark" event, trusting nothing. Blanks around a name and within it become single ones.
+    """Check and read a "mark" event. Runs of white space in a name become single spaces.
 
-    Raises: InputError: if it is anything else than {"action", "number", "name", "is_pinned"}.
+    Raises: InputError: it is anything other than {"action", "number", "name", "is_pinned"}.
     """
     number = parse_step(value)
     action, name, is_pinned = (value.get(key) for key in ("action", "name", "is_pinned"))
     if not isinstance(action, str) or action not in get_args(_Action):
-        raise InputError(f"What is done with a step is one of {', '.join(get_args(_Action))}; got {brief(action)}.")
+        raise InputError(f"The action on a step must be one of {', '.join(get_args(_Action))}; got {brief(action)}.")
     if not isinstance(name, str) or len(name) > MAX_NAME:
-        raise InputError(f"A step's name is a text of at most {MAX_NAME} characters; got {brief(name)}.")
+        raise InputError(f"A step's name must be a text of at most {MAX_NAME} characters; got {brief(name)}.")
     name = " ".join(name.split())
     if not name.isprintable():
-        raise InputError(f"A step's name holds letters, digits and signs only; got {brief(name)}.")
+        raise InputError(f"A step's name may contain only letters, digits and signs; got {brief(name)}.")
     if type(is_pinned) is not bool:
-        raise InputError(f"A step is pinned or not; got {brief(is_pinned)}.")
+        raise InputError(f"A step must be pinned or not pinned; got {brief(is_pinned)}.")
     return Mark(cast(_Action, action), number, name, is_pinned)

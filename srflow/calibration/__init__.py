@@ -1,1 +1,3 @@
-"""Bars about the mean of samples that hold the truth as often as they promise: the mathematics, and the file."""
+"""Calibrated bars about the mean of samples, which contain the truth as often as promised: the mathematics, and the
+file.
+"""

@@ -1,7 +1,6 @@
-"""`calibration.json`: what a calibration found, kept beside the weights and tied to them by their hash.
+"""The file `calibration.json`: the results of a calibration, stored beside the weights and tied to them by their hash.
 
-The file may come from anywhere, so everything in it is checked when it is read. Neither torch nor an image library is
-needed here.
+The file may come from anywhere, so all of its values are checked. Reading it needs neither torch nor an image library.
 """
 
 from __future__ import annotations
@@ -40,25 +39,24 @@ MAX_SAMPLES = 1000
 MAX_TEMPERATURE = 2.0
 
 Value = Literal["luma", "rgb"]
-"""What a bar is of: brightness (ITU-R BT.601), or the three channels, which share one λ."""
+"""The quantity of a bar: brightness (ITU-R BT.601), or the three channels, which share one λ."""
 
 _FORMAT_VERSION = 1
 _MAX_BYTES = 4_000_000
 _MAX_SETTINGS, _MAX_BARS, _MAX_TEXT = 1000, 20, 200
-_TOLERANCE = 1e-6  # of temperatures that have been written as decimals
+_TOLERANCE = 1e-6  # for temperatures that were written as decimals
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredBar:
-    """What was found for one kind of value, at one setting.
+    """The measurements for one quantity at one setting.
 
-    value: see `Value`. box: pixels a side of the boxes whose means the bars are of; 1: single pixels.
-    sigma_floor: in grey levels. lam: λ, chosen with all pictures.
-    error_ratio: root mean square error of the mean / root mean square of sqrt(1 + 1/K) σ; 1 if the spread is right.
-    coverage_before: share of the truth inside bars of the λ that right samples would have.
-    coverage: the same with λ, each picture by a λ chosen without it; the mean over pictures.
-    coverage_tenth: a tenth of the pictures are covered less than this.
-    coverage_checked: the mean coverage over the pictures of `Calibration.check`; None without such a check.
+    value: see `Value`. box: side in pixels of the boxes whose means have these bars; 1: single pixels. sigma_floor: in
+    grey levels. lam: λ, chosen with all pictures. error_ratio: root mean square error of the mean / root mean square of
+    sqrt(1 + 1/K) σ; 1 if the spread is right. coverage_before: share of the truth inside bars with the λ of samples
+    with the right spread. coverage: the same with the calibrated λ, chosen for each picture without it; the mean over
+    pictures. coverage_tenth: a tenth of the pictures have a smaller coverage. coverage_checked: the mean coverage over
+    the pictures of `Calibration.check`; None without such a check.
     """
 
     value: Value
@@ -74,7 +72,7 @@ class MeasuredBar:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """The pictures on which finished bars were checked: the folder's name, how many, and their hash."""
+    """The pictures on which finished bars were checked: the folder's name, their number, and their hash."""
 
     hr: str
     num_pictures: int
@@ -83,10 +81,10 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredSetting:
-    """What was found at one temperature, number of samples and number of consistency rounds (0: without the step).
+    """The measurements at one temperature, number of samples and number of consistency rounds (0: without the step).
 
-    ranks_before, ranks_after: the share of pixels whose brightness is above 0, 1, … num_samples of the samples, as they
-    are, and moved away from their mean as λ says; flat where the samples are like the truth.
+    ranks_before, ranks_after: the share of pixels whose brightness is above 0, 1, … num_samples of the samples, before
+    and after moving these away from their mean by λ; flat if the samples are distributed like the truth.
     """
 
     temperature: float
@@ -99,9 +97,10 @@ class MeasuredSetting:
 
 @dataclass(frozen=True)
 class Bar:
-    """How wide a bar is to be. lam: λ. sigma_floor: in grey levels.
+    """The parameters of a bar. lam: λ. sigma_floor: in grey levels.
 
-    coverage_checked: the least that such bars held on the pictures of `Calibration.check`; None without such a check.
+    coverage_checked: the smallest coverage of such bars on the pictures of `Calibration.check`; None without such a
+    check.
     """
 
     lam: float
@@ -109,24 +108,24 @@ class Bar:
     coverage_checked: float | None = field(default=None, compare=False)
 
     def half_width(self, sigma: np.ndarray | float, num_samples: int) -> np.ndarray:
-        """λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised within the mean ± this.
+        """Return λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised to lie within the mean ± this.
 
-        Args: sigma: the samples' standard deviation, over K - 1, any shape; of a box: that of the samples' box means.
-            num_samples: K.
+        Args: sigma: the samples' standard deviation, with the divisor K - 1, any shape; for a box: that of the samples'
+            box means. num_samples: K.
         """
         return self.lam * prediction_sigma(np.asarray(sigma), num_samples, self.sigma_floor)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A calibration of one file of weights.
+    """The calibration of one file of weights.
 
-    coverage: the share of the truth that is promised inside the bars, on average over pictures.
-    confidence: None for conformal risk control; else that of the risk-controlling sets.
-    hr, num_pictures, pictures_sha256, crop: the folder's name, the pictures and their hash; pixels a side of the middle
-        that was used, None for whole pictures.
-    folds: how many times part of the pictures was left out to check the coverage there.
-    check: other pictures, on which the coverage was measured afterwards; None if it was not.
+    coverage: the share of the truth that is promised to lie inside the bars, on average over pictures. confidence: None
+    for conformal risk control; otherwise that of the risk-controlling sets. hr, num_pictures, pictures_sha256, crop:
+    the folder's name, the number of pictures and their hash; side in pixels of the
+        central crops, None for whole pictures.
+    folds: number of folds of the cross-fitting. check: other pictures, on which the coverage was measured afterwards;
+    None if it was not.
     """
 
     weights_sha256: str
@@ -148,15 +147,15 @@ class Calibration:
     def bar(
         self, temperature: float, num_samples: int, consistency_rounds: int, value: Value = "luma", box: int = 1
     ) -> Bar:
-        """The bar for samples drawn in a certain way. Where nothing was measured, none is made up.
+        """Return the bar for samples with the given settings. Nothing is extrapolated.
 
-        temperature: between those measured, λ is interpolated; outside there is none.
-        num_samples: the largest number measured that is not larger; λ falls as the number grows, so that the bar is
-            rather too wide than too narrow.
-        consistency_rounds: only as measured.
-        box: between those measured, the wider one of the two; for a region, take the root of its area.
+        temperature: between measured values, λ is interpolated; outside there is no bar. num_samples: the largest
+        measured number that is not larger is used; λ decreases as the number grows, so that the bar is
+            too wide rather than too narrow.
+        consistency_rounds: only measured values. box: between measured sizes, the wider bar of the two is used; for a
+        region, pass the square root of its area.
 
-        Raises: NotCalibratedError: outside what was measured; the message says what was.
+        Raises: NotCalibratedError: the setting was not measured; the message says what was.
         """
         same = [setting for setting in self.settings if setting.consistency_rounds == consistency_rounds]
         if not same:
@@ -167,7 +166,7 @@ class Calibration:
         counts = {setting.num_samples for setting in same}
         count = max((one for one in counts if one <= num_samples), default=None)
         if count is None:
-            raise NotCalibratedError(f"There are no bars for {num_samples} samples; it takes at least {min(counts)}.")
+            raise NotCalibratedError(f"There are no bars for {num_samples} samples; at least {min(counts)} are needed.")
         points = sorted((setting.temperature, setting) for setting in same if setting.num_samples == count)
         temperatures = [point for point, _ in points]
         if not temperatures[0] - _TOLERANCE <= temperature <= temperatures[-1] + _TOLERANCE:
@@ -181,7 +180,7 @@ class Calibration:
 
 
 def save_calibration(path: str | Path, calibration: Calibration) -> None:
-    """Write the file, which appears whole or not at all. Raises OSError: it cannot be written."""
+    """Write the file atomically. Raises OSError: it cannot be written."""
     with atomic_write(path, "w") as file:
         file.write(_to_json(calibration))
 
@@ -213,7 +212,7 @@ def load_calibration(folder: str | Path, weights_sha256: str | None) -> Calibrat
 
 
 def _bar_of_box(bars: Sequence[MeasuredBar], value: Value, box: int) -> Bar:
-    """The bar of a box, or the wider one of those on either side of it, with the floor of the smaller one."""
+    """Return the bar of a box size, or the wider bar of the two nearest sizes, with the floor of the smaller one."""
     measured = sorted((bar.box, bar) for bar in bars if bar.value == value)
     sizes = [size for size, _ in measured]
     if not sizes or not sizes[0] <= box <= sizes[-1]:
@@ -228,7 +227,7 @@ def _bar_of_box(bars: Sequence[MeasuredBar], value: Value, box: int) -> Bar:
 
 
 def _least(shares: Sequence[float | None]) -> float | None:
-    """None if one of them is not known."""
+    """Return the smaller coverage; None if one of them is not known."""
     return None if None in shares else min(share for share in shares if share is not None)
 
 
@@ -249,7 +248,7 @@ def _rounded(value: Any) -> Any:
 
 
 class _Fields:
-    """The values of one JSON object, each to be taken once, checked."""
+    """The values of one JSON object; each is taken once and checked."""
 
     def __init__(self, values: Any, where: str) -> None:
         if not isinstance(values, dict):
@@ -281,14 +280,14 @@ class _Fields:
         return value
 
     def optional(self, name: str) -> bool:
-        """Whether a value is there; null is taken away."""
+        """Return whether a value exists; a null is removed."""
         if self._values.get(name, 0) is None:
             del self._values[name]
             return False
         return True
 
     def items(self, name: str, most: int) -> Iterator[tuple[Any, str]]:
-        """The entries of a list, and where they are."""
+        """Return the entries of a list, and their positions for error messages."""
         value = self.take(name)
         if not isinstance(value, list) or not 0 < len(value) <= most:
             _refuse(self._where, f"{name} must be a list of 1 to {most} entries")
@@ -296,7 +295,7 @@ class _Fields:
             yield item, f"{self._where}, {name}[{index}]"
 
     def end(self) -> None:
-        """Raises CalibrationError: if values are left that nobody took."""
+        """Raise CalibrationError if values are left over."""
         if self._values:
             _refuse(self._where, f"{str(min(self._values))[:40]!r} is unknown")
 
@@ -308,8 +307,10 @@ def _from_json(data: bytes, source: str) -> Calibration:
     if len(data) > _MAX_BYTES:
         _refuse(source, f"it has more than {_MAX_BYTES} bytes")
     try:
-        values = json.loads(data.decode("utf-8"), parse_constant=lambda text: _refuse(source, f"{text} is no number"))
-    except (ValueError, RecursionError) as error:  # also of bytes that are no UTF-8, and numbers of 5,000 digits
+        values = json.loads(
+            data.decode("utf-8"), parse_constant=lambda text: _refuse(source, f"{text} is not a number")
+        )
+    except (ValueError, RecursionError) as error:  # also for bytes that are not UTF-8, and numbers of 5,000 digits
         raise CalibrationError(f"{source} is not valid JSON ({error}); run `python -m srflow calibrate`.") from error
     fields = _Fields(values, source)
     version = fields.take("format_version")
@@ -393,7 +394,7 @@ def _ranks(fields: _Fields, name: str, num_samples: int) -> tuple[float, ...]:
     shares = []
     for share, where in fields.items(name, num_samples + 1):
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
-            _refuse(where, f"{str(share)[:40]!r} is no share from 0 to 1")
+            _refuse(where, f"{str(share)[:40]!r} is not a share from 0 to 1")
         shares.append(float(share))
     if len(shares) != num_samples + 1 or not math.isclose(sum(shares), 1, abs_tol=0.01):
         _refuse(where, f"{name} must be {num_samples + 1} shares that add up to 1")
@@ -406,7 +407,7 @@ def _no_repeats(keys: Sequence[tuple], where: str, what: str) -> None:
 
 
 def _refuse(where: str, why: str) -> NoReturn:
-    raise CalibrationError(f"{where} cannot be used: {why}. Run `python -m srflow calibrate` to make it anew.")
+    raise CalibrationError(f"{where} cannot be used: {why}. Run `python -m srflow calibrate` to create it again.")
 
 
 def _listed(numbers: set[int] | Sequence[int]) -> str:

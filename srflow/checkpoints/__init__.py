@@ -1,1 +1,1 @@
-"""Weights on disk: our own format (`own`) and the files of the released networks (`released`)."""
+"""Checkpoints on disk: our own format (`own`) and the files of the released networks (`released`)."""

@@ -1,4 +1,4 @@
-"""The model card that goes with a checkpoint: Hugging Face's front matter and a summary for people."""
+"""The model card of a checkpoint: Hugging Face's front matter and a summary for people."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ pictures are not to be trusted. Fine detail is drawn, not measured: compare seve
 
 
 def model_card(config: ModelConfig, metadata: Metadata, sizes: Mapping[str, int], details: str | None = None) -> str:
-    """The card's text.
+    """Return the text of the card.
 
     Args:
-        sizes: of each of the model's parameters, by its name, how many numbers it has.
+        sizes: number of values of each of the model's parameters, by its name.
         details: Markdown added at the end: data, training, evaluation, limits.
     """
     data = ModelCardData(

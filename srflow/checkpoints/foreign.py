@@ -1,4 +1,4 @@
-"""Weights files of other programs: reading their tensors without running code, or saying what a file is instead."""
+"""Weights files of other programs: reads their tensors without running code, or says what a file is instead."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from srflow.pictures.kinds import describe
 
 __all__ = ["read_tensors"]
 
-# Under which keys trainers file a network's weights, the ones to be preferred first: averages, then the generator.
+# The keys under which trainers store a network's weights, preferred ones first: averages, then the generator.
 _WRAPPERS = (
     *("params_ema", "model_ema", "ema_model", "ema_state_dict", "ema", "params", "netG_ema", "g_ema"),
     *("netG", "net_g", "generator", "gen", "G", "model_state_dict", "state_dict", "model", "network", "weights"),
 )
 _MAX_DEPTH = 4
-# Containers of settings that checkpoints hold beside tensors; they can do nothing when they are unpickled.
+# Containers of settings that checkpoints contain beside tensors; unpickling them is harmless.
 _HARMLESS = [argparse.Namespace, collections.OrderedDict, collections.defaultdict, collections.Counter, dict, list, set]
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a network in a .pth, .pt, .ckpt or .safetensors file, by name. The content tells the format.
+    """Read the tensors of a network, by name, from a .pth, .pt, .ckpt or .safetensors file. The content decides the
+    format.
 
-    Of a trainer's checkpoint the network's own table is taken, averaged weights (EMA) before others. Code in a pickle
-    is refused, not run.
+    From a trainer's checkpoint the network's own table is taken, averaged weights (EMA) preferred. Code in a pickle is
+    refused, not run.
 
-    Raises: CheckpointError: not found, truncated, no file of weights (and what it seems to be), or with code in it.
+    Raises: CheckpointError: the file is not found, truncated, not a file of weights (with what it seems to be), or
+        contains code.
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path} is not there; give the path of a weights file, e.g. a released .pth.")
+        raise CheckpointError(f"There is no file {path}; give the path of a weights file, e.g. a released .pth.")
     _refuse_other_kinds(path)
     try:
         if _is_safetensors(path):
@@ -48,18 +50,19 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than tensors, or is no PyTorch file; code in it was not run, and it is not loaded."
+            f"{path} contains more than tensors, or is not a PyTorch file. Code in it was not run, and it is not "
+            "loaded."
         ) from error
     except MemoryError as error:
-        raise CheckpointError(f"{path} takes more memory than there is.") from error
-    except Exception as error:  # torch and safetensors answer damaged files with errors of every kind
+        raise CheckpointError(f"{path} does not fit into memory.") from error
+    except Exception as error:  # torch and safetensors raise errors of every kind for damaged files
         said = " ".join(str(error).split())
         if "TorchScript" in said:
             raise CheckpointError(f"{path} is a TorchScript program, not a table of weights.") from error
-        raise CheckpointError(f"{path} is truncated or no PyTorch file ({said[:160]}); fetch it again.") from error
+        raise CheckpointError(f"{path} is truncated or is not a PyTorch file ({said[:160]}); get it again.") from error
     table = _network_table(values)
     if table is None:
-        raise CheckpointError(f"{path} is no table of tensors, so it holds no network's weights.")
+        raise CheckpointError(f"{path} is not a table of tensors, so it contains no network's weights.")
     return table
 
 
@@ -67,18 +70,18 @@ def _refuse_other_kinds(path: Path) -> None:
     with path.open("rb") as file:
         prefix = file.read(4096)
     known = describe(prefix)
-    if known == "a ZIP archive" and zipfile.is_zipfile(path):  # which PyTorch's files are, too
+    if known == "a ZIP archive" and zipfile.is_zipfile(path):  # PyTorch's files are ZIP files, too
         known = None
     if known is None and prefix.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8")):
         known = "a picture"
     if known is None and path.suffix.lower() == ".onnx":
-        known = "an ONNX file; get the PyTorch weights that it was made from"
+        known = "an ONNX file; get the PyTorch weights from which it was made"
     if known is not None:
-        raise CheckpointError(f"{path} is no file of weights; it looks like {known}.")
+        raise CheckpointError(f"{path} is not a file of weights; it looks like {known}.")
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as one: the length of its header in 8 bytes, then a JSON object."""
+    """Return whether a file begins like safetensors: the length of its header in 8 bytes, then a JSON object."""
     with path.open("rb") as file:
         prefix = file.read(9)
     is_zip_or_pickle = prefix[:2] in (b"PK", b"\x80\x02", b"\x80\x04")
@@ -86,7 +89,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _network_table(values: Any) -> dict[str, Tensor] | None:
-    """The likeliest table of a network's tensors in nested dicts; entries that are no tensors are left out."""
+    """Return the likeliest table of a network's tensors in nested dicts, without entries that are not tensors."""
     tables = list(_tables(values, (), 0))
     if not tables:
         return None

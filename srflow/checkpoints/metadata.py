@@ -1,4 +1,4 @@
-"""What is known of a model's weights beside their values."""
+"""Facts about a model's weights besides their values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Metadata"]
 
 @dataclass(frozen=True)
 class Metadata:
-    """Licence, origin and identity of a model's weights, kept with them.
+    """Licence, origin and identity of a model's weights, stored with them.
 
-    license: an SPDX identifier in lower case, as on the Hub. provenance: where they come from, for people to read.
-    weights_sha256: of the weights file last loaded or saved, so that a picture can name what made it; None for weights
-    that were never on disk.
+    license: an SPDX identifier in lower case, as on the Hub. provenance: where they come from, as text for people.
+    weights_sha256: of the weights file last loaded or saved, so that a picture can name its weights; None for weights
+    that were never saved.
     """
 
     license: str = "apache-2.0"

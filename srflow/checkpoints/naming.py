@@ -1,8 +1,8 @@
-"""Which of a file's tensors are the network, and what they would be called in the released files.
+"""Finds the network among a file's tensors, and renames its tensors to the names of the released files.
 
-Key names, not code: the style of the released ESRGAN and SRFlow networks (RRDB_trunk, HRconv), that of BasicSR and
-Real-ESRGAN (body, conv_body, conv_up1), and the numbered one of the first ESRGAN files (model.1.sub.0), each behind any
-prefix that a trainer puts before it (module., netG., generator., model., params_ema., …).
+It looks at key names only: the style of the released ESRGAN and SRFlow networks (RRDB_trunk, HRconv), that of BasicSR
+and Real-ESRGAN (body, conv_body, conv_up1), and the numbered one of the first ESRGAN files (model.1.sub.0), each after
+any prefix that a trainer adds (module., netG., generator., model., params_ema., …).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from srflow.contract import CheckpointError
 __all__ = ["Network", "pick_network"]
 
 _FLOW = "flowUpsamplerNet."
-# The first convolution in each style, and a key that must stand beside it.
+# The first convolution in each style, and a key that must exist beside it.
 _ANCHORS = (
     ("RRDB.conv_first.weight", "RRDB.RRDB_trunk.0.RDB1.conv1.weight"),
     ("conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"),
@@ -30,12 +30,12 @@ _STYLES = (_RELEASED, _RELEASED, _BASICSR, _NUMBERED)
 _OTHER_PARTS = re.compile(r"(^|[._])(net_?d|discriminator|disc|d)[._]", re.IGNORECASE)
 _AVERAGES = re.compile(r"ema|averaged", re.IGNORECASE)
 
-# What other networks are, by a key that they have.
+# Names of other networks, by a key that they have.
 _OTHERS = (
     (r"conv1x1\.weight", "ESRGAN+, whose dense blocks have a 1x1 convolution that this encoder lacks"),
     (r"(^|\.)body\.\d+\.weight$", "Real-ESRGAN's compact network (SRVGGNet) or another plain one"),
-    (r"residual_group\.blocks", "SwinIR, HAT or another network of transformers"),
-    (r"relative_position_bias_table|attn\.qkv", "a network of transformers"),
+    (r"residual_group\.blocks", "SwinIR, HAT or another transformer network"),
+    (r"relative_position_bias_table|attn\.qkv", "a transformer network"),
     (r"diffusion_model|time_embed|temb", "a diffusion model"),
     (r"(^|\.)fc\.weight$|classifier", "a classifier"),
 )
@@ -43,7 +43,9 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Network:
-    """tensors: by the names of the released files. left_out: parts that belong to something else, with their sizes."""
+    """A network's tensors, by the names of the released files. left_out: parts that belong to something else, with
+    their sizes.
+    """
 
     tensors: dict[str, Tensor]
     left_out: tuple[str, ...]
@@ -52,7 +54,7 @@ class Network:
 def pick_network(tensors: dict[str, Tensor], source: str) -> Network:
     """Find the network among a file's tensors. source: the file's name, for messages.
 
-    Raises: CheckpointError: there is none, or one that is no RRDB network; the message says what it seems to be.
+    Raises: CheckpointError: there is none, or it is not an RRDB network; the message says what it seems to be.
     """
     found = _candidates(tensors)
     if not found:
@@ -76,7 +78,7 @@ def pick_network(tensors: dict[str, Tensor], source: str) -> Network:
 
 
 def _candidates(tensors: dict[str, Tensor]) -> list[tuple[str, str]]:
-    """(prefix, style) of each network in the file: averages first, no discriminators, then the shortest prefix."""
+    """Return (prefix, style) of the networks in a file: averages first, no discriminators, then the shorter prefix."""
     found: dict[tuple[str, str], None] = {}
     for (anchor, beside), style in zip(_ANCHORS, _STYLES, strict=True):
         for name in tensors:
@@ -88,7 +90,7 @@ def _candidates(tensors: dict[str, Tensor]) -> list[tuple[str, str]]:
         prefix, _ = candidate
         return not _AVERAGES.search(prefix), bool(_OTHER_PARTS.search(prefix)), len(prefix)
 
-    # RRDB.conv_first ends like conv_first: the shorter prefix, which holds the flow as well, is meant.
+    # RRDB.conv_first also ends in conv_first: use the shorter prefix, which includes the flow.
     return sorted(found, key=rank)
 
 
@@ -102,11 +104,13 @@ def _from_basicsr(name: str) -> str:
 
 
 def _from_numbered(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """model.0 is the first convolution, model.1.sub the trunk with its last convolution, the others what follows."""
+    """Rename numbered keys: model.0 is the first convolution, model.1.sub the trunk with its last convolution, others
+    follow.
+    """
     numbers = sorted({int(match[1]) for name in tensors if (match := re.fullmatch(r"model\.(\d{1,4})\.weight", name))})
     trunk = {int(match[1]) for name in tensors if (match := re.match(r"model\.1\.sub\.(\d{1,4})\.", name))}
     if len(numbers) < 3 or not trunk:
-        raise CheckpointError(f"{source} begins like an ESRGAN file of the first kind, but parts of it are missing.")
+        raise CheckpointError(f"{source} begins like an early ESRGAN file, but parts of it are missing.")
     names = {0: "conv_first", numbers[-1]: "conv_last", numbers[-2]: "HRconv"}
     names |= {number: f"upconv{place}" for place, number in enumerate(numbers[1:-2], start=1)}
     renamed = {}
@@ -119,7 +123,7 @@ def _from_numbered(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor]
         elif (match := re.fullmatch(r"model\.(\d{1,4})", module)) and int(match[1]) in names:
             own = names[int(match[1])]
         else:
-            own = module  # unknown: converting names it
+            own = module  # unknown: the conversion reports it
         renamed[f"{own}.{kind}"] = tensor
     return renamed
 

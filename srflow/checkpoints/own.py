@@ -1,6 +1,7 @@
 """Our own checkpoint format: a folder with config.json, model.safetensors and a model card, README.md.
 
-Safetensors hold no code, so loading one is safe whoever wrote it. The same folder is a Hugging Face Hub repository.
+Safetensors files contain no code, so loading one is safe whoever wrote it. The same folder is a Hugging Face Hub
+repository.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only", "force_download")
-"""What `SRFlow.from_pretrained` hands on to the Hub's download."""
+"""Options of `SRFlow.from_pretrained` that are passed to the Hub's download."""
 
 PUSH_OPTIONS = (
     "commit_message",
@@ -52,7 +53,7 @@ PUSH_OPTIONS = (
     "ignore_patterns",
     "delete_patterns",
 )
-"""What `SRFlow.save_pretrained` hands on to the Hub's `push_to_hub`."""
+"""Options of `SRFlow.save_pretrained` that are passed to the Hub's `push_to_hub`."""
 
 _FORMAT_VERSION = 1
 
@@ -62,7 +63,7 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint's folder holds. tensors: a model's `state_dict`, by the same names."""
+    """The content of a checkpoint's folder. tensors: a model's `state_dict`, by the same names."""
 
     config: ModelConfig
     metadata: Metadata
@@ -70,7 +71,7 @@ class Checkpoint:
 
 
 def write(folder: str | Path, checkpoint: Checkpoint, *, details: str | None = None) -> Metadata:
-    """Write a checkpoint to `folder`, each file to a temporary name first. An existing model card is left as it is.
+    """Write a checkpoint to `folder`, each file under a temporary name first. An existing model card is not changed.
 
     Args: details: Markdown for the model card, below its summary.
     Returns: the metadata with the hash of the weights file that was written.
@@ -109,11 +110,11 @@ def read(folder_or_hub_id: str | Path, **hub_options: Any) -> Checkpoint:
 
 
 def load_tensors_strictly(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], source: str) -> None:
-    """Give `module` a copy of `tensors`, every one in its place, with the kind of numbers that the module has there.
+    """Copy all `tensors` into `module`, converted to the data type that the module has for each.
 
-    The module may be on the meta device: then it is on the CPU afterwards, and no other weights were ever made.
+    The module may be on the meta device: then it is on the CPU afterwards, and no other weights were ever allocated.
 
-    Raises: CheckpointError: names the keys that are missing, left over, of another shape or kind, or not finite.
+    Raises: CheckpointError: names the keys that are missing, unexpected, of another shape or type, or not finite.
     """
     expected = module.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
@@ -142,12 +143,12 @@ def load_tensors_strictly(module: torch.nn.Module, tensors: Mapping[str, torch.T
         tensors = {name: tensor.to("cpu", expected[name].dtype, copy=True) for name, tensor in tensors.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise CheckpointError(f"{source} holds values that are not finite, in {_some(broken)}. Take another file.")
+        raise CheckpointError(f"{source} contains values that are not finite, in {_some(broken)}. Use another file.")
     module.load_state_dict(tensors, assign=is_empty)
 
 
 def _of_another_kind(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:
-    """What cannot be converted, in words. Sparse, quantised and 8-bit tensors have no place in a network of ours."""
+    """Describe tensors that cannot be converted: our networks use no sparse, quantised or 8-bit tensors."""
     wrong = []
     for name, tensor in expected.items():
         if name in tensors:
@@ -175,21 +176,22 @@ def _locate(folder_or_hub_id: str | Path, hub_options: dict[str, Any]) -> tuple[
         ) from error
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{folder_or_hub_id} is no folder here, and the Hugging Face Hub could not be reached to look for it there."
+            f"{folder_or_hub_id} is not a folder here, and the Hugging Face Hub could not be reached to look for "
+            "it there."
         ) from error
     except EntryNotFoundError as error:
         raise CheckpointError(
             f"{folder_or_hub_id} on the Hugging Face Hub is not a checkpoint of this package: {error}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"Could not fetch {folder_or_hub_id} from the Hugging Face Hub: {error}") from error
+        raise CheckpointError(f"Could not download {folder_or_hub_id} from the Hugging Face Hub: {error}") from error
     return paths[0], paths[1]
 
 
 def _read_config(path: Path) -> tuple[ModelConfig, Metadata]:
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise CheckpointError(f"{path} has {path.stat().st_size} bytes; {_MAX_CONFIG_BYTES} are the most.")
+            raise CheckpointError(f"{path} has {path.stat().st_size} bytes; the maximum is {_MAX_CONFIG_BYTES}.")
         values = json.loads(path.read_text(encoding="utf-8"))
         version, model = values["format_version"], values["model"]
         texts = {name: values[name] for name in ("license", "provenance")}
@@ -214,7 +216,7 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is truncated or is no safetensors file ({error}); fetch it again.") from error
+        raise CheckpointError(f"{path} is truncated or is not a safetensors file ({error}); get it again.") from error
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Reads the files of the released networks: SRFlow, SRFlow-DA and its variants, and plain RRDB / ESRGAN encoders.
 
-Only tensors are admitted. Every key must be accounted for: it becomes one of ours, or it is known to be dead. The
-networks' numbers are read off the weights; which encoder blocks are stacked cannot be, so that comes from the preset.
+Only tensors are accepted. Every key must be accounted for: it becomes one of ours, or it is known to be unused. The
+numbers of the networks are read from the weights. The stacked encoder blocks cannot be read from them, so they come
+from the preset.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from srflow.checkpoints.foreign import read_tensors
 from srflow.checkpoints.metadata import Metadata
 from srflow.checkpoints.naming import pick_network
 from srflow.checkpoints.own import load_tensors_strictly
+from srflow.empty import without_weights
 from srflow.errors import CheckpointError, InputError
 from srflow.flow.network import ConditionalFlow
 from srflow.model import SRFlow
@@ -33,15 +35,15 @@ _PROVENANCE = (
 )
 _ENCODER_PREFIX = "RRDB."
 _FLOW_PREFIX = "flowUpsamplerNet."
-_DEAD_PREFIX = "flowUpsamplerNet.f."  # 276,576 parameters in every released flow, which no call uses
+_DEAD_PREFIX = "flowUpsamplerNet.f."  # 276,576 parameters in every released flow, which the released code never uses
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What a released file became.
+    """The result of converting a released file.
 
-    model: the network. has_flow: False where the file held an encoder alone; the model's flow is random then, and waits
-    for training. dead_keys: the keys that were left out, because no call of the released code uses them.
+    model: the network. has_flow: False if the file contained only an encoder; the model's flow is then random and must
+    be trained. dead_keys: the keys that were left out, because the released code never uses them.
     left_out: parts of a trainer's file that are not the network, such as a discriminator.
     """
 
@@ -52,7 +54,7 @@ class Converted:
 
 
 def read_released(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a released file, or of a trainer's: see `foreign.read_tensors`."""
+    """Read the tensors of a released file, or of a trainer's: see `foreign.read_tensors`."""
     return read_tensors(path)
 
 
@@ -60,16 +62,16 @@ def convert(tensors: dict[str, Tensor], source: str, *, blocks: Sequence[int] | 
     """Build the network that released tensors belong to, and load them into it.
 
     Args:
-        tensors: as `read_released` gives them.
+        tensors: as returned by `read_released`.
         source: the file's name, for messages and the note on the weights' origin.
-        blocks: which encoder blocks are stacked, counted from 0; None takes the detected preset's.
-    Raises: CheckpointError: keys left over or missing, shapes that contradict each other, or an unknown network. All
-        of that is found out before anything is built.
+        blocks: which encoder blocks are stacked, counted from 0; None uses the detected preset's.
+    Raises: CheckpointError: keys left over or missing, shapes that contradict each other, or an unknown network. All of
+        this is detected before anything is built.
     """
     try:
         return _convert(tensors, source, blocks)
     except InputError as error:  # of the configuration
-        raise CheckpointError(f"{source} is no network of this family: {error}") from error
+        raise CheckpointError(f"{source} is not a network of this family: {error}") from error
 
 
 def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | None) -> Converted:
@@ -94,7 +96,7 @@ def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | No
     if max(stacked, default=0) >= encoder_config.num_blocks:
         raise CheckpointError(
             f"{source} looks like {name}, whose encoder stacks blocks {stacked}, but it has only "
-            f"{encoder_config.num_blocks} blocks; name the blocks that it stacks (--blocks)."
+            f"{encoder_config.num_blocks} blocks; name the blocks to stack (--blocks)."
         )
     config = ModelConfig(
         name=name,
@@ -102,7 +104,7 @@ def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | No
         encoder=replace(encoder_config, stacked_blocks=stacked),
         flow=flow_config,
     )
-    with torch.device("meta"):
+    with without_weights():
         model = SRFlow(config, Metadata(RELEASED_LICENSE, _PROVENANCE.format(source=Path(source).name)))
     ours = {f"encoder.{key}": value for key, value in _rename_encoder(encoder, source).items()}
     ours |= {f"flow.{key}": value for key, value in _rename_flow(layers, flow_config, source)}
@@ -111,17 +113,17 @@ def _convert(tensors: dict[str, Tensor], source: str, blocks: Sequence[int] | No
 
 
 def _encoder_alone(tensors: dict[str, Tensor], config: EncoderConfig, scale_factor: int, source: str) -> SRFlow:
-    """A model whose encoder is that of an RRDB / ESRGAN file, ready for its flow to be trained."""
+    """Return a model whose encoder comes from an RRDB / ESRGAN file, with a random flow to be trained."""
     preset = PRESETS[f"srflow-da-r-x{scale_factor}"]
     stacked = preset.encoder.stacked_blocks
-    if max(stacked) >= config.num_blocks:  # a small encoder: four blocks, spread evenly, the last one among them
+    if max(stacked) >= config.num_blocks:  # a small encoder: four blocks, evenly spaced, including the last one
         stacked = tuple(sorted({round((i + 1) * config.num_blocks / 4) - 1 for i in range(4)} - {-1}))
     encoder = replace(config, stacked_blocks=stacked, long_skip="first_conv")
     metadata = Metadata(
         "other",
         f"Encoder converted from {Path(source).name}, under the licence of that file; the flow is random, not trained.",
     )
-    with torch.device("meta"):
+    with without_weights():
         model = SRFlow(replace(preset, encoder=encoder), metadata)
     load_tensors_strictly(model.encoder, _rename_encoder(tensors, source), source)
     model.flow = ConditionalFlow(model.config.flow, encoder.conditioning_channels)
@@ -129,12 +131,12 @@ def _encoder_alone(tensors: dict[str, Tensor], config: EncoderConfig, scale_fact
 
 
 def _check_kinds(tensors: dict[str, Tensor], source: str) -> None:
-    """Raises CheckpointError: a tensor is no weights of a layer, whatever its name."""
+    """Check tensors by shape. Raises CheckpointError: a tensor cannot be a layer's weights."""
     for name, tensor in tensors.items():
         is_whole = tensor.layout is torch.strided and tensor.untyped_storage().nbytes() >= tensor.nbytes
         if not is_whole or not 1 <= tensor.ndim <= 4 or tensor.numel() == 0:
             raise CheckpointError(
-                f"{source}: {name} is of shape {tuple(tensor.shape)}, {tensor.layout}; a layer's weights are dense, "
+                f"{source}: {name} has shape {tuple(tensor.shape)}, {tensor.layout}; a layer's weights are dense, "
                 "not empty, and have one to four dimensions."
             )
 
@@ -153,7 +155,7 @@ def _read_encoder_config(tensors: dict[str, Tensor], source: str) -> tuple[Encod
         )
     if growth is None or last is None or last.shape[:1] != (3,) or num_up_convs not in (2, 3):
         raise CheckpointError(
-            f"{source} is no RRDB network of scale factor 4 or 8 that gives RGB: it has {len(block_numbers)} trunk "
+            f"{source} is not an RRDB network of scale factor 4 or 8 for RGB: it has {len(block_numbers)} trunk "
             f"blocks and {num_up_convs} upsampling convolutions (scale factor {2**num_up_convs})."
         )
     config = EncoderConfig(
@@ -184,7 +186,7 @@ def _rename_encoder(tensors: dict[str, Tensor], source: str) -> dict[str, Tensor
 
 @dataclass(frozen=True)
 class _Layer:
-    """One entry of the released `flowUpsamplerNet.layers`; those that hold no tensors are squeezes."""
+    """One entry of the released `flowUpsamplerNet.layers`; those without tensors are squeezes."""
 
     kind: str  # "squeeze", "transition", "step" or "split"
     tensors: dict[str, Tensor]
@@ -192,7 +194,7 @@ class _Layer:
 
     @property
     def channels(self) -> int:
-        """Of its input."""
+        """The channels of its input."""
         if self.kind == "split":
             return 2 * self.tensors["conv.weight"].shape[1]
         return self.tensors["invconv.weight"].shape[0]
@@ -214,7 +216,7 @@ def _read_layers(tensors: dict[str, Tensor], source: str) -> list[_Layer]:
             kind = "split"
             if own["conv.weight"].ndim != 4:
                 raise CheckpointError(
-                    f"{source}: conv.weight of layer {number} of the flow is of shape "
+                    f"{source}: conv.weight of layer {number} of the flow has shape "
                     f"{tuple(own['conv.weight'].shape)}; a convolution's has four dimensions."
                 )
         elif "invconv.weight" not in own:
@@ -234,22 +236,24 @@ def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
         if layer.kind == "squeeze" and following is not None:
             if following.kind not in ("transition", "step") or not channels:
                 raise CheckpointError(
-                    f"{source}: layer {layer.number} of the flow holds no tensors, and no step follows it; this is no "
-                    "released network."
+                    f"{source}: layer {layer.number} of the flow has no tensors, and no step follows it; this is "
+                    "not a released network."
                 )
             squeeze_factors.append(round((following.channels / channels) ** 0.5))
             splits.append([])
             steps.append(0)
             channels = following.channels
         elif not steps:
-            raise CheckpointError(f"{source}: the flow does not begin with a squeeze; this is no released network.")
+            raise CheckpointError(f"{source}: the flow does not begin with a squeeze; this is not a released network.")
         elif layer.kind == "step":
             steps[-1] += 1
         elif layer.kind == "split":
             splits[-1].append(steps[-1])
             channels = layer.channels // 2
     if len(set(steps)) != 1 or not steps[0]:
-        raise CheckpointError(f"{source}: levels have {steps} flow steps; released networks have as many at each.")
+        raise CheckpointError(
+            f"{source}: levels have {steps} flow steps; in released networks all levels have the same number."
+        )
     first_step = next(layer for layer in layers if layer.kind == "step")
     kind = _conv_block_kind(first_step)
     first_conv, _ = _BLOCK_NAMES[kind]
@@ -265,7 +269,7 @@ def _read_flow_config(layers: Sequence[_Layer], source: str) -> FlowConfig:
     )
 
 
-# Per kind of conv block: what follows fAffine / fFeatures in the names of its first and of its last convolution.
+# For each conv block: the names after fAffine / fFeatures of its first and of its last convolution.
 _BLOCK_NAMES: dict[ConvBlockKind, tuple[str, str]] = {
     "deep": (".0", ".10"),
     "skip": ("1.0", "3.0"),
@@ -284,7 +288,7 @@ def _conv_block_kind(step: _Layer) -> ConvBlockKind:
         return "skip"
     if "affine.fAffine.10.weight" in names:
         return "deep"
-    raise CheckpointError(f"Layer {step.number} of the flow is of no known kind: {', '.join(sorted(names)[:4])}, ….")
+    raise CheckpointError(f"Layer {step.number} of the flow is of an unknown kind: {', '.join(sorted(names)[:4])}, ….")
 
 
 def _family(config: FlowConfig) -> str:
@@ -327,7 +331,7 @@ def _rename_layer(layer: _Layer, kind: ConvBlockKind, source: str) -> Iterator[t
             yield f"layers.{position}.block.{own}.{match[3]}", values
         else:
             raise CheckpointError(f"{source}: layer {layer.number} has the key {name}, which no released flow has.")
-    # Released networks are trained: their actnorms must not start over from the next batch.
+    # Released networks are trained: their actnorms must not be initialised again from the next batch.
     done: dict[str, Any] = {"actnorm.bias": "layers.0"}
     for part, position in (("fFeatures", 2), ("fAffine", 3)):
         done[f"affine.{part}.0.actnorm.bias"] = f"layers.{position}.block.first_norm"
@@ -336,7 +340,7 @@ def _rename_layer(layer: _Layer, kind: ConvBlockKind, source: str) -> Iterator[t
 
 
 def _rename_in_block(name: str, kind: ConvBlockKind) -> str | None:
-    """The module inside our conv block for the one that follows fAffine / fFeatures in the released name."""
+    """Map the released name after fAffine / fFeatures to the module inside our conv block."""
     first, last = _BLOCK_NAMES[kind]
     if name in (first, last):
         return "first" if name == first else "last"
@@ -346,10 +350,10 @@ def _rename_in_block(name: str, kind: ConvBlockKind) -> str | None:
         match = re.fullmatch(r"2\.(\d+)\.([02])", name)
         return f"convs.{2 * int(match[1]) + int(match[2]) // 2}" if match else None
     match = re.fullmatch(r"2\.(\d)" if kind == "skip" else r"\.(\d)", name)
-    # Every other entry is a ReLU; a "deep" block counts its first convolution, too.
+    # Every other entry is a ReLU; a "deep" block includes its first convolution in the count.
     return f"convs.{int(match[1]) // 2 - (kind == 'deep')}" if match else None
 
 
 def _halves(tensor: Tensor) -> Tensor:
-    """Released: shift and s (mean and log-sigma) in turns. Ours: all of one, then all of the other."""
+    """Reorder channels: the released shift and s (mean and log-sigma) alternate, ours are two halves."""
     return torch.cat([tensor[0::2], tensor[1::2]])

@@ -1,4 +1,4 @@
-"""The command line: `python -m srflow COMMAND`. One module a command; this one finds them and words their errors."""
+"""The command line: `python -m srflow COMMAND`. Each command is a module; this one calls it and formats its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMMANDS = ("info", "sample", "measure", "families", "replay", "encode", "conve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, or 2 for an error that the caller can mend (one line on stderr)."""
+    """Run one command. Returns the exit status: 0, or 2 for an error that the caller can fix (one line on stderr)."""
     parser = argparse.ArgumentParser(prog="srflow", description="Look into the space of super-resolutions.")
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, rest = parser.parse_known_args(words)
     parsed.words = words
     if hasattr(parsed, "overrides") and not any(word.startswith("-") for word in rest):
-        parsed.overrides += rest  # argparse takes the overrides that follow the recipe only, not those after options
+        parsed.overrides += rest  # argparse accepts overrides directly after the recipe, but not after options
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"srflow {parsed.command}: {missing}", file=sys.stderr)
         return 2
-    except OSError as error:  # of a disk or a folder; those that belong to a picture or a checkpoint have names
+    except OSError as error:  # of a disk or a folder; errors of a picture or a checkpoint have names
         place = f"{error.filename}: " if error.filename else ""
         print(f"srflow {parsed.command}: {place}{error.strerror or error}.", file=sys.stderr)
         return 2

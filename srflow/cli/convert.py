@@ -1,4 +1,4 @@
-"""`srflow convert`: a released file becomes a checkpoint of our own format."""
+"""`srflow convert`: converts a released file to a checkpoint of our own format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ HELP = "convert an SRFlow, SRFlow-DA or RRDB (ESRGAN, Real-ESRGAN) file to a che
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("released", type=Path, help="a .pth, .pt, .ckpt or .safetensors file, released or of a trainer")
+    parser.add_argument(
+        "released", type=Path, help="a .pth, .pt, .ckpt or .safetensors file, released or from a trainer"
+    )
     parser.add_argument("output", type=Path, help="the folder to write")
     parser.add_argument(
         "--blocks",
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert, and say what became of every kind of key."""
+    """Convert, and report what happened to every kind of key."""
     from srflow.checkpoints.released import convert, read_released
     from srflow.cli.info import describe
     from srflow.files import check_writable
@@ -33,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n".join(describe(converted.model)))
     if not converted.has_flow:
         print(
-            "the file holds an encoder only and the flow is random. Train the flow with: python -m srflow train "
+            "the file contains only an encoder, so the flow is random. Train the flow with: python -m srflow train "
             f"{converted.model.config.name} --init {arguments.output} --data FOLDER --output RUN"
         )
     if converted.dead_keys:
-        print(f"not converted, because no call uses them: {', '.join(converted.dead_keys)}")
+        print(f"not converted, because the released code never uses them: {', '.join(converted.dead_keys)}")
     if converted.left_out:
         print(f"left out, because they are not the network: {', '.join(converted.left_out)}")
     print(f"written to {arguments.output}")
@@ -48,4 +50,4 @@ def _block_indices(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers like 1,8,15,22") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers like 1,8,15,22") from None

@@ -1,4 +1,4 @@
-"""`srflow encode`: what a model makes of a true HR picture: its latents, and how likely it finds each place."""
+"""`srflow encode`: computes the latents of a true HR picture, and how likely the model finds each part of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "turn HR pictures into their latents, with their log-likelihood, in numbers and as a picture"
+HELP = "turn HR pictures into their latents, with their log-likelihood as numbers and as a map"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "hr", type=Path, help="an HR picture, or a folder of them; cropped at the right and bottom to a size that fits"
     )
     parser.add_argument(
-        "lr", type=Path, nargs="?", help="the LR picture of a single HR picture; default: HR reduced bicubically"
+        "lr",
+        type=Path,
+        nargs="?",
+        help="the LR picture of a single HR picture; default: HR downscaled by bicubic interpolation",
     )
     parser.add_argument("--model", help="a shipped checkpoint, a folder or a Hub id; default: the shipped one")
     parser.add_argument(
         "--output",
         type=Path,
-        help="the folder to write to, of a folder of pictures with a folder for each; default: beside HR, named "
+        help="the output folder, with a subfolder per picture for a folder of pictures; default: beside HR, named "
         "NAME-encoded",
     )
     parser.add_argument("--device", default="cpu", help="where to compute, e.g. cpu, cuda, mps (default: cpu)")
@@ -50,12 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
     exclude = [] if arguments.output is None else [arguments.output]
     inputs = find_inputs(arguments.hr, arguments, exclude=exclude)
     if inputs.is_folder and arguments.lr is not None:
-        raise InputError("An LR picture can be given for one HR picture only, not for a folder of them.")
+        raise InputError("An LR picture can be given only for one HR picture, not for a folder of them.")
     names = output_names(inputs.paths, inputs.root)
     outputs = {path: _output(arguments.output, path, names[path], inputs.is_folder) for path in inputs.paths}
     check_writable(next(iter(outputs.values())).parent)
     if not inputs.is_folder:
-        _read(arguments.hr)  # what is wrong with it shows before the model is loaded
+        _read(arguments.hr)  # report an error in it before the model is loaded
     model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model)).to(resolve_device(arguments.device))
     outcome = Outcome()
     for path, output in outputs.items():
@@ -82,14 +85,14 @@ def _read(path: Path) -> np.ndarray:
     from srflow.pictures import read_picture
 
     picture = read_picture(path)
-    notes = [note if note != "alpha kept" else "laid on white" for note in picture.notes]
+    notes = [note if note != "alpha kept" else "placed on white" for note in picture.notes]
     if notes:
         print_line(f"{path.name}: {', '.join(notes)}")
     return picture.on_white()
 
 
 def _encode(model: SRFlow, path: Path, lr_path: Path | None, output: Path) -> None:
-    """One picture. Raises InputError: it cannot be read, or the sizes do not fit."""
+    """Encode one picture. Raises InputError: it cannot be read, or the sizes do not fit."""
     import json
 
     import torch
@@ -130,7 +133,7 @@ def _encode(model: SRFlow, path: Path, lr_path: Path | None, output: Path) -> No
         "likelihood_png": {"black_nats_per_pixel": low, "white_nats_per_pixel": high},
     }
     latents.to("cpu").save(output / "latents.safetensors", {"model": model.config.name, "hr": path.name})
-    save_png(output / "likelihood.png", grey, text={OUTPUT_KEY: "log-likelihood by place"})
+    save_png(output / "likelihood.png", grey, text={OUTPUT_KEY: "log-likelihood per pixel"})
     with atomic_write(output / "likelihood.json", "w") as file:
         json.dump(numbers, file, indent=2)
     print(f"log p(hr | lr) = {log_prob.item():.1f} nats; {bits:.3f} bits per dimension (8-bit values, no noise added)")
@@ -138,7 +141,7 @@ def _encode(model: SRFlow, path: Path, lr_path: Path | None, output: Path) -> No
 
 
 def _as_picture(by_place: Tensor) -> tuple[np.ndarray, float, float]:
-    """Nats per pixel → grey values from the 1st percentile (black) to the 99th (white), and those two."""
+    """Map nats per pixel to grey values from the 1st percentile (black) to the 99th (white), also returned."""
     import numpy as np
 
     values = by_place.numpy().astype(np.float64)

@@ -1,24 +1,22 @@
-"""`python -m srflow evaluate`: score a model, or another method's pictures, by the protocol of the NTIRE challenges."""
+"""`python -m srflow evaluate`: scores a model or another method's pictures by the protocol of the NTIRE challenges."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srflow import __version__
 from srflow.cli.folders import add_folder_arguments, print_line
-from srflow.cli.loading import add_device_arguments, consistency_rounds, load_model
+from srflow.cli.loading import add_device_arguments, consistency_rounds, load_measured
 from srflow.contract import DatasetError, InputError
 from srflow.files import check_writable
 
 if TYPE_CHECKING:
     import torch
 
-    from srflow.evaluation.drawing import Refine
     from srflow.evaluation.features import FeatureDistance
     from srflow.evaluation.pairing import PicturePair
     from srflow.evaluation.results import MethodResult
@@ -28,7 +26,7 @@ HELP = "score a model, or another method's pictures, on a folder of ground-truth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Declare the command's options."""
     parser.description = (
         "Scores by the protocol of the NTIRE challenges 'Learning the Super-Resolution Space': PSNR, SSIM, LR-PSNR, "
         "LPIPS (mean, global best, local best), diversity, a second perceptual distance (of EfficientNet-lite0's "
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "upscaling, the second the encoder's own output."
     )
     parser.add_argument("--hr", type=Path, required=True, metavar="FOLDER", help="ground-truth pictures")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder for the results")
     parser.add_argument(
         "--model", metavar="CHECKPOINT", help="the model to score: a shipped checkpoint's name, a folder, or a Hub id"
     )
@@ -46,17 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="super-resolutions of another method, for a row of its own called like the folder, or METHOD if given as "
-        "METHOD=FOLDER (may be repeated): one picture per ground-truth picture, called NAME, NAME_SR or NAMEx4; or "
-        "several, called NAME_sample0, NAME_sample1, … or kept in one sub-folder per sample; or numbered as in the "
-        "challenge, 000000_sample00000",
+        help="super-resolutions of another method, for an additional row named after the folder, or METHOD if "
+        "given as METHOD=FOLDER (may be repeated): one picture per ground-truth picture, called NAME, NAME_SR or "
+        "NAMEx4; or several, called NAME_sample0, NAME_sample1, … or stored in one sub-folder per sample; or "
+        "numbered as in the challenge, 000000_sample00000",
     )
     parser.add_argument(
         "--lr",
         type=Path,
         metavar="FOLDER",
-        help="LR pictures, called like the ground truth or with x4 behind the name; by default they are made from it "
-        "by MATLAB's bicubic imresize",
+        help="LR pictures, called like the ground truth or with x4 after the name; by default they are made from "
+        "it by MATLAB's bicubic imresize",
     )
     parser.add_argument("--num-samples", type=int, default=10, metavar="N", help="samples per picture (default: 10)")
     parser.add_argument(
@@ -64,18 +62,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="T",
-        help="one or more; each gives a row (default: the checkpoint's)",
+        help="one or more; each adds a row (default: the checkpoint's)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every picture's samples (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every picture's samples (default: 0)")
     parser.add_argument(
         "--consistency-rounds",
         type=int,
         metavar="N",
         help="rounds of back-projection in the rows with the consistency step; 0 leaves these rows out (default: 5)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
+    parser.add_argument("--limit", type=int, metavar="N", help="use only the first N pictures")
     parser.add_argument(
-        "--scale-factor", type=int, metavar="S", help="of the LR pictures; needed with --sr if there is no --model"
+        "--scale-factor",
+        type=int,
+        metavar="S",
+        help="scale factor of the LR pictures; needed with --sr if there is no --model",
     )
     add_folder_arguments(parser)
     add_device_arguments(parser)
@@ -94,7 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_writable(arguments.output)
     device = resolve_device(arguments.device)
-    model = None if arguments.model is None else load_model(arguments.model, device, arguments.precision)
+    source = None if arguments.model is None else load_measured(arguments.model, arguments.device, arguments.precision)
+    model = None if source is None else source.model
     scale_factor = _scale_factor(arguments, model)
     pairs = find_pairs(
         arguments.hr,
@@ -105,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         report=print_line,
     )
     others = [_named_folder(text) for text in arguments.sr]
-    # All files are looked for before anything is computed: a missing one should not show after an hour.
+    # Look for all files before anything is computed: a missing one must not be reported only after an hour.
     files = [
         find_samples(folder, pairs, scale_factor=scale_factor, hr_folder=arguments.hr, report=print_line)
         for _, folder in others
@@ -119,18 +121,18 @@ def run(arguments: argparse.Namespace) -> int:
     perceptual, features = PerceptualDistance(device), _feature_distance(device)
     results: list[MethodResult]
     rounds = consistency_rounds(arguments.consistency_rounds)
-    if model is None:
+    if source is None:
         results = [
             evaluate_bicubic(pairs, scale_factor=scale_factor, perceptual=perceptual, features=features, progress=True)
         ]
     else:
         results = evaluate_model(
-            model,
+            source,
             pairs,
             num_samples=arguments.num_samples,
             temperatures=arguments.temperature,
             seed=arguments.seed,
-            refine=_refine(scale_factor, rounds),
+            consistency_rounds=rounds,
             perceptual=perceptual,
             features=features,
             progress=True,
@@ -157,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _feature_distance(device: torch.device) -> FeatureDistance | None:
-    """The second perceptual distance; without the package that it needs, None, and a line says so."""
+    """Return the second perceptual distance; if its package is missing, print a line and return None."""
     from srflow.evaluation.features import FeatureDistance, MissingPackageError
 
     try:
@@ -170,9 +172,7 @@ def _feature_distance(device: torch.device) -> FeatureDistance | None:
 def _scale_factor(arguments: argparse.Namespace, model: SRFlow | None) -> int:
     if model is None:
         if arguments.scale_factor is None:
-            raise InputError(
-                "Without --model, say by --scale-factor how much larger the pictures are than the LR ones."
-            )
+            raise InputError("Without --model, give the scale factor of the pictures with --scale-factor.")
         return arguments.scale_factor
     if arguments.scale_factor not in (None, model.scale_factor):
         raise InputError(
@@ -190,12 +190,6 @@ def _named_folder(text: str) -> tuple[str, Path]:
     return Path(text).resolve().name, Path(text)
 
 
-def _refine(scale_factor: int, rounds: int) -> Refine | None:
-    from srflow.consistency import back_project
-
-    return partial(back_project, scale_factor=scale_factor, rounds=rounds) if rounds else None
-
-
 def _settings(
     arguments: argparse.Namespace,
     model: SRFlow | None,
@@ -204,7 +198,9 @@ def _settings(
     rounds: int,
     device_type: str,
 ) -> dict[str, Any]:
-    """What the numbers depend on, without names of folders above the last, so that two machines write the same."""
+    """Return the settings that affect the numbers, without the names of parent folders, so that machines write the same
+    file.
+    """
     settings: dict[str, Any] = {
         "protocol": "NTIRE 2021 and 2022, Learning the Super-Resolution Space",
         "scale_factor": scale_factor,

@@ -1,4 +1,4 @@
-"""What `srflow sample --export` adds: all samples of a picture in one file."""
+"""`srflow sample --export`: writes all samples of a picture to one file."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def export_samples(
     formats: Sequence[ExportFormat],
     bits: int,
 ) -> list[Path]:
-    """Write the samples of one picture once more, together.
+    """Write the samples of one picture once more, in one file.
 
-    They are read from their PNGs, since some may have been there before.
+    They are read from their PNGs, because some may have existed before.
 
     Args:
         lr: the picture, uint8, (h, w, 3).
-        pngs: of all its samples, in their order.
+        pngs: of all its samples, in order.
         stem: of the files to write, without a suffix.
         bits: of the PNGs.
-    Returns: the files. Raises: InputError: too much for a format.
+    Returns: the files. Raises: InputError: too much data for a format.
     """
-    from srflow.contract import RECIPE_KEY, CalibrationError, Recipe
+    from srflow.contract import RECIPE_KEY, CalibrationError, SampleRecipe
     from srflow.evaluation.exporting import EXPORTS, LATENTS, SetData, write_set
     from srflow.evaluation.reports import BarSource
     from srflow.pictures import read_picture, read_png_text
 
-    recipes = [Recipe.from_json(read_png_text(path)[RECIPE_KEY]) for path in pngs]
+    recipes = [SampleRecipe.from_json(read_png_text(path)[RECIPE_KEY]) for path in pngs]
     facts: dict[str, Any] = {"samples": [json.loads(recipe.to_json()) for recipe in recipes]}
     samples = [read_picture(path, bits=bits).pixels for path in pngs]
     bars: dict[Value, Bar] = {}

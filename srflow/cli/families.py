@@ -1,4 +1,4 @@
-"""`srflow families`: versions of a small place that look alike, as a tree, with the share of each."""
+"""`srflow families`: groups similar versions of a small region in a tree, with the share of each group."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ from srflow.cli.places import add_region_argument, read_region
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "group versions of a small place by what they look like"
+HELP = "group similar versions of a small region"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.description = (
-        "Draws 160 versions of a small place of a sample, all else staying as it is, and groups those that look alike: "
-        "at most three families with at most three each. Writes a PNG of the middle one of each family, which carries "
-        "its recipe, and families.json. Where families would explain less than 10 % of what differs (measured on "
-        "versions that had no part in finding them), only texture differs, and that is said instead."
+        "Draws 160 versions of a small region of a sample, with everything else unchanged, and groups similar "
+        "ones: at most three families with at most three subfamilies each. Writes a PNG of the most central version "
+        "of each family, which carries its recipe, and families.json. If families would explain less than 10 % of "
+        "the variance (measured on versions that were not used to find them), only texture differs, and the command "
+        "says so instead."
     )
     parser.add_argument("input", type=Path, help="a low-resolution picture")
     parser.add_argument("output", type=Path, help="the folder to write to")
-    add_region_argument(parser, "the place, in pixels of the input; at most 12 a side", required=True)
-    parser.add_argument("--index", type=int, default=0, help="which sample of the seed (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the versions (default: 0)")
+    add_region_argument(parser, "the region, in pixels of the input; at most 12 a side", required=True)
+    parser.add_argument("--index", type=int, default=0, help="number of the sample (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample, and of the versions (default: 0)")
     parser.add_argument("--temperature", type=float, help="0 to 2; default: the checkpoint's")
     parser.add_argument(
-        "--consistency-rounds", type=int, default=5, metavar="N", help="of back-projection; 0: none (default: 5)"
+        "--consistency-rounds", type=int, default=5, metavar="N", help="rounds of back-projection; 0: none (default: 5)"
     )
     parser.add_argument("--model", help="a shipped checkpoint, a folder or a Hub id; default: the shipped one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        help="data type of the convolutions; default: the fastest",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the tree, and write its pictures. Returns 0, also where there are no families: that is an answer."""
+    """Print the tree, and write its pictures. Returns 0, even if there are no families, which is a valid result."""
     import json
 
     from tqdm import tqdm
@@ -79,9 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
     facts["recipe"] = json.loads(recipe.to_json())
     percent = f"{100 * tree.explained:.0f} %"
     if tree.branches:
-        print(f"{len(tree.branches)} families explain {percent} of what differs here:")
+        print(f"{len(tree.branches)} families explain {percent} of the variance here:")
     else:
-        print(f"No families here: they would explain {percent} of what differs. Only texture does.")
+        print(f"No families here: they would explain only {percent} of the variance. Only texture differs.")
     nodes = named_branches(tree)
     ways = tuple((versions[branch.number],) for _, branch in nodes)
     state = None

@@ -1,4 +1,4 @@
-"""What commands share that take a picture or a folder of them: which files, and what the exit status tells."""
+"""The common part of commands that take a picture or a folder of pictures: which files, and the exit status."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Inputs", "Outcome", "add_folder_arguments", "find_inputs", "print_li
 
 
 class Inputs:
-    """The pictures that a command was given: `paths`, below `root`; `is_folder`: not a single file."""
+    """The pictures that a command was given. paths: below `root`. is_folder: whether it is not a single file."""
 
     def __init__(self, paths: list[Path], root: Path, is_folder: bool) -> None:
         self.paths, self.root, self.is_folder = paths, root, is_folder
 
 
 class Outcome:
-    """Counts what worked. Exit status: 0, all; 1, some, or with something else than was asked for; 2, none."""
+    """Counts successes and failures. Exit status: 0, all; 1, some, or with another result than requested; 2, none."""
 
     def __init__(self) -> None:
         self.done = self.failed = self.doubtful = 0
@@ -31,7 +31,7 @@ class Outcome:
         return 1 if self.failed or self.doubtful else 0
 
     def describe(self) -> str | None:
-        """A closing line where not all went well; None: there is nothing to say."""
+        """Return a closing line if not everything succeeded; None: there is nothing to say."""
         if not self.failed:
             return None
         return f"{self.failed} of {self.failed + self.done} pictures failed; they are named above."
@@ -39,9 +39,7 @@ class Outcome:
 
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --no-recursive."""
-    parser.add_argument(
-        "--no-recursive", action="store_true", help="of a folder: leave out the pictures in folders inside it"
-    )
+    parser.add_argument("--no-recursive", action="store_true", help="leave out pictures in subfolders")
 
 
 def find_inputs(
@@ -50,7 +48,7 @@ def find_inputs(
     exclude: Collection[Path] = (),
     say: Callable[[str], None] | None = None,
 ) -> Inputs:
-    """The pictures of a folder, or the one file. What is left out of a folder is said in one line.
+    """Return the pictures of a folder, or the one file. Files that are left out of a folder are reported in one line.
 
     Raises: DatasetError: there is no picture in the folder.
     """
@@ -66,13 +64,13 @@ def find_inputs(
 
 
 def print_line(text: str) -> None:
-    """On stderr, above a progress bar if there is one."""
+    """Print on stderr, above a progress bar if there is one."""
     from tqdm import tqdm
 
     tqdm.write(text, file=sys.stderr)
 
 
 def without_name(error: Exception, path: Path) -> str:
-    """An error's text, named once: messages on a file begin with its name as a rule."""
+    """Return an error's text without the file name at its beginning, which the caller adds itself."""
     text = str(error)
     return text if text.startswith((f"{path.name}:", f"{path}:", f"{path} ")) else f"{path.name}: {text}"

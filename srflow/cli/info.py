@@ -1,4 +1,4 @@
-"""`srflow info`: presets, their parameters, and the layers of one of them."""
+"""`srflow info`: lists presets, their parameters, and the layers of one of them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, or one model's layers."""
-    import torch
-
     from srflow.checkpoints.shipped import resolve_checkpoint
+    from srflow.empty import without_weights
     from srflow.model import SRFlow
     from srflow.presets import PRESETS
 
     if arguments.model is None:
         print(f"{'preset':<24} {'flow':>11} {'encoder':>11}  levels × steps  conv block  hidden")
         for name, config in PRESETS.items():
-            with torch.device("meta"):
+            with without_weights():
                 model = SRFlow(config)
             flow = config.flow
             print(
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         return 0
     if arguments.model in PRESETS:
-        with torch.device("meta"):
+        with without_weights():
             model = SRFlow.from_preset(arguments.model)
     else:
         model = SRFlow.from_pretrained(resolve_checkpoint(arguments.model))
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def describe(model: SRFlow) -> list[str]:
-    """The model's layers in the order of the forward pass, a line each, with channels and parameters."""
+    """Describe the model's layers in the order of the forward pass, one line each, with channels and parameters."""
     config = model.config
     lines = [
         f"{config.name}: x{config.scale_factor}, default temperature {config.default_temperature}",
@@ -58,10 +57,10 @@ def describe(model: SRFlow) -> list[str]:
         f"encoder, {_count(model.encoder):,} parameters",
         f"  {config.encoder.num_blocks} RRDBs of {config.encoder.num_features} features, growth "
         f"{config.encoder.growth_channels}; stacked blocks {', '.join(map(str, config.encoder.stacked_blocks))}",
-        f"  conditioning: {config.encoder.conditioning_channels} channels a level",
+        f"  conditioning: {config.encoder.conditioning_channels} channels per level",
         f"  without gradient from the likelihood: {', '.join(model.encoder.super_resolution_tail())}",
         "",
-        f"flow, {_count(model.flow):,} parameters" + (", of hr - bicubic(lr)" if config.flow.residual else ""),
+        f"flow, {_count(model.flow):,} parameters" + (", models hr - bicubic(lr)" if config.flow.residual else ""),
     ]
     channels, stride = 3, 1
     for number, level in enumerate(model.flow.levels, start=1):

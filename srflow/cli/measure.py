@@ -1,4 +1,4 @@
-"""`srflow measure`: means of a place, a profile along a line, and down to which size samples agree, with bars."""
+"""`srflow measure`: the mean of a region, a profile along a line, and the size on which samples agree, with bars."""
 
 from __future__ import annotations
 
@@ -11,48 +11,51 @@ from srflow.cli.places import add_region_argument, read_region
 if TYPE_CHECKING:
     import numpy as np
 
-    from srflow.contract import Recipe
+    from srflow.contract import SampleRecipe
     from srflow.evaluation.reports import BarSource, LineReport, PlaceReport
     from srflow.sampling.engine import SamplingEngine
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "measure a place or a line in several super-resolutions, with bars, and how far these agree"
+HELP = "measure a region or a line in several super-resolutions, with bars, and how far these agree"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.description = (
-        "Draws samples of a low-resolution picture (in 16 bits) and measures them. Where the model is calibrated for "
-        "what is asked, means have bars that hold the truth as often as promised, on average over pictures like those "
-        "of the calibration, if the picture was reduced by bicubic; elsewhere the spread of the samples is given."
+        "Draws samples of a low-resolution picture (with 16 bits) and measures them. If the model is calibrated "
+        "for the settings, means have bars that contain the truth as often as promised, on average over pictures "
+        "like those of the calibration, provided that the picture was scaled down by bicubic interpolation; "
+        "otherwise the spread of the samples is given."
     )
     parser.add_argument("input", type=Path, help="a low-resolution picture")
     add_region_argument(
-        parser, "a place to take the mean of, in pixels of the input; FRC is taken there, if it is large enough"
+        parser, "region to average, in pixels of the input; if it is large enough, FRC is computed there"
     )
     parser.add_argument(
-        "--line", type=int, nargs=4, metavar=("X", "Y", "X2", "Y2"), help="a profile, in pixels of the result"
+        "--line", type=int, nargs=4, metavar=("X", "Y", "X2", "Y2"), help="line of a profile, in pixels of the result"
     )
-    parser.add_argument("--frc", action="store_true", help="down to which size the samples agree")
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="the picture that the input was made from")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the profile there (with --line)")
+    parser.add_argument("--frc", action="store_true", help="smallest size of detail on which the samples agree")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="the picture from which the input was made")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="file for the profile (with --line)")
     parser.add_argument("--model", help="a shipped checkpoint, a folder or a Hub id; default: the shipped one")
     parser.add_argument("--num-samples", type=int, default=8, help="2 or more (default: 8)")
     parser.add_argument("--temperature", type=float, help="0 to 2; default: the checkpoint's")
     parser.add_argument("--seed", type=int, default=0, help="0 or more (default: 0)")
     parser.add_argument(
-        "--consistency-rounds", type=int, default=5, metavar="N", help="of back-projection; 0: none (default: 5)"
+        "--consistency-rounds", type=int, default=5, metavar="N", help="rounds of back-projection; 0: none (default: 5)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        help="data type of the convolutions; default: the fastest",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was measured. Returns 0."""
+    """Print the measurements. Returns 0."""
     import json
 
     from srflow.checkpoints.shipped import resolve_checkpoint
@@ -72,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not (arguments.region or arguments.line or arguments.frc):
         raise InputError("There is nothing to measure. Give --region, --line or --frc.")
     if arguments.num_samples < 2:
-        raise InputError(f"--num-samples is {arguments.num_samples}; it takes two or more to say how far they differ.")
+        raise InputError(
+            f"--num-samples is {arguments.num_samples}; at least two are needed to see how much they differ."
+        )
     if arguments.csv and not arguments.line:
         raise InputError("--csv is for the profile: give --line, too.")
     lr = read_picture(arguments.input).pixels
@@ -105,11 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.frc:
         agreement = report_agreement(samples, found)
         if agreement is None:
-            raise InputError(f"The result has {size[0]}x{size[1]} pixels; FRC takes 64 a side.")
+            raise InputError(f"The result has {size[0]}x{size[1]} pixels; FRC needs 64 a side.")
         where = "in the region" if found is not None and found.has_agreement else "in the whole picture"
         size_text = f"down to {agreement.size:.1f} px"
-        if agreement.reaches_end:  # strong edges are enough for that
-            size_text = "at least in part in all that pixels can show, 2 px,"
+        if agreement.reaches_end:  # strong edges alone can cause this
+            size_text = "at least partly on the smallest details that pixels can show, 2 px,"
         print(f"Samples agree {size_text} {where} (FRC of all pairs, Hann window, 1/7).")
         facts["agreement"] = agreement_facts(agreement)
     if arguments.json:
@@ -118,8 +123,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace) -> tuple[list[np.ndarray], Recipe]:
-    """Samples in grey levels, float32, and the recipe of the first."""
+def _draw(
+    engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace
+) -> tuple[list[np.ndarray], SampleRecipe]:
+    """Return samples in grey levels, float32, and the recipe of the first."""
     import numpy as np
 
     from srflow.contract import MemoryBudgetError, Notice, SampleRequest, SampleResult
@@ -150,7 +157,7 @@ def _draw(engine: SamplingEngine, lr: np.ndarray, arguments: argparse.Namespace)
     return samples, recipe
 
 
-def _bars(engine: SamplingEngine, recipe: Recipe, num_samples: int) -> BarSource:
+def _bars(engine: SamplingEngine, recipe: SampleRecipe, num_samples: int) -> BarSource:
     from srflow.contract import CalibrationError
     from srflow.evaluation.reports import BarSource
 
@@ -180,7 +187,7 @@ def _print_place(report: PlaceReport) -> None:
     from srflow.evaluation.reports import CHANNELS
 
     left, top, right, bottom = report.box
-    print(f"Place x {left} to {right - 1}, y {top} to {bottom - 1} of the result, {report.num_samples} samples:")
+    print(f"Region x {left} to {right - 1}, y {top} to {bottom - 1} of the result, {report.num_samples} samples:")
     for number, name in enumerate(CHANNELS):
         width = "" if report.half_width is None else f" ± {report.half_width[number]:.2f}"
         truth = "" if report.truth is None else f", truth {report.truth[number]:.2f}"
@@ -203,7 +210,8 @@ def _print_promise(report: PlaceReport | LineReport) -> None:
         print(f"  not calibrated: {report.why_not}")
     else:
         print(
-            f"  bars are made to hold {100 * report.coverage:g} % of true values, if the input was reduced by bicubic"
+            f"  bars are made to contain {100 * report.coverage:g} % of true values, if the input was scaled down "
+            "by bicubic interpolation"
         )
 
 

@@ -1,4 +1,4 @@
-"""A place on the command line: a box in pixels of the input."""
+"""A region on the command line: a box in pixels of the input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_region_argument(parser: argparse.ArgumentParser, help_text: str, *, requ
 
 
 def read_region(region: list[int], lr: np.ndarray) -> Mask:
-    """The box as a mask of the LR picture. Raises: InputError: it does not lie in the picture."""
+    """Return the box as a mask of the LR picture. Raises: InputError: it does not lie in the picture."""
     from srflow.contract import InputError
     from srflow.operations import Mask
 

@@ -1,4 +1,4 @@
-"""`srflow replay`: draw the picture of a recipe again, with all operations that were done to it."""
+"""`srflow replay`: draws the picture of a recipe again, including all its operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from srflow.contract import Recipe
+    from srflow.contract import SampleRecipe
     from srflow.sampling.engine import SamplingEngine
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -26,22 +26,22 @@ _MAX_RECIPE_BYTES = 16_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.description = (
-        "Draws the picture of a recipe again: the same model, sample and operations, on the same LR picture, in the "
-        "same precision and tiles. On the machine that made it that gives the same pixels to the last bit; where the "
-        "recipe comes in a PNG, the two are compared."
+        "Draws the picture of a recipe again: the same model, sample and operations, on the same LR picture, in "
+        "the same precision and tiles. On the machine that made it, the pixels are identical to the last bit; if the "
+        "recipe comes in a PNG, both are compared."
     )
     parser.add_argument("recipe", type=Path, help="a recipe as JSON, or a PNG made by this program")
     parser.add_argument(
-        "--describe", action="store_true", help="say in words what was done to the sample; draw nothing"
+        "--describe", action="store_true", help="describe the operations of the recipe in words; draw nothing"
     )
-    parser.add_argument("--lr", type=Path, metavar="FILE", help="the LR picture; default: the one that the PNG carries")
+    parser.add_argument("--lr", type=Path, metavar="FILE", help="the LR picture; default: the one inside the PNG")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the PNG to write; default: NAME-replayed.png")
     parser.add_argument("--model", help="the checkpoint, if it is not a shipped one: a folder or a Hub id")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one PNG. Returns 0; or 1 if the recipe came in a PNG with other pixels than those that were drawn."""
+    """Write one PNG. Returns 0; or 1 if the recipe came in a PNG whose pixels differ from the new ones."""
     from dataclasses import replace
 
     import numpy as np
@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or arguments.recipe.with_name(f"{arguments.recipe.stem}-replayed.png")
     model = arguments.model or _shipped(recipe)
     engine = SamplingEngine(arguments.device, recipe.precision, checkpoints=[model], spill_folder=output.parent)
-    recipe = replace(recipe, model=engine.info().default_model)  # a folder may have another name; its weights count
+    recipe = replace(
+        recipe, model=engine.info().default_model
+    )  # a folder may have another name; only its weights matter
     lr = _find_lr(engine, recipe, text, arguments)
     with _drawn(engine, recipe, lr) as picture:
         carried = {LR_KEY: text[LR_KEY]} if LR_KEY in text else {}
@@ -74,23 +76,23 @@ def run(arguments: argparse.Namespace) -> int:
         if original is None:
             return 0
         if kept is None:
-            raise InputError(f"{arguments.recipe} is not of the size that its recipe says: it was changed since.")
+            raise InputError(f"{arguments.recipe} does not have the size in its recipe: the file was changed.")
         difference = np.abs(original.pixels.astype(np.int16) - picture).max(2)
         different, largest = np.count_nonzero(difference), int(difference.max())
     if different:
         print(
-            f"{different} of {difference.size} pixels differ from {arguments.recipe}, by {largest} at most: it "
-            "was made on another machine or device, or changed since.",
+            f"{different} of {difference.size} pixels differ from {arguments.recipe}, by {largest} at most: it was "
+            "made on another machine or device, or was changed.",
             file=sys.stderr,
         )
         return 1
-    print("The pixels are those of the PNG.")
+    print("The pixels are identical to those of the PNG.")
     return 0
 
 
-def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
-    """The recipe, and, of a PNG, its text."""
-    from srflow.contract import RECIPE_KEY, InputError, Recipe
+def _read(path: Path) -> tuple[SampleRecipe, dict[str, str]]:
+    """Read the recipe and, for a PNG, its text."""
+    from srflow.contract import RECIPE_KEY, InputError, SampleRecipe
     from srflow.pictures import read_png_text
 
     if not path.is_file():
@@ -100,18 +102,20 @@ def _read(path: Path) -> tuple[Recipe, dict[str, str]]:
     if is_png:
         text = read_png_text(path)
         if RECIPE_KEY not in text:
-            raise InputError(f"{path}: this PNG carries no recipe; it was not made by this program, or saved anew.")
-        return Recipe.from_json(text[RECIPE_KEY]), text
+            raise InputError(
+                f"{path}: this PNG has no recipe; it was not made by this program, or was saved again by another one."
+            )
+        return SampleRecipe.from_json(text[RECIPE_KEY]), text
     if path.stat().st_size > _MAX_RECIPE_BYTES:
         raise InputError(f"{path} is too large for a recipe.")
     try:
-        return Recipe.from_json(path.read_text(encoding="utf-8")), {}
+        return SampleRecipe.from_json(path.read_text(encoding="utf-8")), {}
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is neither a recipe in JSON nor a PNG.") from error
 
 
-def _shipped(recipe: Recipe) -> str:
-    """The recipe's model, if it is a shipped one: a recipe from anywhere does not say what is loaded from where."""
+def _shipped(recipe: SampleRecipe) -> str:
+    """Return the recipe's model if it is a shipped one: an untrusted recipe must not decide what is loaded."""
     from srflow.checkpoints.shipped import shipped_checkpoints
     from srflow.contract import InputError
 
@@ -123,7 +127,9 @@ def _shipped(recipe: Recipe) -> str:
     return recipe.model
 
 
-def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], arguments: argparse.Namespace) -> np.ndarray:
+def _find_lr(
+    engine: SamplingEngine, recipe: SampleRecipe, text: dict[str, str], arguments: argparse.Namespace
+) -> np.ndarray:
     from srflow.contract import InputError, carried_lr
 
     if arguments.lr is not None:
@@ -131,15 +137,15 @@ def _find_lr(engine: SamplingEngine, recipe: Recipe, text: dict[str, str], argum
     lr = carried_lr(text, recipe, engine.open_picture)
     if lr is None:
         raise InputError(
-            f"{arguments.recipe} carries no LR picture; name the one of {recipe.lr_width}x{recipe.lr_height} that it "
-            "was made from: --lr FILE."
+            f"{arguments.recipe} contains no LR picture; name the one of {recipe.lr_width}x{recipe.lr_height} from "
+            "which it was made: --lr FILE."
         )
     return lr
 
 
 @contextmanager
-def _drawn(engine: SamplingEngine, recipe: Recipe, lr: np.ndarray) -> Iterator[np.ndarray]:
-    """The picture; if it does not fit into memory, it lies in a file that goes at the end."""
+def _drawn(engine: SamplingEngine, recipe: SampleRecipe, lr: np.ndarray) -> Iterator[np.ndarray]:
+    """Draw the picture; if it does not fit into memory, it is in a file that is deleted at the end."""
     import numpy as np
 
     from srflow.contract import Notice, SampleRequest, SampleResult

@@ -1,4 +1,4 @@
-"""`srflow sample`: draw super-resolutions of one picture or of a folder of them."""
+"""`srflow sample`: draws super-resolutions of one picture or of a folder of them."""
 
 from __future__ import annotations
 
@@ -28,30 +28,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, help="0 to 2; default: the checkpoint's")
     parser.add_argument("--seed", type=int, default=0, help="0 or more (default: 0)")
     parser.add_argument(
-        "--consistency-rounds", type=int, default=5, metavar="N", help="of back-projection; 0: none (default: 5)"
+        "--consistency-rounds", type=int, default=5, metavar="N", help="rounds of back-projection; 0: none (default: 5)"
     )
-    parser.add_argument("--tile", type=int, metavar="PIXELS", help="LR pixels a side; 0: in one piece; default: fits")
+    parser.add_argument(
+        "--tile", type=int, metavar="PIXELS", help="LR pixels a side; 0: no tiles; default: as large as fits"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16"), help="of the convolutions; default: the fastest"
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        help="data type of the convolutions; default: the fastest",
     )
     parser.add_argument(
-        "--bits", type=int, choices=(8, 16), default=8, help="of each value in the PNGs, for editing on (default: 8)"
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="bits of each value in the PNGs; 16 for further editing (default: 8)",
     )
     parser.add_argument(
         "--export",
         choices=("npz", "tiff", "ome-tiff", "latents", "latents-npz"),
         action="append",
         default=[],
-        help="write NAME_samples, too, with all samples of a picture: for NumPy, as a float32 stack for ImageJ, as "
-        "OME-TIFF, of as many bits as the PNGs, or as latents (safetensors, or for NumPy), which the model decodes to "
-        "these pixels again; may be given several times",
+        help="write also NAME_samples, with all samples of a picture: for NumPy, as a float32 stack for ImageJ, as "
+        "OME-TIFF, with as many bits as the PNGs, or as latents (safetensors, or for NumPy), which the model decodes "
+        "to the same pixels; may be given several times",
     )
-    parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: no faster on a CPU")
+    parser.add_argument("--compile", action="store_true", help="compile the networks; for GPUs: not faster on a CPU")
     parser.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave samples that are there already, made of the same picture with the same settings",
+        help="skip samples that already exist for the same picture and settings",
     )
     parser.add_argument(
         "--strip-metadata", action="store_true", help="do not carry over resolution, EXIF, XMP and text of the input"
@@ -60,10 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one PNG a sample; each carries its recipe as text.
+    """Write one PNG per sample; each contains its recipe as text.
 
-    Started by `accelerate launch` or `torchrun`, every process takes its share of a folder. A picture of a folder that
-    cannot be enlarged is named and left out. Exit status: see `Outcome`.
+    If started by `accelerate launch` or `torchrun`, every process draws its share of a folder. A picture of a folder
+    that cannot be enlarged is named and left out. Exit status: see `Outcome`.
     """
     from tqdm import tqdm
 
@@ -81,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         inputs = find_inputs(arguments.input, arguments, exclude=[arguments.output], say=say)
         names = output_names(inputs.paths, inputs.root)
         if not inputs.is_folder:
-            read_picture(arguments.input)  # what is wrong with it shows before the model is loaded
+            read_picture(arguments.input)  # report an error in it before the model is loaded
         engine = SamplingEngine(
             device,
             arguments.precision,
@@ -111,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _draw(
     engine: SamplingEngine, path: Path, arguments: argparse.Namespace, name: str, update: Callable[..., object]
 ) -> Iterator[SampleResult]:
-    """Draw and write the samples of one picture that are not there yet; yields each one's result."""
+    """Draw and write the missing samples of one picture; yield each one's result."""
     from srflow.contract import Notice, SampleRequest, SampleResult
     from srflow.pictures import read_picture
 
@@ -143,7 +151,7 @@ def _draw(
 
 
 def _export(engine: SamplingEngine, path: Path, name: str, arguments: argparse.Namespace) -> None:
-    """All samples of a picture in one file, if that was asked for."""
+    """Write all samples of a picture to one file, if requested."""
     from srflow.cli.exporting import export_samples
     from srflow.pictures import read_picture
 
@@ -154,7 +162,7 @@ def _export(engine: SamplingEngine, path: Path, name: str, arguments: argparse.N
 
 
 def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata: bool) -> None:
-    """One sample's PNG: grey if the picture was, with its alpha enlarged, its metadata, and the recipe."""
+    """Return whether a PNG of the right depth with the sample's recipe exists; precision and tiles do not count."""
     import numpy as np
 
     from srflow.contract import FLAGS_KEY, INPUT_KEY, RECIPE_KEY
@@ -191,14 +199,14 @@ def _write(output: Path, picture: Picture, result: SampleResult, strip_metadata:
 def _missing(
     engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, update: Callable[..., object]
 ) -> Iterator[tuple[int, int]]:
-    """(first, count) of the samples to be drawn: all, or with --skip-existing those that are not there."""
+    """Yield (first, count) of the samples to draw: all, or with --skip-existing the missing ones."""
     wanted = list(range(arguments.num_samples))
     if arguments.skip_existing:
         there = [index for index in wanted if _is_there(engine, picture, arguments, name, index)]
         update(len(there))
         wanted = [index for index in wanted if index not in there]
     if arguments.num_samples < 1:
-        yield 0, arguments.num_samples  # the engine says what is wrong with it
+        yield 0, arguments.num_samples  # the engine reports the error
     while wanted:
         count = next((i for i, index in enumerate(wanted) if index != wanted[0] + i), len(wanted))
         yield wanted[0], count
@@ -206,19 +214,19 @@ def _missing(
 
 
 def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Namespace, name: str, index: int) -> bool:
-    """Whether a whole PNG of as many bits is there whose recipe is the sample's; the machine's choices don't count."""
-    from srflow.contract import RECIPE_KEY, InputError, Recipe, picture_sha256
+    """Return whether a PNG of the right depth with the sample's recipe exists; precision and tiles may differ."""
+    from srflow.contract import RECIPE_KEY, InputError, SampleRecipe, picture_sha256
     from srflow.pictures import png_bits, read_png_text
 
     path = arguments.output / f"{name}_sample{index}.png"
     if not path.is_file():
         return False
     with suppress(InputError, KeyError):
-        recipe = Recipe.from_json(read_png_text(path)[RECIPE_KEY])
+        recipe = SampleRecipe.from_json(read_png_text(path)[RECIPE_KEY])
         info = engine.info().models[0]
         height, width = picture.pixels.shape[:2]
         temperature = info.default_temperature if arguments.temperature is None else arguments.temperature
-        asked = Recipe(
+        asked = SampleRecipe(
             model=info.key,
             weights_sha256=info.weights_sha256,
             scale_factor=info.scale_factor,
@@ -239,10 +247,10 @@ def _is_there(engine: SamplingEngine, picture: Picture, arguments: argparse.Name
 
 @contextmanager
 def _process(device: str) -> Iterator[tuple[int, int, str]]:
-    """The number of this process, how many there are, and the device that it is to use."""
+    """Return the number of this process, how many there are, and the device for it."""
     from srflow.processes import join_processes, leave_processes, processes_started
 
-    if processes_started() == 1:  # so that one alone does not wait for Accelerate's import
+    if processes_started() == 1:  # so that a single process need not import Accelerate
         yield 0, 1, device
         return
     state = join_processes(cpu=device == "cpu")

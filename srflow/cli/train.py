@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 
 if TYPE_CHECKING:
-    from srflow.training.recipe import Recipe
+    from srflow.training.recipe import TrainingRecipe
     from srflow.training.trainer import Outcome
 
-HELP = "train a model after a recipe; the same command goes on with a run that was stopped"
+HELP = "train a model by a recipe; the same command resumes a run that was stopped"
 
-_INTERRUPTED = 130  # the usual exit code of what Ctrl-C ended
+_INTERRUPTED = 130  # the usual exit code after Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="e.g. training.steps=1000 runtime.compile=true"
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="training pictures, subfolders included")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="training pictures, including subfolders")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="held-out pictures; default: no validation")
-    parser.add_argument("--output", type=Path, metavar="RUN", help="the run's folder; if it holds this run, it goes on")
+    parser.add_argument(
+        "--output", type=Path, metavar="RUN", help="the run's folder; if it contains this run, the run is resumed"
+    )
     parser.add_argument(
         "--init",
         metavar="CHECKPOINT",
@@ -38,24 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="N",
-        help="train for about so long: the recipe's steps are scaled to what this machine does, measured at the start",
+        help=(
+            "train for about this long: the recipe's steps are scaled to the speed of this machine, measured at "
+            "the start"
+        ),
     )
-    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and end after so long")
-    parser.add_argument(
-        "--cache", type=Path, metavar="FOLDER", help="where decoded pictures are kept (3 bytes a pixel)"
-    )
-    parser.add_argument("--change-recipe", action="store_true", help="go on with a run although the recipe differs")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and end after this time")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="folder for decoded pictures (3 bytes per pixel)")
+    parser.add_argument("--change-recipe", action="store_true", help="resume a run although the recipe differs")
     parser.add_argument(
         "--dry-run",
         action="store_true",
         help="print steps, FLOPs, memory and hours, and time a few steps; train nothing",
     )
     parser.add_argument(
-        "--throughput", type=float, metavar="TFLOPS", help="for --dry-run: what the machine sustains, in TFLOP/s"
+        "--throughput", type=float, metavar="TFLOPS", help="for --dry-run: sustained speed of the machine, in TFLOP/s"
     )
 
 
-def _dry_run(recipe: Recipe, throughput: float | None, minutes: float | None) -> None:
+def _dry_run(recipe: TrainingRecipe, throughput: float | None, minutes: float | None) -> None:
     from srflow.sampling.hardware import resolve_device
     from srflow.training.budget import fit_to_minutes, planned_minutes, seconds_per_step
     from srflow.training.cost import estimate
@@ -79,7 +82,7 @@ def _dry_run(recipe: Recipe, throughput: float | None, minutes: float | None) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train. Exit code 0: finished, or the time of --stop-after is over; 130: stopped by Ctrl-C or SIGTERM, saved."""
+    """Train. Exit code 0: finished, or the time of --stop-after is over; 130: stopped by a signal, and saved."""
     from srflow.training.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
@@ -87,21 +90,21 @@ def run(arguments: argparse.Namespace) -> int:
         _dry_run(recipe, arguments.throughput, arguments.minutes)
         return 0
     if arguments.data is None or arguments.output is None:
-        raise RecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
+        raise TrainingRecipeError("Training needs --data FOLDER and --output RUN (or --dry-run, which needs neither).")
 
-    # By default idle OpenMP threads spin, which wastes most of a machine that does other work too. Read when PyTorch is
-    # loaded, below.
+    # By default idle OpenMP threads spin, which wastes most of a machine that has other work too. The variable is read
+    # when PyTorch is loaded, below.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from srflow.processes import leave_processes
 
     outcome = _train(recipe, arguments)
-    leave_processes()  # not after an error: the others may be waiting for this one
+    leave_processes()  # not after an error: the other processes may be waiting for this one
     return _INTERRUPTED if outcome == "stopped" else 0
 
 
-def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
-    """Train, with the signals that stop it, and say how it ended."""
+def _train(recipe: TrainingRecipe, arguments: argparse.Namespace) -> Outcome:
+    """Train with handlers for the signals that stop it, and report how it ended."""
     from tqdm import tqdm
 
     from srflow.training.trainer import Trainer
@@ -125,8 +128,10 @@ def _train(recipe: Recipe, arguments: argparse.Namespace) -> Outcome:
     )
 
     def stop(signal_number: int, _frame: object) -> None:
-        # Nothing is printed here: the signal may have come in the middle of a print, and a second one would raise.
-        trainer.request_stop(f"{signal.Signals(signal_number).name}: saving now. Once more to end at once, unsaved.")
+        # Nothing is printed here: the signal may have interrupted a print, and a second one would raise an error.
+        trainer.request_stop(
+            f"{signal.Signals(signal_number).name}: saving now. Send it once more to end at once, without saving."
+        )
         signal.signal(signal_number, signal.SIG_DFL)
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):

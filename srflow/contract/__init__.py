@@ -32,7 +32,7 @@ from srflow.contract.recipe import (
     NOT_AS_ASKED,
     RECIPE_KEY,
     Precision,
-    Recipe,
+    SampleRecipe,
     carried_lr,
 )
 from srflow.contract.sampling import (
@@ -61,9 +61,9 @@ from srflow.errors import (
     NotCalibratedError,
     OperationError,
     OutputError,
-    RecipeError,
     SRFlowError,
     TrainingDivergedError,
+    TrainingRecipeError,
 )
 from srflow.steering.wishes import Aim, Wish
 
@@ -111,16 +111,16 @@ __all__ = [
     "Picture",
     "Precision",
     "Progress",
-    "Recipe",
-    "RecipeError",
     "Reference",
     "ReferenceKind",
     "SRFlowError",
     "SampleEvent",
+    "SampleRecipe",
     "SampleRequest",
     "SampleResult",
     "SetSummary",
     "TrainingDivergedError",
+    "TrainingRecipeError",
     "TruthScores",
     "Value",
     "Variant",

@@ -13,7 +13,7 @@ import numpy as np
 from srflow.calibration.file import Calibration
 from srflow.contract.exploring import EditEvent, EditRequest, Encoded, ExploreEvent, ExploreRequest, GrainRequest
 from srflow.contract.pictures import Metadata, Picture
-from srflow.contract.recipe import Precision, Recipe
+from srflow.contract.recipe import Precision, SampleRecipe
 from srflow.contract.sampling import Estimate, Progress, Reference, SampleEvent, SampleRequest
 from srflow.operations import Mask
 
@@ -80,7 +80,7 @@ class Engine(Protocol):
         """
         ...
 
-    def recipe(self, request: SampleRequest) -> Recipe:
+    def recipe(self, request: SampleRequest) -> SampleRecipe:
         """The recipe of the request's first sample, for `explore` to go on from; nothing is computed.
 
         Raises InputError, MemoryBudgetError.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srflow.contract.recipe import Recipe
+from srflow.contract.recipe import SampleRecipe
 from srflow.contract.sampling import Notice, Progress
 from srflow.operations import Mask, Operation
 from srflow.steering.wishes import Aim, Wish
@@ -43,7 +43,7 @@ class ExploreRequest:
     """
 
     lr: np.ndarray
-    recipe: Recipe
+    recipe: SampleRecipe
     variants: tuple[tuple[Operation, ...], ...]
     choose: int = 0
     directions: int = 0
@@ -69,7 +69,7 @@ class Variant:
     patch: np.ndarray
     lr_psnr: float
     flags: tuple[str, ...]
-    recipe: Recipe
+    recipe: SampleRecipe
     seconds: float
     log_prob: float | None = None
     measured: float | None = None
@@ -140,7 +140,7 @@ class EditRequest:
     """
 
     lr: np.ndarray
-    recipe: Recipe
+    recipe: SampleRecipe
     picture: np.ndarray
     mask: Mask | None = None
 
@@ -155,7 +155,7 @@ class GrainRequest:
     """
 
     lr: np.ndarray
-    recipe: Recipe
+    recipe: SampleRecipe
     mask: Mask
     source: np.ndarray
     seed: int = 0

@@ -25,7 +25,7 @@ __all__ = [
     "NOT_AS_ASKED",
     "RECIPE_KEY",
     "Precision",
-    "Recipe",
+    "SampleRecipe",
     "carried_lr",
 ]
 
@@ -35,7 +35,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class SampleRecipe:
     """All that the pixels of one sample depend on, beside the LR picture itself; small enough to go into a PNG.
 
     The same recipe on the same LR picture gives the same pixels, on the same machine to the last bit.
@@ -74,7 +74,7 @@ class Recipe:
         return json.dumps(values)
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
+    def from_json(cls, text: str) -> SampleRecipe:
         """The inverse of `to_json`; the text may come from anywhere, so everything in it is checked.
 
         Raises: InputError: if it is no JSON, a field is missing, unknown, of another type, or out of range.
@@ -113,7 +113,7 @@ NOT_AS_ASKED = "not as asked"
 """With which a flag begins that tells of something in the place of the sample: see `SampleResult.is_as_asked`."""
 
 RECIPE_KEY = "srflow"
-"""Under which name a PNG's text holds the JSON of its `Recipe`."""
+"""Under which name a PNG's text holds the JSON of its `SampleRecipe`."""
 
 INPUT_KEY = "srflow-input"
 """Under which name a sample's PNG says what was done to the LR picture's file on the way in (`Picture.notes`)."""
@@ -148,7 +148,7 @@ _RECIPE_NUMBERS: dict[str, tuple[type, float, float]] = {
 
 
 def carried_lr(
-    text: Mapping[str, str], recipe: Recipe, open_picture: Callable[[bytes, int], np.ndarray]
+    text: Mapping[str, str], recipe: SampleRecipe, open_picture: Callable[[bytes, int], np.ndarray]
 ) -> np.ndarray | None:
     """The LR picture that a PNG's text carries (see `LR_KEY`); None: there is none, or too large a one.
 

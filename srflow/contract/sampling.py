@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from srflow.contract.pictures import picture_sha256
-from srflow.contract.recipe import NOT_AS_ASKED, Precision, Recipe
+from srflow.contract.recipe import NOT_AS_ASKED, Precision, SampleRecipe
 from srflow.errors import InputError
 from srflow.operations import Operation
 
@@ -34,14 +34,15 @@ class SampleRequest:
 
     lr: uint8, (h, w, 3). model: a key of `EngineInfo.models`; None: its default. first_index: number of the first
     sample. temperature: 0 to 2; None: the checkpoint's default. consistency_rounds: of back-projection onto the LR
-    picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `Recipe`.
+    picture; 0: none. ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `SampleRecipe`.
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
     summaries: whether the set is summed up at all, after every sample and at the end. weights_sha256: if not None, the
     model's weights must be these. version: of the program that drew the samples before; if another draws them now, a
     `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of samples drawn before with the same settings;
     they are not drawn again, but summaries take them in, before the new ones. operations: what is done to every sample
-    after it was drawn, as in `Recipe`. deep: adds every sample in 16 bits; not with operations on places, which are
-    laid into pictures of 8 bits.
+    after it was drawn, as in `SampleRecipe`. deep: adds every sample in 16 bits; not with operations on places, which
+    are laid into pictures of 8 bits. plain: adds every sample as it is without the consistency step, from the same
+    decoding; not with operations on places either.
     """
 
     lr: np.ndarray
@@ -61,9 +62,10 @@ class SampleRequest:
     earlier: tuple[tuple[int, np.ndarray], ...] = ()
     operations: tuple[Operation, ...] = ()
     deep: bool = False
+    plain: bool = False
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
+    def from_recipe(cls, recipe: SampleRecipe, lr: np.ndarray, **changes: Any) -> SampleRequest:
         """The request that draws the recipe's one sample again; `changes` override its fields.
 
         Raises: InputError: if `lr` is not the picture that the recipe was made for.
@@ -93,8 +95,8 @@ class SampleRequest:
 class Estimate:
     """What a request will take. seconds: to all results; seconds_to_first: to the first sample.
 
-    num_bytes: of memory at the peak, beyond what the engine holds already. tile: as in `Recipe`. cached: the picture's
-    conditioning is there already.
+    num_bytes: of memory at the peak, beyond what the engine holds already. tile: as in `SampleRecipe`. cached: the
+    picture's conditioning is there already.
     """
 
     seconds: float
@@ -149,6 +151,7 @@ class SampleResult:
     picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which is
     there until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move away before.
     deep: the same as uint16, if that was asked for; None if it went to the file `deep_path`, likewise.
+    plain: as `picture`, but without the consistency step, if that was asked for; None if it went to `plain_path`.
     lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
     sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values); exact for a picture in one
     piece, and of one in tiles the sum over the tiles' own parts, which nearly is; of the padded sample, if the model
@@ -163,12 +166,14 @@ class SampleResult:
     bits_per_dimension: float | None
     clipped: float
     flags: tuple[str, ...]
-    recipe: Recipe
+    recipe: SampleRecipe
     seconds: float
     truth: TruthScores | None = None
     path: str | None = None
     deep: np.ndarray | None = None
     deep_path: str | None = None
+    plain: np.ndarray | None = None
+    plain_path: str | None = None
 
     @property
     def flagged(self) -> bool:

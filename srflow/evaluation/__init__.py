@@ -1,1 +1,1 @@
-"""How good a set of super-resolutions is: metrics, the protocol of the NTIRE challenges, and tables of results."""
+"""Scores of super-resolutions: metrics, the protocol of the NTIRE challenges, and tables of results."""

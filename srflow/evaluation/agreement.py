@@ -1,12 +1,13 @@
-"""Down to which size the samples of a set agree: Fourier ring correlation (FRC) among them.
+"""The smallest size of detail on which the samples of a set agree: Fourier ring correlation (FRC) among them.
 
     FRC(f) = mean over pairs of  Re Σ F_a F_b* / sqrt(Σ|F_a|² Σ|F_b|²),   sums over the ring of frequencies about f
 
-of the brightness, less its mean, under a Hann window: of a box the usual one, of a place of another shape one that
-rises in the same way from its edge to its middle (`window_of`). Where the correlation falls below 1/7 for the first
-time, what the samples show is no longer the same; 1/f is the size of that in pixels (the threshold is a common one, see
-van Heel and Schatz 2005). It says how far the samples agree with each other; with the truth they agree somewhat less.
-Strong edges that all samples have correlate at every frequency, and may keep the curve above 1/7 to its end.
+It is computed for the brightness minus its mean, under a Hann window: for a box the usual one, for a region of another
+shape one that rises in the same way from its edge to its middle (`window_of`). At the frequency f where the correlation
+first falls below 1/7, the samples stop agreeing; 1/f is the size of these details in pixels (the threshold is a common
+one, see van Heel and Schatz 2005). The result describes how far the samples agree with each other; they agree somewhat
+less with the truth. Strong edges that all samples share correlate at every frequency, and may keep the curve above 1/7
+to its end.
 """
 
 from __future__ import annotations
@@ -23,30 +24,31 @@ from srflow.evaluation.measuring import LUMA
 __all__ = ["MIN_SIDE", "THRESHOLD", "Agreement", "Window", "find_agreement", "ring_correlation", "window_of"]
 
 MIN_SIDE = 64
-"""Pixels a side of the smallest place: in a smaller one, a ring holds too few frequencies."""
+"""Side of the smallest region in pixels: in a smaller one, a ring contains too few frequencies."""
 
 THRESHOLD = 1 / 7
 
-_MAX_SIDE = 1024  # of larger pictures the middle is taken: no more is learnt from more
+_MAX_SIDE = 1024  # larger pictures are cropped to their middle: more pixels would add no information
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a place is seen through. values: (h, w), 0 to 1. side: its effective size, see `window_of`, in pixels."""
+    """The window of a region. values: (h, w), 0 to 1. side: its effective size in pixels, see `window_of`."""
 
     values: np.ndarray
     side: float
 
 
 def window_of(weights: np.ndarray) -> Window:
-    """A Hann-like window of a place: 0 outside of it and at its edge, highest where it is deepest.
+    """Return a Hann-like window of a region: 0 outside of it and at its edge, highest where it is deepest.
 
         w = m sin²(π/2 · d / max d),   side = min(2 max d, 3/2 Σw / sqrt(Σw²))
 
-    with the weights m and the distance d to the next pixel outside. Where the place fills its box, it is the product
-    of the two Hann windows, and the side is the box's shorter one, as the formula has it for a square.
+    with the weights m and the distance d to the next pixel outside. If the region fills its box, the window is the
+    product of the two Hann windows, and the side is the shorter side of the box; for a square the formula gives the
+    same side.
 
-    Args: weights: (h, w), 0 to 1, of the place in its box, at the pixels of the samples.
+    Args: weights: (h, w), 0 to 1, of the region in its box, at the pixels of the samples.
     """
     from scipy import ndimage
 
@@ -64,8 +66,9 @@ def window_of(weights: np.ndarray) -> Window:
 
 @dataclass(frozen=True)
 class Agreement:
-    """size: in pixels, what is smaller differs from sample to sample. reaches_end: they agree in all that pixels can
-    show, down to 2. frequencies: of the rings, in cycles per pixel. correlation: there.
+    """How far samples agree. size: in pixels; smaller details differ from sample to sample. reaches_end: they agree on
+    everything that pixels can show, down to 2 pixels. frequencies: of the rings, in cycles per pixel. correlation:
+    there.
     """
 
     size: float
@@ -77,7 +80,7 @@ class Agreement:
 def find_agreement(
     samples: Sequence[np.ndarray], threshold: float = THRESHOLD, window: Window | None = None
 ) -> Agreement:
-    """Of pictures, (H, W, 3), or of their brightness, (H, W). window: of a place in them; None: they count as boxes.
+    """Measure how far pictures, (H, W, 3), or their brightness, (H, W), agree. window: of a region; None: a box.
 
     Raises: InputError: there are fewer than two, or they, or the window's side, are smaller than `MIN_SIDE`.
     """
@@ -90,23 +93,23 @@ def find_agreement(
     if first == 0:
         return Agreement(float(1 / frequencies[0]), False, frequencies, correlation)
     pair = slice(first - 1, first + 1)
-    crossing = np.interp(-threshold, -correlation[pair], frequencies[pair])  # interp wants rising values
+    crossing = np.interp(-threshold, -correlation[pair], frequencies[pair])  # interp needs increasing values
     return Agreement(float(1 / crossing), False, frequencies, correlation)
 
 
 def ring_correlation(samples: Sequence[np.ndarray], window: Window | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies in cycles per pixel, up to 1/2, and the mean correlation of all pairs there.
+    """Return frequencies in cycles per pixel, up to 1/2, and the mean correlation of all pairs there.
 
-    Args: samples: of brightness, (H, W) each. Of larger ones than 1024 pixels a side, the middle is taken.
+    Args: samples: of brightness, (H, W) each. Those larger than 1024 pixels a side are cropped to their middle.
     Raises: as `find_agreement`.
     """
     if len(samples) < 2:
-        raise InputError(f"There is {len(samples)} sample; it takes two or more to see how far they agree.")
+        raise InputError(f"There is {len(samples)} sample; at least two are needed to see how far they agree.")
     height, width = samples[0].shape
     if min(height, width) < MIN_SIDE:
         raise InputError(
-            f"The place is {width}x{height} pixels; it takes {MIN_SIDE} a side to see how far samples agree. Choose a "
-            "larger place, or none for the whole picture."
+            f"The region has {width}x{height} pixels; {MIN_SIDE} a side are needed to see how far samples agree. "
+            "Select a larger region, or none for the whole picture."
         )
     rows, columns = (_middle(side) for side in (height, width))
     if window is None:
@@ -116,15 +119,16 @@ def ring_correlation(samples: Sequence[np.ndarray], window: Window | None = None
         values = window.values[rows, columns]
     if window.side < MIN_SIDE:
         raise InputError(
-            f"The place has an effective size of {window.side:.0f} pixels, less than its box of {width}x{height}; it "
-            f"takes {MIN_SIDE} to see how far samples agree. Choose a larger or a less narrow place."
+            f"The region has an effective size of {window.side:.0f} pixels, less than its box of {width}x{height}; "
+            f"{MIN_SIDE} are needed to see how far samples agree. Select a larger or a less narrow region."
         )
     spectra = np.stack([_spectrum(sample[rows, columns], values) for sample in samples], axis=-1)  # (h, w / 2 + 1, K)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     step = 1 / min(height, width)
     number = np.rint(frequency / step).astype(np.int64)
-    # Of a real picture half of the spectrum is kept: all but its first and, of even widths, last column stand for two.
+    # For a real picture half of the spectrum is stored: each column except the first and, for even widths, the last
+    # counts twice.
     twice = np.full(spectra.shape[1], 2.0, np.float32)
     twice[0] = 1
     if width % 2 == 0:
@@ -139,12 +143,12 @@ def ring_correlation(samples: Sequence[np.ndarray], window: Window | None = None
 
 
 def _mean_of_pairs(ring: np.ndarray) -> float:
-    """ring: spectra at the ring's frequencies, (n, K)."""
+    """Return the mean correlation of pairs. ring: spectra at the ring's frequencies, (n, K)."""
     gram = (ring.conj().T @ ring).real.astype(np.float64)
     power = np.sqrt(np.diag(gram))
     scale = np.outer(power, power)
     upper = np.triu_indices(len(gram), 1)
-    # Where there is nothing, there is nothing to disagree about.
+    # Without any signal there is nothing to disagree about.
     return float(np.mean(np.divide(gram, scale, out=np.ones_like(gram), where=scale > 0)[upper]))
 
 

@@ -1,14 +1,12 @@
-"""A model's calibration: λ for every setting, chosen on some pictures and checked on others."""
+"""The calibration of a model: λ for every setting, chosen on some pictures and checked on others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
 
 from srflow import __version__
 from srflow.calibration.bars import (
@@ -25,23 +23,20 @@ from srflow.calibration.bars import (
 from srflow.calibration.file import Calibration, Check, MeasuredBar, MeasuredSetting
 from srflow.consistency import DEFAULT_ROUNDS
 from srflow.contract import InputError
-from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH
+from srflow.evaluation.drawing import SampleSource
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.spread import PictureSpread, Survey, measure_spreads
-
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
 
 __all__ = ["DEFAULT_BOXES", "DEFAULT_FOLDS", "calibrate_model", "check_calibration"]
 
 DEFAULT_BOXES = (8, 16)
-"""Pixels a side of the boxes whose means get bars, beside single pixels."""
+"""Sides in pixels of the boxes whose means get bars, in addition to single pixels."""
 
 DEFAULT_FOLDS = 5
 
 
 def calibrate_model(
-    model: SRFlow,
+    source: SampleSource,
     pairs: Sequence[PicturePair],
     *,
     temperatures: Sequence[float],
@@ -53,25 +48,24 @@ def calibrate_model(
     folds: int = DEFAULT_FOLDS,
     crop: int | None = None,
     seed: int = 0,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> Calibration:
     """Measure the samples' spread against the truth, and choose λ for every setting.
 
-    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are dealt into folds, and each
-    fold is covered by a λ that was chosen with the other ones only.
+    λ is chosen with all pictures. Its coverage is checked by cross-fitting: the pictures are divided into folds, and
+    the coverage of each fold is measured with a λ that was chosen on the other folds.
 
     Args:
-        model: its weights from a file, on the device where it is to run; put back into its own mode afterwards.
+        source: draws the samples of a model whose weights come from a file.
         pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
         temperatures, sample_counts, consistency_rounds, boxes, crop: see `spread.Survey`.
-        coverage: that is promised. confidence: for risk-controlling sets; None for conformal risk control.
-        folds: raised where the pictures left in would be too few.
-        seed: of the samples, and of how the pictures are dealt.
-        max_pixels_per_batch, progress: see `spread.measure_spreads`.
+        coverage: the promised share. confidence: for risk-controlling sets; None for conformal risk control.
+        folds: increased if too few pictures would remain without a fold.
+        seed: of the samples, and of the division into folds.
+        progress: show a bar on stderr.
 
     Raises:
-        InputError: an argument is out of range, or there are too few pictures; or every setting was left out.
+        InputError: an argument is out of range, or there are too few pictures.
         ImageError: a picture is broken; the message names it.
     """
     survey = Survey(
@@ -84,12 +78,14 @@ def calibrate_model(
     )
     if folds < 2:
         raise InputError(f"The number of folds is {folds}; it must be at least 2.")
+    model = source.model
     if model.metadata.weights_sha256 is None:
         raise InputError(
-            "The model's weights were never on disk, so no file can be tied to them; save the model first."
+            "The model's weights were not loaded from a file, so the calibration cannot refer to one; save the "
+            "model first."
         )
     assigned = _assign_folds(len(pairs), folds, min_pictures(coverage, confidence), seed)
-    spreads = measure_spreads(model, pairs, survey, max_pixels_per_batch=max_pixels_per_batch, progress=progress)
+    spreads = measure_spreads(source, pairs, survey, progress=progress)
     plan = _Plan(assigned, coverage, confidence, model.scale_factor)
     return Calibration(
         weights_sha256=model.metadata.weights_sha256,
@@ -103,33 +99,32 @@ def calibrate_model(
         crop=crop,
         folds=int(assigned.max()) + 1,
         seed=seed,
-        conv_dtype=_conv_dtype(model),
+        conv_dtype=source.precision,
         srflow_version=__version__,
         settings=tuple(plan.measured(*setting, pictures) for setting, pictures in spreads.settings.items()),
     )
 
 
 def check_calibration(
-    model: SRFlow,
+    source: SampleSource,
     calibration: Calibration,
     pairs: Sequence[PicturePair],
     *,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> Calibration:
-    """The calibration with what its bars hold on other pictures, which had no part in choosing λ.
+    """Return the calibration with the measured coverage of its bars on other pictures, which do not influence λ.
 
     Args:
-        model: the one that was calibrated.
-        pairs: pictures that neither training nor the calibration saw.
-        max_pixels_per_batch, progress: see `spread.measure_spreads`.
+        source: draws the samples of the model that was calibrated.
+        pairs: pictures used neither in training nor in the calibration.
+        progress: show a bar on stderr.
 
     Raises:
         InputError: the model has other weights than the calibration.
         ImageError: a picture is broken; the message names it.
     """
-    if model.metadata.weights_sha256 != calibration.weights_sha256:
-        raise InputError("The calibration belongs to other weights than the model's; calibrate these first.")
+    if source.model.metadata.weights_sha256 != calibration.weights_sha256:
+        raise InputError("The calibration belongs to other weights than the model's; calibrate these weights first.")
     settings = calibration.settings
     survey = Survey(
         temperatures=tuple(sorted({setting.temperature for setting in settings})),
@@ -139,7 +134,7 @@ def check_calibration(
         crop=calibration.crop,
         seed=calibration.seed,
     )
-    spreads = measure_spreads(model, pairs, survey, max_pixels_per_batch=max_pixels_per_batch, progress=progress)
+    spreads = measure_spreads(source, pairs, survey, progress=progress)
     return replace(
         calibration,
         check=Check(hr=_folder_name(pairs), num_pictures=len(pairs), pictures_sha256=spreads.pictures_sha256),
@@ -148,13 +143,11 @@ def check_calibration(
 
 
 def _checked(setting: MeasuredSetting, found: dict[tuple[float, int, int], list[PictureSpread]]) -> MeasuredSetting:
-    """The setting with its coverage on other pictures; as it is where these gave samples that are not finite."""
-    pictures = found.get((setting.temperature, setting.num_samples, setting.consistency_rounds))
-    if pictures is None:
-        return setting
+    """Return the setting with its coverage on other pictures."""
+    pictures = found[setting.temperature, setting.num_samples, setting.consistency_rounds]
     bars = []
     for bar in setting.bars:
-        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file keeps λ rounded
+        index = int(np.argmin(np.abs(LAMBDAS - bar.lam)))  # a file stores λ rounded
         outside = [float(picture.losses[bar.value, bar.box][index]) for picture in pictures]
         bars.append(replace(bar, coverage_checked=1 - float(np.mean(outside))))
     return replace(setting, bars=tuple(bars))
@@ -166,7 +159,7 @@ def _folder_name(pairs: Sequence[PicturePair]) -> str:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is done with the pictures' spreads, the same at every setting. folds: of every picture, (n,)."""
+    """How the pictures' spreads are evaluated, the same at every setting. folds: of every picture, (n,)."""
 
     folds: np.ndarray
     coverage: float
@@ -176,7 +169,7 @@ class _Plan:
     def measured(
         self, temperature: float, count: int, rounds: int, spreads: Sequence[PictureSpread]
     ) -> MeasuredSetting:
-        """What all pictures together say at one setting."""
+        """Return the measurements over all pictures at one setting."""
         nominal = nominal_lambda(count, self.coverage)
         choose: Choose = partial(conformal_lambda, coverage=self.coverage)
         if self.confidence is not None:
@@ -211,7 +204,7 @@ class _Plan:
 
 
 def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[float, ...]:
-    """Shares of the ranks; every picture weighs the same."""
+    """Return the shares of the ranks; every picture has the same weight."""
     random = np.random.default_rng(0)
     shares = []
     for spread, stretch in zip(spreads, stretches, strict=True):
@@ -220,13 +213,10 @@ def _ranks(spreads: Sequence[PictureSpread], stretches: np.ndarray) -> tuple[flo
     return tuple(map(float, np.mean(shares, axis=0)))
 
 
-def _conv_dtype(model: SRFlow) -> str:
-    dtype = next(module.weight.dtype for module in model.modules() if isinstance(module, nn.Conv2d))
-    return str(dtype).removeprefix("torch.")
-
-
 def _assign_folds(count: int, folds: int, needed: int, seed: int) -> np.ndarray:
-    """Deal pictures into folds of nearly the same size, at random; at least `needed` of them are in no one fold."""
+    """Divide pictures at random into folds of nearly equal size; at least `needed` pictures remain without any one
+    fold.
+    """
     if count <= needed:
         raise InputError(
             f"{count} pictures are too few: the bars need {needed}, and one more to check them on. Give more pictures, "

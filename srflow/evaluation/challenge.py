@@ -2,8 +2,9 @@
 
 The ground truth is cropped at the right and the bottom to multiples of 8, and scaled down by MATLAB's bicubic imresize
 in its uint8 form. Several super-resolutions of every LR picture are drawn, rounded to 8 bits (the released code
-truncates, which alone holds the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
-per picture, then averaged over pictures. PSNR, SSIM, the feature distance and bits per dimension are our addition.
+truncates, which alone keeps the LR-PSNR below 51 dB), cropped to the ground truth, and scored. Every score is computed
+per picture, then averaged over pictures. The samples are those that `srflow sample` writes.
+PSNR, SSIM, the feature distance and bits per dimension are our additions.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
+from srflow.calibration.file import MAX_TEMPERATURE
+from srflow.consistency import DEFAULT_ROUNDS
 from srflow.contract import ImageError, InputError
-from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler, Refine, Stopwatch
+from srflow.evaluation.drawing import SampleSource
 from srflow.evaluation.features import FeatureDistance
 from srflow.evaluation.metrics import (
     CROP_MULTIPLE,
@@ -33,18 +35,17 @@ from srflow.evaluation.metrics import (
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.evaluation.results import MethodResult, Scores
-from srflow.images import downscale_uint8, to_tensor, to_uint8, upscale_uint8
-from srflow.likelihood import bits_per_dimension
+from srflow.images import downscale_uint8, upscale_uint8
 from srflow.pictures import load_image
 
 if TYPE_CHECKING:
-    from srflow.model import Conditioning, SRFlow
+    from srflow.model import SRFlow
 
 __all__ = ["GroundTruth", "SampleScorer", "check_size", "evaluate_bicubic", "evaluate_files", "evaluate_model"]
 
 
 class GroundTruth:
-    """A ground-truth picture with what all scorers of it need, computed once.
+    """A ground-truth picture with the data that all of its scorers share, computed once.
 
     Args:
         hr: cropped; uint8, (H, W, 3).
@@ -78,43 +79,32 @@ class SampleScorer:
         self._feature_distance: list[float] = []
         self._lpips = BestOfSamples()
         self._mse = BestOfSamples()
-        self._num_non_finite = 0
+        self._num_exploded = 0
 
-    def add(self, sr: np.ndarray) -> None:
+    def add(self, sr: np.ndarray, *, exploded: bool = False) -> None:
         """Score one more sample.
 
-        Args: sr: uint8, (H', W', 3), not smaller than the ground truth, to which it is cropped.
-        Raises: InputError: if it is anything else.
+        Args:
+            sr: uint8, (H', W', 3), at least as large as the ground truth, to which it is cropped.
+            exploded: see `DrawnSample`; such samples are counted, too.
+        Raises: InputError: it is anything else.
         """
         hr = self._truth.hr
+        self._num_exploded += exploded
         sr = crop_to_ground_truth(sr, hr)
         self._psnr.append(psnr(sr, hr))
         self._ssim.append(ssim(sr, hr))
-        # As `metrics.lr_psnr`, without scaling the ground truth again for every sample.
+        # The same as `metrics.lr_psnr`, but the ground truth is scaled down only once for all samples.
         self._lr_psnr.append(psnr(downscale_uint8(sr, self._truth.scale_factor), self._truth.lr))
         self._lpips.add(self._truth.lpips_map(sr))
         if self._truth.feature_distance is not None:
             self._feature_distance.append(self._truth.feature_distance(sr))
         self._mse.add(mse_map(sr, hr))
 
-    def add_float(self, sr: Tensor) -> None:
-        """Round a sample to 8 bits and score it; one with NaN or infinity in it is counted, and scored in no other way.
-
-        Args: sr: (3, H', W'), floats, nominally in [0, 1].
-        """
-        if torch.isfinite(sr).all():
-            self.add(to_uint8(sr))
-        else:
-            self._num_non_finite += 1
-
     def scores(self, *, seconds: float | None = None, bits_per_dim: float | None = None) -> Scores:
-        """The scores of all samples so far; of non-finite ones alone, only their share."""
-        count = len(self._psnr) + self._num_non_finite
-        if count == 0:
-            raise InputError("There are no samples to score; give at least one.")
-        share = self._num_non_finite / count
+        """Return the scores of all samples so far. Raises InputError: there are none."""
         if not self._psnr:
-            return Scores(non_finite=share, seconds=seconds, bits_per_dim=bits_per_dim)
+            raise InputError("There are no samples to score; give at least one.")
         perceptual = self._lpips.scores()
         return Scores(
             psnr=_mean(self._psnr),
@@ -129,7 +119,7 @@ class SampleScorer:
             mse_diversity=self._mse.scores().diversity,
             bits_per_dim=bits_per_dim,
             seconds=seconds,
-            non_finite=share,
+            exploded=self._num_exploded / len(self._psnr),
         )
 
 
@@ -141,7 +131,7 @@ def evaluate_bicubic(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score MATLAB's bicubic upscaling of the LR pictures, to compare others with.
+    """Score MATLAB's bicubic upscaling of the LR pictures, as a baseline.
 
     Args: pairs: see `pairing.find_pairs`. features: see `GroundTruth`. progress: show a bar on stderr.
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
@@ -162,7 +152,7 @@ def evaluate_files(
     features: FeatureDistance | None = None,
     progress: bool = False,
 ) -> MethodResult:
-    """Score the super-resolutions that any method left in files.
+    """Score super-resolutions from files, made by any method.
 
     Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. features: see `GroundTruth`.
         progress: show a bar.
@@ -180,64 +170,66 @@ def evaluate_files(
 
 
 def evaluate_model(
-    model: SRFlow,
+    source: SampleSource,
     pairs: Sequence[PicturePair],
     *,
     num_samples: int = 10,
     temperatures: Sequence[float] | None = None,
     seed: int = 0,
-    refine: Refine | None = None,
+    consistency_rounds: int = DEFAULT_ROUNDS,
     perceptual: PerceptualDistance | None = None,
     features: FeatureDistance | None = None,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
     progress: bool = False,
 ) -> list[MethodResult]:
-    """Score a model: bicubic, the encoder's own output, then the model at each temperature, without and with `refine`.
+    """Score a model: bicubic, the encoder's own output, then samples at each temperature, with and without the step.
 
-    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; and the same noise,
-    scaled, is used at all temperatures. LR pictures are read by the encoder once for all of them. `seconds` are what
-    one super-resolution takes: the encoder, one sample (the mean over samples, decoded in batches), and `refine`.
-    Bits per dimension are those of the ground truth as it is, without the noise that training adds, and do not depend
-    on the temperature.
+    Every picture's samples are those of `seed`, so they can be drawn again one picture at a time; the same noise,
+    scaled, is used at all temperatures. `seconds` is the time of one super-resolution: the encoder, one sample, and the
+    consistency step. Bits per dimension are those of the unchanged ground truth, without the noise of training, and do
+    not depend on the temperature.
 
     Args:
-        model: on the device where it is to run; evaluated in eval mode, put back into its own mode afterwards.
+        source: draws the samples, see `srflow.sampling.measured.MeasuredModel`.
         pairs: see `pairing.find_pairs`.
         num_samples: of every picture and temperature; the challenge: 10. The diversity depends on it.
         temperatures: None for the model's default one.
-        refine: e.g. `sampling.consistency.back_project` with its numbers fixed.
-        perceptual: the LPIPS network; None builds one on the model's device.
+        consistency_rounds: of back-projection in the rows with the consistency step; 0 leaves these rows out.
+        perceptual: the LPIPS network; None builds one on the CPU.
         features: the network of the second distance; None leaves that out.
-        max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
         progress: show a bar on stderr.
     Returns: one result per row of the table, in that order.
 
     Raises:
-        InputError: no pictures or samples, or a temperature that is negative or not finite.
+        InputError: no pictures or samples, or a number that the engine refuses.
         ImageError: a picture is broken, or its size does not fit; the message names it.
     """
+    model = source.model
     temperatures = [model.config.default_temperature] if temperatures is None else list(temperatures)
     _check_settings(pairs, num_samples, temperatures)
-    perceptual = perceptual or PerceptualDistance(model.device)
-    rows = _rows(model, num_samples, temperatures, with_refined=refine is not None)
-    was_training = model.training
-    model.eval()
-    try:
-        for pair, hr, lr in _load_all(pairs, model.scale_factor, model.config.name, progress):
-            truth = GroundTruth(hr, model.scale_factor, perceptual, features)
-            picture = _ModelPicture(model, truth, PictureSampler(model, lr, refine, max_pixels_per_batch))
-            scores = [_score_bicubic(truth, lr), picture.encoder_alone()]
-            for temperature in temperatures:
-                scores += picture.samples(num_samples, temperature, seed)
-            for row, score in zip(rows, scores, strict=True):
-                row.pictures[pair.name] = score
-    finally:
-        model.train(was_training)
+    perceptual = perceptual or PerceptualDistance()
+    rows = _rows(model, num_samples, temperatures, consistent=consistency_rounds > 0)
+    for pair, hr, lr in _load_all(pairs, model.scale_factor, model.config.name, progress):
+        truth = GroundTruth(hr, model.scale_factor, perceptual, features)
+        bits = _bits_of(source, truth.hr, lr)
+        scores = [_score_bicubic(truth, lr), _score_encoder(source, truth, lr)]
+        for temperature in temperatures:
+            scorers = [SampleScorer(truth) for _ in range(1 + (consistency_rounds > 0))]
+            seconds = [0.0] * len(scorers)
+            for sample in source.draw(lr, num_samples, temperature, seed, consistency_rounds):
+                scorers[0].add(sample.plain, exploded=sample.exploded)
+                seconds[0] += sample.seconds
+                if sample.consistent is not None:
+                    scorers[1].add(sample.consistent, exploded=sample.exploded)
+                    seconds[1] += sample.seconds + sample.consistency_seconds
+            scores.append(scorers[0].scores(seconds=seconds[0] / num_samples, bits_per_dim=bits))
+            scores += [scorer.scores(seconds=seconds[1] / num_samples) for scorer in scorers[1:]]
+        for row, score in zip(rows, scores, strict=True):
+            row.pictures[pair.name] = score
     return rows
 
 
-def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, with_refined: bool) -> list[MethodResult]:
-    """The rows of `evaluate_model`, without scores yet."""
+def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, consistent: bool) -> list[MethodResult]:
+    """Return the rows of `evaluate_model`, without scores yet."""
     name = model.config.name
     encoder, flow = _num_params(model.encoder), _num_params(model.flow)
     rows = [
@@ -245,7 +237,7 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, wit
         MethodResult(method=f"{name}, encoder alone", params=encoder, params_total=encoder),
     ]
     for temperature in temperatures:
-        for method in (name, f"{name} + consistency")[: 1 + with_refined]:
+        for method in (name, f"{name} + consistency")[: 1 + consistent]:
             rows.append(
                 MethodResult(
                     method=method,
@@ -258,61 +250,26 @@ def _rows(model: SRFlow, num_samples: int, temperatures: Sequence[float], *, wit
     return rows
 
 
-class _ModelPicture:
-    """One picture under evaluation by one model: what is computed once of it, and the rows made from that."""
+def _score_encoder(source: SampleSource, truth: GroundTruth, lr: np.ndarray) -> Scores:
+    """Score the super-resolution of the encoder alone."""
+    sr, seconds = source.encoder_alone(lr)
+    scorer = SampleScorer(truth)
+    scorer.add(sr)
+    return scorer.scores(seconds=seconds)
 
-    def __init__(self, model: SRFlow, truth: GroundTruth, sampler: PictureSampler) -> None:
-        self._model = model
-        self._truth = truth
-        self._sampler = sampler
-        self._bits_per_dim = self._bits_of(truth.hr)
 
-    @torch.no_grad()
-    def encoder_alone(self) -> Scores:
-        """Scores of the super-resolution that the encoder makes by itself."""
-        with Stopwatch(self._model.device) as watch:
-            sr = self._model.encoder.super_resolve(self._sampler.lr)
-        scorer = SampleScorer(self._truth)
-        scorer.add_float(sr[0].cpu())
-        return scorer.scores(seconds=watch.seconds)
+def _bits_of(source: SampleSource, hr: np.ndarray, lr: np.ndarray) -> float | None:
+    """Return the bits per dimension of the ground truth; None if they are not finite, or the picture is too large.
 
-    def samples(self, num_samples: int, temperature: float, seed: int) -> list[Scores]:
-        """Scores of samples of the model, and of the same ones after the refining, if there is one."""
-        plain, refined = SampleScorer(self._truth), SampleScorer(self._truth)
-        decode_seconds = refine_seconds = 0.0
-        with_refined = False
-        for batch in self._sampler.draw(num_samples, temperature, seed):
-            decode_seconds += batch.decode_seconds
-            for sample in batch.plain:
-                plain.add_float(sample)
-            if batch.refined is not None:
-                with_refined = True
-                refine_seconds += batch.refine_seconds
-                for sample in batch.refined:
-                    refined.add_float(sample)
-        seconds = self._sampler.condition_seconds + decode_seconds / num_samples
-        scores = plain.scores(seconds=seconds, bits_per_dim=self._bits_per_dim)
-        if not with_refined:
-            return [scores]
-        return [scores, refined.scores(seconds=seconds + refine_seconds / num_samples)]
-
-    @torch.no_grad()
-    def _bits_of(self, hr: np.ndarray) -> float | None:
-        """Bits per dimension of the ground truth; None if they are not finite.
-
-        A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow weighs
-        pictures with even LR sides only: then both are cropped to what they have in common.
-        """
-        model = self._model
-        unit = model.config.lr_multiple
-        height, width = (side // (model.scale_factor * unit) * unit for side in hr.shape[:2])
-        conditioning: Conditioning = self._sampler.conditioning
-        if (height, width) != self._sampler.size:
-            conditioning = model.condition(self._sampler.lr[..., :height, :width])
-        true = to_tensor(hr[: height * model.scale_factor, : width * model.scale_factor]).to(model.device)
-        _, log_prob = model.encode(true, conditioning)
-        bits = bits_per_dimension(log_prob, *true.shape[-2:]).item()
-        return bits if math.isfinite(bits) else None
+    A given LR picture may show a few pixels more than the cropped ground truth, and the original SRFlow needs even LR
+    sides: then both are cropped to their common part.
+    """
+    scale, unit = source.model.scale_factor, source.model.config.lr_multiple
+    height, width = (side // (scale * unit) * unit for side in hr.shape[:2])
+    log_prob = source.log_prob(lr[:height, :width], hr[: height * scale, : width * scale])
+    if log_prob is None or not math.isfinite(log_prob):
+        return None
+    return -log_prob / (3 * height * width * scale**2 * math.log(2))
 
 
 def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:
@@ -325,9 +282,9 @@ def _score_bicubic(truth: GroundTruth, lr: np.ndarray) -> Scores:
 
 
 def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, scale_factor: int) -> None:
-    """Whether `sr` can be of the picture that was cropped to `hr`: as large, or larger by what cropping took away.
+    """Check that `sr` can belong to the picture that was cropped to `hr`: as large, or larger by what was cropped.
 
-    That is up to 7 pixels, and scale_factor - 1 more where the LR picture's size was rounded up.
+    That is up to 7 pixels, and scale_factor - 1 more if the LR picture's size was rounded up.
 
     Raises: ImageError: it cannot; the message names the file.
     """
@@ -342,7 +299,7 @@ def check_size(path: Path, sr: np.ndarray, pair: PicturePair, hr: np.ndarray, sc
 def _load_all(
     pairs: Sequence[PicturePair], scale_factor: int, what: str, progress: bool
 ) -> Iterator[tuple[PicturePair, np.ndarray, np.ndarray]]:
-    """Every pair with its cropped ground truth and LR picture, read when it is its turn."""
+    """Yield every pair with its cropped ground truth and LR picture, read one by one."""
     for pair in tqdm(pairs, desc=what, unit="picture", disable=not progress):
         yield pair, *pair.load(scale_factor)
 
@@ -355,8 +312,8 @@ def _check_settings(pairs: Sequence[PicturePair], num_samples: int, temperatures
     if not temperatures:
         raise InputError("There are no temperatures; give at least one, or None for the model's default.")
     for temperature in temperatures:
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise InputError(f"The temperature is {temperature}; it must be a finite number of 0 or more.")
+        if not 0 <= temperature <= MAX_TEMPERATURE:  # false for NaN, too
+            raise InputError(f"The temperature is {temperature}; it must be from 0 to {MAX_TEMPERATURE:g}.")
 
 
 def _num_params(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""All files of an evaluation are read before anything is computed: a bad one must not cost the others hours later."""
+"""Reads all files of an evaluation before anything is computed, so that a bad file does not stop it hours later."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from srflow.pictures import load_image
 
 __all__ = ["Checked", "check_files"]
 
-_UNLIKELY_PSNR = 18.0  # dB; LR pictures of another picture reach about 10, noisy and compressed ones of the same 25
+_UNLIKELY_PSNR = (
+    18.0  # dB; LR pictures of another picture reach about 10, noisy and compressed ones of the same picture 25
+)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """pairs: those of which every file can be read and fits. problems: a line for each other one. doubts: lines on
-    pictures that can be scored and look as if they had been mixed up.
+    """The result of the check. pairs: those whose files can all be read and fit. problems: a line for each other one.
+    doubts: a line for each picture that can be scored but looks as if files had been mixed up.
     """
 
     pairs: list[PicturePair]
@@ -39,7 +41,7 @@ def check_files(
     *,
     progress: bool = False,
 ) -> Checked:
-    """Read everything. Args: methods: of every other method its files, see `pairing.find_samples`."""
+    """Read all files. Args: methods: the files of every other method, see `pairing.find_samples`."""
     good: list[PicturePair] = []
     problems: list[str] = []
     doubts: list[str] = []
@@ -63,7 +65,7 @@ def check_files(
 
 
 def _doubt(path: Path | None, truth: Path, given: np.ndarray, expected: np.ndarray) -> str | None:
-    """A line, if a picture at the LR size is far from what the ground truth gives."""
+    """Return a line if a picture at the LR size is very different from the downscaled ground truth."""
     height, width = (min(sides) for sides in zip(given.shape[:2], expected.shape[:2], strict=True))
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""A few out of many samples: those that differ most, the most typical ones, and the extremes of simple measures."""
+"""Choosing a few of many samples: those that differ most, the most typical ones, and extremes of simple measures."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from srflow.luma import LUMA
 __all__ = ["EXTREMES", "LEFT_OUT", "extremes", "farthest", "plausible", "typical"]
 
 LEFT_OUT = 0.05
-"""Share of the samples, those whose log-likelihood is farthest from the others', that are not offered."""
+"""Share of the samples that are left out: those whose log-likelihood differs most from the others'."""
 
 EXTREMES = ("smoothest", "sharpest", "darkest", "brightest", "most contrast", "nearest to the mean")
-"""What `extremes` looks for."""
+"""The measures of `extremes`."""
 
 
 def farthest(distances: np.ndarray, count: int, candidates: np.ndarray | None = None) -> tuple[Family, ...]:
-    """Samples that differ as much as they can: farthest point sampling (Gonzalez 1985), begun at the medoid.
+    """Choose samples that differ as much as possible: farthest point sampling (Gonzalez 1985), starting at the medoid.
 
-    The medoid, whose distances to the others add up to least, comes first; then, again and again, the sample whose
-    distance to the nearest one chosen is the largest. The smallest distance among those chosen is at least half of
-    what the best choice could have.
+    The medoid, whose distances to the others have the smallest sum, comes first. Then the sample is added, repeatedly,
+    whose distance to the nearest chosen one is the largest. The smallest distance among the chosen ones is at least
+    half of what the best choice could have.
 
     Args:
         distances: (N, N), symmetric, zeros on the diagonal.
-        count: how many; fewer are chosen if there are no more that differ at all.
-        candidates: bool, (N,): who may be chosen, and is counted; None: all.
+        count: how many; fewer are chosen if the remaining ones do not differ at all.
+        candidates: bool, (N,): samples that may be chosen, and are counted; None: all.
     Raises: InputError: shapes or numbers do not fit.
     """
     allowed, inner = _checked(distances, count, candidates)
@@ -41,9 +41,9 @@ def farthest(distances: np.ndarray, count: int, candidates: np.ndarray | None = 
 
 
 def typical(distances: np.ndarray, count: int, candidates: np.ndarray | None = None) -> tuple[Family, ...]:
-    """Samples that stand for the others: medoids, such that the distances to the nearest one add up to least.
+    """Choose samples that represent the others: medoids, such that the sum of distances to the nearest one is smallest.
 
-    By PAM (Kaufman and Rousseeuw 1990): begun greedily, then improved by exchanging one at a time as long as that
+    The algorithm is PAM (Kaufman and Rousseeuw 1990): a greedy start, improved by single exchanges as long as that
     helps. The largest family comes first. Arguments and errors as for `farthest`.
     """
     allowed, inner = _checked(distances, count, candidates)
@@ -71,12 +71,12 @@ def typical(distances: np.ndarray, count: int, candidates: np.ndarray | None = N
 
 
 def plausible(log_probs: Sequence[float | None], is_flagged: Sequence[bool]) -> np.ndarray:
-    """Which samples may be offered, bool, (N,).
+    """Return which samples may be offered, bool, (N,).
 
-    Not those that are flagged, nor the `LEFT_OUT` whose log-likelihood is farthest from the median, on either side: a
-    log-likelihood that is far too high is as odd as one that is far too low, since a smooth picture has the highest of
-    all. Only log-likelihoods of the same place, at the same temperature, compare. None: not known, and not judged. If
-    nothing were left, everything is.
+    Flagged samples are left out, and the share `LEFT_OUT` whose log-likelihood is farthest from the median, on either
+    side: a log-likelihood that is far too high is as unusual as one that is far too low, because a smooth picture has
+    the highest of all. Only log-likelihoods of the same region at the same temperature can be compared. None: not
+    known, and not judged. If none remained, all are offered.
     """
     known = np.array([np.nan if value is None else value for value in log_probs], float)
     result = ~np.array(is_flagged, bool)
@@ -91,14 +91,14 @@ def plausible(log_probs: Sequence[float | None], is_flagged: Sequence[bool]) -> 
 def extremes(
     pictures: Sequence[np.ndarray], weight: np.ndarray | None = None, candidates: np.ndarray | None = None
 ) -> dict[str, int]:
-    """The number of the first choice for each of `EXTREMES`.
+    """Return the number of the first choice for each of `EXTREMES`.
 
-    On luma (BT.601), weighted by place: the smoothest and the sharpest picture have the least and the most energy of
-    the Laplacian; darkest and brightest go by the mean; contrast is the standard deviation. Nearest to the mean is the
-    one whose RGB differs least, in mean square, from the mean of all.
+    The measures use luma (BT.601), weighted by position: the smoothest and the sharpest picture have the least and the
+    most energy of the Laplacian; darkest and brightest are by the mean; contrast is the standard deviation. Nearest to
+    the mean is the picture whose RGB differs least, in mean square, from the mean of all.
 
     Args: pictures: uint8, (h, w, 3), of one size, at least 3 pixels a side. weight: (h, w), 0 or more; None: 1.
-        candidates: bool, (N,): who may be chosen; None: all. The mean is that of all in any case.
+        candidates: bool, (N,): samples that may be chosen; None: all. The mean is that of all in any case.
     Raises: InputError: there are none, or sizes differ.
     """
     if len(pictures) == 0 or any(picture.shape != pictures[0].shape for picture in pictures):
@@ -122,7 +122,7 @@ def extremes(
 
 
 def _measure(picture: np.ndarray, average: np.ndarray, share: np.ndarray) -> tuple[float, float, float, float]:
-    """Energy of the Laplacian, mean and variance of luma, and squared distance to the average of all pictures."""
+    """Return energy of the Laplacian, mean and variance of luma, and squared distance to the mean picture."""
     luma = picture @ LUMA
     mean = (luma * share).sum()
     inner = luma[1:-1, 1:-1]
@@ -136,13 +136,13 @@ def _measure(picture: np.ndarray, average: np.ndarray, share: np.ndarray) -> tup
 
 
 def _checked(distances: np.ndarray, count: int, candidates: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the candidates, and the distances among them."""
+    """Return the numbers of the candidates, and the distances among them."""
     size = len(distances)
     if distances.shape != (size, size) or size == 0 or not np.isfinite(distances).all() or distances.min() < 0:
         raise InputError(f"Distances must be (N, N), finite and not negative; got {distances.shape}.")
     allowed = np.arange(size) if candidates is None else np.flatnonzero(candidates)
     if count < 1 or len(allowed) == 0 or (candidates is not None and len(candidates) != size):
-        raise InputError(f"There must be one candidate or more, and one or more to choose; got {count}.")
+        raise InputError(f"There must be at least one candidate, and at least one to choose; got {count}.")
     return allowed, distances[np.ix_(allowed, allowed)].astype(float)
 
 

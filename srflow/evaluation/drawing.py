@@ -1,103 +1,63 @@
-"""Drawing a model's samples of a picture, for everything that measures them."""
+"""The interface between the measurements of a model's samples and the source that draws them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from srflow.images import to_tensor
+from srflow.contract import Precision
 
 if TYPE_CHECKING:
     from srflow.model import SRFlow
 
-__all__ = ["MAX_PIXELS_PER_BATCH", "DrawnBatch", "PictureSampler", "Refine", "Stopwatch"]
-
-MAX_PIXELS_PER_BATCH = 1_000_000
-"""HR pixels of the super-resolutions that are decoded together: 6 of BSD100, 1 of DIV2K."""
-
-Refine = Callable[[Tensor, Tensor], Tensor]
-"""A step after sampling: sr, (B, 3, s h, s w), and lr, (1, 3, h, w), to a better sr; floats in [0, 1], not clipped."""
+__all__ = ["DrawnSample", "SampleSource"]
 
 
-@dataclass(frozen=True)
-class DrawnBatch:
-    """Samples on the CPU, floats, nominally in [0, 1].
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DrawnSample:
+    """A sample as `srflow sample` writes it.
 
-    plain: as the model gives them, (B, 3, s h, s w). refined: the same after the refining, if there is one.
-    decode_seconds, refine_seconds: for all of the batch.
+    plain: uint8, (s h, s w, 3), without the consistency step. consistent: the same with it; None: it was not requested.
+    exploded: whether the flow's inverse blew up numerically, so that the sample was decoded again from clipped latents.
+    seconds: to make the plain one, including the encoder. consistency_seconds: additional time for the other one.
     """
 
-    plain: Tensor
-    refined: Tensor | None
-    decode_seconds: float
-    refine_seconds: float
+    plain: np.ndarray = field(repr=False)
+    consistent: np.ndarray | None = field(repr=False)
+    exploded: bool
+    seconds: float
+    consistency_seconds: float
 
 
-class PictureSampler:
-    """A model's samples of one LR picture, which the encoder reads once.
+class SampleSource(Protocol):
+    """A model to be measured; `srflow.sampling.measured.MeasuredModel` implements it."""
 
-    Sample i of a seed is the same in every batch and at every temperature, but for the noise being scaled.
+    @property
+    def model(self) -> SRFlow:
+        """The model, for its settings and the hash of its weights; it draws nothing itself."""
+        ...
 
-    Args:
-        model: in eval mode, on the device where it is to run.
-        lr: uint8, (h, w, 3).
-        refine: e.g. `sampling.consistency.back_project` with its numbers fixed.
-        max_pixels: HR pixels of the samples that are decoded together; bounds the memory.
-    """
+    @property
+    def precision(self) -> Precision:
+        """The data type of the convolutions that draw."""
+        ...
 
-    def __init__(
-        self, model: SRFlow, lr: np.ndarray, refine: Refine | None = None, max_pixels: int = MAX_PIXELS_PER_BATCH
-    ) -> None:
-        self._model = model
-        self._refine = refine
-        self.size: tuple[int, int] = lr.shape[:2]
-        self.lr = to_tensor(lr).to(model.device)
-        self._batch = max(1, max_pixels // (self.size[0] * self.size[1] * model.scale_factor**2))
-        with torch.no_grad(), Stopwatch(model.device) as watch:
-            self.conditioning = model.condition(self.lr)
-        self.condition_seconds = watch.seconds
+    def draw(
+        self, lr: np.ndarray, num_samples: int, temperature: float, seed: int, consistency_rounds: int
+    ) -> Iterator[DrawnSample]:
+        """Yield samples 0, 1, … of a seed, for an LR picture, uint8, (h, w, 3).
 
-    def draw(self, num_samples: int, temperature: float, seed: int) -> Iterator[DrawnBatch]:
-        """Samples 0, 1, … of a seed, in batches."""
-        for first in range(0, num_samples, self._batch):
-            yield self._draw_batch(first, min(self._batch, num_samples - first), temperature, seed)
+        All are drawn before the first is yielded, so that the measurements do not affect the timing.
+        """
+        ...
 
-    @torch.no_grad()
-    def _draw_batch(self, first: int, count: int, temperature: float, seed: int) -> DrawnBatch:
-        model = self._model
-        latents = model.draw_latents(*self.size, num_samples=count, seed=seed, first_sample=first)
-        with Stopwatch(model.device) as decoding:
-            sr = model.decode(latents * temperature, self.conditioning)
-        plain = sr.cpu()
-        if self._refine is None:
-            return DrawnBatch(plain, None, decoding.seconds, 0.0)
-        with Stopwatch(model.device) as refining:
-            sr = self._refine(sr, self.lr)
-        return DrawnBatch(plain, sr.cpu(), decoding.seconds, refining.seconds)
+    def encoder_alone(self, lr: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the super-resolution of the encoder alone, uint8, (s h, s w, 3), and the seconds it took."""
+        ...
 
-
-class Stopwatch:
-    """Seconds spent in a `with` block, work handed to a GPU included."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.seconds = 0.0
-
-    def __enter__(self) -> Stopwatch:
-        self._wait()
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wait()
-        self.seconds = time.perf_counter() - self._start
-
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+    def log_prob(self, lr: np.ndarray, hr: np.ndarray) -> float | None:
+        """Return log p(hr | lr) in nats, in float32; None: the picture does not fit into the device's memory."""
+        ...

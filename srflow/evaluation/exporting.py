@@ -1,6 +1,6 @@
-"""Sets of samples as data for other programs: NPZ, float32 TIFF stack, OME-TIFF, CSV, and their latents.
+"""Exporting sets of samples for other programs: NPZ, float32 TIFF stack, OME-TIFF, CSV, and their latents.
 
-Values are grey levels, 0 to 255, whatever depth the samples were drawn in.
+Values are grey levels, 0 to 255, whatever bit depth the samples were drawn with.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ EXPORTS: dict[ExportFormat, str] = {
 """Suffix of the files of each format."""
 
 LATENTS = frozenset({"latents", "latents-npz"})
-"""The formats that hold latents instead of pictures."""
+"""The formats that contain latents instead of pictures."""
 
-_MAX_CLASSIC_TIFF = 2**32 - 2**25  # bytes; ImageJ reads no BigTIFF
+_MAX_CLASSIC_TIFF = 2**32 - 2**25  # bytes; ImageJ does not read BigTIFF
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetData:
-    """A set that is to be written.
+    """A set to be written.
 
-    samples: (H, W, 3) each: uint8, or uint16 where they were drawn in 16 bits. facts: settings, recipes and numbers, as
-    JSON values. bars: of single pixels, where they are calibrated, with the share that they promise. latents: of the
-    samples, for the formats that hold these.
+    samples: (H, W, 3) each: uint8, or uint16 if they were drawn with 16 bits. facts: settings, recipes and numbers, as
+    JSON values. bars: of single pixels, if they are calibrated, with the share that they promise. latents: of the
+    samples, for the formats that contain these.
     """
 
     samples: Sequence[np.ndarray]
@@ -56,23 +56,23 @@ class SetData:
     latents: Encoded | None = None
 
     def levels(self) -> np.ndarray:
-        """The samples in grey levels, (K, H, W, 3), float32."""
+        """Return the samples in grey levels, (K, H, W, 3), float32."""
         step = np.float32(257 if self.samples[0].dtype == np.uint16 else 1)
         return np.stack([sample.astype(np.float32) / step for sample in self.samples])
 
 
 def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
-    """Write a set; the file appears whole or not at all.
+    """Write a set atomically.
 
-    npz: samples as they are, (K, H, W, 3); mean and sigma (over K - 1) of R, G, B and brightness, (H, W, 4), float32;
-        where bars are calibrated, half_width, (H, W, 4), and coverage; facts, a JSON text.
-    tiff: an ImageJ stack, float32, one slice a sample, one channel a colour; the facts are its "Info".
-    ome-tiff: the same for programs that read OME: Z is the sample, C the colour; the facts are its description.
+    npz: unchanged samples, (K, H, W, 3); mean and sigma (divisor K - 1) of R, G, B and brightness, (H, W, 4), float32;
+        if bars are calibrated, half_width, (H, W, 4), and coverage; facts, a JSON text.
+    tiff: an ImageJ stack, float32, one slice per sample, one channel per colour; the facts are its "Info". ome-tiff:
+    the same for programs that read OME: Z is the sample, C the colour; the facts are its description.
 
-    latents: what `Latents.load` reads, the facts in its metadata (`read_metadata`) under that name.
+    latents: the format of `Latents.load`, with the facts in its metadata (`read_metadata`) under that name.
     latents-npz: level_0, level_1, …, (K, C, h, w), float32; log_prob, (K,), in nats; facts.
 
-    Raises: InputError: no such format, no sample, or too much for the format. OSError: it cannot be written.
+    Raises: InputError: no such format, no sample, or too much data for the format. OSError: it cannot be written.
     """
     if form not in get_args(ExportFormat):
         raise InputError(f"The format is {form!r}; choose one of {', '.join(EXPORTS)}.")
@@ -95,7 +95,7 @@ def write_set(path: str | Path, form: ExportFormat, data: SetData) -> None:
 
 
 def as_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as text: comma, point, one line a row. None is an empty cell."""
+    """Format a table as text: comma, decimal point, one line per row. None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
@@ -104,7 +104,7 @@ def as_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def profile_table(report: LineReport, names: Sequence[str]) -> str:
-    """A line as CSV: a row a pixel. names: of the samples."""
+    """Format a line as CSV: one row per pixel. names: of the samples."""
     width = "sigma" if report.coverage is None else f"half_width_of_{100 * report.coverage:g}_percent_bar"
     columns = [report.distances, report.pixels[:, 0], report.pixels[:, 1], report.mean, report.half_width]
     heads = ["distance", "x", "y", "mean", width]
@@ -133,7 +133,7 @@ def _arrays(data: SetData) -> dict[str, np.ndarray]:
 
 
 def _save_latents(path: str | Path, data: SetData, facts: str) -> None:
-    import torch  # not by those who export pictures only
+    import torch  # only needed for latents
 
     from srflow.latents import Latents
 
@@ -148,7 +148,7 @@ def _latent_arrays(data: SetData) -> dict[str, np.ndarray]:
 
 
 def _tiff(form: ExportFormat, levels: np.ndarray, facts: str) -> memoryview:
-    """The file's bytes: tifffile wants a name of the file it writes to, and a new one has none yet.
+    """Return the file's bytes: tifffile needs a file name, and a temporary file has none.
 
     Args: levels: (K, 3, H, W), float32.
     """
@@ -158,8 +158,8 @@ def _tiff(form: ExportFormat, levels: np.ndarray, facts: str) -> memoryview:
     if form == "tiff":
         if levels.nbytes > _MAX_CLASSIC_TIFF:
             raise InputError(
-                f"The stack would have {levels.nbytes / 1e9:.1f} GB; ImageJ's files hold 4. Export ome-tiff or npz, or "
-                "a smaller region."
+                f"The stack would have {levels.nbytes / 1e9:.1f} GB; ImageJ's files can have 4 GB. Export ome-tiff "
+                "or npz, or a smaller region."
             )
         more = {"axes": "ZCYX", "mode": "composite", "Info": facts, "min": 0.0, "max": 255.0}
         tifffile.imwrite(file, levels, imagej=True, metadata=more)

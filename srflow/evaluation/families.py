@@ -1,8 +1,8 @@
-"""Families of versions: a tree of those that look alike, and how much of all that differs it explains.
+"""Families of versions: a tree of similar versions, and the share of the variance that it explains.
 
-A posterior tree (Nehme, Michaeli, 2023) grown on samples: k-means, and k-means again inside each branch. LPIPS is a
-squared distance of features, so that k-means needs no more than the distances of every two versions: the squared
-distance to the mean of a set C is Σ_C D(x, c) / |C| - Σ_C Σ_C D(c, c') / 2|C|².
+This is a posterior tree (Nehme, Michaeli, 2023) grown on samples: k-means, and k-means again inside each branch. LPIPS
+is a squared distance of features, so k-means needs only the pairwise distances: the squared distance of x to the mean
+of a set C is Σ_C D(x, c) / |C| - Σ_C Σ_C D(c, c') / 2|C|².
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 MIN_EXPLAINED = 0.10
-"""Of what differs, on versions that had no part in growing the tree; with less, there are no families."""
+"""Minimum share of the variance, on versions that were not used to grow the tree; below it, there are no families."""
 
 NUM_VERSIONS = 160
-"""Of a place, for its tree: with fewer, what families explain cannot be told from chance."""
+"""Minimum number of versions for a tree: with fewer, the explained share cannot be distinguished from chance."""
 
 LARGEST_PLACE = 12
-"""LR pixels a side: in a larger place, too much differs at once for families to form."""
+"""LR pixels a side: in a larger region, too much differs at once for families to form."""
 
-_MIN_SHARE = 0.05  # of all versions: a smaller branch is none
+_MIN_SHARE = 0.05  # of all versions: smaller branches are not formed
 _STARTS = 8
 _MAX_ROUNDS = 100
 _FEWEST = 16
@@ -46,7 +46,7 @@ _FEWEST = 16
 
 @dataclass(frozen=True)
 class Branch:
-    """Versions that look alike. number: of the one in their middle. members: numbers of all. branches: inside it."""
+    """A group of similar versions. number: of the most central one. members: their numbers. branches: inside it."""
 
     number: int
     members: tuple[int, ...]
@@ -55,9 +55,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """branches: largest first; none: no families, only texture differs.
+    """A tree of versions. branches: largest first; none: no families, only texture differs.
 
-    explained: the share of what differs that the branches explain, on versions that had no part in growing them.
+    explained: the share of the variance that the branches explain, on versions that were not used to grow them.
     """
 
     branches: tuple[Branch, ...]
@@ -65,14 +65,14 @@ class Tree:
 
 
 def grow_tree(distances: np.ndarray, count: int = 3, candidates: np.ndarray | None = None) -> Tree:
-    """A tree of at most `count` branches with at most `count` branches each.
+    """Grow a tree of at most `count` branches with at most `count` branches each.
 
-    The inner branches are left out where they explain no more than the outer ones do.
+    The inner branches are left out if they explain no more than the outer ones.
 
     Args:
         distances: (N, N), squared distances such as LPIPS: symmetric, zeros on the diagonal.
         count: of branches.
-        candidates: bool, (N,): which versions are taken; None: all.
+        candidates: bool, (N,): the versions to use; None: all.
     Raises: InputError: shapes or numbers do not fit, or there are fewer than 16 versions.
     """
     size = len(distances)
@@ -81,7 +81,7 @@ def grow_tree(distances: np.ndarray, count: int = 3, candidates: np.ndarray | No
     numbers = np.arange(size) if candidates is None else np.flatnonzero(candidates)
     if len(numbers) < _FEWEST or count < 2:
         raise InputError(
-            f"A tree needs {_FEWEST} versions or more and 2 branches or more; got {len(numbers)}, {count}."
+            f"A tree needs at least {_FEWEST} versions and at least 2 branches; got {len(numbers)}, {count}."
         )
     inner = distances[np.ix_(numbers, numbers)].astype(float)
     outer, both = (_held_out(inner, count, levels) for levels in (1, 2))
@@ -92,27 +92,27 @@ def grow_tree(distances: np.ndarray, count: int = 3, candidates: np.ndarray | No
 
 
 def check_tree_place(mask: Mask | None) -> Mask:
-    """The place, if it can have families. Raises: InputError: it cannot."""
+    """Return the region, if it can have families. Raises: InputError: it cannot."""
     if mask is None:
-        raise InputError("No place is chosen. Paint over a small one first, then ask for its families.")
+        raise InputError("No region is selected. Paint over a small one first, then ask for its families.")
     left, top, right, bottom = mask.support
     if max(right - left, bottom - top) > LARGEST_PLACE:
         raise InputError(
-            f"Families need a place of at most {LARGEST_PLACE} pixels of the small picture a side; this one has "
-            f"{right - left}×{bottom - top}. Choose a smaller one."
+            f"Families need a region of at most {LARGEST_PLACE} input pixels a side; this one has "
+            f"{right - left}×{bottom - top}. Select a smaller one."
         )
     return mask
 
 
 def tree_of(comparison: Comparison) -> Tree:
-    """The tree of versions that were compared, without those that the comparison left out."""
+    """Return the tree of versions that were compared, without those that the comparison left out."""
     allowed = np.ones(len(comparison.distances), bool)
     allowed[list(comparison.left_out)] = False
     return grow_tree(comparison.distances, candidates=allowed)
 
 
 def named_branches(tree: Tree) -> list[tuple[str, Branch]]:
-    """Each branch, followed by those inside it, with its number: "1", "1.1", "1.2", "2", …"""
+    """Yield each branch, followed by those inside it, with its number: "1", "1.1", "1.2", "2", …"""
     found: list[tuple[str, Branch]] = []
     for number, branch in enumerate(tree.branches, 1):
         found.append((str(number), branch))
@@ -121,7 +121,7 @@ def named_branches(tree: Tree) -> list[tuple[str, Branch]]:
 
 
 def tree_facts(tree: Tree, size: int, operation_of: Callable[[int], Operation]) -> dict[str, Any]:
-    """A tree as JSON values. size: how many versions there were. operation_of: what leads to one, by its number."""
+    """Return a tree as JSON values. size: number of versions. operation_of: the operation of a version."""
     families = [
         {
             "name": name,
@@ -135,7 +135,7 @@ def tree_facts(tree: Tree, size: int, operation_of: Callable[[int], Operation]) 
 
 
 def _grow(inner: np.ndarray, members: np.ndarray, count: int, levels: int, numbers: np.ndarray) -> tuple[Branch, ...]:
-    """The branches of some members, down to so many levels."""
+    """Return the branches of some members, down to a number of levels."""
     branches = []
     for part in _split(inner, members, count):
         below = _grow(inner, part, count, levels - 1, numbers) if levels > 1 else ()
@@ -146,7 +146,7 @@ def _grow(inner: np.ndarray, members: np.ndarray, count: int, levels: int, numbe
 
 
 def _split(inner: np.ndarray, members: np.ndarray, count: int) -> list[np.ndarray]:
-    """The parts of k-means, the best of several starts; one that is too small joins the others."""
+    """Return the parts of k-means, the best of several starts; a part that is too small is merged into the others."""
     least = max(2, int(np.ceil(_MIN_SHARE * len(inner))))
     while count > 1 and len(members) >= count * least:
         parts = min((_lloyd(inner, members, count, start) for start in range(_STARTS)), key=lambda one: one[0])[1]
@@ -157,7 +157,7 @@ def _split(inner: np.ndarray, members: np.ndarray, count: int) -> list[np.ndarra
 
 
 def _lloyd(inner: np.ndarray, members: np.ndarray, count: int, start: int) -> tuple[float, list[np.ndarray]]:
-    """One run of k-means, begun with versions far from each other: its sum of squares, and the parts."""
+    """Run k-means once, started with versions far from each other: return its sum of squares, and the parts."""
     rng = np.random.default_rng(start)
     chosen = [int(rng.integers(len(members)))]
     own = inner[np.ix_(members, members)]
@@ -180,12 +180,14 @@ def _lloyd(inner: np.ndarray, members: np.ndarray, count: int, start: int) -> tu
 
 
 def _to_mean(inner: np.ndarray, members: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Squared distances of members to the mean of a part."""
+    """Return squared distances of members to the mean of a part."""
     return inner[np.ix_(members, part)].mean(1) - inner[np.ix_(part, part)].mean() / 2
 
 
 def _held_out(inner: np.ndarray, count: int, levels: int) -> float:
-    """What the means of the leaves explain: grown on every other version, measured on the rest, and the reverse."""
+    """Return the share that the means of the leaves explain: grown on every other version, measured on the rest, and
+    vice versa.
+    """
     shares = []
     everyone = np.arange(len(inner))
     for grown, others in ((everyone[::2], everyone[1::2]), (everyone[1::2], everyone[::2])):

@@ -1,8 +1,8 @@
 """Features of a frozen, pretrained network, and the distance between pictures by them.
 
-They give a second perceptual distance beside LPIPS, by another network (EfficientNet-lite0), and features to train
-with, so that LPIPS stays a measurement. The structure comes from `timm`, an optional dependency (VGG19's from
-torchvision), the weights from a file; nothing is downloaded.
+They give a second perceptual distance beside LPIPS, from another network (EfficientNet-lite0), and features for
+training, so that LPIPS remains an independent measurement. The structure comes from `timm`, an optional dependency
+(VGG19's from torchvision), the weights from a file; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from srflow.contract import CheckpointError, InputError, SRFlowError
+from srflow.empty import without_weights
 from srflow.evaluation.perceptual import check_pictures
 from srflow.images import to_tensor
 from srflow.shipped_files import shipped_folder
@@ -41,29 +42,29 @@ __all__ = [
 DEFAULT_BACKBONE = "efficientnet-lite0"
 
 MIN_SIDE = 32
-"""Pixels a side of the smallest picture that every backbone takes."""
+"""Side in pixels of the smallest picture that every backbone accepts."""
 
 DISTANCE_EPS = 1e-3
-"""The share of a feature's usual length below which distances are rounded off; see `feature_distance`."""
+"""The eps of `feature_distance`, relative to a feature's usual length: far below it, the distance is smooth."""
 
-_MIN_SCALE = 1e-6  # features that are zero everywhere have no length to divide by
+_MIN_SCALE = 1e-6  # prevents a division by zero for features that are zero everywhere
 _COUNTER = "num_batches_tracked"  # of batch normalisation: weights files may lack it, and frozen networks ignore it
 
 
 class MissingPackageError(SRFlowError, ImportError):
-    """An optional package is not installed; the message says which one, and how to install it."""
+    """An optional package is not installed; the message names it, and says how to install it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A pretrained network that features are taken from.
+    """A pretrained network that provides features.
 
-    build: makes the network, whose forward gives the features; its parameters are called as in the weights file.
-    strides: HR pixels from one place of a feature to the next. channels: of each feature.
+    build: creates the network, whose forward returns the features; its parameters are named as in the weights file.
+    strides: HR pixels between neighbouring positions of a feature. channels: of each feature.
     mean, std: the network takes (x - mean) / std of RGB in [0, 1].
     weights_variable: environment variable that may name the weights file.
-    weights_file: where it is in the shipped assets; None: users bring their own.
-    ignored: how names of tensors may begin that a complete weights file has beyond those needed.
+    weights_file: its path in the shipped assets; None: users provide their own.
+    ignored: prefixes of the names of tensors that a complete weights file has but the network does not need.
     """
 
     build: Callable[[], nn.Module]
@@ -79,7 +80,7 @@ class Backbone:
 class FeatureNetwork(nn.Module):
     """A frozen backbone: always in eval mode, no gradients to its weights, gradients to its input.
 
-    It may run under autocast and in channels_last; it is only read after construction, so threads may share it.
+    It may run under autocast and in channels_last. It does not change after construction, so threads may share it.
 
     Args:
         name: of the backbone, one of `BACKBONES`.
@@ -88,7 +89,7 @@ class FeatureNetwork(nn.Module):
     Raises:
         InputError: there is no such backbone.
         MissingPackageError: the package that builds the network is not installed.
-        CheckpointError: the file is missing, truncated, or holds other tensors.
+        CheckpointError: the file is missing, truncated, or has other tensors.
     """
 
     def __init__(self, name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> None:
@@ -96,9 +97,9 @@ class FeatureNetwork(nn.Module):
         self.name = name
         self.backbone = _backbone(name)
         path = find_weights(name, weights)
-        # On the meta device no random numbers are drawn: the caller's generator must stay as it is, or a training run
-        # that is resumed would go another way than one that is not.
-        with torch.device("meta"):
+        # On the meta device no random numbers are drawn. The caller's generator must not change, or a resumed training
+        # run would differ from an uninterrupted one.
+        with without_weights():
             self._network = self.backbone.build()
         self._network.load_state_dict(_read(path, self._network, self.backbone), assign=True)
         for label in ("mean", "std"):
@@ -108,7 +109,7 @@ class FeatureNetwork(nn.Module):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """HR pixels from one place to the next, of each feature."""
+        """HR pixels between neighbouring positions, for each feature."""
         return self.backbone.strides
 
     @property
@@ -117,16 +118,16 @@ class FeatureNetwork(nn.Module):
         return self.backbone.channels
 
     def train(self, mode: bool = True) -> FeatureNetwork:  # noqa: ARG002 - the interface of nn.Module
-        """Stay in eval mode, also as a part of a module that is trained: the statistics are frozen."""
+        """Stay in eval mode, even as a part of a module that is trained: the statistics are frozen."""
         return super().train(False)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The features of a batch of pictures, the finest first.
+        """Return the features of a batch of pictures, the finest first.
 
         Args: x: RGB, floats, nominally in [0, 1], (B, 3, H, W), at least `MIN_SIDE` pixels a side.
-        Returns: one tensor per entry of `strides`, (B, C, ceil(H / stride), ceil(W / stride)); sides that are no
-            multiples of the stride are rounded up by EfficientNet and down by VGG19.
-        Raises: InputError: if x is anything else.
+        Returns: one tensor per entry of `strides`, (B, C, ceil(H / stride), ceil(W / stride)); EfficientNet rounds up
+            sides that are not multiples of the stride, VGG19 rounds them down.
+        Raises: InputError: x is anything else.
         """
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point():
             raise InputError(f"Features are of float tensors (B, 3, H, W); got {x.dtype} of {tuple(x.shape)}.")
@@ -138,10 +139,9 @@ class FeatureNetwork(nn.Module):
 
 
 class FeatureDistance:
-    """`feature_distance` of 8-bit pictures, each scaled by the features of its ground truth.
+    """The distance `feature_distance` of 8-bit pictures, each scaled by the features of its ground truth.
 
-    Args: device: where the network runs. network: one that is there already, moved to `device`; None builds the default
-        one.
+    Args: device: where the network runs. network: an existing one, moved to `device`; None builds the default one.
     Raises: as `FeatureNetwork`.
     """
 
@@ -151,20 +151,20 @@ class FeatureDistance:
         self.name = self._network.name
 
     def distance(self, picture: np.ndarray, truth: np.ndarray) -> float:
-        """How far a picture is from the ground truth; 0 for equal ones.
+        """Return the distance of a picture from the ground truth; 0 for equal ones.
 
         Args: picture, truth: uint8, (H, W, 3), of one size, at least `MIN_SIDE` pixels a side.
-        Raises: InputError: if they are anything else.
+        Raises: InputError: they are anything else.
         """
         return self.distance_to(truth)(picture)
 
     @torch.no_grad()
     def distance_to(self, truth: np.ndarray) -> Callable[[np.ndarray], float]:
-        """`distance` with the ground truth fixed, whose features are computed here, once.
+        """Return `distance` with a fixed ground truth, whose features are computed here, once.
 
         Args: truth: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
         Returns: a function of the picture, uint8, (H, W, 3).
-        Raises: InputError: if the ground truth, or later a picture, is anything else; or if they differ in size.
+        Raises: InputError: the ground truth, or later a picture, is anything else; or they differ in size.
         """
         check_pictures(truth, truth, "The feature distance", MIN_SIDE)
         true = self._network.features(to_tensor(truth).to(self.device))
@@ -180,13 +180,13 @@ class FeatureDistance:
 
 
 def feature_scales(truth: Sequence[Tensor], *, shared: bool = False) -> list[Tensor]:
-    """The root mean square length of the ground truth's features, which `feature_distance` divides by.
+    """Return the root mean square length of the ground truth's features, the divisor of `feature_distance`.
 
-        s_l = sqrt(mean over places p of |y_lp|²)
+        s_l = sqrt(mean over positions p of |y_lp|²)
 
-    With one scale per picture, every picture weighs the same. In a loss that is to be a proper scoring rule (the energy
-    score) the scales must not depend on the picture that is scored, else outcomes with short features weigh more than
-    others: there take `shared=True`, one scale for the whole batch, which varies little.
+    With one scale per picture, every picture has the same weight. In a loss that is to be a proper scoring rule (the
+    energy score) the scales must not depend on the picture that is scored, because outcomes with short features would
+    get more weight than others. For such a loss use `shared=True`: one scale for the whole batch, which varies little.
 
     Args: truth: features of the ground truth, (B, C, H, W) each. shared: mean over the batch, too.
     Returns: for each feature, (B,), or (1,) if shared; float32 or wider, detached, above 0.
@@ -200,18 +200,18 @@ def feature_scales(truth: Sequence[Tensor], *, shared: bool = False) -> list[Ten
 
 
 def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
-    """The mean over layers and places of the Euclidean distance between features; differentiable.
+    """Return the mean over layers and positions of the Euclidean distance between features; differentiable.
 
-        d = 1/L sum over layers l of mean over places p of ( sqrt(|a_lp - b_lp|² / s_l² + eps²) - eps )
+        d = 1/L sum over layers l of mean over positions p of ( sqrt(|a_lp - b_lp|² / s_l² + eps²) - eps )
 
-    Features are not normalised by place, so contrast counts. eps = `DISTANCE_EPS` is inside the root so that the
-    gradient at equal features is 0 instead of NaN; subtracting it makes equal features 0 apart. Like the Euclidean
-    distance itself, d is of negative type, as an energy score needs of a distance.
+    Features are not normalised per position, so contrast counts. eps = `DISTANCE_EPS` is inside the root so that the
+    gradient at equal features is 0 instead of NaN; it is subtracted so that equal features have distance 0. Like the
+    Euclidean distance itself, d is of negative type, as the energy score requires.
 
     Args:
         a, b: features of the two batches, (B, C, H, W) each.
         scales: s, (B,) or (1,) each; see `feature_scales`.
-    Returns: (B,), float32 or wider, also under autocast.
+    Returns: (B,), float32 or wider, even under autocast.
     """
     layers = []
     for x, y, scale in zip(a, b, scales, strict=True):
@@ -222,13 +222,13 @@ def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor], scales: Sequence[
 
 
 def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None) -> Path:
-    """The file of a backbone's weights.
+    """Return the file of a backbone's weights.
 
-    Looked for as `weights` if given; else where the backbone's environment variable says; else in the shipped
-    assets.
+    It is `weights` if given; otherwise the file named by the backbone's environment variable; otherwise the one in the
+    shipped assets.
 
-    Raises: InputError: there is no such backbone. CheckpointError: the file is not there; the message says where it was
-        looked for.
+    Raises: InputError: there is no such backbone. CheckpointError: the file does not exist; the message says where it
+        was expected.
     """
     backbone = _backbone(name)
     given = weights or os.environ.get(backbone.weights_variable)
@@ -236,7 +236,7 @@ def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
     path = Path(given) if given else own
     if path is None:
         raise CheckpointError(
-            f"No weights for {name} come with the repository. Set {backbone.weights_variable} to a file that has them. "
+            f"No weights for {name} come with the repository. Set {backbone.weights_variable} to a file with them. "
             "Nothing is downloaded."
         )
     if not path.is_file():
@@ -244,7 +244,7 @@ def find_weights(name: str = DEFAULT_BACKBONE, weights: str | Path | None = None
         kept = "" if file is None else f"Take assets/{file.as_posix()} from the repository, "
         raise CheckpointError(
             f"There is no file {path} with the weights of {name}. {kept}{'or s' if kept else 'S'}et "
-            f"{backbone.weights_variable} to where it is. Nothing is downloaded."
+            f"{backbone.weights_variable} to its path. Nothing is downloaded."
         )
     return path
 
@@ -273,7 +273,7 @@ class _EfficientNetLite0(nn.Module):
 
 
 class _VGG19(nn.Module):
-    """Up to the output of layer 5_4, before its activation: the features of ESRGAN and HCFlow++."""
+    """VGG19 up to the output of layer 5_4, before its activation: the features of ESRGAN and HCFlow++."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -320,16 +320,16 @@ def _backbone(name: str) -> Backbone:
 
 
 def _read(path: Path, network: nn.Module, backbone: Backbone) -> dict[str, Tensor]:
-    """The network's tensors from the file, every one checked."""
+    """Read the network's tensors from the file, and check each of them."""
     try:
         if path.suffix == ".safetensors":
             tensors = safetensors.torch.load_file(path)
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} is truncated or is no file of weights ({error}); fetch it again.") from error
+        raise CheckpointError(f"{path} is truncated or is not a file of weights ({error}); get it again.") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise CheckpointError(f"{path} does not hold tensors by name; it is another file.")
+        raise CheckpointError(f"{path} does not contain tensors by name; it is another file.")
     expected = network.state_dict()
     counters = {name: torch.tensor(0) for name in expected if name.endswith(_COUNTER)}
     tensors = counters | {name: tensor for name, tensor in tensors.items() if not name.startswith(backbone.ignored)}
@@ -341,15 +341,15 @@ def _read(path: Path, network: nn.Module, backbone: Backbone) -> dict[str, Tenso
     if wrong:
         some = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
         raise CheckpointError(
-            f"{path} does not hold the tensors of this network; missing, left over or of another shape: {some}."
+            f"{path} does not contain the tensors of this network; missing, unexpected or of another shape: {some}."
         )
     tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise CheckpointError(f"{path} holds values that are not finite, in {broken[0]}; fetch it again.")
+        raise CheckpointError(f"{path} contains values that are not finite, in {broken[0]}; get it again.")
     return tensors
 
 
 def _wide(x: Tensor) -> Tensor:
-    """As float32, or as it is if it is wider: autocast gives half precision, too coarse for small differences."""
+    """Convert to float32 if narrower: the half precision of autocast is too coarse for small differences."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,6 +1,6 @@
-"""What a set of samples says in numbers, and how it did where the truth is known. Arrays only: no tensors, no files.
+"""Statistics of a set of samples, and its comparison with a known truth. Arrays only: no tensors, no files.
 
-Pictures are (H, W, 3), 0 to 255: uint8, or float where a program has it so.
+Pictures are (H, W, 3), 0 to 255: uint8, or float if a program provides floats.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _RANK_PIXELS = 50_000
 
 @dataclass(frozen=True)
 class TruthCheck:
-    """How a set did against the ground truth.
+    """The comparison of a set with the ground truth.
 
-    inside: share of the true values that lie within their bars, by kind of value; empty where there are no bars.
-    ranks: share of the pixels whose true brightness is above 0, 1, … K of the samples; flat if the truth is like one
-    of them.
+    inside: share of the true values that lie within their bars, by quantity; empty if there are no bars. ranks: share
+    of the pixels whose true brightness is above 0, 1, … K of the samples; flat if the truth is distributed like the
+    samples.
     """
 
     inside: Mapping[Value, float]
@@ -49,13 +49,14 @@ class TruthCheck:
 
 
 def with_luma(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) → R, G, B and brightness, (H, W, 4), float32."""
+    """Convert (H, W, 3) to R, G, B and brightness, (H, W, 4), float32."""
     rgb = picture.astype(np.float32)
     return np.concatenate([rgb, (rgb @ LUMA)[..., None]], axis=2)
 
 
 def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[Value, Bar]) -> TruthCheck:
-    """Compare a set with its ground truth. Samples are taken one by one, so that memory does not grow with them.
+    """Compare a set with its ground truth. Samples are processed one by one, so that memory does not grow with their
+    number.
 
     Args: bars: of single pixels.
     Raises: InputError: there are fewer than two samples, or one of another size than the truth.
@@ -68,12 +69,12 @@ def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[
             raise InputError(f"The truth is {truth.shape}, a sample {sample.shape}; they must be of one size.")
         one = with_luma(sample)
         at_places.append(one[..., 3].ravel()[places])
-        one -= values  # sums of differences are small, so that float32 has digits enough
+        one -= values  # sums of differences are small, so float32 is precise enough
         total += one
         squares += np.square(one)
         count += 1
     if count < 2:
-        raise InputError(f"There is {count} sample; it takes two or more to compare them with the truth.")
+        raise InputError(f"There is {count} sample; at least two are needed for a comparison with the truth.")
     error = np.abs(total / count)
     variance = np.maximum(squares / count - np.square(error), 0) * (count / (count - 1))
     sigma = np.sqrt(variance)
@@ -87,9 +88,9 @@ def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[
 
 @dataclass(frozen=True)
 class PlaceMeans:
-    """Means over a place, of each sample.
+    """Means over a region, of each sample.
 
-    values: (K, 4) of R, G, B and brightness, K samples. area: in pixels; of a soft place, what its weights add up to.
+    values: (K, 4) of R, G, B and brightness, K samples. area: in pixels; for a soft region, the sum of its weights.
     """
 
     values: np.ndarray
@@ -102,32 +103,32 @@ class PlaceMeans:
 
     @property
     def sigma(self) -> np.ndarray:
-        """Standard deviation of the samples' means, over K - 1, (4,)."""
+        """Standard deviation of the samples' means, divisor K - 1, (4,)."""
         return self.values.std(axis=0, ddof=1)
 
     @property
     def side(self) -> int:
-        """Of the square of the same area, in pixels: for bars of box means."""
+        """Side in pixels of the square of the same area, for bars of box means."""
         return max(1, round(self.area**0.5))
 
 
 def measure_place(samples: Sequence[np.ndarray], weights: np.ndarray | None = None) -> PlaceMeans:
-    """Weighted means of samples, (h, w, 3) each; weights: (h, w), 0 to 1, None: 1 everywhere.
+    """Return weighted means of samples, (h, w, 3) each; weights: (h, w), 0 to 1, None: 1 everywhere.
 
     Raises: InputError: the weights are 0 everywhere, or there are fewer than two samples.
     """
     if len(samples) < 2:
-        raise InputError(f"There is {len(samples)} sample; it takes two or more to say how far they differ.")
+        raise InputError(f"There is {len(samples)} sample; at least two are needed to see how much they differ.")
     weights = np.ones(samples[0].shape[:2]) if weights is None else weights.astype(np.float64)
     area = float(weights.sum())
     if area <= 0:
-        raise InputError("The place is empty. Choose one that holds a pixel at least.")
+        raise InputError("The region is empty. Select at least one pixel.")
     colours = np.stack([np.tensordot(weights, sample.astype(np.float64), axes=2) / area for sample in samples])
     return PlaceMeans(np.concatenate([colours, (colours @ LUMA)[:, None]], axis=1), area)
 
 
 def line_pixels(start: Point, end: Point) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels of a line, one a step, and how far each is from the first.
+    """Return the pixels of a line, one per step, and their distances from the first.
 
     Args: start, end: (x, y) of pixels; both belong to the line.
     Returns: (N, 2) of whole (x, y), and (N,) distances in pixels.
@@ -140,5 +141,5 @@ def line_pixels(start: Point, end: Point) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure_line(samples: Sequence[np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    """Brightness of the samples along a line, (K, N). pixels: (N, 2), see `line_pixels`."""
+    """Return the brightness of the samples along a line, (K, N). pixels: (N, 2), see `line_pixels`."""
     return np.stack([sample[pixels[:, 1], pixels[:, 0]].astype(np.float32) @ LUMA for sample in samples])

@@ -1,4 +1,4 @@
-"""Which files belong together: ground truth, LR pictures, and super-resolutions that another method has made."""
+"""Finds files that belong together: ground truth, LR pictures, and super-resolutions from another method."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class PicturePair:
     lr: Path | None = None
 
     def load(self, scale_factor: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ground truth, cropped as the challenge does, and the LR picture, both uint8, (H, W, 3).
+        """Read the ground truth, cropped as the challenge does, and the LR picture, both uint8, (H, W, 3).
 
-        Without a file, the LR picture is the cropped ground truth by MATLAB's bicubic imresize. With one, it may have
-        been made before the cropping, as DIV2K's were: then it, times the scale factor, is up to 7 pixels larger.
+        Without a file, the LR picture is the cropped ground truth, downscaled by MATLAB's bicubic imresize. A file may
+        have been made before the cropping, as DIV2K's were: then its size times the scale factor is up to 7 pixels
+        larger.
 
         Raises: ImageError: a file cannot be read, is too small, or the sizes do not fit; the message names the file.
         """
@@ -62,18 +63,18 @@ def find_pairs(
     recursive: bool = True,
     report: Callable[[str], None] = lambda _line: None,
 ) -> list[PicturePair]:
-    """The pictures of a folder, sorted by name, each with its LR picture if a folder of those is given.
+    """Find the pictures of a folder, sorted by name, each with its LR picture if a folder of those is given.
 
-    Of pictures in folders inside it, the folder is a part of the name, and their LR pictures lie in folders of the same
-    names. What was made by this program is left out.
+    For pictures in subfolders, the folder is a part of the name, and their LR pictures must be in folders of the same
+    names. Files made by this program are left out.
 
-    NAME's LR picture is called NAME, NAMEx4, NAME_x4, NAME_LR, NAMELRx4 or the like; a name that ends in HR or GT may
-    have that replaced. Letter case is ignored.
+    NAME's LR picture may be called NAME, NAMEx4, NAME_x4, NAME_LR, NAMELRx4 or the like; if the name ends in HR or GT,
+    that may be replaced. Letter case is ignored.
 
     Args:
-        limit: take the first so many pictures only.
-        recursive: whether to look into the folders inside these.
-        report: is given a line that names the files which are left out.
+        limit: use only this many pictures, the first ones.
+        recursive: whether to include subfolders.
+        report: called with a line that names the files which are left out.
 
     Raises:
         DatasetError: a folder is missing or has no pictures, two pictures have one name, or an LR picture is missing.
@@ -106,7 +107,7 @@ def find_pairs(
 
 
 def _by_name(folder: str | Path, recursive: bool, report: Callable[[str], None]) -> dict[str, Path]:
-    """The pictures by their path below the folder, with slashes and without suffix."""
+    """Return the pictures by their path below the folder, with slashes and without suffix."""
     listing = find_pictures(folder, recursive=recursive)
     if line := listing.describe_left_out():
         report(line)
@@ -125,22 +126,22 @@ def find_samples(
     hr_folder: str | Path | None = None,
     report: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, list[Path]]:
-    """The super-resolutions of every picture that another method left in a folder.
+    """Find the super-resolutions of every picture that another method saved in a folder.
 
-    Of one sample in several types, say a.png and a.jpg, the one that lost least is taken.
+    If a sample exists in several formats, say a.png and a.jpg, the one with the least loss is used.
 
-    Known arrangements, for a picture NAME:
+    Supported arrangements, for a picture NAME:
         one each:           NAME.png, or NAME_SR.png, NAMEx4.png, NAME_x4_SR.png and the like
         several:            NAME_sample0.png, NAME_sample1.png, … with any number of digits
         sub-folders:        NAME/*.png; or one folder per sample, each with pictures named as in the first line
         the challenge's:    000000_sample00000.png …, where the first number counts the ground truth pictures, sorted by
-                            name, from 0; or is NAME itself, where that is a number
+                            name, from 0; or is NAME itself, if that is a number
 
     Args:
         pairs: of the pictures to look for.
-        hr_folder: needed for the challenge's counting only, when `pairs` leaves some of the folder's pictures out.
-        report: is given a line that names the files of other types which are left out.
-    Returns: files by the picture's name, in the order of the samples; as many for every picture.
+        hr_folder: needed only for the challenge's counting, when `pairs` leaves some of the folder's pictures out.
+        report: called with a line that names the files of other types which are left out.
+    Returns: files by the picture's name, in the order of the samples; the same number for every picture.
     Raises: DatasetError: the folder is missing, a picture has none, or their numbers differ.
     """
     folder = Path(sr_folder)
@@ -149,7 +150,7 @@ def find_samples(
     by_name, doubles = _group(folder)
     if doubles:
         some = ", ".join(sorted(path.name for path in doubles)[:5]) + (", …" if len(doubles) > 5 else "")
-        report(f"{folder} has {len(doubles)} samples twice, in several types; left out: {some}.")
+        report(f"{folder} has {len(doubles)} samples twice, in several formats; left out: {some}.")
     names = [pair.name for pair in pairs]
     found = {name: _look_up(by_name, name, scale_factor) for name in names}
     if not any(found.values()):
@@ -175,7 +176,7 @@ _SAMPLE = re.compile(r"(?P<name>.+?)[-_]?sample[-_]?(?P<number>\d+)$", re.IGNORE
 
 
 def _related_names(stem: str, kind: str, scale_factor: int) -> list[str]:
-    """The names, in lower case, that a picture of `kind` ("lr" or "sr") may have; the likeliest first."""
+    """Return the names, in lower case, that a picture of `kind` ("lr" or "sr") may have; the likeliest first."""
     stem = stem.lower()
     base = re.sub(r"[-_]?(hr|gt)$", "", stem) or stem
     scale = f"x{scale_factor}"
@@ -185,10 +186,11 @@ def _related_names(stem: str, kind: str, scale_factor: int) -> list[str]:
 
 
 def _group(folder: Path) -> tuple[dict[str, list[Path]], set[Path]]:
-    """All pictures in the folder by what their names, in lower case, say of the picture; and those that are left out.
+    """Group all pictures in the folder by the part of their lower-case names that identifies the picture; also return
+    the rest.
 
-    Sub-folders are looked into only for names that the folder itself does not have; the pictures of a sub-folder are
-    listed under its own name and a slash, too, and, each by itself, under both names.
+    Sub-folders are searched only for names that the folder itself does not have. The pictures of a sub-folder are also
+    listed under its own name and a slash, and each one separately under both names.
     """
     groups: dict[str, dict[tuple, Path]] = defaultdict(dict)
     doubles: set[Path] = set()
@@ -213,7 +215,7 @@ _LOSSLESS = (".png", ".apng", ".tif", ".tiff", ".bmp", ".ppm", ".webp", ".avif",
 
 
 def _without_doubles(paths: Sequence[Path], doubles: set[Path]) -> list[Path]:
-    """One file of each name, the suffix aside; the others are added to `doubles`."""
+    """Return one file of each name without suffix; the others are added to `doubles`."""
     ranks = {suffix: rank for rank, suffix in enumerate(_LOSSLESS)}
     best: dict[str, Path] = {}
     for path in sorted(paths, key=lambda path: ranks.get(path.suffix.lower(), len(ranks))):
@@ -223,19 +225,19 @@ def _without_doubles(paths: Sequence[Path], doubles: set[Path]) -> list[Path]:
 
 
 def _picture_and_sample(path: Path) -> tuple[str, int]:
-    """What a file is called without "_sampleNNN", in lower case, and that number; 0 without."""
+    """Split a file name into the part before "_sampleNNN", in lower case, and that number; 0 without."""
     match = _SAMPLE.match(path.stem)
     return (match["name"].lower(), int(match["number"])) if match else (path.stem.lower(), 0)
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Sorts by the first number in the name, so that 10 comes after 9; a name without one comes first."""
+    """Return a sort key by the first number in the name, so that 10 comes after 9; names without one come first."""
     digits = re.search(r"\d+", name)
     return (int(digits[0]) if digits else -1, name)
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """`list_images`, but a folder without any is no error: all may be in sub-folders."""
+    """Return `list_images`, but an empty folder is not an error: all pictures may be in sub-folders."""
     try:
         return list_images(folder)
     except DatasetError:
@@ -252,7 +254,7 @@ def _look_up(by_name: dict[str, list[Path]], name: str, scale_factor: int) -> li
 
 
 def _by_number(by_name: dict[str, list[Path]], names: list[str]) -> dict[str, list[Path]] | None:
-    """Match names that are numbers: to names that are the same number, else by counting from 0."""
+    """Match names that are numbers: to names with the same number, otherwise by counting from 0."""
     numbered = {int(key): paths for key, paths in by_name.items() if key.isdecimal()}
     if not numbered:
         return None

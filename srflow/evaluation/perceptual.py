@@ -1,8 +1,8 @@
 """LPIPS, the learned perceptual distance (Zhang et al., CVPR 2018): AlexNet, version 0.1, as a map over the picture.
 
-The distance itself is the `lpips` package's. Its AlexNet would be downloaded; here the features come from
-`assets/lpips/` instead, so nothing is fetched from anywhere. "The LPIPS" of two pictures is the mean of the map, as in
-the NTIRE challenges: near the package's non-spatial value, but not equal to it.
+The distance itself is computed by the `lpips` package. The package would download AlexNet; here the features come from
+`assets/lpips/` instead, so nothing is downloaded. "The LPIPS" of two pictures is the mean of the map, as in the NTIRE
+challenges: close to the package's non-spatial value, but not equal to it.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ WEIGHTS_VARIABLE = "SRFLOW_LPIPS_WEIGHTS"
 """Environment variable that may name the file of AlexNet's features."""
 
 MIN_SIDE = 32
-"""Pixels a side of the smallest picture that AlexNet's strides leave something of."""
+"""Side in pixels of the smallest picture for AlexNet's strides."""
 
 _WEIGHTS_FILE = Path("lpips", "alexnet_features.safetensors")  # of the shipped assets
-_MAX_PIXELS_HELD = 4_000_000  # of the pictures whose features `pairwise` holds at once: about 45 bytes for each
+_MAX_PIXELS_HELD = 4_000_000  # of the pictures whose features `pairwise` holds at once: about 45 bytes per pixel
 
-_ROUNDING = 1e-6  # of `pairwise`; what is nearer is equal
+_ROUNDING = 1e-6  # of `pairwise`; smaller distances count as 0
 
-# Where torchvision's `features.<i>` are inside the package's network, which cuts AlexNet into five slices.
+# Positions of torchvision's `features.<i>` inside the package's network, which cuts AlexNet into five slices.
 _SLICES = {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"}
 
 Features = list[Tensor]
 
 
 class PerceptualDistance:
-    """The LPIPS network on one device; it is only read after construction, so threads may share it.
+    """The LPIPS network on one device. It does not change after construction, so threads may share it.
 
     Args:
         device: where it runs.
         weights: the file of AlexNet's features; None looks for it, see `find_weights`.
-    Raises: CheckpointError: if the file is missing, truncated, or holds other tensors.
+    Raises: CheckpointError: the file is missing, truncated, or has other tensors.
     """
 
     def __init__(self, device: str | torch.device = "cpu", weights: str | Path | None = None) -> None:
@@ -70,20 +70,20 @@ class PerceptualDistance:
         self._model = _build(find_weights(weights)).to(self.device)
 
     def map(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The distance of two pictures at every pixel.
+        """Return the distance of two pictures at every pixel.
 
         Args: a, b: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
         Returns: float32, (H, W), 0 where nothing differs.
-        Raises: InputError: if they are anything else, or differ in size.
+        Raises: InputError: they are anything else, or differ in size.
         """
         return self.map_to(b)(a)
 
     def map_to(self, reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """`map` with one picture fixed, whose features are computed here, once, for all pictures compared with it.
+        """Return `map` with one fixed picture, whose features are computed here, once for all comparisons.
 
         Args: reference: uint8, (H, W, 3), at least `MIN_SIDE` pixels a side.
-        Returns: a function of the other picture, uint8, (H, W, 3), that gives float32, (H, W).
-        Raises: InputError: if the reference, or later a picture, is anything else; or if they differ in size.
+        Returns: a function of the other picture, uint8, (H, W, 3), that returns float32, (H, W).
+        Raises: InputError: the reference, or later a picture, is anything else; or they differ in size.
         """
         _check(reference, reference)
         features = self._features(reference)
@@ -95,9 +95,9 @@ class PerceptualDistance:
         return map_of
 
     def pairwise(self, pictures: Sequence[np.ndarray], run: Run = at_once) -> np.ndarray:
-        """LPIPS of every two pictures: how far samples are from each other.
+        """Return the LPIPS between all pairs of pictures.
 
-        Large sets are worked through in blocks, so that the features of a few pictures are held at a time.
+        Large sets are processed in blocks, so that only the features of a few pictures are in memory.
 
         Args:
             pictures: N of them, uint8, (H, W, 3), of one size.
@@ -120,10 +120,11 @@ class PerceptualDistance:
     def _compare_block(
         self, pictures: Sequence[np.ndarray], rows: range, weights: Tensor, result: np.ndarray, run: Run
     ) -> None:
-        """Fill the given rows of `result` right of the diagonal; their features are let go of at the end.
+        """Fill the given rows of `result` right of the diagonal; their features are released at the end.
 
         The mean of the map is a sum of weighted squared differences of features, and those of all pairs are one matrix
-        product: Σ w (a - b)² = Σ w a² + Σ w b² - 2 Σ w a b. Taken from their mean, so that few digits are lost.
+        product: Σ w (a - b)² = Σ w a² + Σ w b² - 2 Σ w a b. The mean of the features is subtracted first, to lose few
+        digits.
         """
         flat = [run(partial(self._flat, pictures[i])) for i in rows]
 
@@ -150,14 +151,16 @@ class PerceptualDistance:
             result[span, j] = run(partial(to_another, pictures[j]))
 
     def _flat(self, picture: np.ndarray) -> Tensor:
-        """All features, (D,)."""
+        """Return all features, (D,)."""
         return torch.cat([layer.flatten() for layer in self._features(picture)])
 
     @torch.no_grad()
     def _weights(self, picture: np.ndarray) -> Tensor:
-        """Of every squared difference of two values of `_flat` in the mean of the map of pictures of that size, (D,).
+        """Return the weights of the squared differences of `_flat` in the mean of the map, for pictures of that size,
+        (D,).
 
-        The layer's weight of its channel, times that of its position in the mean of the map scaled up bilinearly.
+        Each is the layer's weight of the channel times the weight of the position in the mean of the bilinearly
+        upscaled map.
         """
 
         def of_positions(count: int, size: int) -> Tensor:
@@ -173,7 +176,7 @@ class PerceptualDistance:
 
     @torch.no_grad()
     def _features(self, picture: np.ndarray) -> Features:
-        """Unit-length features of the five layers, (1, C, h, w) each. Uses the package's parts, as its forward does."""
+        """Return unit-length features of the five layers, (1, C, h, w) each, as the package's forward computes them."""
         import lpips
 
         x = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device).permute(2, 0, 1).unsqueeze(0)
@@ -182,7 +185,7 @@ class PerceptualDistance:
 
     @torch.no_grad()
     def _map(self, a: Features, b: Features, size: tuple[int, int]) -> Tensor:
-        """(H, W): per layer, the weighted squared difference, scaled up bilinearly; their sum."""
+        """Return (H, W): the sum over layers of the weighted squared difference, scaled up bilinearly."""
         import lpips
 
         total = torch.zeros(size, device=self.device)
@@ -192,28 +195,28 @@ class PerceptualDistance:
 
 
 def lpips_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`PerceptualDistance.map` on the CPU, by a network that is built at the first call and kept."""
+    """Compute `PerceptualDistance.map` on the CPU; the network is built at the first call and kept."""
     return _shared().map(a, b)
 
 
 def pairwise_lpips(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """`PerceptualDistance.pairwise` on the CPU, by a network that is built at the first call and kept."""
+    """Compute `PerceptualDistance.pairwise` on the CPU; the network is built at the first call and kept."""
     return _shared().pairwise(pictures)
 
 
 def find_weights(weights: str | Path | None = None) -> Path:
-    """The file of AlexNet's features.
+    """Return the file of AlexNet's features.
 
-    Looked for as `weights` if given; else where the environment variable `WEIGHTS_VARIABLE` says; else in
-    the shipped assets.
+    It is `weights` if given; otherwise the file named by the environment variable `WEIGHTS_VARIABLE`; otherwise the one
+    in the shipped assets.
 
-    Raises: CheckpointError: if it is not there; the message says where it was looked for.
+    Raises: CheckpointError: the file does not exist; the message says where it was expected.
     """
     path = Path(weights or os.environ.get(WEIGHTS_VARIABLE) or shipped_folder("assets") / _WEIGHTS_FILE)
     if not path.is_file():
         raise CheckpointError(
-            f"LPIPS needs AlexNet's features, and there is no file {path}. Take assets/{_WEIGHTS_FILE.as_posix()} from "
-            f"the repository, put it there, or set {WEIGHTS_VARIABLE} to where it is. Nothing is downloaded."
+            f"LPIPS needs AlexNet's features, but there is no file {path}. Take assets/{_WEIGHTS_FILE.as_posix()} "
+            f"from the repository, put it there, or set {WEIGHTS_VARIABLE} to its path. Nothing is downloaded."
         )
     return path
 
@@ -224,17 +227,17 @@ def _shared() -> PerceptualDistance:
 
 
 def _build(path: Path) -> lpips.LPIPS:
-    import lpips  # with torchvision, a second and 150 MB; whoever only samples does without
+    import lpips  # takes a second and 150 MB (torchvision); sampling alone does not need it
 
-    # The package first fills AlexNet with random numbers. Those must not be taken from the caller's generator: a
-    # training run that is resumed would go another way than one that is not.
+    # The package first fills AlexNet with random numbers. They must not come from the caller's generator, or a resumed
+    # training run would differ from an uninterrupted one.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*'(pretrained|weights)'.*", category=UserWarning)
         model = lpips.LPIPS(net="alex", version="0.1", spatial=True, pnet_rand=True, verbose=False)
     try:
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is truncated or is no safetensors file ({error}); fetch it again.") from error
+        raise CheckpointError(f"{path} is truncated or is not a safetensors file ({error}); get it again.") from error
     expected = {
         f"features.{index}.{kind}": model.net.state_dict()[f"{place}.{kind}"].shape
         for index, place in _SLICES.items()
@@ -244,8 +247,8 @@ def _build(path: Path) -> lpips.LPIPS:
     if actual != expected:
         wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
         raise CheckpointError(
-            f"{path} does not hold the ten tensors of AlexNet's features; missing, left over or of another shape: "
-            f"{', '.join(wrong)}."
+            f"{path} does not contain the ten tensors of AlexNet's features; missing, unexpected or of another "
+            f"shape: {', '.join(wrong)}."
         )
     renamed = {}
     for index, place in _SLICES.items():
@@ -256,9 +259,9 @@ def _build(path: Path) -> lpips.LPIPS:
 
 
 def check_pictures(picture: np.ndarray, reference: np.ndarray, what: str, min_side: int) -> None:
-    """Check the pictures that a distance, called `what`, is to compare.
+    """Check pictures before a distance, called `what` in messages, compares them.
 
-    Raises: InputError: not uint8, (H, W, 3); of different sizes; or with fewer than `min_side` pixels a side.
+    Raises: InputError: they are not uint8, (H, W, 3); of different sizes; or have fewer than `min_side` pixels a side.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise InputError(

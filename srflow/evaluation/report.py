@@ -1,4 +1,4 @@
-"""Results as files: results.csv (every picture), results.json (for programs), results.md (for people)."""
+"""Writes results as files: results.csv (every picture), results.json (for programs), results.md (for people)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MISSING = "-"
 
 
 def write_report(folder: str | Path, results: Sequence[MethodResult], settings: Mapping[str, Any]) -> None:
-    """Write the three files into `folder`, which is made if it is missing; files of an earlier run are replaced.
+    """Write the three files into `folder`, which is created if it is missing; files of an earlier run are replaced.
 
     Args:
         results: one per row, in the order of the rows.
-        settings: what was measured and how, as JSON values; kept in results.json and listed in results.md.
+        settings: of the evaluation, as JSON values; stored in results.json and listed in results.md.
     """
     folder = Path(folder)
     for name, text in (
@@ -41,7 +41,7 @@ def write_report(folder: str | Path, results: Sequence[MethodResult], settings: 
 
 
 def markdown_table(results: Sequence[MethodResult]) -> str:
-    """The means over pictures, in the form of Table 1 of the SRFlow-DA paper, and the feature distance."""
+    """Return the means over pictures, in the form of Table 1 of the SRFlow-DA paper, with the feature distance."""
     lines = [
         "| Method | Params | Time | PSNR | | LPIPS | | | Diversity | Features |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -66,7 +66,7 @@ def markdown_table(results: Sequence[MethodResult]) -> str:
 
 
 def calibration_table(calibration: Calibration) -> str:
-    """A calibration of brightness as a table in Markdown, and what its columns mean."""
+    """Return a calibration of brightness as a table in Markdown, with an explanation of its columns."""
     boxes = sorted({bar.box for setting in calibration.settings for bar in setting.bars} - {1})
     promised = f"{100 * calibration.coverage:g} %"
     heads = [
@@ -105,41 +105,41 @@ def calibration_table(calibration: Calibration) -> str:
         how = f"risk-controlling prediction sets: with {100 * calibration.confidence:g} % confidence"
     return (
         "\n".join(lines)
-        + f"\n\nOf brightness, on {calibration.num_pictures} pictures. A bar is the samples' mean ± λ sqrt(1 + 1/K) σ. "
-        f"{promised} by {how}. Covered: the truth inside the bar, before by the λ that samples like the truth would "
-        f"have, then with λ, on the part of the pictures (of {calibration.folds}) that λ was chosen without; a tenth "
-        f"of the pictures are covered less than the worst tenth says. {_about_check(calibration)}Outside all samples: "
-        "the outer ends of the rank histogram. λ, 8 px and the like: for means over boxes."
-        f"{_price_of_few(calibration)}\n"
+        + f"\n\nOf brightness, on {calibration.num_pictures} pictures. A bar is the samples' mean ± λ sqrt(1 + 1/K) "
+        f"σ. {promised} by {how}. Covered: the share of the truth inside the bar; first with the λ of samples whose "
+        f"spread is right, then with the calibrated λ, on each of {calibration.folds} parts of the pictures with a λ "
+        "chosen on the other parts. A tenth of the pictures have less than the worst tenth says. "
+        f"{_about_check(calibration)}Outside all samples: the outer ends of the rank histogram. λ, 8 px and the like: "
+        f"for means over boxes.{_price_of_few(calibration)}\n"
     )
 
 
 def _about_check(calibration: Calibration) -> str:
     if calibration.check is None:
         return ""
-    return f"The others are those of {calibration.check.hr}, which had no part in choosing λ. "
+    return f"The others are those of {calibration.check.hr}, which were not used to choose λ. "
 
 
 def _price_of_few(calibration: Calibration) -> str:
-    """A sentence on how much wider than promised few pictures make the bars of conformal risk control."""
+    """Return a sentence that says how much wider than promised the bars are because there are few pictures."""
     count = calibration.num_pictures
     covered = 1 - ((1 - calibration.coverage) * (count + 1) - 1) / count
     if calibration.confidence is not None or covered - calibration.coverage < 0.02:
         return ""
     return (
-        f" To hold for pictures to come, λ covers {_percent(covered)} of the places of these {count} pictures; with "
-        "more pictures bars become narrower."
+        f" To hold for future pictures, λ covers {_percent(covered)} of the pixels of these {count} pictures; with "
+        "more pictures the bars become narrower."
     )
 
 
 def _more_table(results: Sequence[MethodResult]) -> str:
     lines = [
-        "| Method | Samples | SSIM | PSNR LR, worst sample | MSE diversity | Bits per dimension | Non-finite |",
+        "| Method | Samples | SSIM | PSNR LR, worst sample | MSE diversity | Bits per dimension | Exploded |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for result in results:
         mean = result.mean
-        share = None if mean.non_finite is None else 100 * mean.non_finite
+        share = None if mean.exploded is None else 100 * mean.exploded
         cells = [
             _label(result),
             str(result.num_samples),
@@ -164,8 +164,8 @@ def _markdown(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> s
         "the best sample at every pixel. Diversity: 100 (global - local) / global. Features: the distance of "
         "EfficientNet-lite0's features, the mean over samples; smaller is better.\n\n"
         f"{_more_table(results)}\n"
-        "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Non-finite: share "
-        "of the samples with NaN or infinity; they are in no other score.\n\n"
+        "Bits per dimension: of the ground truth, for a density over [0, 1]; + 8 for 8-bit values. Exploded: share "
+        "of the samples that were decoded again from smaller latents, since they came out far outside of [0, 1].\n\n"
         f"## Settings\n\n" + "\n".join(listed) + "\n"
     )
 
@@ -188,7 +188,7 @@ def _json(results: Sequence[MethodResult], settings: Mapping[str, Any]) -> str:
 
 
 def _csv(results: Sequence[MethodResult]) -> str:
-    """One line per method and picture; what is missing is left empty, so that columns stay numbers."""
+    """Return one line per method and picture; missing values are empty, so that columns remain numeric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method", "temperature", "num_samples", "picture", *_SCORE_NAMES])
@@ -217,7 +217,7 @@ def _share(share: float | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """Three digits: times go from milliseconds to minutes."""
+    """Format with three digits: times range from milliseconds to minutes."""
     value = _finite(value)
     return _MISSING if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
@@ -238,5 +238,5 @@ def _setting(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names come from files and folders: keep them from being read as Markdown tables or markup."""
+    """Escape a name from a file or folder, so that it is not read as Markdown or markup."""
     return "".join(f"\\{character}" if character in "|\\`*_[]<>" else character for character in " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Reports of what was measured of a set: a place and a line, with bars where these are calibrated; also as JSON."""
+"""Reports of measurements of a set: a region and a line, with bars if these are calibrated; also as JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Line = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class BarSource:
-    """Where the bars of a set come from: a calibration, or none and why, and how the set was drawn."""
+    """Where the bars of a set come from: a calibration, or the reason for none, and how the set was drawn."""
 
     calibration: Calibration | None
     temperature: float
@@ -46,7 +46,7 @@ class BarSource:
     why_not: str = ""
 
     def bar(self, value: Value = "luma", box: int = 1) -> Bar:
-        """See `Calibration.bar`. Raises: NotCalibratedError: there is none."""
+        """Return the bar, see `Calibration.bar`. Raises: NotCalibratedError: there is none."""
         if self.calibration is None:
             raise NotCalibratedError(self.why_not or "There is no calibration.")
         return self.calibration.bar(self.temperature, self.num_samples, self.consistency_rounds, value, box)
@@ -54,11 +54,11 @@ class BarSource:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceReport:
-    """Means over a place.
+    """Means over a region.
 
-    box: left, top, right, bottom of it. area: both in SR pixels. weights: (h, w) of the box, 0 to 1. means, lowest,
+    box: its left, top, right, bottom. area: both in SR pixels. weights: (h, w) of the box, 0 to 1. means, lowest,
     highest: of the samples' means, by `CHANNELS`. half_width: of the bars; None: they are not calibrated, and `why_not`
-    says why; sigma: standard deviation of the samples' means. truth: None: it is not known.
+    says why. sigma: standard deviation of the samples' means. truth: None: it is not known.
     """
 
     box: Line
@@ -76,12 +76,12 @@ class PlaceReport:
 
     @cached_property
     def window(self) -> Window:
-        """What it is seen through to tell how far samples agree there."""
+        """The window of the region for its Fourier ring correlation."""
         return window_of(self.weights)
 
     @property
     def has_agreement(self) -> bool:
-        """Whether it is large enough to see how far samples agree there."""
+        """Whether the region is large enough for the Fourier ring correlation."""
         return min(self.weights.shape) >= MIN_SIDE and self.window.side >= MIN_SIDE
 
 
@@ -89,9 +89,8 @@ class PlaceReport:
 class LineReport:
     """Brightness along a line.
 
-    pixels: (N, 2) of x and y. distances: from the first one, in pixels. mean: over the samples. half_width: of the
-    bars, or else, where `coverage` is None, the standard deviation of the samples. samples: (K, N). truth: None: it is
-    not known.
+    pixels: (N, 2) of x and y. distances: from the first one, in pixels. mean: over the samples. half_width: of the bars
+    or, if `coverage` is None, the standard deviation of the samples. samples: (K, N). truth: None: it is not known.
     """
 
     ends: Line
@@ -108,11 +107,11 @@ class LineReport:
 def report_place(
     samples: Sequence[np.ndarray], place: Mask, scale: int, bars: BarSource, truth: np.ndarray | None = None
 ) -> PlaceReport:
-    """Means over a place of the LR picture, with bars from the samples' own spread of that mean.
+    """Return means over a region of the LR picture, with bars based on the samples' own spread of that mean.
 
-    Bars of means are calibrated for squares; for a place, the square of the same area counts.
+    Bars of means are calibrated for squares; for a region, those of the square of the same area are used.
 
-    Args: samples, truth: (H, W, 3), 0 to 255. scale: SR pixels to an LR pixel.
+    Args: samples, truth: (H, W, 3), 0 to 255. scale: SR pixels per LR pixel.
     Raises: InputError: see `measure_place`.
     """
     left, top, right, bottom = (edge * scale for edge in place.support)
@@ -145,7 +144,9 @@ def report_place(
 def report_line(
     samples: Sequence[np.ndarray], line: Line, bars: BarSource, truth: np.ndarray | None = None
 ) -> LineReport:
-    """Brightness along a line, pixel by pixel, with the bars of single pixels. Arguments as of `report_place`."""
+    """Return the brightness along a line, pixel by pixel, with the bars of single pixels. Arguments as of
+    `report_place`.
+    """
     pixels, distances = line_pixels(line[:2], line[2:])
     values = measure_line(samples, pixels)
     report = LineReport(
@@ -166,7 +167,9 @@ def report_line(
 
 
 def report_agreement(samples: Sequence[np.ndarray], place: PlaceReport | None = None) -> Agreement | None:
-    """In a place, if it is large enough; else in the whole picture. None: that is too small, too."""
+    """Return the agreement in a region if it is large enough, otherwise in the whole picture. None: that is too small,
+    too.
+    """
     if place is not None and place.has_agreement:
         left, top, right, bottom = place.box
         return find_agreement([sample[top:bottom, left:right] for sample in samples], window=place.window)
@@ -174,7 +177,7 @@ def report_agreement(samples: Sequence[np.ndarray], place: PlaceReport | None = 
 
 
 def place_facts(report: PlaceReport) -> dict[str, Any]:
-    """As JSON values."""
+    """Return the report as JSON values."""
     columns = {
         "mean": report.means,
         "half_width": report.half_width,
@@ -198,14 +201,14 @@ def place_facts(report: PlaceReport) -> dict[str, Any]:
 
 
 def line_facts(report: LineReport) -> dict[str, Any]:
-    """As JSON values; half_width is σ where the coverage is None."""
+    """Return the report as JSON values; half_width is σ if the coverage is None."""
     values = asdict(report) | {"why_no_bar": report.why_not or None}
     del values["why_not"]
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
 def agreement_facts(found: Agreement | None) -> dict[str, Any] | None:
-    """As JSON values."""
+    """Return the agreement as JSON values."""
     if found is None:
         return None
     return {

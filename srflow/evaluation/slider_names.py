@@ -1,6 +1,6 @@
-"""What changes from one end of a slider to the other, in words, as far as that goes.
+"""Names for the two ends of a slider, in words, as far as the differences have a name.
 
-Each measure says how much of its own change there is, in units of what one can just see; the strongest gives the name.
+Each measure expresses its change in units of the smallest visible change; the strongest one gives the name.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from srflow.luma import LUMA
 __all__ = ["UNNAMED", "name_ends"]
 
 UNNAMED = ("one way", "the other way")
-"""Nothing that has a name changes enough."""
+"""The names if no named property changes enough."""
 
-_CELL = 8  # pixels, in which a line is looked for
-_SEEN = 4.0  # grey levels that one part of the place must differ by
-_SEEN_LINE = 12.0  # grey levels a pixel, likewise of a line's steepness
+_CELL = 8  # pixels: side of the cells in which a line is searched
+_SEEN = 4.0  # grey levels: minimum difference between parts of the region
+_SEEN_LINE = 12.0  # grey levels per pixel: the same for a line's steepness
 _SEEN_RATIO = 1.25  # of roughness
-_NEW_EDGE = 2.0  # so many times as steep as at the other end: there, one would not speak of an edge
+_NEW_EDGE = 2.0  # minimum ratio of steepness between the ends: below it, the weaker end has an edge too
 _ROWS, _COLUMNS = ("upper", "", "lower"), ("left", "", "right")
 _ALONE = {"upper": "top", "lower": "bottom"}
 
 
 class _Change(NamedTuple):
-    strength: float  # in units of what one can just see
+    strength: float  # in units of the smallest visible change
     ends: tuple[str, str]
 
 
 class _End(NamedTuple):
-    """What is measured of one end. luma: (h, w). roughness: steepness of the middle one of all cells, so that one line
-    alone makes nothing rough. lines: (rows, columns), how steep each cell is in one direction.
+    """The measurements of one end. luma: (h, w). roughness: the median steepness of all cells, so that a single line
+    does not count as rough. lines: (rows, columns), the steepness of each cell in one direction.
     """
 
     luma: np.ndarray
@@ -42,12 +42,12 @@ class _End(NamedTuple):
 
 
 def name_ends(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> tuple[str, str]:
-    """What is at the two ends, e.g. ("darker", "lighter"), ("edge left", "no edge") or `UNNAMED`.
+    """Name the two ends, e.g. ("darker", "lighter"), ("edge left", "no edge") or `UNNAMED`.
 
     Args:
-        low: uint8, (h, w, 3), the place at one end.
+        low: uint8, (h, w, 3), the region at one end.
         high: the same at the other.
-        weight: (h, w), 0 to 1: the place.
+        weight: (h, w), 0 to 1: the region.
     """
     ends = _measure(low, weight), _measure(high, weight)
     measures: tuple[Callable[[_End, _End, np.ndarray], _Change], ...] = (_lightness, _sides, _levels, _roughness, _line)
@@ -66,7 +66,7 @@ def _measure(picture: np.ndarray, weight: np.ndarray) -> _End:
         whole = (values * weight)[: rows * cell[0], : columns * cell[1]]
         return whole.reshape(rows, cell[0], columns, cell[1]).mean((1, 3))
 
-    # The structure tensor of cells, and √(λ₁ - λ₂): the steepness that runs in one direction, as that of a line does.
+    # For the structure tensor of each cell, √(λ₁ - λ₂) is the steepness in one direction, as that of a line.
     xx, yy, xy = mean(across**2), mean(down**2), mean(across * down)
     share = mean(np.ones_like(weight))
     inside = share > 0
@@ -94,13 +94,13 @@ def _levels(low: _End, high: _End, weight: np.ndarray) -> _Change:
 
 
 def _roughness(low: _End, high: _End, _weight: np.ndarray) -> _Change:
-    # A grey level is added, or nothing would become anything with an endless ratio.
+    # Add one grey level to avoid an infinite ratio.
     ratio = np.log((high.roughness + 1) / (low.roughness + 1))
     return _Change(abs(ratio) / np.log(_SEEN_RATIO), _in_order(ratio, "smoother", "rougher"))
 
 
 def _line(low: _End, high: _End, _weight: np.ndarray) -> _Change:
-    """An edge that is at one end only, or elsewhere at the other, or sharper there."""
+    """Name an edge that exists only at one end, or lies elsewhere at the other, or is sharper there."""
     gain = high.lines - low.lines
     lost, won = (np.unravel_index(found, gain.shape) for found in (gain.argmin(), gain.argmax()))
     at_low, at_high = _edge_words(low.lines, high.lines, lost), _edge_words(high.lines, low.lines, won)
@@ -115,7 +115,7 @@ def _line(low: _End, high: _End, _weight: np.ndarray) -> _Change:
 
 
 def _edge_words(there: np.ndarray, elsewhere: np.ndarray, place: tuple[np.intp, ...]) -> str:
-    """Of the end that has more of an edge at a place; the other one may have some of it."""
+    """Name the end that has more of an edge at a position; the other one may have some of it."""
     kind = "edge" if there[place] >= _NEW_EDGE * elsewhere[place] else "sharper"
     return f"{kind} {_where(place, there.shape)}"
 

@@ -1,8 +1,8 @@
-"""How far the spread of a model's samples is from their true error, measured on pictures whose truth is known.
+"""The spread of a model's samples compared with their true error, measured on pictures with a known truth.
 
-Every picture's samples are drawn as in the evaluation, rounded to 8 bits as they are shown, and taken in one by one:
-sums by place for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. A
-picture leaves behind its losses (see `calibration`) and these few pixels, so that memory does not grow with its size.
+Every picture's samples are those that `srflow sample` writes and the page shows. They are processed one by one: sums
+per pixel for mean and standard deviation, and the brightness of every sample at a few pixels for the ranks. Of each
+picture, only its losses (see `calibration`) and these few pixels are kept, so that memory does not grow with its size.
 """
 
 from __future__ import annotations
@@ -11,44 +11,37 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from srflow.calibration.bars import MAX_BOX, box_means, outside_shares, prediction_sigma, sigma_floor
 from srflow.calibration.file import MAX_SAMPLES, MAX_TEMPERATURE, Value
-from srflow.consistency import back_project
 from srflow.contract import InputError, picture_sha256
-from srflow.evaluation.drawing import MAX_PIXELS_PER_BATCH, PictureSampler
+from srflow.evaluation.drawing import SampleSource
 from srflow.evaluation.measuring import with_luma
 from srflow.evaluation.metrics import CROP_MULTIPLE, crop_to_ground_truth
 from srflow.evaluation.pairing import PicturePair
 from srflow.evaluation.perceptual import MIN_SIDE
 from srflow.evaluation.summary import RunningMoments
-from srflow.images import downscale_uint8, to_uint8
-
-if TYPE_CHECKING:
-    from srflow.model import SRFlow
+from srflow.images import downscale_uint8
 
 __all__ = ["PictureSpread", "SpreadMeter", "Spreads", "Survey", "measure_spreads"]
 
-_CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}  # of the values that are kept
-_RANK_PIXELS = 50_000  # of all pictures together, whose samples are kept for the ranks
+_CHANNELS: Mapping[Value, slice] = {"luma": slice(3, 4), "rgb": slice(0, 3)}  # of the stored values
+_RANK_PIXELS = 50_000  # of all pictures together, at which samples are kept for the ranks
 _RANK_PIXELS_PER_PICTURE = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """At which settings samples are drawn, and what is looked at.
+    """The settings at which samples are drawn and measured.
 
-    temperatures, sample_counts: rising, each once. The first K samples of a seed serve for every number K, so that only
-        the largest one costs time.
-    consistency_rounds: of the samples with the consistency step, beside those without; 0 leaves them out.
-    boxes: pixels a side of the boxes whose means are looked at, 1 (single pixels) among them; rising.
-    crop: pixels a side of the middle of every picture to use, a multiple of 8; None for all of it.
+    temperatures, sample_counts: increasing, without duplicates. The first K samples of a seed serve for every number K,
+        so that only the largest one costs time.
+    consistency_rounds: of the samples with the consistency step, in addition to those without; 0 leaves them out.
+    boxes: sides in pixels of the boxes whose means are measured, including 1 (single pixels); increasing.
+    crop: side in pixels of the central crop of every picture, a multiple of 8; None for whole pictures.
     seed: of the samples.
 
     Raises: InputError: one of them is out of range.
@@ -80,11 +73,10 @@ class Survey:
 
 @dataclass(frozen=True)
 class Spreads:
-    """What the pictures left behind.
+    """The measurements of all pictures.
 
-    settings: by (temperature, number of samples, consistency rounds), one entry a picture. A setting where the model
-        gave a sample with NaN or infinity is not there: pictures must not be chosen by that.
-    pictures_sha256: of the pictures' hashes.
+    settings: by (temperature, number of samples, consistency rounds), one entry per picture.
+    pictures_sha256: hash of the pictures' hashes.
     """
 
     settings: dict[tuple[float, int, int], list[PictureSpread]]
@@ -93,11 +85,11 @@ class Spreads:
 
 @dataclass(frozen=True)
 class PictureSpread:
-    """What a picture leaves behind at one number of samples.
+    """The measurements of a picture at one number of samples.
 
-    losses, squared_error, squared_sigma: by kind of value and box. The first: (len(LAMBDAS),), see `calibration`; the
-    others: means over places, of the mean's error and of what λ multiplies, in squared grey levels.
-    truth, samples: brightness at some pixels, (P,) and (K, P).
+    losses, squared_error, squared_sigma: by quantity and box. The first: (len(LAMBDAS),), see `calibration`; the
+    others: means over pixels, of the mean's error and of the factor of λ, in squared grey levels. truth, samples:
+    brightness at some pixels, (P,) and (K, P).
     """
 
     losses: dict[tuple[Value, int], np.ndarray]
@@ -108,14 +100,14 @@ class PictureSpread:
 
 
 class SpreadMeter:
-    """Takes the samples of one picture, one after the other.
+    """Measures the samples of one picture, one after the other.
 
     Args:
         hr: the truth, uint8, (H, W, 3).
-        counts: numbers of samples at which to look.
+        counts: numbers of samples at which to measure.
         boxes: pixels a side; with 1 for single pixels.
         scale_factor: see `calibration.sigma_floor`.
-        num_rank_pixels: how many pixels to keep the samples of, at most.
+        num_rank_pixels: maximum number of pixels whose samples are kept.
     """
 
     def __init__(
@@ -131,17 +123,10 @@ class SpreadMeter:
         self._places = np.random.default_rng(0).choice(places, min(places, num_rank_pixels), replace=False)
         self._rank_truth = self._at_places(values)
         self._rank_samples: list[np.ndarray] = []
-        self._is_broken = False
         self.spreads: dict[int, PictureSpread] = {}
 
-    def add_float(self, sr: Tensor) -> None:
-        """Round a sample, (3, H', W'), to 8 bits and take it; one with NaN or infinity, and all after it, are not."""
-        self._is_broken = self._is_broken or not bool(torch.isfinite(sr).all())
-        if not self._is_broken:
-            self.add(to_uint8(sr))
-
     def add(self, sr: np.ndarray) -> None:
-        """Take one more sample: uint8, not smaller than the truth, to which it is cropped."""
+        """Add one more sample: uint8, at least as large as the truth, to which it is cropped."""
         values = with_luma(crop_to_ground_truth(sr, self._hr))
         for box, moments in self._moments.items():
             moments.add(box_means(values, box))
@@ -168,70 +153,50 @@ class SpreadMeter:
 
 
 def measure_spreads(
-    model: SRFlow,
-    pairs: Sequence[PicturePair],
-    survey: Survey,
-    *,
-    max_pixels_per_batch: int = MAX_PIXELS_PER_BATCH,
-    progress: bool = False,
+    source: SampleSource, pairs: Sequence[PicturePair], survey: Survey, *, progress: bool = False
 ) -> Spreads:
     """Draw samples of every picture and compare them with the truth. LR is made by MATLAB's bicubic imresize.
 
     Args:
-        model: on the device where it is to run; put back into its own mode afterwards.
+        source: draws the samples, see `srflow.sampling.measured.MeasuredModel`.
         pairs: see `pairing.find_pairs`.
-        max_pixels_per_batch: HR pixels of the samples that are decoded together; bounds the memory.
         progress: show a bar on stderr.
 
     Raises:
         ImageError: a picture is broken; the message names it.
-        InputError: every setting was left out.
     """
-    rounds = survey.consistency_rounds
+    rounds, scale = survey.consistency_rounds, source.model.scale_factor
     meters = partial(
         SpreadMeter,
         counts=survey.sample_counts,
         boxes=survey.boxes,
-        scale_factor=model.scale_factor,
+        scale_factor=scale,
         num_rank_pixels=max(1, min(_RANK_PIXELS_PER_PICTURE, _RANK_PIXELS // len(pairs))),
     )
-    refine = partial(back_project, scale_factor=model.scale_factor, rounds=rounds)
     found: dict[tuple[float, int], list[dict[int, PictureSpread]]] = {}
     hashes = []
-    was_training = model.training
-    model.eval()
-    try:
-        for pair in tqdm(pairs, desc=model.config.name, unit="picture", disable=not progress):
-            hr, lr = _load(pair, model.scale_factor, survey.crop)
-            hashes.append(picture_sha256(hr))
-            sampler = PictureSampler(model, lr, refine if rounds else None, max_pixels_per_batch)
-            for temperature in survey.temperatures:
-                plain, refined = meters(hr), meters(hr)
-                for batch in sampler.draw(survey.sample_counts[-1], temperature, survey.seed):
-                    for sample in batch.plain:
-                        plain.add_float(sample)
-                    for sample in () if batch.refined is None else batch.refined:
-                        refined.add_float(sample)
-                found.setdefault((temperature, 0), []).append(plain.spreads)
-                if rounds:
-                    found.setdefault((temperature, rounds), []).append(refined.spreads)
-    finally:
-        model.train(was_training)
+    for pair in tqdm(pairs, desc=source.model.config.name, unit="picture", disable=not progress):
+        hr, lr = _load(pair, scale, survey.crop)
+        hashes.append(picture_sha256(hr))
+        for temperature in survey.temperatures:
+            plain, consistent = meters(hr), meters(hr)
+            for sample in source.draw(lr, survey.sample_counts[-1], temperature, survey.seed, rounds):
+                plain.add(sample.plain)
+                if sample.consistent is not None:
+                    consistent.add(sample.consistent)
+            found.setdefault((temperature, 0), []).append(plain.spreads)
+            if rounds:
+                found.setdefault((temperature, rounds), []).append(consistent.spreads)
     settings = {
         (temperature, count, own_rounds): [one[count] for one in pictures]
         for (temperature, own_rounds), pictures in sorted(found.items(), key=lambda item: item[0][::-1])
         for count in survey.sample_counts
-        if all(count in one for one in pictures)
     }
-    if not settings:
-        raise InputError(
-            "At every temperature the model gave samples with NaN or infinity; see `python -m srflow evaluate`."
-        )
     return Spreads(settings, hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
 def _load(pair: PicturePair, scale_factor: int, crop: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The truth, or its middle, and the LR picture made from that."""
+    """Return the truth, or its central crop, and the LR picture made from it."""
     hr, lr = pair.load(scale_factor)
     if crop is None:
         return hr, lr

@@ -1,4 +1,4 @@
-"""What a set of samples says together, kept up as they come in: mean, standard deviation, and how settled it is."""
+"""Running statistics of a set of samples: mean, standard deviation, and how far these have converged."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _MIN_SIDE_CHALLENGE = 8  # the ground truth is cropped to multiples of it
 class RunningMoments:
     """Sums of the differences from the first sample, from which mean and standard deviation follow.
 
-    Differences, not values: what samples have in common would use up float32's digits. Of 8-bit values the sums are
-    whole numbers, exact for 250 samples and more; those of luma are good to a few thousandths.
+    Differences rather than values are summed, because the common part of the samples would use up float32's digits. For
+    8-bit values the sums are whole numbers, exact for at least 250 samples; those of luma are accurate to a few
+    thousandths.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class RunningMoments:
         self._squares: np.ndarray | float = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Take one more sample's values, of any shape, the same each time."""
+        """Add one more sample's values, of any shape, the same each time."""
         values = values.astype(np.float32)
         if self.count == 0:
             self._first, self._total, self._squares = values, np.zeros_like(values), np.zeros_like(values)
@@ -44,11 +45,11 @@ class RunningMoments:
         self._squares += difference
 
     def mean(self) -> np.ndarray:
-        """The mean so far, float32."""
+        """Return the mean so far, float32."""
         return self._first + self._total / np.float32(self.count)
 
     def std(self, *, corrected: bool = False) -> np.ndarray:
-        """Divided by N, or by N - 1 if corrected."""
+        """Return the standard deviation, with the divisor N, or N - 1 if corrected."""
         count = np.float32(self.count)
         variance = self._total / count
         variance *= -variance
@@ -59,7 +60,7 @@ class RunningMoments:
 
 
 class RunningSummary:
-    """Takes the samples of one request, 8-bit pictures, one after the other."""
+    """Summarises the samples of one request, 8-bit pictures, one after the other."""
 
     def __init__(self) -> None:
         self._rgb, self._luma = RunningMoments(), RunningMoments()
@@ -68,7 +69,7 @@ class RunningSummary:
         self._pictures: list[np.ndarray] = []
 
     def add(self, index: int, picture: np.ndarray) -> None:
-        """Take sample number `index`, uint8 (H, W, 3)."""
+        """Add sample number `index`, uint8 (H, W, 3)."""
         luma = picture.astype(np.float32) @ LUMA
         self._halves[len(self._indices) % 2].add(luma)
         self._rgb.add(picture)
@@ -77,18 +78,18 @@ class RunningSummary:
         self._pictures.append(picture)
 
     def so_far(self) -> SetSummary:
-        """The summary without what is only worth its time at the end."""
+        """Return the summary without the parts that are computed only at the end."""
         return SetSummary(final=False, **self._cheap())
 
     @property
     def pictures(self) -> Sequence[np.ndarray]:
-        """All that were taken, in their order."""
+        """Return all pictures that were added, in order."""
         return self._pictures
 
     def final(self, distances_of_pairs: np.ndarray | None, challenge: ChallengeScores | None) -> SetSummary:
-        """The whole summary.
+        """Return the complete summary.
 
-        Args: distances_of_pairs: LPIPS between all `pictures`, float32, (N, N); None: it was not asked for.
+        Args: distances_of_pairs: LPIPS between all `pictures`, float32, (N, N); None: it was not requested.
         """
         mean = self._rgb.mean()
         distances = tuple(
@@ -125,9 +126,9 @@ class RunningSummary:
 
 
 class TruthScorer:
-    """Pictures against one ground truth, and a set of samples by the challenge's protocol.
+    """Scores pictures against one ground truth, and a set of samples by the challenge's protocol.
 
-    For small pictures nothing is raised: what they are too small for is None.
+    For small pictures nothing is raised: scores for which they are too small are None.
 
     Args: run: runs each piece of LPIPS's work.
     """
@@ -143,11 +144,11 @@ class TruthScorer:
         self._scores: list[TruthScores] = []
 
     def score(self, picture: np.ndarray) -> TruthScores:
-        """One picture, which is not counted as a sample."""
+        """Score one picture that does not count as a sample."""
         return self._score(picture)[0]
 
     def add_sample(self, picture: np.ndarray) -> TruthScores:
-        """One more sample of the set."""
+        """Add one more sample of the set."""
         scores, picture, lpips_map = self._score(picture)
         if lpips_map is not None:
             self._lpips.add(lpips_map)
@@ -156,7 +157,7 @@ class TruthScorer:
         return scores
 
     def challenge(self) -> ChallengeScores:
-        """The set so far."""
+        """Return the scores of the set so far."""
         lpips = self._lpips.scores() if self._lpips_map is not None else None
         return ChallengeScores(
             psnr=float(np.mean([scores.psnr for scores in self._scores])),

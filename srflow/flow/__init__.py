@@ -1,1 +1,1 @@
-"""The invertible part: one idea a file. It knows tensors alone; no pictures, files or devices."""
+"""The invertible part of the model, one idea per file. It uses only tensors; it knows no pictures, files or devices."""

@@ -1,4 +1,4 @@
-"""Actnorm (Glow, Kingma and Dhariwal 2018, Section 3.1): a scale and a shift per channel, set from the first batch."""
+"""Actnorm (Glow, Kingma and Dhariwal 2018, Section 3.1): scale and shift per channel, set from the first batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from srflow.flow.layer import InvertibleLayer
 
 __all__ = ["ActNorm"]
 
-_EPSILON = 1e-6  # keeps a channel that never varies from getting an infinite scale
+_EPSILON = 1e-6  # prevents an infinite scale for a channel that never varies
 
 
 class ActNorm(InvertibleLayer):
-    """z = (x + bias) exp(logs); log_det per position = sum of logs.
+    """Actnorm: z = (x + bias) exp(logs); log_det per position = sum of logs.
 
-    The first batch seen in training mode sets bias and logs so that its outputs have zero mean and unit variance in
-    every channel. With several processes the statistics are those of all their batches together. The flag
-    `initialized` is a buffer, so a loaded layer never starts over.
+    The first batch in training mode sets bias and logs such that the outputs have zero mean and unit variance in every
+    channel. With several processes the statistics are those of all their batches together. The flag `initialized` is a
+    buffer, so a loaded layer is never initialised again.
     """
 
     def __init__(self, channels: int) -> None:
@@ -28,11 +28,13 @@ class ActNorm(InvertibleLayer):
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.logs = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.register_buffer("initialized", torch.tensor(False))
-        self._known_initialized = False  # mirrors the buffer once that is true
+        self._known_initialized = False  # a copy of the buffer once that is true
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the first batch was seen. Once true, the buffer is not read again: that would stall a GPU."""
+        """Whether the first batch was seen. Once true, the buffer is not read again, because reading it would stall a
+        GPU.
+        """
         if not self._known_initialized:
             self._known_initialized = bool(self.initialized)
         return self._known_initialized
@@ -64,16 +66,17 @@ class ActNorm(InvertibleLayer):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._known_initialized = False  # the buffer has changed: look again
+        self._known_initialized = False  # the buffer has changed: read it again
 
     def extra_repr(self) -> str:
         return f"{self.bias.shape[1]}"
 
 
 def _sums(x: Tensor) -> Tensor:
-    """Sums of the values and of their squares, over all but the channels of x (B, C, H, W): (2, C), float64.
+    """Return the sums of the values and of their squares per channel of x (B, C, H, W): (2, C), float64.
 
-    Float64 because the variance is a small difference of large numbers. Where the device has none (MPS), on the CPU.
+    They are float64 because the variance is a small difference of large numbers. On MPS, which has no float64, they are
+    computed on the CPU.
     """
     values = x.to("cpu" if x.device.type == "mps" else x.device).double()
     return torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])

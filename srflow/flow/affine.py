@@ -1,4 +1,4 @@
-"""z = (x + shift) * scale, element by element, and the two layers of a flow step that apply it."""
+"""The affine map z = (x + shift) * scale, applied element by element, and the two layers of a flow step that use it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from srflow.flow.layer import InvertibleLayer
 
 __all__ = ["Affine", "AffineInjector", "ConditionalAffineCoupling", "bounded"]
 
-_SMALLEST_SCALE = 1e-4  # of the released networks; also what a sample is divided by at worst
+_SMALLEST_SCALE = 1e-4  # as in the released networks; the smallest number by which a sample is divided
 
 
 def bounded(s: Tensor, bound: float) -> Tensor:
-    """b tanh(s / b): the identity near 0, never beyond ±b."""
+    """Return b tanh(s / b): close to the identity near 0, and never beyond ±b."""
     return bound * torch.tanh(s / bound)
 
 
 class Affine(NamedTuple):
-    """Shift and scale, each (B or 1, C, H, W), and the scale's logarithm, known without taking it where possible."""
+    """Shift and scale, each (B or 1, C, H, W), and the logarithm of the scale."""
 
     shift: Tensor
     scale: Tensor
@@ -30,10 +30,10 @@ class Affine(NamedTuple):
 
     @classmethod
     def from_raw(cls, raw: Tensor, bound: float | None) -> Affine:
-        """From a conv block's output: the first half of the channels are shifts, the second half s.
+        """Split the output of a conv block: the first half of the channels are shifts, the second half is s.
 
-        bound None: scale = sigmoid(s + 2) + 1e-4, as in the released code (the paper writes exp(s)); a number b:
-        scale = exp(b tanh(s / b)).
+        If bound is None, scale = sigmoid(s + 2) + 1e-4, as in the released code (the paper writes exp(s)); if it is a
+        number b, scale = exp(b tanh(s / b)).
         """
         shift, s = raw.chunk(2, 1)
         if bound is None:
@@ -43,16 +43,16 @@ class Affine(NamedTuple):
         return cls(shift, log_scale.exp(), log_scale)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(x + shift) * scale, and its log-determinant per position, (B or 1, H, W)."""
+        """Return (x + shift) * scale, and its log-determinant per position, (B or 1, H, W)."""
         return (x + self.shift) * self.scale, self.log_scale.sum(1)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z / scale - shift, and its log-determinant per position."""
+        """Return z / scale - shift, and its log-determinant per position."""
         return z / self.scale - self.shift, -self.log_scale.sum(1)
 
 
 class AffineInjector(InvertibleLayer):
-    """Shift and scale every channel by values predicted from the conditioning alone (SRFlow, "affine injector")."""
+    """Shifts and scales every channel by values predicted from the conditioning alone (SRFlow, "affine injector")."""
 
     def __init__(self, block: ConvBlock, log_scale_bound: float | None) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class AffineInjector(InvertibleLayer):
         return self.prepare_projected(*project_conditioning([self.block], conditioning))
 
     def prepare_projected(self, projected: Tensor) -> Affine:
-        """The same from the block's share of `project_conditioning`, (B, hidden, H, W)."""
+        """Do the same as `prepare`, from the block's share of `project_conditioning`, (B, hidden, H, W)."""
         return Affine.from_raw(self.block(None, projected), self.log_scale_bound)
 
     def forward(self, x: Tensor, prepared: Affine) -> tuple[Tensor, Tensor]:  # type: ignore[override]
@@ -76,9 +76,9 @@ class AffineInjector(InvertibleLayer):
 
 
 class ConditionalAffineCoupling(InvertibleLayer):
-    """The first half of the channels, with the conditioning, predicts shift and scale for the second half.
+    """Predicts shift and scale of the second half of the channels from the first half and the conditioning.
 
-    `prepare` gives the conditioning's part of the block's first convolution, (B, hidden, H, W).
+    `prepare` returns the conditioning's part of the block's first convolution, (B, hidden, H, W).
     """
 
     def __init__(self, block: ConvBlock, log_scale_bound: float | None) -> None:

@@ -1,8 +1,9 @@
 """The networks that predict shift and scale inside the affine injector and the conditional affine coupling.
 
-All share one shape: a first 3x3 convolution of [activations, conditioning], a body that is the variant's own, and a
-last 3x3 convolution that starts at zero. The first convolution is applied in two parts, because the part that sees
-the conditioning does not depend on the sample (`project_conditioning`); their sum is the convolution of both.
+All have the same form: a first 3x3 convolution of [activations, conditioning], a body that depends on the variant, and
+a last 3x3 convolution that is initialised with zeros. The first convolution is split into two parts, because the part
+that sees the conditioning does not depend on the sample (`project_conditioning`); the sum of both parts is the
+convolution.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from srflow.presets import ConvBlockKind
 
 __all__ = ["ConvBlock", "ZeroConv2d", "build_conv_block", "project_conditioning"]
 
-_INITIAL_STD = 0.05  # of the weights of all convolutions but the last (released code)
+_INITIAL_STD = 0.05  # standard deviation of the weights of all convolutions but the last (released code)
 
 
 class ZeroConv2d(nn.Conv2d):
-    """A 3x3 convolution that starts at zero, times exp(3 logs) per output channel (Glow's `Conv2dZeros`)."""
+    """A 3x3 convolution initialised with zeros, times exp(3 logs) per output channel (Glow's `Conv2dZeros`)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
@@ -33,13 +34,13 @@ class ZeroConv2d(nn.Conv2d):
         self.logs = nn.Parameter(torch.zeros(out_channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The factor goes into the weights: they are far smaller than the activations.
+        # Apply the factor to the weights, which are far smaller than the activations.
         factor = (3 * self.logs).exp()
         return F.conv2d(x, self.weight * factor.unsqueeze(1), self.bias * factor.flatten(), padding=1)
 
     @torch.no_grad()
     def fold_log_factors(self) -> None:
-        """Multiply the factors into weight and bias and set them to 1, which any lower precision holds exactly."""
+        """Multiply the factors into weight and bias and set them to 1, which is exact in every precision."""
         factor = (3 * self.logs).exp()
         self.weight *= factor.unsqueeze(1)
         self.bias *= factor.flatten()
@@ -47,10 +48,10 @@ class ZeroConv2d(nn.Conv2d):
 
 
 class ConvBlock(nn.Module, ABC):
-    """[x, conditioning] → `out_channels` values per position, of which the first half are shifts, the rest s.
+    """A network [x, conditioning] → `out_channels` values per position: the first half are shifts, the rest is s.
 
     Args:
-        in_channels: channels of x; 0 for the affine injector, which sees the conditioning alone.
+        in_channels: channels of x; 0 for the affine injector, which sees only the conditioning.
         conditioning_channels: channels of the conditioning.
         out_channels: channels of the result.
         hidden_channels: width of the layers between.
@@ -63,24 +64,27 @@ class ConvBlock(nn.Module, ABC):
         self.last = ZeroConv2d(hidden_channels, out_channels)
 
     def forward(self, x: Tensor | None, projected: Tensor) -> Tensor:
-        """Args: x: (B, in_channels, H, W), or None. projected: (B or 1, hidden, H, W), of `project_conditioning`.
+        """Compute the block. Args: x: (B, in_channels, H, W), or None. projected: (B or 1, hidden, H, W), of
+        `project_conditioning`.
 
-        Returns: (B, out_channels, H, W), float32 (float64 if the weights are), whatever the convolutions ran in.
+        Returns: (B, out_channels, H, W), float32 (float64 if the weights are), in whatever type the convolutions ran.
         """
         hidden = projected
         if x is not None:
             weight = self.first.weight[:, : self.in_channels]
-            # Laid out like the weights, once: else every convolution of the block would reorder its input.
+            # Convert to the memory layout of the weights once: otherwise every convolution of the block would reorder
+            # its input.
             x = x.to(weight.dtype, memory_format=torch.channels_last)
             hidden = hidden + F.conv2d(x, weight, padding=1)
         result = self.last(self._body(hidden))
         dtype = torch.promote_types(result.dtype, torch.float32)
-        # Laid out like the activations: reading every second half of the channels would be several times slower.
+        # Convert to the memory layout of the activations: slicing half of the channels would be several times slower
+        # otherwise.
         return result.to(dtype, memory_format=torch.contiguous_format)
 
     @abstractmethod
     def _body(self, hidden: Tensor) -> Tensor:
-        """From the first convolution's output, before its ReLU, to the last convolution's input."""
+        """Map the first convolution's output, before its ReLU, to the last convolution's input."""
 
     @staticmethod
     def _conv(in_channels: int, out_channels: int, kernel: int = 3, *, bias: bool = True) -> nn.Conv2d:
@@ -92,9 +96,10 @@ class ConvBlock(nn.Module, ABC):
 
 
 class DeepBlock(ConvBlock):
-    """SRFlow-DA: six 3x3 convolutions, ReLU after all but the last (Fig. 1b); with `skip` SRFlow-DA-R (Fig. 3a).
+    """The block of SRFlow-DA: six 3x3 convolutions, ReLU after all but the last (Fig. 1b); with `skip` SRFlow-DA-R
+    (Fig. 3a).
 
-    With `skip`, the first ReLU's output is added to the input of the last convolution.
+    With `skip`, the output of the first ReLU is added to the input of the last convolution.
     """
 
     def __init__(self, *channels: int, skip: bool) -> None:
@@ -111,7 +116,9 @@ class DeepBlock(ConvBlock):
 
 
 class ResidualBlock(ConvBlock):
-    """SRFlow-DA-D: 38 3x3 convolutions, the middle ones in 18 pairs h ← h + ReLU(conv(ReLU(conv h))) (Fig. 3b)."""
+    """The block of SRFlow-DA-D: 38 3x3 convolutions, the middle ones in 18 pairs h ← h + ReLU(conv(ReLU(conv h))) (Fig.
+    3b).
+    """
 
     def __init__(self, *channels: int) -> None:
         super().__init__(*channels)
@@ -126,7 +133,7 @@ class ResidualBlock(ConvBlock):
 
 
 class ShallowBlock(ConvBlock):
-    """The original SRFlow: 3x3, actnorm, ReLU, 1x1, actnorm, ReLU, 3x3 (Fig. 1a); the first two without bias."""
+    """The block of SRFlow: 3x3, actnorm, ReLU, 1x1, actnorm, ReLU, 3x3 (Fig. 1a); the first two without bias."""
 
     def __init__(self, *channels: int) -> None:
         super().__init__(*channels)
@@ -134,7 +141,7 @@ class ShallowBlock(ConvBlock):
         self.first_norm = ActNorm(hidden)
         self.second = self._conv(hidden, hidden, kernel=1, bias=False)
         self.second_norm = ActNorm(hidden)
-        self.first.register_parameter("bias", None)  # the actnorm's bias stands for it
+        self.first.register_parameter("bias", None)  # the actnorm's bias replaces it
 
     def _body(self, hidden: Tensor) -> Tensor:
         hidden = F.relu(self._normalize(self.first_norm, hidden))
@@ -148,7 +155,7 @@ class ShallowBlock(ConvBlock):
 def build_conv_block(
     kind: ConvBlockKind, in_channels: int, conditioning_channels: int, out_channels: int, hidden_channels: int
 ) -> ConvBlock:
-    """The block that `kind` names; the one place where variants are told apart by name."""
+    """Build the block that `kind` names; no other function distinguishes variants by name."""
     channels = (in_channels, conditioning_channels, out_channels, hidden_channels)
     if kind == "residual":
         return ResidualBlock(*channels)
@@ -160,14 +167,14 @@ def build_conv_block(
 def project_conditioning(
     blocks: Sequence[ConvBlock], conditioning: Tensor, repeated: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """The conditioning's part of every block's first convolution, all in one convolution.
+    """Compute the conditioning's part of every block's first convolution in one convolution.
 
-    One wide convolution instead of many narrow ones: the conditioning is read once.
+    One wide convolution reads the conditioning only once, unlike many narrow ones.
 
     Args:
         conditioning: (B, channels, H, W).
-        repeated: (B, further channels, H/f, W/f), or None: stands for its nearest-upsampled copy, as the conditioning's
-            last channels, which is never made.
+        repeated: (B, further channels, H/f, W/f), or None: its nearest-upsampled copy would be the conditioning's last
+            channels; this function computes the result without making the copy.
 
     Returns: for every block, (B, hidden, H, W), in the weights' dtype.
     """
@@ -184,11 +191,11 @@ def project_conditioning(
 
 
 def _conv_of_repeated(x: Tensor, weight: Tensor, factor: int) -> Tensor:
-    """The 3x3 convolution, with padding, of x's nearest-upsampled copy, computed from x itself.
+    """Return the padded 3x3 convolution of x's nearest-upsampled copy, computed from x itself.
 
-    Upsampling is a transposed convolution by f x f ones with stride f, and a convolution after it makes one transposed
-    convolution of both: each of its (f + 2)² taps is the sum of those that meet the same pixel of x. So an output takes
-    4 products of 9 at factor 2, and the backward pass saves as much.
+    Upsampling is a transposed convolution by f x f ones with stride f, and a convolution after it turns both into one
+    transposed convolution: each of its (f + 2)² taps is the sum of the taps that meet the same pixel of x. So an output
+    takes 4 products instead of 9 at factor 2, and the backward pass saves as much.
 
     Args: x: (B, in, h, w). weight: (out, in, 3, 3).
     Returns: (B, out, f h, f w), in the weight's dtype or autocast's.

@@ -1,10 +1,10 @@
-"""The interface of an invertible layer, and a sequence of them.
+"""The interface of an invertible layer, and a sequence of such layers.
 
-`forward` goes from the picture to the latents (the training direction), `inverse` back. Both return the log-determinant
-of this layer alone, in nats, *per position*: (B or 1, H, W), at the layer's own size. Its sum over positions is
-log |det dz/dx|. Keeping positions apart costs nothing and gives the likelihood of every pixel.
+`forward` goes from the picture to the latents (the training direction), `inverse` goes back. Both return the
+log-determinant of this layer alone, in nats, *per position*: (B or 1, H, W), at the layer's own size. Its sum over
+positions is log |det dz/dx|. Keeping positions separate costs nothing, and gives the likelihood of every pixel.
 
-Part of what a layer computes depends on the LR picture only. `prepare` computes it once; every sample reuses it.
+A part of a layer's computation depends only on the LR picture. `prepare` computes it once, for all samples.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class InvertibleLayer(nn.Module, ABC):
     """A bijection of (B, C, H, W) tensors."""
 
     def prepare(self, conditioning: Tensor) -> Any:  # noqa: ARG002 - most layers ignore it
-        """What the layer needs of the conditioning, (B, channels, H, W); None for a layer that ignores it."""
+        """Return what the layer needs of the conditioning, (B, channels, H, W); None for a layer that ignores it."""
         return None
 
     @abstractmethod
     def forward(self, x: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor]:
-        """Returns z and log |det dz/dx| per position."""
+        """Return z and log |det dz/dx| per position."""
 
     @abstractmethod
     def inverse(self, z: Tensor, prepared: Any = None) -> tuple[Tensor, Tensor]:
-        """Returns x and log |det dx/dz| per position."""
+        """Return x and log |det dx/dz| per position."""
 
 
 class InvertibleSequence(InvertibleLayer):
-    """Layers of equal H and W, one after the other: their order and the sum of their log-determinants, nothing else."""
+    """Layers of equal H and W in sequence. It defines their order and sums their log-determinants, nothing else."""
 
     def __init__(self, layers: Iterable[InvertibleLayer]) -> None:
         super().__init__()
@@ -60,5 +60,5 @@ class InvertibleSequence(InvertibleLayer):
 
 
 def no_log_det(x: Tensor) -> Tensor:
-    """Zeros of shape (1, H, W), for a layer that keeps volumes."""
+    """Return zeros of shape (1, H, W), the log-determinant of a layer that preserves volumes."""
     return x.new_zeros(1, *x.shape[-2:])

@@ -1,4 +1,4 @@
-"""The whole flow: steps make a level, levels make the flow."""
+"""The whole flow: steps form a level, levels form the flow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUM_TRANSITION_STEPS = 2
 
 
 class PreparedStep(NamedTuple):
-    """What one flow step needs of the conditioning: the injector's shift and scale, the coupling's projection."""
+    """The conditioning's part of one flow step: the injector's shift and scale, and the coupling's projection."""
 
     injector: Affine
     coupling: Tensor
@@ -36,14 +36,14 @@ PreparedLevel = tuple[PreparedStep, ...]
 
 
 class TransitionStep(InvertibleSequence):
-    """Actnorm and invertible 1x1 convolution, without coupling: lets channels mix after a squeeze (SRFlow)."""
+    """Actnorm and invertible 1x1 convolution, without coupling: mixes the channels after a squeeze (SRFlow)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__([ActNorm(channels), InvertibleConv1x1(channels)])
 
 
 class FlowStep(InvertibleSequence):
-    """Actnorm, invertible 1x1 convolution, affine injector, conditional affine coupling."""
+    """Actnorm, invertible 1x1 convolution, affine injector and conditional affine coupling."""
 
     def __init__(self, channels: int, conditioning_channels: int, config: FlowConfig) -> None:
         def block(in_channels: int, out_channels: int) -> nn.Module:
@@ -64,12 +64,12 @@ class FlowStep(InvertibleSequence):
 
     @property
     def injector(self) -> AffineInjector:
-        """The affine injector among the layers."""
+        """The affine injector of the step."""
         return self.layers[2]
 
     @property
     def coupling(self) -> ConditionalAffineCoupling:
-        """The conditional affine coupling among the layers."""
+        """The conditional affine coupling of the step."""
         return self.layers[3]
 
     def prepare(self, conditioning: Tensor) -> PreparedStep:  # type: ignore[override]
@@ -82,9 +82,9 @@ class FlowStep(InvertibleSequence):
 
 
 class FlowLevel(nn.Module):
-    """Squeeze, two transition steps, K flow steps, with a split after each step that the configuration names.
+    """A squeeze, two transition steps and K flow steps, with a split after each step that the configuration names.
 
-    Not an `InvertibleLayer`, because latents leave it on the way.
+    It is not an `InvertibleLayer`, because latents leave it between steps.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class FlowLevel(nn.Module):
         channels = in_channels * squeeze_factor**2
         self.transitions = InvertibleSequence(TransitionStep(channels) for _ in range(_NUM_TRANSITION_STEPS))
         self.steps = nn.ModuleList()
-        self.splits = nn.ModuleDict()  # keyed by the number of the step, from 1, that the split follows
+        self.splits = nn.ModuleDict()  # keyed by the number of the step, from 1, after which the split comes
         self.latent_channels: list[int] = []
         for step in range(1, config.steps_per_level + 1):
             self.steps.append(FlowStep(channels, conditioning, config))
@@ -112,12 +112,12 @@ class FlowLevel(nn.Module):
     def prepare(
         self, conditioning: Tensor, on_step: OnStep | None = None, repeated: Tensor | None = None
     ) -> PreparedLevel:
-        """All that the level's steps need of the conditioning.
+        """Compute everything that the level's steps need of the conditioning.
 
         Args:
             conditioning: (B, channels, H, W), at the level's size.
             on_step: called between steps.
-            repeated: (B, further channels, h, w), or None: the conditioning's last channels, once nearest-resized.
+            repeated: (B, further channels, h, w), or None: nearest-resized, it is the conditioning's last channels.
         """
         if repeated is not None and not _divides(repeated, conditioning):
             resized = F.interpolate(repeated, size=conditioning.shape[-2:], mode="nearest")
@@ -133,7 +133,7 @@ class FlowLevel(nn.Module):
         return tuple(prepared)
 
     def _project(self, conditioning: Tensor, repeated: Tensor | None) -> Tensor:
-        """ReLU of the level's 1x1 convolution, that of `repeated` computed before it is upsampled."""
+        """Return ReLU of the level's 1x1 convolution; the part of `repeated` is computed before it is upsampled."""
         assert self.projection is not None
         weight, bias = self.projection.weight, self.projection.bias
         own, rest = weight.split([conditioning.shape[1], weight.shape[1] - conditioning.shape[1]], 1)
@@ -144,9 +144,10 @@ class FlowLevel(nn.Module):
         return torch.relu(result)
 
     def forward(self, x: Tensor, prepared: PreparedLevel) -> tuple[Tensor, list[Tensor], Tensor]:
-        """x (B, C, H, W) → what goes on to the next level, the latents in the order they leave, log_det per position.
+        """Map x (B, C, H, W) to the input of the next level, the latents in the order they leave, and log_det per
+        position.
 
-        The log_det is (B, H/f, W/f), f the squeeze factor.
+        The log_det is (B, H/f, W/f), with the squeeze factor f.
         """
         x, _ = self.squeeze(x)
         x, log_det = self.transitions(x)
@@ -163,7 +164,7 @@ class FlowLevel(nn.Module):
     def inverse(
         self, x: Tensor, latents: Sequence[Tensor], prepared: PreparedLevel, on_step: OnStep | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The inverse of `forward`: `latents` are in the order of `forward`. Returns x and log_det per position."""
+        """Invert `forward`: `latents` are in the same order. Returns x and log_det per position."""
         remaining = list(latents)
         log_det = no_log_det(x)
         for number, (step, own) in reversed(list(enumerate(zip(self.steps, prepared, strict=True), start=1))):
@@ -179,7 +180,7 @@ class FlowLevel(nn.Module):
 
 
 class ConditionalFlow(nn.Module):
-    """All levels: f of eq. 1 of the SRFlow-DA paper, z = f(y; x).
+    """All levels: the function f of eq. 1 of the SRFlow-DA paper, z = f(y; x).
 
     Args:
         config: levels, steps, variant.
@@ -203,17 +204,17 @@ class ConditionalFlow(nn.Module):
         on_step: OnStep | None = None,
         repeated: Tensor | None = None,
     ) -> list[PreparedLevel]:
-        """What depends on the LR picture only, computed once for all samples.
+        """Compute everything that depends only on the LR picture, once for all samples.
 
         Args:
             conditioning: per level, finest first, (B, channels, H, W).
             on_step: called between steps.
-            repeated: (B, further channels, h, w), or None: nearest-resized, the last channels at every level.
+            repeated: (B, further channels, h, w), or None: nearest-resized, it is the last channels at every level.
         """
         return [level.prepare(u, on_step, repeated) for level, u in zip(self.levels, conditioning, strict=True)]
 
     def latent_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
-        """(C, H, W) of every latent of an HR picture of that size, in the order the forward pass emits them."""
+        """Return (C, H, W) of every latent of an HR picture of that size, in the order of the forward pass."""
         shapes = []
         for level in self.levels:
             height, width = height // level.squeeze.factor, width // level.squeeze.factor
@@ -221,7 +222,7 @@ class ConditionalFlow(nn.Module):
         return [*shapes, (self.last_channels, height, width)]
 
     def forward(self, x: Tensor, prepared: Sequence[PreparedLevel]) -> tuple[list[Tensor], list[Tensor]]:
-        """x (B, 3, H, W) → its latents, and per level the log_det per position, (B, H/stride, W/stride)."""
+        """Map x (B, 3, H, W) to its latents, and per level the log_det per position, (B, H/stride, W/stride)."""
         latents, log_dets = [], []
         for level, own in zip(self.levels, prepared, strict=True):
             x, level_latents, log_det = level(x, own)
@@ -232,9 +233,9 @@ class ConditionalFlow(nn.Module):
     def inverse(
         self, latents: Sequence[Tensor], prepared: Sequence[PreparedLevel], on_step: OnStep | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """The inverse of `forward`. Returns x (B, 3, H, W), and per level the log_det of the inverse per position.
+        """Invert `forward`. Returns x (B, 3, H, W), and per level the log_det of the inverse per position.
 
-        Args: on_step: called between steps; it may raise, so that work can be stopped.
+        Args: on_step: called between steps; it may raise an exception to cancel the work.
         """
         *remaining, x = latents
         expected = sum(len(level.latent_channels) for level in self.levels)
@@ -250,7 +251,7 @@ class ConditionalFlow(nn.Module):
 
 
 def _divides(small: Tensor, large: Tensor) -> bool:
-    """Whether the sides of `large` are the same whole multiple, 2 or more, of those of `small`."""
+    """Return whether the sides of `large` are the same whole multiple, 2 or more, of those of `small`."""
     (h, w), (height, width) = small.shape[-2:], large.shape[-2:]
     return height > h and height % h == 0 and (height // h) * w == width
 

@@ -1,4 +1,4 @@
-"""The invertible 1x1 convolution (Glow, Section 3.2): a learnt mixing of the channels in place of a permutation."""
+"""The invertible 1x1 convolution (Glow, Section 3.2): mixes the channels by a trained matrix, not a permutation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["InvertibleConv1x1"]
 
 
 class InvertibleConv1x1(InvertibleLayer):
-    """z = W x at every position; log_det per position = log |det W|.
+    """The invertible 1x1 convolution: z = W x at every position; log_det per position = log |det W|.
 
-    Stays in float32 under autocast, and W is inverted in float64: errors here reach every pixel of every sample.
+    It stays in float32 under autocast, and W is inverted in float64: errors here reach every pixel of every sample.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # Glow starts from a random rotation, whose log-determinant is 0.
+        # As in Glow, start from a random rotation, whose log-determinant is 0.
         self.weight = nn.Parameter(torch.linalg.qr(torch.randn(channels, channels))[0])
 
     def forward(self, x: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
@@ -28,7 +28,7 @@ class InvertibleConv1x1(InvertibleLayer):
         return self._mix(self.inverse_weight(), z), -self._log_det()
 
     def inverse_weight(self) -> Tensor:
-        """W⁻¹, (C, C), in the weight's own dtype. MPS has no float64, so the inversion is done on the CPU there."""
+        """Return W⁻¹, (C, C), in the weight's own dtype. For MPS, which has no float64, it is inverted on the CPU."""
         device = "cpu" if self.weight.device.type == "mps" else self.weight.device
         return torch.linalg.inv(self.weight.to(device, torch.float64)).to(self.weight)
 
@@ -38,7 +38,7 @@ class InvertibleConv1x1(InvertibleLayer):
     @staticmethod
     def _mix(weight: Tensor, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            # A batched matrix product: for a few channels it is faster on a CPU than the convolution it stands for.
+            # For a few channels, a batched matrix product is faster on a CPU than the equivalent convolution.
             return torch.matmul(weight, x.flatten(2)).view_as(x)
 
     def extra_repr(self) -> str:

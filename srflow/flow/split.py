@@ -1,4 +1,4 @@
-"""Split: half of the channels leave the flow as a latent, standardised by what the other half predicts of them."""
+"""Split: half of the channels leave the flow as a latent, standardised by values predicted from the other half."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Split"]
 
 
 class Split(nn.Module):
-    """latent = (x₂ - mean) / sigma, with mean and log-sigma a 3x3 convolution of the kept half x₁ alone.
+    """Split: latent = (x₂ - mean) / sigma, with mean and log-sigma from a 3x3 convolution of the kept half x₁ alone.
 
     Standardising makes every latent N(0, I), so the prior's density appears as log_det = -sum log sigma. As in the
     released networks, the prior does not see the conditioning.
 
-    Not an `InvertibleLayer`: one tensor goes in and two come out.
+    It is not an `InvertibleLayer`: one tensor goes in and two come out.
     """
 
     def __init__(self, channels: int, log_sigma_bound: float | None) -> None:
@@ -27,13 +27,13 @@ class Split(nn.Module):
         self.log_sigma_bound = log_sigma_bound
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, C, H, W) → kept (B, C/2, H, W), latent (B, C/2, H, W), log_det per position (B, H, W)."""
+        """Map x (B, C, H, W) to kept (B, C/2, H, W), latent (B, C/2, H, W), and log_det per position (B, H, W)."""
         kept, given = x.split([self.num_kept, x.shape[1] - self.num_kept], 1)
         mean, log_sigma = self._predict(kept)
         return kept, (given - mean) * (-log_sigma).exp(), -log_sigma.sum(1)
 
     def inverse(self, kept: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """kept and latent → x (B, C, H, W), and log |det d(x₂)/d(latent)| per position (B, H, W)."""
+        """Map kept and latent to x (B, C, H, W), and log |det d(x₂)/d(latent)| per position (B, H, W)."""
         mean, log_sigma = self._predict(kept)
         return torch.cat([kept, latent * log_sigma.exp() + mean], 1), log_sigma.sum(1)
 

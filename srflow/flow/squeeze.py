@@ -1,4 +1,4 @@
-"""Squeeze: space to channels, a permutation of the values, so it keeps volumes."""
+"""Squeeze: moves space to channels. It permutes the values, so it preserves volumes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ __all__ = ["Squeeze"]
 
 
 class Squeeze(InvertibleLayer):
-    """(B, C, H, W) → (B, C f², H/f, W/f): each f×f square of a channel becomes f² channels, row by row."""
+    """Squeeze: (B, C, H, W) → (B, C f², H/f, W/f); each f×f square of a channel becomes f² channels, row by row."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
 
     def forward(self, x: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """Raises InputError if H or W is no multiple of the factor."""
+        """Squeeze x. Raises InputError: H or W is not a multiple of the factor."""
         height, width = x.shape[-2:]
         if height % self.factor or width % self.factor:
-            raise InputError(f"Cannot squeeze {height}x{width} by {self.factor}; both must be multiples of it.")
+            raise InputError(f"Cannot squeeze {height}x{width} by {self.factor}; both sides must be multiples of it.")
         z = F.pixel_unshuffle(x, self.factor)
         return z, no_log_det(z)
 
     def inverse(self, z: Tensor, prepared: None = None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """Raises InputError if the number of channels is no multiple of the squared factor."""
+        """Undo the squeeze. Raises InputError: the number of channels is not a multiple of the squared factor."""
         if z.shape[1] % self.factor**2:
-            raise InputError(f"Cannot undo a squeeze by {self.factor} of {z.shape[1]} channels.")
+            raise InputError(
+                f"Cannot undo a squeeze by {self.factor} of {z.shape[1]} channels; the number must be a "
+                "multiple of its square."
+            )
         return F.pixel_shuffle(z, self.factor), no_log_det(z)
 
     def extra_repr(self) -> str:

@@ -1,14 +1,14 @@
-"""Operations as values: a sample is a draw and what was done to it, and the same list draws it again.
+"""Operations as values: a picture is a draw and the operations on it, and the same list draws it again.
 
     draw      a sample: seed, index, temperature                          (every list begins with one)
-    reroll    new noise at a place
-    mix       on the way to another sample or list, everywhere or at a place
-    heat      another temperature, everywhere or at a place
-    slide     towards a mixture of rolls of a place
-    given     latents as numbers: those of a place that was edited, or got other grain
+    reroll    new noise in a region
+    mix       part of the way to another sample or list, everywhere or in a region
+    heat      another temperature, everywhere or in a region
+    slide     towards a mixture of rolls of a region
+    given     latents as numbers: those of a region that was edited, or got other grain
 
-After every one but the last the latents are standard normal before temperature. What a list means to the latents is in
-`field`, to the picture in `srflow.sampling.retouching`; nothing else here needs torch.
+After each of them except `given`, the latents are standard normal before temperature. `field` defines the effect of a
+list on the latents, `srflow.sampling.retouching` that on the picture; nothing else here needs torch.
 """
 
 from srflow.operations.base import RIGHT_ANGLE, Operation

@@ -1,4 +1,4 @@
-"""What every operation is: a frozen value with a name, checked when it is made, that changes the latents at a place."""
+"""The base of operations: a frozen value with a name, checked on creation, that changes the latents of a region."""
 
 from __future__ import annotations
 
@@ -20,49 +20,50 @@ MAX_SEED = 2**64 - 1
 MAX_INDEX = 2**32
 MAX_TEMPERATURE = 2.0
 RIGHT_ANGLE = math.pi / 2
-"""The angle of a mix that reaches other noise."""
+"""The angle of a mix that fully reaches the other noise."""
 
 ReadList = Callable[[object], "tuple[Operation, ...]"]
-"""Reads a list that lies inside an operation; what it may hold is bounded together with the outer one."""
+"""Reads a list inside an operation; its limits are shared with those of the outer list."""
 
 
 @dataclass(frozen=True)
 class Operation(ABC):
-    """One step of a list. A new kind is a file with a subclass, and one line in `srflow.operations.lists`.
+    """One operation of a list. A new kind is a file with a subclass, and one line in `srflow.operations.lists`.
 
-    A subclass is a frozen dataclass. Its fields are numbers, and a `mask` if it is about a place. `__post_init__`
-    checks them, so that no operation is ever out of range. It imports no torch: `change` has the field do the work.
+    A subclass is a frozen dataclass. Its fields are numbers and, if it acts on a region, a `mask`. `__post_init__`
+    checks them, so that no operation is ever out of range. It does not import torch: `change` calls methods of the
+    field.
     """
 
     name: ClassVar[str]
-    """By which JSON knows it."""
+    """The operation's name in JSON."""
 
     @property
     def place(self) -> Mask | None:
-        """Where it changes something; None: in the whole picture."""
+        """The mask of the region that it changes; None: the whole picture."""
         return getattr(self, "mask", None)
 
     @property
     def inner(self) -> tuple[Operation, ...] | None:
-        """The list that lies inside it, if there is one."""
+        """The list inside it, if there is one."""
         return None
 
     @property
     def num_noises(self) -> int:
-        """How many noises have to be drawn for it, at the most: what it costs."""
+        """The maximum number of noises to draw for it, which determines its cost."""
         return 1
 
     @property
     def num_latents(self) -> int:
-        """How many latents it carries as numbers."""
+        """The number of latents that it contains as numbers."""
         return 0
 
     @abstractmethod
     def change(self, field: Field) -> None:
-        """Change the latents or the temperature that the list has come to so far."""
+        """Change the latents or the temperature after the preceding operations."""
 
     def to_values(self) -> dict[str, Any]:
-        """For JSON: its type and its fields; those that are None are left out."""
+        """Return values for JSON: the type and the fields; fields that are None are left out."""
         values: dict[str, Any] = {"type": self.name}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -72,7 +73,7 @@ class Operation(ABC):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], read_list: ReadList) -> Operation:  # noqa: ARG003 - for those with a list inside
-        """The inverse of `to_values`, from anywhere. Raises: OperationError."""
+        """Create the operation from the values of `to_values`, which may come from anywhere. Raises: OperationError."""
         given = {name: value for name, value in values.items() if name != "type"}
         required = [each.name for each in fields(cls) if each.default is MISSING]
         check_names(cls.name, given, required, [each.name for each in fields(cls)])
@@ -102,10 +103,10 @@ class Operation(ABC):
 
 
 def check_names(what: str, given: Mapping[str, Any], required: list[str], known: list[str]) -> None:
-    """Raises: OperationError: a field is missing, or unknown."""
+    """Check field names. Raises: OperationError: a field is missing, or unknown."""
     missing = [name for name in required if name not in given]
     unknown = sorted(str(name)[:40] for name in given if name not in known)
     if missing or unknown:
         wrong = [f"no {', '.join(missing)}"] if missing else []
-        wrong += [f"fields that it does not know: {', '.join(unknown[:8])}"] if unknown else []
+        wrong += [f"unknown fields: {', '.join(unknown[:8])}"] if unknown else []
         raise OperationError(f"A {what} has {' and '.join(wrong)}. It takes {', '.join(known)}.")

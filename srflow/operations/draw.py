@@ -1,4 +1,4 @@
-"""draw: a sample, the beginning of every list."""
+"""The operation draw: a sample, with which every list begins."""
 
 from __future__ import annotations
 

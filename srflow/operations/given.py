@@ -1,4 +1,4 @@
-"""given: latents of a place as numbers, such as those of a picture that somebody has edited."""
+"""The operation given: latents of a region as numbers, such as those of an edited picture."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["MAX_GIVEN", "Given", "Origin"]
 
 MAX_GIVEN = 1_000_000
-"""Latents of all such operations of a list together; at 48 an LR pixel of a x4 model, a place of 144x144."""
+"""Maximum number of latents in all such operations of a list; with 48 per LR pixel of a x4 model, 144x144 LR pixels."""
 
 Origin = Literal["edit", "natural edit", "grain", "natural grain"]
-"""Where the latents come from: a picture that was edited, or given the grain of another place; as its consistent part
-has them, or brought back to usual sizes."""
+"""The origin of the latents: a picture that was edited, or given the grain of another region; either the latents of its
+consistent form, or those after it was made natural.
+"""
 
 _MAX_LATENT = 1000.0
 _MAX_LEVELS = 8
@@ -36,14 +37,14 @@ _KIND = np.dtype("<f2")
 
 @dataclass(frozen=True)
 class Given(Operation):
-    """Put latents in the place of those that are there, as far as the mask chooses.
+    """Replaces the latents by given ones, as far as the mask selects them.
 
-    The latents are standard normal before temperature only as far as their origin makes them so. What follows in a list
-    treats them as noise of its own, independent of all other.
+    The latents are standard normal before temperature only as far as their origin makes them so. Later operations treat
+    them as a separate noise, independent of all others.
 
     Args:
-        mask: by which the way to these latents is multiplied, from 0 to 1.
-        box: left, top, right, bottom in LR pixels that the latents are of; it holds all that the mask chooses.
+        mask: the factor of the way to these latents, from 0 to 1.
+        box: left, top, right, bottom in LR pixels of the latents; it contains everything that the mask selects.
         shapes: (C, h, w) of every level, finest first.
         values: the levels one after the other, float16, little-endian; finite.
         origin: see `Origin`.
@@ -64,7 +65,7 @@ class Given(Operation):
             raise self._error("box", self.box, "left, top, right, bottom")
         (left, top, right, bottom), (a, b, c, d) = self.box, self.mask.support
         if not (0 <= left <= a and 0 <= top <= b and c <= right and d <= bottom):
-            raise self._error("box", self.box, f"a box around all that the mask chooses, {self.mask.support}")
+            raise self._error("box", self.box, f"a box around everything that the mask selects, {self.mask.support}")
         shapes = self.shapes
         if not isinstance(shapes, tuple) or not 1 <= len(shapes) <= _MAX_LEVELS:
             raise self._error("shapes", shapes, f"(channels, height, width) of 1 to {_MAX_LEVELS} levels")
@@ -72,7 +73,7 @@ class Given(Operation):
             raise self._error("shapes", shapes, "(channels, height, width) of every level")
         if self.num_latents > MAX_GIVEN:
             raise OperationError(
-                f"The place has {self.num_latents} latents; {MAX_GIVEN} can be carried. Choose a smaller one."
+                f"The region has {self.num_latents} latents; the maximum is {MAX_GIVEN}. Select a smaller one."
             )
         if not isinstance(self.values, bytes) or len(self.values) != _KIND.itemsize * self.num_latents:
             raise OperationError(f"The values of a given must be {self.num_latents} numbers of two bytes each.")
@@ -82,18 +83,18 @@ class Given(Operation):
 
     @classmethod
     def of(cls, mask: Mask, box: Box, levels: list[np.ndarray], origin: Origin) -> Given:
-        """Of latents before temperature, float32, (C, h, w) of every level; they are rounded to float16."""
+        """Create it from latents before temperature, float32, (C, h, w) of every level; they are rounded to float16."""
         shapes = tuple((level.shape[0], level.shape[1], level.shape[2]) for level in levels)
         values = b"".join(np.clip(level, -_MAX_LATENT, _MAX_LATENT).astype(_KIND).tobytes() for level in levels)
         return cls(mask, box, shapes, values, origin)
 
     @property
     def num_latents(self) -> int:
-        """Of all levels."""
+        """The number of latents of all levels."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def levels(self) -> list[np.ndarray]:
-        """The latents, float32, (C, h, w) each."""
+        """Return the latents, float32, (C, h, w) each."""
         numbers = np.frombuffer(self.values, _KIND).astype(np.float32)
         ends = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
         return [part.reshape(shape) for part, shape in zip(np.split(numbers, ends), self.shapes, strict=True)]
@@ -106,7 +107,7 @@ class Given(Operation):
         field.turn(other, field.shares_of(self.mask))
 
     def to_values(self) -> dict[str, Any]:
-        """As of any operation, the latents in base64."""
+        """Return values for JSON as for any operation, with the latents in base64."""
         values = super().to_values()
         values["box"], values["shapes"] = list(self.box), [list(shape) for shape in self.shapes]
         values["values"] = base64.b64encode(self.values).decode()
@@ -114,7 +115,7 @@ class Given(Operation):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], read_list: ReadList) -> Given:
-        """The inverse of `to_values`."""
+        """Create the operation from the values of `to_values`."""
         given = dict(values)
         if isinstance(given.get("box"), list):
             given["box"] = tuple(given["box"])
@@ -123,7 +124,7 @@ class Given(Operation):
         text = given.get("values")
         if isinstance(text, str):
             if len(text) > 2 * _KIND.itemsize * MAX_GIVEN:
-                raise OperationError(f"The values of a given are too many; {MAX_GIVEN} numbers are the most.")
+                raise OperationError(f"There are too many values in a given; the maximum is {MAX_GIVEN} numbers.")
             try:
                 given["values"] = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError) as error:

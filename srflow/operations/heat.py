@@ -1,4 +1,4 @@
-"""heat: a brush for the temperature."""
+"""The operation heat: changes the temperature, like a brush."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Heat"]
 
 @dataclass(frozen=True)
 class Heat(Operation):
-    """Bring the temperature closer to another one: T' = T + m (temperature - T), with m the mask from 0 to 1.
+    """Moves the temperature towards another one: T' = T + m (temperature - T), with the mask m from 0 to 1.
 
-    The noise stays, only its strength changes. A map between two temperatures is two of these: one to the lower
-    temperature, without a mask or with a full one, and one to the higher, with the map as its mask.
+    The noise stays the same; only its strength changes. A map between two temperatures needs two of these: one to the
+    lower temperature, without a mask or with a full one, and one to the higher, with the map as its mask.
 
     Args:
         temperature: 0 (calm) to 2 (wild).
@@ -35,5 +35,5 @@ class Heat(Operation):
         self._number("temperature", MAX_TEMPERATURE)
 
     def change(self, field: Field) -> None:
-        """Change the temperature alone."""
+        """Change only the temperature."""
         field.heat(self.temperature, self.mask)

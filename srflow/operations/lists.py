@@ -1,4 +1,4 @@
-"""Lists of operations: all kinds that there are, JSON both ways, a short form for addresses, and what bounds them."""
+"""Lists of operations: the registry of all kinds, JSON in both directions, a short form for links, and limits."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ _KINDS: dict[str, type[Operation]] = {kind.name: kind for kind in (Draw, Reroll,
 VERSION = 1
 
 MAX_OPERATIONS = 256
-"""Of one list, those of lists inside it included."""
+"""Maximum number of operations in one list, including those of inner lists."""
 
 MAX_NOISES = 2048
-"""Drawn for one list, those inside it included."""
+"""Maximum number of noises drawn for one list, including those of inner lists."""
 
 MAX_DEPTH = 4
-"""How deep lists may lie in one another; the outermost is 1."""
+"""Maximum nesting of lists; the outermost is 1."""
 
 MAX_TEXT = 4_000_000
-"""Characters of JSON."""
+"""Maximum length of the JSON, in characters."""
 
 _MAX_ADDRESS = 1_000_000
 
 
 def to_values(operations: Sequence[Operation]) -> dict[str, Any]:
-    """For JSON: {"version": 1, "operations": [{"type": "draw", "seed": 0, …}, …]}."""
+    """Return values for JSON: {"version": 1, "operations": [{"type": "draw", "seed": 0, …}, …]}."""
     return {"version": VERSION, "operations": [operation.to_values() for operation in operations]}
 
 
 def from_values(values: object, *, complete: bool = True) -> tuple[Operation, ...]:
-    """The inverse of `to_values`; the values may come from anywhere.
+    """Read a list from the values of `to_values`, which may come from anywhere.
 
-    Args: complete: whether the list begins with a draw; else it is what follows one.
+    Args: complete: whether the list begins with a draw; otherwise it is the part after one.
     Raises: OperationError: it is anything else, of another version, too long, or an operation is out of range.
     """
     if not isinstance(values, Mapping) or set(values) != {"version", "operations"}:
@@ -97,9 +97,9 @@ def _read(values: object, read_list: Any) -> Operation:
 def check_operations(
     operations: Sequence[Operation], *, complete: bool = True, size: tuple[int, int] | None = None
 ) -> None:
-    """Whether a list can be carried out.
+    """Check whether a list can be carried out.
 
-    Args: complete: as in `from_values`. size: height and width of the LR picture that masks must be of.
+    Args: complete: as in `from_values`. size: height and width of the LR picture, which masks must have.
     Raises: OperationError: it cannot.
     """
     left, runs, noises, latents = MAX_OPERATIONS, MAX_RUNS, MAX_NOISES, MAX_GIVEN
@@ -115,7 +115,10 @@ def check_operations(
                 raise OperationError(
                     "A list of operations must begin with its only draw."
                     if complete
-                    else "Operations that follow a draw must not hold another one. To begin anew, change seed or index."
+                    else (
+                        "Operations after a draw must not contain another one. To start from another sample, "
+                        "change seed or index."
+                    )
                 )
             mask = operation.place
             if size is not None and mask is not None and (mask.height, mask.width) != size:
@@ -125,46 +128,46 @@ def check_operations(
                 )
             runs -= 0 if mask is None else len(mask.runs) // 2
             if runs < 0:  # or their JSON could be too long to be read again
-                raise OperationError(f"The masks have more than {MAX_RUNS} runs together. Make them simpler.")
+                raise OperationError(f"The masks have more than {MAX_RUNS} runs in total. Simplify them.")
             noises -= operation.num_noises
             if noises < 0:
                 raise OperationError(
-                    f"The operations mix more than {MAX_NOISES} noises together. Leave some out, or draw a new sample."
+                    f"The operations mix more than {MAX_NOISES} noises in total. Remove some, or draw a new sample."
                 )
             latents -= operation.num_latents
             if latents < 0:
                 raise OperationError(
-                    f"The operations carry more than {MAX_GIVEN} latents together. Edit smaller places, or fewer."
+                    f"The operations contain more than {MAX_GIVEN} latents in total. Edit smaller regions, or fewer."
                 )
             if operation.inner is not None:
                 check(operation.inner, True, depth + 1)
         if complete and not entries:
-            raise OperationError("There are no operations; a list begins with a draw.")
+            raise OperationError("There are no operations; a list must begin with a draw.")
 
     check(operations, complete, 1)
 
 
 def _check_bounds(left: int, depth: int) -> None:
     if left < 0:
-        raise OperationError(f"There are more than {MAX_OPERATIONS} operations. Leave some out, or draw a new sample.")
+        raise OperationError(f"There are more than {MAX_OPERATIONS} operations. Remove some, or draw a new sample.")
     if depth > MAX_DEPTH:
-        raise OperationError(f"Lists of operations lie more than {MAX_DEPTH} deep in one another. Make it simpler.")
+        raise OperationError(f"Lists of operations are nested more than {MAX_DEPTH} levels deep. Simplify them.")
 
 
 def count_whole(operations: Sequence[Operation]) -> int:
-    """How many operations there are up to the last one about the whole picture; those after it are about places."""
+    """Return the number of operations up to the last one on the whole picture; those after it act on regions."""
     return max((number for number, operation in enumerate(operations, 1) if operation.place is None), default=0)
 
 
 def to_json(operations: Sequence[Operation]) -> str:
-    """One line of JSON."""
+    """Return the list as one line of JSON."""
     return json.dumps(to_values(operations), separators=(",", ":"))
 
 
 def from_json(text: str, *, complete: bool = True) -> tuple[Operation, ...]:
-    """The inverse of `to_json`. Raises: OperationError: see `from_values`; or it is no JSON, or too long."""
+    """Read a list from JSON. Raises: OperationError: see `from_values`; or it is not JSON, or too long."""
     if len(text) > MAX_TEXT:
-        raise OperationError(f"The operations take {len(text)} characters; {MAX_TEXT} are the most.")
+        raise OperationError(f"The operations have {len(text)} characters; the maximum is {MAX_TEXT}.")
     try:
         values = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -175,7 +178,7 @@ def from_json(text: str, *, complete: bool = True) -> tuple[Operation, ...]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise OperationError(f"The operations hold {name}, which is not a number.")
+    raise OperationError(f"The operations contain {name}, which is not a number.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,22 +189,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def to_address(operations: Sequence[Operation]) -> str:
-    """A short form of letters, digits, - and _ only, for a link: zlib of the JSON, in base64url."""
+    """Return a short form for links, with letters, digits, - and _ only: zlib of the JSON, in base64url."""
     packed = zlib.compress(to_json(operations).encode(), 9)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def from_address(text: str, *, complete: bool = True) -> tuple[Operation, ...]:
-    """The inverse of `to_address`. Raises: OperationError: see `from_json`; or the text is damaged or too long."""
+    """Read a list from the short form. Raises: OperationError: see `from_json`; or the text is damaged or too long."""
     if len(text) > _MAX_ADDRESS:
-        raise OperationError(f"The address of the operations has {len(text)} characters; {_MAX_ADDRESS} are the most.")
+        raise OperationError(
+            f"The address of the operations has {len(text)} characters; the maximum is {_MAX_ADDRESS}."
+        )
     try:
         packed = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj()
         unpacked = unpacker.decompress(packed, MAX_TEXT + 1)
         if len(unpacked) <= MAX_TEXT and not unpacker.eof:
-            raise OperationError("The address of the operations is cut off. Copy all of it.")
+            raise OperationError("The address of the operations is cut off. Copy the whole address.")
         json_text = unpacked.decode()
     except (binascii.Error, zlib.error, UnicodeError) as error:
-        raise OperationError("The address of the operations is damaged. Copy all of it.") from error
+        raise OperationError("The address of the operations is damaged. Copy the whole address.") from error
     return from_json(json_text, complete=complete)

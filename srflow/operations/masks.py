@@ -1,4 +1,4 @@
-"""Soft masks on the grid of the LR picture, run-length coded: which place an operation is about, and how strongly."""
+"""Soft masks on the grid of the LR picture, run-length coded: the region of an operation, and how strongly it acts."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from srflow.errors import OperationError, brief
 __all__ = ["MAX_BOX_PIXELS", "MAX_RUNS", "Box", "Mask", "common_box"]
 
 MAX_SIDE = 1_000_000
-"""LR pixels a side of the largest picture that a mask can be of."""
+"""Maximum side of a mask's picture, in LR pixels."""
 
 MAX_BOX_PIXELS = 1 << 26
-"""LR pixels in the largest box; an array of that many bytes is the most that a mask is unpacked to."""
+"""Maximum area of a mask's box, in LR pixels; no mask is unpacked to an array of more bytes."""
 
 MAX_RUNS = 1 << 18
-"""Runs of one mask."""
+"""Maximum number of runs of one mask."""
 
 Box = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels; right and bottom are outside of it."""
+"""left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Values from 0 (left alone) to 255 (fully chosen) on the LR grid; outside the box they are 0.
+    """Values from 0 (not selected) to 255 (fully selected) on the LR grid; outside the box they are 0.
 
     Args:
         width, height: of the LR picture.
         box: left, top, right, bottom; half-open, inside the picture, not empty.
         runs: value, length, value, length, … row by row inside the box; the lengths add up to its area.
-    Raises: OperationError: any of that is not so, there is too much of it, or no value is above 0. Nothing is unpacked
-        before all of it has been checked.
+    Raises: OperationError: any of this is violated, there is too much data, or no value is above 0. Nothing is unpacked
+        before everything has been checked.
     """
 
     width: int
@@ -54,18 +54,18 @@ class Mask:
         left, top, right, bottom = self.box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             raise OperationError(
-                f"A mask's box is {brief(self.box)}; it must hold a pixel or more and lie within the picture of "
-                f"{self.width}x{self.height}."
+                f"A mask's box is {brief(self.box)}; it must contain at least one pixel and lie within the picture "
+                f"of {self.width}x{self.height}."
             )
         area = (right - left) * (bottom - top)
         if area > MAX_BOX_PIXELS:
             raise OperationError(
-                f"A mask's box holds {area} pixels; {MAX_BOX_PIXELS} are the most. Choose a smaller place."
+                f"A mask's box has {area} pixels; the maximum is {MAX_BOX_PIXELS}. Select a smaller region."
             )
         if type(self.runs) is not tuple or len(self.runs) % 2 or not self.runs:
             raise OperationError("A mask's runs must be value, length, value, length, …")
         if len(self.runs) > 2 * MAX_RUNS:
-            raise OperationError(f"A mask has {len(self.runs) // 2} runs; {MAX_RUNS} are the most. Make it simpler.")
+            raise OperationError(f"A mask has {len(self.runs) // 2} runs; the maximum is {MAX_RUNS}. Simplify it.")
         values, lengths = self.runs[::2], self.runs[1::2]
         if any(type(value) is not int or not 0 <= value <= 255 for value in values):
             raise OperationError("A mask's values must be whole numbers from 0 to 255.")
@@ -75,31 +75,33 @@ class Mask:
                 "its box."
             )
         if not any(values):
-            raise OperationError("A mask is 0 everywhere: it chooses no place. Leave the operation out.")
+            raise OperationError("A mask is 0 everywhere: it selects no region. Leave the operation out.")
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> Mask:
-        """The mask of an array, uint8, (h, w), as large as the LR picture; its box is as small as can be.
+        """Create the mask of an array, uint8, (h, w), as large as the LR picture, with the smallest possible box.
 
-        Raises: OperationError: the array is of another kind, or 0 everywhere, or needs too many runs.
+        Raises: OperationError: the array has another type or shape, is 0 everywhere, or needs too many runs.
         """
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 2 or array.size == 0:
             raise OperationError("A mask's array must be uint8, (h, w), of the LR picture's size.")
         rows, columns = (np.flatnonzero(array.any(axis)) for axis in (1, 0))
         if rows.size == 0:
-            raise OperationError("A mask is 0 everywhere: it chooses no place. Leave the operation out.")
+            raise OperationError("A mask is 0 everywhere: it selects no region. Leave the operation out.")
         box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
         flat = array[box[1] : box[3], box[0] : box[2]].ravel()
         starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
         if len(starts) > MAX_RUNS:
-            raise OperationError(f"A mask has {len(starts)} runs; {MAX_RUNS} are the most. Make it simpler.")
+            raise OperationError(f"A mask has {len(starts)} runs; the maximum is {MAX_RUNS}. Simplify it.")
         lengths = np.diff(np.append(starts, flat.size))
         runs = np.stack([flat[starts].astype(np.int64), lengths], axis=1).ravel()
         return cls(array.shape[1], array.shape[0], box, tuple(runs.tolist()))
 
     @classmethod
     def from_values(cls, values: object) -> Mask:
-        """What `to_values` gives, from anywhere. Raises: OperationError: see the class."""
+        """Create a mask from the values of `to_values`, which may come from anywhere. Raises: OperationError: see the
+        class.
+        """
         names = ("width", "height", "box", "runs")
         if not isinstance(values, Mapping) or set(values) != set(names):
             raise OperationError(f"A mask must have {', '.join(names)} and nothing else; got {brief(values)}.")
@@ -109,21 +111,21 @@ class Mask:
         return cls(values["width"], values["height"], tuple(box), tuple(runs))
 
     def to_values(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return values for JSON."""
         return {"width": self.width, "height": self.height, "box": list(self.box), "runs": list(self.runs)}
 
     @cached_property
     def support(self) -> Box:
-        """The smallest box that holds all that is above 0."""
+        """Return the smallest box that contains all values above 0."""
         left, top = self.box[:2]
         inside = self._unpacked() > 0
         rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
         return left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
 
     def array(self, box: Box | None = None) -> np.ndarray:
-        """Values inside a box, uint8, (bottom - top, right - left); None: of the whole picture.
+        """Return the values inside a box, uint8, (bottom - top, right - left); None: of the whole picture.
 
-        Beyond the picture's edges, the outermost values go on.
+        Beyond the picture's edges, the outermost values are repeated.
         """
         left, top, right, bottom = box or (0, 0, self.width, self.height)
         inner = max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)
@@ -135,21 +137,21 @@ class Mask:
         return np.pad(values, padding, mode="edge") if any(map(any, padding)) else values
 
     def weights(self, scale: int) -> np.ndarray:
-        """The place at pixels `scale` times as fine, (s h, s w) of the support, from 0 to 1."""
+        """Return the weights at pixels `scale` times as fine, (s h, s w) of the support, from 0 to 1."""
         return self.array(self.support).repeat(scale, 0).repeat(scale, 1) / 255
 
     def _unpacked(self) -> np.ndarray:
-        """Inside the box, uint8."""
+        """Return the values inside the box, uint8."""
         values, lengths = np.array(self.runs[::2], np.uint8), np.array(self.runs[1::2])
         return np.repeat(values, lengths).reshape(self.box[3] - self.box[1], self.box[2] - self.box[0])
 
 
 def common_box(a: Box, b: Box) -> Box | None:
-    """What two boxes have in common; None: nothing."""
+    """Return the intersection of two boxes; None: it is empty."""
     box = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return box if box[0] < box[2] and box[1] < box[3] else None
 
 
 def _slices(box: Box, within: Box) -> tuple[slice, slice]:
-    """Rows and columns of a box in an array that begins with `within`."""
+    """Return rows and columns of a box in an array that begins with `within`."""
     return slice(box[1] - within[1], box[3] - within[1]), slice(box[0] - within[0], box[2] - within[0])

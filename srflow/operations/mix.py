@@ -1,4 +1,4 @@
-"""mix: on the way to another sample, or to another list of operations."""
+"""The operation mix: goes part of the way to another sample, or to another list of operations."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Sample(Operation):
         self._integer("index", MAX_INDEX)
 
     def change(self, field: Field) -> None:
-        """Take that noise."""
+        """Begin with that noise."""
         field.begin((self.seed, self.index), None)
 
 
 @dataclass(frozen=True)
 class Mix(Operation):
-    """Go towards other latents, on the great circle: at angle 0 nothing changes, at π/2 the others are reached.
+    """Moves towards other latents on the great circle: at angle 0 nothing changes, at π/2 the others are reached.
 
-    Towards independent noise that is cos(angle) z + sin(angle) z_other. Where the two have noise in common, the circle
-    between them is shorter, and `angle` is the same share of it as of the quarter otherwise (see `Field.turn`); where
-    they are equal nothing changes. So a slider between two rolls of a place needs no mask but the place's box.
+    For independent noise this is cos(angle) z + sin(angle) z_other. If the two share noise, the circle between them is
+    shorter, and `angle` is the same fraction of it as of the quarter circle otherwise (see `Field.turn`); where they
+    are equal nothing changes. So a slider between two rolls of a region needs no mask but the region's box.
 
     Args:
         other: a `Sample`; or a list of operations, whose temperature is approached as well.
         angle: 0 to π/2.
-        coarse_angle: of the coarsest latents, if it is another. The temperature goes by `angle`.
-        mask: by which the angle is multiplied, from 0 to 1; None: everywhere.
+        coarse_angle: of the coarsest latents, if it differs. The temperature follows `angle`.
+        mask: the factor of the angle, from 0 to 1; None: everywhere.
     """
 
     name: ClassVar[str] = "mix"
@@ -56,7 +56,7 @@ class Mix(Operation):
 
     def __post_init__(self) -> None:
         if not isinstance(self.other, (Sample, tuple)):
-            raise OperationError(f"A mix is with a Sample or a tuple of operations; got {type(self.other).__name__}.")
+            raise OperationError(f"A mix needs a Sample or a tuple of operations; got {type(self.other).__name__}.")
         self._mask()
         self._number("angle", RIGHT_ANGLE)
         if self.coarse_angle is not None:
@@ -68,7 +68,7 @@ class Mix(Operation):
         return self.other if isinstance(self.other, tuple) else None
 
     def change(self, field: Field) -> None:
-        """Turn towards the other."""
+        """Turn towards the other latents."""
         other = field.anew()
         other.apply(self.other if isinstance(self.other, tuple) else (self.other,))
         coarse = self.angle if self.coarse_angle is None else self.coarse_angle
@@ -79,7 +79,9 @@ class Mix(Operation):
         field.approach(other, self.mask, self.angle / RIGHT_ANGLE)
 
     def to_values(self) -> dict[str, Any]:
-        """As of any operation; the other one is called `with`: a seed and an index, or a list."""
+        """Return values for JSON as for any operation; the other latents are called `with`: a seed and an index, or a
+        list.
+        """
         values = super().to_values()
         del values["other"]
         if isinstance(self.other, Sample):
@@ -90,7 +92,7 @@ class Mix(Operation):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], read_list: ReadList) -> Mix:
-        """The inverse of `to_values`."""
+        """Create the operation from the values of `to_values`."""
         check_names(cls.name, values, ["with", "angle"], ["type", "with", "angle", "coarse_angle", "mask"])
         given = dict(values)
         other = given.pop("with")

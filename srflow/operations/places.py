@@ -1,4 +1,4 @@
-"""Places found by a rule instead of by hand, as masks of how strongly they are meant: for calming them with `Heat`."""
+"""Finds regions by a rule instead of by hand, as soft masks for calming them with `Heat`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from srflow.operations.masks import Mask
 
 __all__ = ["changed_place", "flat_areas", "uncertain_areas"]
 
-_FLAT, _DETAILED = 3.0, 9.0  # grey levels of contrast in 5x5 pixels: what is fully flat, and what is not at all
+_FLAT, _DETAILED = 3.0, 9.0  # contrast in 5x5 pixels, in grey levels, of fully flat and of not flat areas
 _WINDOW = 2  # pixels on each side
-_LEAST = 0.5  # of the 7x7 pixels about one that must be flat, too: a flat speck between two leaves is none
-_LEAST_HEAT = 0.2  # of the temperature is left where samples differ most
-_STEPS = 8  # of strength: finer ones nobody sees, and they cost runs
+_LEAST = 0.5  # of the 7x7 pixels around one that must also be flat: a flat speck between two leaves does not count
+_LEAST_HEAT = 0.2  # of the temperature remains where samples differ most
+_STEPS = 8  # of strength: finer steps are invisible, and cost runs
 
 
 def flat_areas(lr: np.ndarray) -> Mask:
-    """Where a picture has no detail, e.g. sky or wall: 255 where it is flat, less towards what is not.
+    """Find where a picture has no detail, e.g. sky or walls: 255 where it is flat, less where it is less flat.
 
-    By the standard deviation of luma (BT.601) in 5x5 pixels. Noise and grain count as detail if they are strong.
+    It uses the standard deviation of luma (BT.601) in 5x5 pixels. Strong noise and grain count as detail.
 
     Args: lr: uint8, (h, w, 3).
     Raises: OperationError: nothing in it is flat.
@@ -32,14 +32,16 @@ def flat_areas(lr: np.ndarray) -> Mask:
     around = _box(flat, _WINDOW + 1)
     return _mask(
         _box(flat * (around >= _LEAST), 1),
-        "Nothing in this picture is flat enough: there is detail everywhere. Paint the place by hand.",
+        "Nothing in this picture is flat enough: there is detail everywhere. Paint the region by hand.",
     )
 
 
 def uncertain_areas(deviation: np.ndarray, width: int, height: int) -> Mask:
-    """Where samples differ much: the more they do, the stronger, so that in the end all places differ about as much.
+    """Find where samples differ much: stronger where they differ more, so that afterwards all regions differ about
+    equally.
 
-    With it as the mask of a `Heat` to 0, the temperature T becomes T min(1, median of σ / σ), but not below a fifth.
+    With it as the mask of a `Heat` to 0, the temperature T becomes T min(1, median of σ / σ), but at least a fifth of
+    T.
 
     Args:
         deviation: σ over the samples, (H, W), whole multiples of the LR picture's height and width.
@@ -48,16 +50,16 @@ def uncertain_areas(deviation: np.ndarray, width: int, height: int) -> Mask:
     """
     rows, columns = deviation.shape
     if rows % height or columns % width:
-        raise OperationError(f"A map of {columns}x{rows} pixels does not lie on an LR picture of {width}x{height}.")
+        raise OperationError(f"A map of {columns}x{rows} pixels does not fit an LR picture of {width}x{height}.")
     blocks = deviation.reshape(height, rows // height, width, columns // width).mean((1, 3), dtype=float)
     smooth = _box(blocks, _WINDOW)
     usual = np.median(smooth)
     heat = np.clip(usual / np.maximum(smooth, 1e-9), _LEAST_HEAT, 1.0) if usual > 0 else 1.0 - (smooth > 0)
-    return _mask(1.0 - heat, "The samples differ about equally everywhere: no place is more uncertain than others.")
+    return _mask(1.0 - heat, "The samples differ about equally everywhere: no region is more uncertain than others.")
 
 
 def _mask(share: np.ndarray, words: str) -> Mask:
-    """In a few steps of strength. words: of the error if it is 0 everywhere."""
+    """Quantise to a few steps of strength. words: of the error if it is 0 everywhere."""
     steps = np.rint(share * (_STEPS - 1)) * (255 / (_STEPS - 1))
     array = np.rint(steps).astype(np.uint8)
     if not array.any():
@@ -66,7 +68,7 @@ def _mask(share: np.ndarray, words: str) -> Mask:
 
 
 def changed_place(before: np.ndarray, after: np.ndarray, scale: int, tolerance: int) -> Mask | None:
-    """The LR pixels in which two pictures, uint8 (s h, s w, 3), differ by more than so many levels; None: nowhere."""
+    """Return the LR pixels in which two pictures, uint8 (s h, s w, 3), differ by more than `levels`; None: nowhere."""
     differs = (np.abs(before.astype(np.int16) - after) > tolerance).any(-1)
     height, width = differs.shape
     cells = differs.reshape(height // scale, scale, width // scale, scale).any((1, 3))
@@ -74,13 +76,13 @@ def changed_place(before: np.ndarray, after: np.ndarray, scale: int, tolerance: 
 
 
 def _ramp(values: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth in between."""
+    """Return 0 below 0, 1 above 1, and a smooth transition in between."""
     t = np.clip(values, 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 
 def _box(values: np.ndarray, reach: int) -> np.ndarray:
-    """The mean over a square about each pixel, the border continued."""
+    """Return the mean over a square around each pixel, with the border repeated."""
     result = values
     for axis in (0, 1):
         padding = [(0, 0), (0, 0)]

@@ -1,4 +1,4 @@
-"""reroll: the dice for a place."""
+"""The operation reroll: new noise in a region, like rolling dice."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Reroll", "roll_stream"]
 
-_FIRST_SAMPLE = 2**63  # samples of a draw end at 2**32, so no roll is ever the noise that a draw has already used
+_FIRST_SAMPLE = 2**63  # samples of a draw end at 2**32, so no roll ever repeats the noise of a draw
 
 
 def roll_stream(seed: int, roll: int) -> tuple[int, int]:
-    """The stream of a roll's noise."""
+    """Return the stream of a roll's noise."""
     return seed, _FIRST_SAMPLE + roll
 
 
 @dataclass(frozen=True)
 class Reroll(Operation):
-    """New noise at a place, number `roll` of `seed`: z' = √(1 - m) z + √m z_new, with m the mask from 0 to 1.
+    """New noise in a region, number `roll` of `seed`: z' = √(1 - m) z + √m z_new, with the mask m from 0 to 1.
 
-    Where z holds some of z_new already, because the same roll was taken there before, the mixture goes along the great
+    If z already contains some of z_new, because the same roll was applied there before, the mixture follows the great
     circle between the two instead (see `Field.turn`), so that it is standard normal in any case.
     """
 

@@ -1,4 +1,6 @@
-"""slide: towards a mixture of rolls, such as the way in which the rolls of a place differ most."""
+"""The operation slide: moves towards a mixture of rolls, such as the direction in which the rolls of a region differ
+most.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["MAX_WEIGHT", "MAX_WEIGHTS", "Slide"]
 
 MAX_WEIGHTS = 256
-"""How many rolls may be mixed."""
+"""Maximum number of rolls in a mixture."""
 
 MAX_WEIGHT = 32767
 
 
 @dataclass(frozen=True)
 class Slide(Operation):
-    """Go along a great circle at a place, towards d = Σ wᵢ eᵢ, with eᵢ the noise of roll number i and Σ wᵢ² = 1.
+    """Moves along a great circle in a region, towards d = Σ wᵢ eᵢ, with the noise eᵢ of roll number i and Σ wᵢ² = 1.
 
-    d is standard normal, as the rolls' noises are; with z independent of it, z' = cos(angle) z + sin(angle) d. At
-    angle 0 nothing changes, at ±π/2 the mixture ±d is reached. Where z holds some of d already, the circle is shorter,
-    and `angle` is the same share of it as of the quarter otherwise (see `Field.turn`).
+    d is standard normal, as the rolls' noises are; for z independent of it, z' = cos(angle) z + sin(angle) d. At angle
+    0 nothing changes, at ±π/2 the mixture ±d is reached. If z already contains some of d, the circle is shorter, and
+    `angle` is the same fraction of it as of the quarter circle otherwise (see `Field.turn`).
 
     Args:
-        mask: by which the angle is multiplied, from 0 to 1.
+        mask: the factor of the angle, from 0 to 1.
         seed: of the rolls (see `Reroll`).
         weights: of rolls 0, 1, 2 …, as whole numbers from -32767 to 32767; only their ratios count.
         angle: -π/2 to π/2.
@@ -60,17 +62,18 @@ class Slide(Operation):
 
     @classmethod
     def combined(cls, mask: Mask, seed: int, moves: Sequence[tuple[Sequence[int], float]]) -> Slide | None:
-        """One slide for several sliders of a place, whatever the order in which they were moved; None: all are at 0.
+        """Combine several sliders of a region into one slide, independent of the order of their moves; None: all are at
+        0.
 
-        A slide after a slide turns away from the one before: at the end of the second, nothing of the first is left.
-        Here every mixture d_k has its own share sin(angle_k) of the noise, whatever the others do, until together they
+        A slide after a slide turns away from the first: at the end of the second, nothing of the first is left. Here
+        every mixture d_k has its own share sin(angle_k) of the noise, independent of the others, until together they
         are all of it; then they divide it among themselves:
 
             z' = √(1 - Σ s_k²) z + Σ s_k d_k,   s_k = sin(angle_k);   Σ s_k d_k / √Σ s_k²  where Σ s_k² > 1
 
         Args:
-            mask, seed: as of a slide.
-            moves: weights and angle of each slider, -π/2 to π/2; the weights at right angles to each other.
+            mask, seed: as for a slide.
+            moves: weights and angle of each slider, -π/2 to π/2; the weights are orthogonal to each other.
         """
         parts = [
             [math.sin(angle) * weight / math.hypot(*weights) for weight in weights] for weights, angle in moves if angle
@@ -84,7 +87,7 @@ class Slide(Operation):
 
     @property
     def num_noises(self) -> int:
-        """One a weight."""
+        """One noise per weight."""
         return len(self.weights)
 
     def change(self, field: Field) -> None:
@@ -99,12 +102,12 @@ class Slide(Operation):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], read_list: ReadList) -> Slide:
-        """The inverse of `to_values`."""
+        """Create the operation from the values of `to_values`."""
         given = dict(values)
         if isinstance(given.get("weights"), list):
             given["weights"] = tuple(given["weights"])
         return super().from_values(given, read_list)  # type: ignore[return-value]
 
     def to_values(self) -> dict[str, Any]:
-        """As of any operation, the weights as a list."""
+        """Return values for JSON as for any operation, with the weights as a list."""
         return super().to_values() | {"weights": list(self.weights)}

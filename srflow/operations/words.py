@@ -1,4 +1,4 @@
-"""Operations in plain words, for people: what a list does, and what one list does that another does not."""
+"""Operations in plain words: what a list does, and how two lists differ."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ _ROWS = ("upper", "", "lower")
 _COLUMNS = ("left", "", "right")
 _ALONE = {"upper": "top", "lower": "bottom"}
 _NEARLY = 0.9
-"""A place that fills so much of the picture, or of one half, is called that."""
+"""Minimum share of the picture, or of one half, at which a region is named after it."""
 _CALM = 0.3
-"""At so much of the temperature before, or less, a place is calm, and not only calmer."""
+"""Up to this fraction of the previous temperature, a region is called calm rather than calmer."""
 
 
-@lru_cache(maxsize=64)  # the history asks for the same places again and again, and large masks take time
+@lru_cache(maxsize=64)  # the history asks for the same regions again and again, and large masks take time
 def place_words(mask: Mask | None) -> str:
-    """Where a place is, e.g. "whole picture", "left half", "parts of the picture", "place at the upper right"."""
+    """Describe where a region is, e.g. "whole picture", "left half", "parts of the picture", "region at the upper
+    right".
+    """
     if mask is None:
         return "whole picture"
     left, top, right, bottom = mask.support
@@ -44,11 +46,11 @@ def place_words(mask: Mask | None) -> str:
         return "parts of the picture"
     row, column = (names[min(int(3 * at), 2)] for names, at in ((_ROWS, y), (_COLUMNS, x)))
     where = f"{row} {column}" if row and column else column or _ALONE.get(row, "centre")
-    return f"place at the {where}"
+    return f"region at the {where}"
 
 
 def brief_words(operations: Sequence[Operation]) -> str:
-    """The last step of a list that begins with a draw, in two or three words."""
+    """Describe the last operation of a list that begins with a draw, in two or three words."""
     last, temperature = operations[-1], _temperature(operations[:-1])
     if isinstance(last, Draw):
         return f"Sample {last.index + 1}"
@@ -66,13 +68,13 @@ def brief_words(operations: Sequence[Operation]) -> str:
 
 
 def describe_list(operations: Sequence[Operation]) -> str:
-    """All steps of a list that begins with a draw, e.g. "sample 2 of seed 5; then left half re-rolled, 1st variant"."""
+    """Describe all operations of a list, e.g. "sample 2 of seed 5; then left half re-rolled, 1st variant"."""
     draw, *others = _steps(operations)
     return draw if not others else f"{draw}; then {'; '.join(others)}"
 
 
 def describe_difference(before: Sequence[Operation], after: Sequence[Operation]) -> str:
-    """What leads from one list to another; both begin with a draw."""
+    """Describe the changes from one list to another; both begin with a draw."""
     common = 0
     while common < min(len(before), len(after)) and before[common] == after[common]:
         common += 1
@@ -91,7 +93,7 @@ def _steps(operations: Sequence[Operation]) -> list[str]:
 
 
 def _describe(operation: Operation, temperature: float) -> str:
-    """One step; the temperature is the one before it."""
+    """Describe one operation; the temperature is the one before it."""
     place = place_words(operation.place)
     if isinstance(operation, Draw):
         return f"sample {operation.index + 1} of seed {operation.seed}"
@@ -113,7 +115,7 @@ def _describe(operation: Operation, temperature: float) -> str:
 
 
 def _temperature(operations: Sequence[Operation]) -> float:
-    """Of a list in most of the picture: places that are calmer or wilder do not count."""
+    """Return the temperature in most of the picture: calmer or wilder regions do not count."""
     temperature = 0.0
     for operation in operations:
         if isinstance(operation, (Draw, Heat)) and operation.place is None:

@@ -1,7 +1,7 @@
-"""Picture files as people have them: reading any kind as sRGB, writing PNGs, and what lies in a folder.
+"""Picture files: reading any common kind as sRGB, writing PNGs, and finding pictures in a folder.
 
-Nothing here imports torch. `reading` is the one door in, `writing` the one door out, `folders` says which files of a
-folder are meant.
+Nothing here imports torch. All reading goes through `reading`, all writing through `writing`; `folders` decides which
+files of a folder are used.
 """
 
 from srflow.contract import Metadata, Picture

@@ -1,4 +1,4 @@
-"""Opacity: what lies under it must not show when a picture is enlarged."""
+"""Opacity: colours under transparent pixels must not show when a picture is enlarged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["continue_colours", "unpremultiply"]
 
 
 def unpremultiply(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours that were multiplied by their opacity → the colours. (H, W, C) or (H, W), and (H, W); of one type."""
+    """Undo the multiplication of colours by their opacity. (H, W, C) or (H, W), and (H, W); of one type."""
     weight = alpha if values.ndim == 2 else alpha[..., None]
     if values.dtype.kind == "f":
         return np.clip(values / np.where(weight > 0, weight, 1), 0, 1)
@@ -19,10 +19,10 @@ def unpremultiply(values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def continue_colours(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Give pixels that cannot be seen the colours of those beside them. (H, W, 3) and (H, W) → (H, W, 3).
+    """Give invisible pixels the colours of their neighbours. (H, W, 3) and (H, W) → (H, W, 3).
 
-    What editors leave there, often black, would bleed into the visible edge. Means over blocks of 2, 4, 8, … pixels,
-    weighted by opacity, are taken from the finest one that sees anything (push and pull).
+    The colours that editors leave there, often black, would bleed into the visible edge. The new ones are means over
+    blocks of 2, 4, 8, … pixels, weighted by opacity, from the finest level with visible pixels (push and pull).
     """
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
@@ -35,7 +35,7 @@ def continue_colours(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _pull(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted colours (h, w, 3) and weights (h, w) → colours everywhere."""
+    """Fill in weighted colours (h, w, 3) with weights (h, w), so that there are colours everywhere."""
     known = weights > 0
     colours = sums / np.where(known, weights, 1.0)[..., None]
     if known.all() or max(weights.shape) == 1:
@@ -47,7 +47,7 @@ def _pull(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Means over blocks of two by two; an odd row or column at the end counts twice."""
+    """Return means over blocks of two by two; an odd row or column at the end counts twice."""
     pad = [(0, side % 2) for side in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
     values = np.pad(values, pad, mode="edge")
     return (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]) / 4

@@ -1,4 +1,4 @@
-"""From whatever colours a file holds to sRGB, by what its profile or its chunks do, never by what they are called."""
+"""Converts any colours in a file to sRGB, by what its profile or its chunks define, never by their names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Curve = Callable[[np.ndarray], np.ndarray]
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _D65_XY = (0.3127, 0.3290)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-_STRIP_VALUES = 1 << 22  # of a picture that is converted at once, as float64
+_STRIP_VALUES = 1 << 22  # pixels that are converted at once, as float64
 _NEGLIGIBLE = 1  # 8-bit levels
 
 
@@ -54,7 +54,7 @@ class Space:
 
 
 def srgb_encode(linear: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] → sRGB's coded value in [0, 1] (IEC 61966-2-1)."""
+    """Convert linear light in [0, 1] to sRGB's coded value in [0, 1] (IEC 61966-2-1)."""
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(np.maximum(linear, 0.0), 1 / 2.4) - 0.055)
 
 
@@ -67,7 +67,7 @@ def _bt709_decode(coded: np.ndarray) -> np.ndarray:
 
 
 def decode_curve(exponent: float | None) -> Curve:
-    """Coded → linear by a power; None: by sRGB's curve."""
+    """Convert coded values to linear ones by a power; None: by sRGB's curve."""
     return _srgb_decode if exponent is None else lambda coded: np.power(coded, exponent)
 
 
@@ -75,9 +75,10 @@ BT709_CURVE: Curve = _bt709_decode
 
 
 def primaries_matrix(white: tuple[float, float], *primaries: tuple[float, float]) -> np.ndarray | None:
-    """Linear RGB → XYZ under D50, (3, 3), from the chromaticities (x, y) of white, red, green and blue.
+    """Return the matrix linear RGB → XYZ under D50, (3, 3), for the chromaticities (x, y) of white, red, green and
+    blue.
 
-    Returns: None if they cannot be: zero, or all on one line.
+    Returns: None if they are impossible: zero, or all on one line.
     """
     try:
         columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
@@ -108,7 +109,7 @@ ADOBE_RGB = Space(
 
 
 def to_depth(values: np.ndarray, dtype: type) -> np.ndarray:
-    """uint8, uint16 or float in [0, 1] → uint8 or uint16, rounded; what is of that kind already is not copied."""
+    """Convert uint8, uint16 or float in [0, 1] to uint8 or uint16, rounded; no copy if the type is right already."""
     if values.dtype == dtype:
         return values
     if values.dtype == np.uint16:
@@ -119,14 +120,14 @@ def to_depth(values: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _to_unit(values: np.ndarray) -> np.ndarray:
-    """Any depth → float64 in [0, 1]."""
+    """Convert any depth to float64 in [0, 1]."""
     if values.dtype.kind == "f":
         return np.clip(values.astype(np.float64), 0.0, 1.0)
     return values.astype(np.float64) / np.iinfo(values.dtype).max
 
 
 def _in_strips(values: np.ndarray, dtype: type, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """(H, W, C) or (H, W) → (H, W, 3), strip by strip, since float64 takes eight times as much memory."""
+    """Map (H, W, C) or (H, W) to (H, W, 3) strip by strip, because float64 takes eight times as much memory."""
     height, width = values.shape[:2]
     result: np.ndarray = np.empty((height, width, 3), dtype)
     rows = max(1, _STRIP_VALUES // max(1, width * 3))
@@ -139,9 +140,9 @@ def _in_strips(values: np.ndarray, dtype: type, convert: Callable[[np.ndarray], 
 
 
 def apply_space(values: np.ndarray, space: Space, dtype: type) -> tuple[np.ndarray, bool]:
-    """Grey (H, W) or RGB (H, W, 3) of any depth → sRGB (H, W, 3) of `dtype`, and whether that changed anything.
+    """Convert grey (H, W) or RGB (H, W, 3) of any depth to sRGB (H, W, 3) of `dtype`; say whether anything changed.
 
-    Left as it is where no colour moves by more than a level of 255.
+    The picture is unchanged if no colour moves by more than a level of 255.
     """
 
     def convert(part: np.ndarray) -> np.ndarray:
@@ -165,7 +166,7 @@ def apply_space(values: np.ndarray, space: Space, dtype: type) -> tuple[np.ndarr
 
 @cache
 def _grid() -> np.ndarray:
-    """Colours to try a conversion with: all greys, and a cube of nine levels a side. uint8, (N, 3)."""
+    """Return colours for testing a conversion: all greys, and a cube of nine levels a side. uint8, (N, 3)."""
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     levels = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
@@ -181,10 +182,10 @@ def _as_rgb(values: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | None]:
-    """An 8-bit picture, mode L, RGB or CMYK → RGB or L in sRGB, by Little CMS.
+    """Convert an 8-bit picture, mode L, RGB or CMYK, to RGB or L in sRGB, by Little CMS.
 
-    Returns: the picture, and what was done; None: nothing, since the profile is broken, made for another kind of
-    picture, or moves no colour by more than a level.
+    Returns: the picture, and a description of the conversion; None: nothing was changed, because the profile is broken,
+        made for another kind of picture, or moves no colour by more than a level.
     """
     found = _transform(profile, image.mode)
     if found is None:
@@ -196,13 +197,13 @@ def apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str 
         converted = ImageCms.applyTransform(image, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image, None
-    assert converted is not None  # as it would be in place
+    assert converted is not None  # the result of converting in place
     return converted, f"{name} → sRGB"
 
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform, str, bool] | None:
-    """The way to sRGB, the profile's name, and whether it moves any colour. None: it cannot be used."""
+    """Return the transform to sRGB, the profile's name, and whether it moves any colour. None: it cannot be used."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         name = " ".join(ImageCms.getProfileDescription(source).split())[:60] or "colour profile without a name"
@@ -213,7 +214,7 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform, s
         tried = Image.fromarray(grid[None] if mode == "RGB" else np.ascontiguousarray(grid[None, :, 0]))
         result = np.asarray(ImageCms.applyTransform(tried, transform))[0].astype(int)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # better colours as they are than no picture
+        return None  # unconverted colours are better than no picture
     return transform, name, bool(np.abs(result - grid).max() > _NEGLIGIBLE)
 
 
@@ -223,9 +224,9 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def apply_profile_deep(values: np.ndarray, profile: bytes, dtype: type) -> tuple[np.ndarray, str | None]:
-    """uint16 or float, grey (H, W) or RGB (H, W, 3) → sRGB (H, W, 3) of `dtype`, and what was done, as `apply_profile`.
+    """Convert uint16 or float, grey (H, W) or RGB (H, W, 3), to sRGB (H, W, 3) of `dtype`, as `apply_profile` does.
 
-    Profiles of curves and a matrix are applied to all bits; those that rest on tables to 8 bits, by Little CMS.
+    Profiles of curves and a matrix are applied to all bits; those with tables are applied to 8 bits, by Little CMS.
     """
     mode = "L" if values.ndim == 2 else "RGB"
     found = _transform(profile, mode)
@@ -249,7 +250,7 @@ def _by_matrix(part: np.ndarray, profile: MatrixProfile) -> np.ndarray:
 
 
 def fits(profile: bytes, mode: str) -> bool:
-    """Whether a profile is for pictures of that mode: L, RGB or CMYK."""
+    """Return whether a profile is for pictures of that mode: L, RGB or CMYK."""
     return colour_space_of(profile) == {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[mode]
 
 
@@ -257,7 +258,7 @@ def fits(profile: bytes, mode: str) -> bool:
 
 
 def lab_to_srgb(lab: np.ndarray, dtype: type) -> np.ndarray:
-    """(H, W, 3) of L* from 0 to 100, a* and b*, under D50 → sRGB (H, W, 3) of `dtype`."""
+    """Convert (H, W, 3) of L* from 0 to 100, a* and b*, under D50, to sRGB (H, W, 3) of `dtype`."""
 
     def convert(part: np.ndarray) -> np.ndarray:
         fy = (part[..., 0] + 16) / 116

@@ -1,6 +1,6 @@
 """Colours that a file declares by numbers, without an ICC profile: PNG's chunks, and the nclx box of AVIF and HEIC.
 
-PNG, third edition: cICP goes before iCCP, iCCP before sRGB, sRGB before gAMA and cHRM. The codes are those of ITU-T
+PNG, third edition: cICP has priority over iCCP, iCCP over sRGB, sRGB over gAMA and cHRM. The codes are those of ITU-T
 H.273.
 """
 
@@ -18,7 +18,7 @@ from srflow.pictures.colour import BT709_CURVE, Space, decode_curve, primaries_m
 __all__ = ["declared_by_nclx", "declared_by_png", "read_png_chunks"]
 
 _WANTED = (b"IHDR", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"tRNS", b"sBIT")
-_MAX_CHUNK = 1 << 20  # of those that are wanted; a profile's content is not read here
+_MAX_CHUNK = 1 << 20  # of the chunks that are read; the content of a profile is not read here
 
 _D65 = (0.3127, 0.3290)
 _PRIMARIES = {  # H.273, table 2: name, white, red, green, blue
@@ -38,9 +38,9 @@ _UNSPECIFIED = 2
 
 
 def read_png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """The chunks of a PNG before its pixels that say how to take these, by name; iCCP's content is left out.
+    """Read the chunks before a PNG's pixels that define its colours, by name, without iCCP's content.
 
-    The file's position is kept. Of damaged ones what can be read is given; decoding says what is wrong.
+    The file's position is restored. From a damaged file all readable chunks are returned; decoding reports the damage.
     """
     start = file.tell()
     chunks: dict[bytes, bytes] = {}
@@ -62,9 +62,10 @@ def read_png_chunks(file: BinaryIO) -> dict[bytes, bytes]:
 
 
 def declared_by_png(chunks: Mapping[bytes, bytes], name: str) -> Space | None:
-    """The space that a PNG's chunks name; None: sRGB, or its ICC profile says. name: the file's, for messages.
+    """Return the space that a PNG's chunks define; None: sRGB, or its ICC profile decides. name: the file's, for
+    messages.
 
-    Raises: ImageError: it is coded for HDR, or in a way that is not known.
+    Raises: ImageError: it is coded for HDR, or in an unknown way.
     """
     if len(chunks.get(b"cICP", b"")) == 4:
         return _by_codes(*chunks[b"cICP"], name=name, is_video=False)
@@ -73,7 +74,7 @@ def declared_by_png(chunks: Mapping[bytes, bytes], name: str) -> Space | None:
     exponent, matrix, label = None, None, []
     if len(chunks.get(b"gAMA", b"")) == 4:
         (value,) = struct.unpack(">I", chunks[b"gAMA"])
-        # 45455 stands for sRGB, whose curve is no power; writers round it in several ways.
+        # 45455 stands for sRGB, whose curve is not a power; programs round it in several ways.
         if value and not 45000 <= value <= 46000:
             exponent = 100_000 / value
             label.append(f"gamma {value / 100_000:.4g}")
@@ -92,7 +93,7 @@ def declared_by_png(chunks: Mapping[bytes, bytes], name: str) -> Space | None:
 
 
 def declared_by_nclx(prefix: bytes, name: str) -> Space | None:
-    """The space that the nclx box of an AVIF or HEIC file names, by the file's first bytes; None: sRGB or none.
+    """Return the space that the nclx box defines, from the first bytes of an AVIF or HEIC file; None: sRGB or no box.
 
     Raises: ImageError: it is coded for HDR.
     """
@@ -100,7 +101,7 @@ def declared_by_nclx(prefix: bytes, name: str) -> Space | None:
     if at < 0 or len(prefix) < at + 14:
         return None
     primaries, transfer = struct.unpack_from(">HH", prefix, at + 8)
-    # The range is of the luma that the decoder has turned into full-range RGB already.
+    # The range is that of the luma, which the decoder has already converted to full-range RGB.
     return _by_codes(primaries, transfer, 0, 1, name=name, is_video=True)
 
 
@@ -109,8 +110,8 @@ def _by_codes(
 ) -> Space | None:
     if transfer in _HDR:
         raise ImageError(
-            f"{name}: is coded for HDR screens ({_HDR[transfer]}), and there is no one way to make that sRGB. "
-            "Save it as an ordinary 8-bit or 16-bit picture first."
+            f"{name}: is coded for HDR screens ({_HDR[transfer]}), which has no unique conversion to sRGB. Save it "
+            "as an ordinary 8-bit or 16-bit picture first."
         )
     if (
         matrix != 0
@@ -121,7 +122,7 @@ def _by_codes(
             f"{name}: its colours are coded in an unknown way (H.273 codes {primaries}, {transfer}, {matrix}). "
             "Save it as sRGB first."
         )
-    # Video files name BT.709's curve for what is made to be shown like sRGB; a PNG that names it means the curve.
+    # Video files name BT.709's curve for content to be shown like sRGB; a PNG that names it means the curve.
     if transfer == _UNSPECIFIED or (transfer in _VIDEO_CURVES and is_video):
         curve = decode_curve(None)
     else:

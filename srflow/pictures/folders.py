@@ -1,4 +1,4 @@
-"""Which files of a folder are meant: one rule for all commands. What is left out is counted and named."""
+"""Decides which files of a folder are used: one rule for all commands. Other files are counted and named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from srflow.pictures.kinds import PLUGIN_SUFFIXES, SUFFIXES, is_picture, missing
 __all__ = ["OUTPUT_KEY", "Listing", "find_pictures", "is_own", "list_images", "output_names"]
 
 OUTPUT_KEY = "srflow-output"
-"""Name of the text that marks a PNG of this program that is no sample, and has no recipe."""
+"""Name of the text that marks a PNG of this program that is not a sample, and has no recipe."""
 
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 _OWN = "made by this program"
@@ -27,14 +27,14 @@ _MAX_TEXT_CHUNKS = 1000
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of a folder, sorted as people sort, and by reason the files that are left out."""
+    """The pictures of a folder in natural order, and the files that are left out, by reason."""
 
     folder: Path
     pictures: tuple[Path, ...]
     left_out: Mapping[str, tuple[Path, ...]]
 
     def describe_left_out(self) -> str | None:
-        """One line that counts and names them; None: nothing is left out."""
+        """Return one line that counts and names them; None: nothing is left out."""
         if not self.left_out:
             return None
         parts = []
@@ -48,17 +48,17 @@ class Listing:
 def find_pictures(
     folder: str | Path, *, recursive: bool = True, own: bool = False, exclude: Collection[Path] = ()
 ) -> Listing:
-    """The pictures in a folder.
+    """Find the pictures in a folder.
 
-    A file is one by its name's ending (`SUFFIXES`), or without a known ending by its content. Hidden files and folders
-    are not looked at. Linked folders are, each once, by its real path.
+    A file is a picture by its name's ending (`SUFFIXES`) or, without a known ending, by its content. Hidden files and
+    folders are skipped. Linked folders are searched once each, by their real path.
 
     Args:
-        recursive: whether to look into the folders inside it.
-        own: whether PNGs that this program made are taken, too.
-        exclude: folders not to be looked into, such as the one for the output. The folder itself is looked into always.
+        recursive: whether to search subfolders.
+        own: whether to include PNGs that this program made.
+        exclude: folders to skip, such as the one for the output. The folder itself is always searched.
 
-    Raises: DatasetError: no such folder, it cannot be searched, or nothing in it is a picture.
+    Raises: DatasetError: no such folder, it cannot be searched, or there is no picture in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -86,11 +86,11 @@ def find_pictures(
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The pictures in a folder, by their name's ending (`SUFFIXES`); those in folders inside it are not looked for.
+    """List the pictures in a folder, by their name's ending (`SUFFIXES`), without subfolders.
 
-    Sorted as people sort: `x2.png` before `x10.png`. Hidden files are left out.
+    The order is natural: `x2.png` before `x10.png`. Hidden files are left out.
 
-    Raises: DatasetError: if there is no such folder, or no picture in it.
+    Raises: DatasetError: there is no such folder, or no picture in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -102,9 +102,9 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def _files(folder: Path, recursive: bool, seen: set[Path]) -> Iterator[Path]:
-    """Files, those of a folder before those of the folders inside it."""
+    """Yield files, those of a folder before those of its subfolders."""
     real = folder.resolve()
-    if real in seen:  # a link that leads back, or a second one to the same folder
+    if real in seen:  # a link that leads back, or a second link to the same folder
         return
     seen.add(real)
     inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
@@ -122,7 +122,7 @@ def _reason_against(path: Path, own: bool) -> str | None:
             with path.open("rb") as file:
                 prefix = file.read(64)
         except OSError:
-            return None if suffix in SUFFIXES else _NO_PICTURE  # reading it will say why not
+            return None if suffix in SUFFIXES else _NO_PICTURE  # reading it will report the reason
         if missing := missing_plugin(prefix):
             return f"{missing[0]} without the package for it, {missing[1]}"
         if suffix not in SUFFIXES and not is_picture(prefix):
@@ -131,7 +131,7 @@ def _reason_against(path: Path, own: bool) -> str | None:
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is a PNG that this program made, by its text before the pixels."""
+    """Return whether a file is a PNG that this program made, by the text before its pixels."""
     with suppress(OSError, struct.error), path.open("rb") as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return False
@@ -147,14 +147,15 @@ def is_own(path: Path) -> bool:
 
 
 def output_names(paths: Sequence[Path], root: Path) -> dict[Path, str]:
-    """What the files made of each picture begin with: its path below `root` without the ending, as text with slashes.
+    """Return unique prefixes of the output files for each picture: its path below `root` without the ending, with
+    slashes.
 
-    Where two would be the same, also if letter case is ignored, the ending stays; where that is not enough, a number
-    is added.
+    If two prefixes would be equal, even only in lower case, the ending is kept; if that is not enough, a number is
+    added.
     """
     relative = {path: (path.relative_to(root) if path.is_relative_to(root) else Path(path.name)) for path in paths}
     names = {path: short.with_name(short.stem).as_posix() for path, short in relative.items()}
-    while True:  # a longer name may meet another's short one
+    while True:  # a longer name may equal the short one of another picture
         counts = Counter(name.casefold() for name in names.values())
         clashing = [
             path for path, name in names.items() if counts[name.casefold()] > 1 and name != relative[path].as_posix()
@@ -173,6 +174,6 @@ def output_names(paths: Sequence[Path], root: Path) -> dict[Path, str]:
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
-    """A sorting key that compares runs of digits as numbers and all else as letters of either case."""
+    """Return a sort key that compares runs of digits as numbers and everything else without letter case."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]

@@ -1,6 +1,6 @@
-"""ICC profiles made of curves and a matrix, read by hand for pictures of more than 8 bits (ICC.1:2022, clauses 8, 10).
+"""Reads ICC profiles of curves and a matrix, for pictures of more than 8 bits (ICC.1:2022, clauses 8, 10).
 
-Little CMS, by way of Pillow, converts 8-bit pictures only; in a linear-light profile that loses the shadows.
+Little CMS, as used by Pillow, converts only 8-bit pictures; in a linear-light profile that destroys the shadows.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ import numpy as np
 __all__ = ["MatrixProfile", "colour_space_of", "read_matrix_profile"]
 
 Curve = Callable[[np.ndarray], np.ndarray]
-"""Device value in [0, 1] → linear light in [0, 1], elementwise."""
+"""Maps device values in [0, 1] to linear light in [0, 1], elementwise."""
 
 
 @dataclass(frozen=True)
 class MatrixProfile:
-    """curves: of red, green and blue, or of grey alone. matrix: (3, 3), linear RGB → XYZ under D50; None for grey."""
+    """A profile's curves, of red, green and blue, or of grey alone. matrix: (3, 3), linear RGB → XYZ under D50; None
+    for grey.
+    """
 
     curves: tuple[Curve, ...]
     matrix: np.ndarray | None
 
 
 def colour_space_of(profile: bytes) -> str:
-    """What kind of picture a profile is for: "RGB", "GRAY", "CMYK", "Lab", …; "" if that cannot be told."""
+    """Return the kind of picture a profile is for: "RGB", "GRAY", "CMYK", "Lab", …; "" if unknown."""
     return profile[16:20].decode("latin-1").strip() if len(profile) >= 128 else ""
 
 
 def read_matrix_profile(profile: bytes) -> MatrixProfile | None:
-    """The curves and the matrix of a profile; None if it rests on tables, is damaged, or is for something else."""
+    """Read the curves and the matrix of a profile; None if it uses tables, is damaged, or is for something else."""
     try:
         tags = _read_tags(profile)
         if colour_space_of(profile) == "GRAY" and "kTRC" in tags:
@@ -77,7 +79,7 @@ def _read_curve(tag: bytes) -> Curve:
 
 
 def _parametric(kind: int, content: bytes) -> Curve:
-    """Table 70 of ICC.1:2022: y = (a x + b)^g + e from x = d on, else c x + f."""
+    """Return the curve of Table 70 of ICC.1:2022: y = (a x + b)^g + e from x = d on, otherwise c x + f."""
     count = (1, 3, 4, 5, 7)[kind]
     values = [number / 65536 for number in struct.unpack_from(f">{count}i", content)]
     g, a, b, c, d, e, f = 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0

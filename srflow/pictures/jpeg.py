@@ -1,4 +1,4 @@
-"""JPEG files that end too early by a little: cameras and downloads leave such, and browsers show them."""
+"""Repairs JPEG files that end slightly too early: cameras and downloads produce them, and browsers show them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from PIL import ImageFile, JpegImagePlugin
 __all__ = ["complete"]
 
 _END = b"\xff\xd9"
-_MAX_MISSING_ROWS = 18  # one row of blocks of 16x16 pixels, and what smooth upsampling reads around it
+_MAX_MISSING_ROWS = 18  # one row of blocks of 16x16 pixels, and the rows around it that smooth upsampling reads
 _FILLINGS = (b"", bytes(4096), b"\x55" * 4096, b"\x2b\xa3" * 2048)
 
 
 def complete(content: bytes) -> ImageFile.ImageFile | None:
-    """A JPEG without its end, decoded; None if more than the last row of blocks is missing.
+    """Decode a JPEG without its end; None if more than the last row of blocks is missing.
 
-    How much is missing shows when other data is put behind what is there: the decoder reads on into that, and all
-    pixels that depend on it change.
+    To find out how much is missing, different data are appended: all pixels that depend on the appended data change.
     """
     pictures = []
     for filling in _FILLINGS:

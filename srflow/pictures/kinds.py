@@ -1,4 +1,4 @@
-"""Which kinds of picture can be read, and what a file is that cannot: told by the first bytes."""
+"""The kinds of pictures that can be read, and names for files that cannot, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from PIL import Image
 __all__ = ["FORMATS", "PLUGIN_SUFFIXES", "SUFFIXES", "describe", "is_picture", "missing_plugin", "register_plugins"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-"""Raster formats that Pillow decodes inside this process. Not EPS, PDF or WMF, which would start other programs."""
+"""Raster formats that Pillow decodes inside this process. EPS, PDF and WMF are excluded, because they start other
+programs.
+"""
 
 _PLUGIN_FORMATS = ("HEIF", "JXL")
 
@@ -22,14 +24,14 @@ SUFFIXES = frozenset(
         *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx"),
     )
 )
-"""Name endings, in small letters, by which a picture is known in a folder. Loading goes by the content alone."""
+"""Name endings, in lower case, of pictures in a folder. When a file is loaded, only its content counts."""
 
 PLUGIN_SUFFIXES = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL", ".avif": "AVIF"}
-"""Endings of kinds that need a package, where Pillow cannot read them by itself."""
+"""Endings of kinds that need a package, if Pillow cannot read them itself."""
 
 _PACKAGES = {"HEIC": "pillow-heif", "JPEG XL": "pillow-jxl-plugin", "AVIF": "pillow-avif-plugin"}
 
-# What people take for pictures, or get in place of one, by what the file begins with.
+# Files that people mistake for pictures, or receive instead of one, by their first bytes.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"<!doctype html", "a web page (HTML)"),
     (b"<html", "a web page (HTML)"),
@@ -48,7 +50,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"rar!", "a RAR archive"),
     (b"\x00\x00\x01\x00", "a Windows icon"),
     (b"fujifilmccd-raw", "a raw camera file"),
-    (b"\x1a\x45\xdf\xa3", "a film (Matroska or WebM)"),
+    (b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
     (b"simple  =", "a FITS file"),
     (b"\x93numpy", "a NumPy array"),
 )
@@ -57,8 +59,8 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc", b"hevx", b
 
 @cache
 def register_plugins() -> tuple[str, ...]:
-    """Load the optional packages that are installed, once. Returns the names of the formats that they add."""
-    with suppress(Exception):  # a package that is there but broken is as good as none
+    """Load the installed optional packages, once. Returns the names of the formats that they add."""
+    with suppress(Exception):  # a broken package counts as missing
         importlib.import_module("pillow_heif").register_heif_opener()
     with suppress(Exception):
         importlib.import_module("pillow_jxl")
@@ -70,20 +72,20 @@ def register_plugins() -> tuple[str, ...]:
 
 
 def describe(prefix: bytes) -> str | None:
-    """What a file that cannot be read seems to be, by its first 32 bytes or more; None: no idea."""
+    """Say what an unreadable file seems to be, by its first 32 bytes or more; None: unknown."""
     plain = prefix.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, name in _OTHERS:
         if plain.startswith(start):
             return name
     if prefix[4:8] == b"ftyp" and prefix[8:12] not in (b"avif", b"avis", *_HEIC_BRANDS):
-        return "a film, or a raw camera file (CR3)"
+        return "a video, or a raw camera file (CR3)"
     if prefix[:4] == b"RIFF" and prefix[8:12] == b"AVI ":
         return "a film (AVI)"
     return None
 
 
 def missing_plugin(prefix: bytes) -> tuple[str, str] | None:
-    """(kind, package) of a file whose kind needs a package that is not there, by its first bytes."""
+    """Return (kind, package) of a file whose kind needs a missing package, by its first bytes."""
     kind = None
     if prefix[:2] == b"\xff\x0a" or prefix[:12] == b"\x00\x00\x00\x0cJXL \r\n\x87\n":
         kind = "JPEG XL"
@@ -102,7 +104,7 @@ def missing_plugin(prefix: bytes) -> tuple[str, str] | None:
 
 
 def is_picture(prefix: bytes) -> bool:
-    """Whether a file of no known ending begins like a picture that can be read."""
+    """Return whether a file without a known ending begins like a readable picture."""
     formats = (*FORMATS, *register_plugins())
     for kind in formats:
         if kind not in Image.OPEN:

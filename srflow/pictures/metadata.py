@@ -1,4 +1,4 @@
-"""What a file holds beside its pixels, as far as it stays true of an enlarged picture."""
+"""Metadata of a file that remain true for an enlarged picture."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from srflow.contract import FLAGS_KEY, INPUT_KEY, LR_KEY, RECIPE_KEY, Metadata
 __all__ = ["OWN_KEYS", "exif_orientation", "is_adobe_rgb", "read_metadata"]
 
 OWN_KEYS = (RECIPE_KEY, LR_KEY, "srflow-output", INPUT_KEY, FLAGS_KEY)
-"""Names of all texts that this program writes; those of an input are not carried over, since they speak of it."""
+"""Names of all texts that this program writes; an input's texts with these names are not copied, since they describe
+it.
+"""
 
 _MAX_BYTES = 1 << 20  # of each of EXIF, XMP and all texts together
 _XMP_KEY = "XML:com.adobe.xmp"
-# Of the first EXIF directory: what is neither about the file's structure nor its size.
+# Tags of the first EXIF directory that describe neither the file's structure nor its size.
 _MAIN_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0))
-# Of the second one: sizes, the maker's note (whose offsets break when it is moved), interoperability.
+# Tags of the second one to leave out: sizes, the maker's note (whose offsets break when it is moved), interoperability.
 _UNTRUE_TAGS = (0xA002, 0xA003, 0x927C, 0xA005)
 _COLOUR_SPACE, _INTEROPERABILITY_INDEX = 0xA001, 1
 _ORIENTATION = re.compile(rb"""tiff:Orientation(="[0-9]+"|>[0-9]+</tiff:Orientation)""")
 
 
 def read_metadata(image: ImageFile.ImageFile | Image.Image) -> Metadata:
-    """Of a loaded picture; what is broken or very large is left out."""
+    """Read the metadata of a loaded picture; broken or very large entries are left out."""
     text: dict[str, str] = {}
     if isinstance(image, PngImageFile):
         with suppress(Exception):
@@ -47,7 +49,7 @@ def _read_dpi(value: Any) -> tuple[float, float] | None:
 
 
 def _read_exif(image: Image.Image) -> bytes | None:
-    with suppress(Exception):  # there are as many kinds as ways to break EXIF data
+    with suppress(Exception):  # broken EXIF data raise errors of every kind
         source = image.getexif()
         kept = Image.Exif()
         for tag in _MAIN_TAGS:
@@ -76,7 +78,7 @@ def _read_xmp(image: Image.Image) -> bytes | None:
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """How a picture lies, 1 to 8; 1 (upright) where nothing usable says."""
+    """Return a picture's EXIF orientation, 1 to 8; 1 (upright) if there is no valid one."""
     with suppress(Exception):
         value = image.getexif().get(int(ExifTags.Base.Orientation), 1)
         return value if value in range(1, 9) else 1
@@ -84,7 +86,7 @@ def exif_orientation(image: Image.Image) -> int:
 
 
 def is_adobe_rgb(image: Image.Image) -> bool:
-    """Whether EXIF data name Adobe RGB, as cameras do that embed no profile (DCF 2.0)."""
+    """Return whether EXIF data name Adobe RGB, as cameras do that embed no profile (DCF 2.0)."""
     with suppress(Exception):
         exif = image.getexif()
         if exif.get_ifd(ExifTags.IFD.Exif).get(_COLOUR_SPACE) == 65535:

@@ -1,4 +1,4 @@
-"""Opening a picture file: what it is, how large it says it is, and errors that name it."""
+"""Opening a picture file: its format, its declared size, and errors that name it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Source", "check_pixels", "identify", "named_errors", "open_header", 
 
 Source = str | Path | bytes | BinaryIO
 
-_PREFIX = 4096  # bytes in which an AVIF or HEIC file says how its colours are coded
+_PREFIX = 4096  # bytes in which an AVIF or HEIC file declares its colours
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
-    """An open, seekable file and what to call it in errors."""
+    """Yield an open, seekable file and its name for error messages."""
     if isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
-        raise ImageError(f"{source} is an address in the web, not a file; download the picture and give its path.")
+        raise ImageError(f"{source} is a web address, not a file; download the picture and give its path.")
     if isinstance(source, (str, Path)):
         path = Path(source)
         try:
@@ -34,9 +34,9 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
         except IsADirectoryError as error:
             raise ImageError(f"{path} is a folder, not a picture.") from error
         except FileNotFoundError as error:
-            if re.match(r"(https?|ftp|file|data):", str(source)):  # Path makes one slash of two
+            if re.match(r"(https?|ftp|file|data):", str(source)):  # Path merges two slashes into one
                 raise ImageError(
-                    f"{source} is an address in the web, not a file; download the picture and give its path."
+                    f"{source} is a web address, not a file; download the picture and give its path."
                 ) from error
             raise ImageError(f"{path}: there is no such file.") from error
         except (OSError, ValueError) as error:
@@ -58,7 +58,7 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
 
 @contextmanager
 def named_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error with a name."""
+    """Turn any error of a decoder into an error that names the file."""
     try:
         yield
     except ImageError:
@@ -66,29 +66,29 @@ def named_errors(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:  # a frame that is larger than the picture it belongs to
         raise ImageTooLargeError(f"{name}: has a frame of too many pixels ({error}).") from error
     except MemoryError as error:
-        raise ImageTooLargeError(f"{name}: takes more memory than there is.") from error
-    except Exception as error:  # decoders answer damaged data with errors of every kind
+        raise ImageTooLargeError(f"{name}: does not fit into memory.") from error
+    except Exception as error:  # decoders raise errors of every kind for damaged data
         said = " ".join(str(error).split())
         if re.search("unsupported|not supported|unknown pixel mode|requires|cannot handle|not implemented", said, re.I):
             raise ImageError(f"{name}: of a kind that cannot be decoded ({said}).") from error
-        # What is meant for programmers is no help: struct's, an index, a key.
+        # Messages for programmers do not help users: those of struct, an index, a key.
         is_plain = isinstance(error, (OSError, SyntaxError, ValueError)) and not isinstance(error, struct.error)
         detail = f" ({said})" if is_plain and said and len(said) < 120 else ""
-        raise ImageError(f"{name}: damaged or cut off, it cannot be decoded{detail}.") from error
+        raise ImageError(f"{name}: damaged or cut off, so it cannot be decoded{detail}.") from error
 
 
 def open_header(file: BinaryIO, kind: str) -> ImageFile.ImageFile:
     """Read the header of a picture of that format.
 
-    Goes through Pillow's table of formats rather than `Image.open`, whose limit on pixels is one for the whole process:
-    it refuses pictures that the caller allows, and warns before `check_pixels` can tell what the matter is.
+    It uses Pillow's table of formats rather than `Image.open`, whose limit on pixels applies to the whole process: that
+    refuses pictures that the caller allows, and warns before `check_pixels` can report the problem.
     """
     file.seek(0)
     return Image.OPEN[kind][0](file, "")
 
 
 def identify(file: BinaryIO, name: str, formats: Sequence[str]) -> tuple[str, bytes]:
-    """The format, as Pillow names it, and the first bytes of the file."""
+    """Return the format, as Pillow names it, and the first bytes of the file."""
     prefix = file.read(_PREFIX)
     if not prefix:
         raise ImageError(f"{name}: the file is empty (0 bytes).")
@@ -106,16 +106,16 @@ def identify(file: BinaryIO, name: str, formats: Sequence[str]) -> tuple[str, by
         raise ImageError(f"{name}: {missing[0]} pictures need a package: pip install {missing[1]}.")
     known = describe(prefix)
     hint = f"; it looks like {known}" if known else ""
-    raise ImageError(f"{name}: not a picture of a kind that can be read ({', '.join((*formats, *more))}){hint}.")
+    raise ImageError(f"{name}: not a picture of a readable kind ({', '.join((*formats, *more))}){hint}.")
 
 
 def check_pixels(size: tuple[int, int], max_pixels: int, name: str) -> None:
-    """Raises ImageTooLargeError: more pixels than `max_pixels`; ImageError: none at all."""
+    """Check the number of pixels. Raises ImageTooLargeError: more than `max_pixels`; ImageError: none at all."""
     width, height = size
     if width < 1 or height < 1:
-        raise ImageError(f"{name}: damaged, it says that it is {width}x{height} pixels large.")
+        raise ImageError(f"{name}: damaged: it declares a size of {width}x{height} pixels.")
     if width * height > max_pixels:
         raise ImageTooLargeError(
-            f"{name}: {width}x{height} is {width * height:,} pixels; at most {max_pixels:,} are allowed. "
-            "Scale it down or crop it."
+            f"{name}: {width}x{height} is {width * height:,} pixels; the maximum is {max_pixels:,}. Scale it down "
+            "or crop it."
         )

@@ -1,4 +1,4 @@
-"""Reading PNGs with all their bits: Pillow decodes 16-bit colour to 8 bits, and mistakes some transparent colours."""
+"""Reads PNGs with all their bits: Pillow decodes 16-bit colour to 8 bits, and misreads some transparent colours."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ __all__ = ["is_deep", "key_alpha", "plain_grey", "png_bits", "read_deep"]
 
 
 def is_deep(header: bytes) -> bool:
-    """Whether a PNG has 16 bits per value, by the content of its IHDR chunk."""
+    """Return whether a PNG has 16 bits per value, by the content of its IHDR chunk."""
     return len(header) >= 10 and header[8] == 16
 
 
 def png_bits(path: str | Path) -> int:
-    """Bits of each value in a PNG file, which must be one: IHDR is always the first chunk."""
+    """Return the bits of each value in a PNG; IHDR is always the first chunk."""
     with Path(path).open("rb") as file:
         return file.read(25)[24]
 
 
 def read_deep(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
-    """The first picture of a 16-bit PNG: uint16, (H, W) or (H, W, 3), and its alpha channel, uint16 (H, W), if any.
+    """Read the first picture of a 16-bit PNG: uint16, (H, W) or (H, W, 3), and its alpha channel, uint16 (H, W), if
+    any.
 
-    image: of the same file, opened and not loaded. Pillow has no mode of 16 bits and several channels, but it can be
-    asked for the first bytes of all values, and then for the second ones.
+    image: of the same file, opened and not loaded. Pillow has no mode with 16 bits and several channels, but it can
+    return the first bytes of all values, and then the second ones.
     """
     arguments = image.tile[0].args
     raw = str(arguments if isinstance(arguments, str) or arguments is None else arguments[0])
     if raw == "I;16B":
         image.load()
         return np.asarray(image).astype(np.uint16), None
-    if raw == "LA;16B":  # four bytes a pixel, as in 8-bit RGBA
+    if raw == "LA;16B":  # four bytes per pixel, as in 8-bit RGBA
         image.tile = [image.tile[0]._replace(args="RGBA")]
         image.load()
         values = np.asarray(image).view(">u2").astype(np.uint16)
@@ -52,9 +53,9 @@ def read_deep(file: BinaryIO, image: ImageFile.ImageFile) -> tuple[np.ndarray, n
 
 
 def key_alpha(values: np.ndarray, chunks: Mapping[bytes, bytes]) -> np.ndarray | None:
-    """The alpha channel that a PNG's transparent colour stands for; None: it names none.
+    """Return the alpha channel for a PNG's transparent colour; None: it names none.
 
-    values: (H, W) or (H, W, 3), uint8 or uint16, grey of 1, 2 and 4 bits scaled to 8. Of palettes Pillow knows it.
+    values: (H, W) or (H, W, 3), uint8 or uint16, grey of 1, 2 and 4 bits scaled to 8. Palettes are handled by Pillow.
     """
     header, key = chunks.get(b"IHDR", b""), chunks.get(b"tRNS")
     if key is None or len(header) < 10:
@@ -78,5 +79,5 @@ def key_alpha(values: np.ndarray, chunks: Mapping[bytes, bytes]) -> np.ndarray |
 
 
 def plain_grey(image: Image.Image) -> np.ndarray:
-    """Grey of at most 8 bits, modes 1 and L → uint8 (H, W)."""
+    """Convert grey of at most 8 bits, modes 1 and L, to uint8 (H, W)."""
     return np.asarray(image.convert("L") if image.mode == "1" else image)

@@ -1,4 +1,4 @@
-"""PNG files that Pillow cannot write, or not from files: strip by strip, and with 16 bits (ISO/IEC 15948)."""
+"""Writes PNG files that Pillow cannot write, or not from files: strip by strip, and with 16 bits (ISO/IEC 15948)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["write_png"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
-_UP = 2  # filter: every byte less the one above it, which photographs pack well with and numpy computes in one go
+_UP = 2  # filter: each byte minus the one above it, which compresses photographs well and is fast in numpy
 _STRIP_BYTES = 1 << 24
 _COMPRESSION = 3
 
@@ -21,12 +21,12 @@ _COMPRESSION = 3
 def write_png(
     file: IO[bytes], array: np.ndarray, alpha: np.ndarray | None = None, chunks: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
-    r"""Write a picture; of it and of what is made of it, no more than a few strips are in memory at once.
+    r"""Write a picture; at most a few strips of it and of the output are in memory at once.
 
     Args:
         array: uint8 or uint16, (H, W, 3) RGB or (H, W) grey; may be mapped from a file.
         alpha: (H, W), of the same type.
-        chunks: name and content of others to be written before the pixels, e.g. (b"tEXt", b"name\0value").
+        chunks: name and content of other chunks to write before the pixels, e.g. (b"tEXt", b"name\0value").
     """
     height, width = array.shape[:2]
     channels = (array.shape[2] if array.ndim == 3 else 1) + (alpha is not None)

@@ -1,4 +1,4 @@
-"""The one door through which picture files come in."""
+"""Reading picture files: all files enter through this module."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ from srflow.pictures.tiff import choose_page, is_plain, read_planes, refuse_raw
 __all__ = ["MAX_PIXELS", "Source", "load_image", "read_picture", "read_png_text"]
 
 MAX_PIXELS = 64_000_000
-"""Pixels that a picture may have unless the caller says otherwise: 8000x8000."""
+"""Default maximum number of pixels of a picture: 8000x8000."""
 
 _TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """The pixels of a picture file as 8-bit sRGB, transparent parts laid on white: uint8, (H, W, 3), to be changed.
+    """Read the pixels of a picture file as 8-bit sRGB, with transparent parts on white: a writable uint8 array, (H, W,
+    3).
 
-    See `read_picture`, of which this is the short form.
+    This is the short form of `read_picture`.
     """
     pixels = read_picture(source, max_pixels=max_pixels).on_white()
     return pixels if pixels.flags.writeable else pixels.copy()
@@ -50,22 +51,22 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS, bits: int = 8) -> Picture:
     """Read a picture of any common kind as sRGB.
 
-    The format is told by the content, not by the name: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, AVIF or JPEG 2000; HEIC
-    and JPEG XL if pillow-heif or pillow-jxl-plugin is installed. The picture is turned as its EXIF data say. Colours
-    are converted by what an embedded profile does, or by what a PNG's chunks or an nclx box declare; a broken profile
-    is ignored. Of an animation the first frame is read, of a TIFF the first page that is no thumbnail. 16-bit values
-    and floats, which must be from 0 to 1, keep all their bits until the last step, which rounds.
+    The content decides the format, not the name: PNG, JPEG, WebP, TIFF, BMP, GIF, PPM, AVIF or JPEG 2000; HEIC and JPEG
+    XL if pillow-heif or pillow-jxl-plugin is installed. The picture is rotated by its EXIF orientation. Colours are
+    converted by an embedded profile, by a PNG's chunks or by an nclx box; a broken profile is ignored. Of an animation
+    the first frame is read, of a TIFF the first page that is not a thumbnail. 16-bit values and floats, which must be
+    from 0 to 1, keep all their bits until the last step, which rounds.
 
     Args:
-        source: a path, the bytes of a file, or an open binary file, which is read from where it stands.
-        max_pixels: larger pictures are refused by what their header says, before anything is decoded.
+        source: a path, the bytes of a file, or an open binary file, which is read from its current position.
+        max_pixels: larger pictures are refused by their header, before anything is decoded.
         bits: 8, or 16 for pixels of uint16.
 
     Raises:
-        ImageTooLargeError: if it has more pixels than `max_pixels`.
-        ImageError: if there is no such file, or it is empty, cut off, damaged, no picture, or of a kind whose colours
-            are not known.
-        InputError: if `bits` is another number.
+        ImageTooLargeError: it has more pixels than `max_pixels`.
+        ImageError: there is no such file, or it is empty, cut off, damaged, not a picture, or of a kind with unknown
+            colours.
+        InputError: `bits` is another number.
     """
     if bits not in (8, 16):
         raise InputError(f"A picture can be read with 8 or 16 bits; got {bits!r}.")
@@ -92,11 +93,11 @@ def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS, bits: int = 8)
 
 
 def read_png_text(source: Source, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """The text that a PNG carries, by name.
+    """Read the text in a PNG, by name.
 
     Raises:
-        ImageTooLargeError: if it has more pixels than `max_pixels` (text may come after the pixels).
-        ImageError: if it cannot be read, or is no PNG.
+        ImageTooLargeError: it has more pixels than `max_pixels` (text may come after the pixels).
+        ImageError: it cannot be read, or is not a PNG.
     """
     with opened(source) as (file, name), named_errors(name):
         kind, _ = identify(file, name, ("PNG",))
@@ -119,7 +120,7 @@ class _Planes:
 
 
 def _loaded(image: ImageFile.ImageFile, file: BinaryIO) -> tuple[ImageFile.ImageFile, tuple[str, ...]]:
-    """Decode; a JPEG that lacks no more than its last rows is taken, as browsers do."""
+    """Decode a picture; a JPEG in which only the last rows are missing is accepted, as browsers do."""
     try:
         image.load()
     except OSError:
@@ -129,12 +130,12 @@ def _loaded(image: ImageFile.ImageFile, file: BinaryIO) -> tuple[ImageFile.Image
         completed = jpeg.complete(file.read())
         if completed is None:
             raise
-        return completed, ("the file's end is missing, and perhaps a part of the lowest rows",)
+        return completed, ("the end of the file is missing, and perhaps a part of the lowest rows",)
     return image, ()
 
 
 def _planes_of(image: Image.Image, chunks: dict[bytes, bytes], name: str) -> _Planes:
-    """Any mode that Pillow's decoders give."""
+    """Convert from any mode of Pillow's decoders."""
     if image.mode.startswith(("I", "F")):
         return _Planes(_deep_grey(np.asarray(image), image.mode, name))
     if b"tRNS" in chunks and image.mode in ("1", "L", "RGB"):
@@ -149,14 +150,14 @@ def _planes_of(image: Image.Image, chunks: dict[bytes, bytes], name: str) -> _Pl
 
 
 def _deep_grey(values: np.ndarray, mode: str, name: str) -> np.ndarray:
-    """Grey of 16 bits (modes I;16 and I) → uint16; floats (mode F) as they are, from 0 to 1."""
+    """Convert grey of 16 bits (modes I;16 and I) to uint16; floats (mode F) from 0 to 1 are unchanged."""
     low, high = values.min(), values.max()
     if mode == "F":
         if not (low >= 0.0 and high <= 1.0):  # false for NaN as well
             raise ImageError(f"{name}: float pixels must be from 0 to 1; these are from {low} to {high}.")
         return values
     if low < 0 or high > 65535:
-        raise ImageError(f"{name}: grey pixels must be of 16 bits, 0 to 65535; these are from {low} to {high}.")
+        raise ImageError(f"{name}: grey pixels must have 16 bits, 0 to 65535; these are from {low} to {high}.")
     return values.astype(np.uint16)
 
 
@@ -178,7 +179,7 @@ def _read_tiff(file: BinaryIO, name: str, max_pixels: int, dtype: type) -> Pictu
     elif found.kind == "cmyk":
         planes.values = Image.fromarray(to_depth(values, np.uint8), "CMYK")
     metadata = Metadata()
-    with suppress(Exception):  # Pillow may not know the page, which tifffile does
+    with suppress(Exception):  # Pillow may not know the page, but tifffile does
         file.seek(0)
         image = open_header(file, "TIFF")
         image.seek(number)
@@ -192,7 +193,7 @@ def _read_plain_tiff(file: BinaryIO, number: int, notes: tuple[str, ...], dtype:
     image = open_header(file, "TIFF")
     image.seek(number)
     was_turned = exif_orientation(image) != 1
-    image.load()  # which turns it
+    image.load()  # which rotates it
     orientation = exif_orientation(image)
     planes = _planes_of(image, {}, "")
     planes.notes = (*notes, "turned upright") if was_turned and orientation == 1 else notes
@@ -222,7 +223,7 @@ def _finished(
         alpha = None if alpha is None else np.ascontiguousarray(_upright(alpha, orientation))
         notes.append("turned upright")
     if alpha is not None:
-        # Those of this program are right under full transparency, too, and are compared to the last bit.
+        # The colours of this program's PNGs are right even under full transparency, and are compared to the last bit.
         is_own = image is not None and RECIPE_KEY in image.info
         pixels = pixels if is_own else continue_colours(pixels, alpha)
         notes.append("alpha kept")
@@ -233,7 +234,7 @@ def _finished(
 def _coloured(
     values: Image.Image | np.ndarray, icc: bytes | None, space: Space | None, dtype: type
 ) -> tuple[np.ndarray, bool, list[str]]:
-    """sRGB pixels (H, W, 3), whether they are known to be grey, and what was done."""
+    """Return sRGB pixels (H, W, 3), whether they are known to be grey, and a description of the conversion."""
     if isinstance(values, Image.Image):
         image, mode = values, values.mode
         if icc and fits(icc, mode):
@@ -264,13 +265,15 @@ def _depth(values: np.ndarray) -> str:
 
 
 def _array(image: Image.Image, dtype: type) -> np.ndarray:
-    """8-bit L or RGB → (H, W, 3) of `dtype`."""
+    """Convert 8-bit L or RGB to (H, W, 3) of `dtype`."""
     return to_depth(np.array(image if image.mode == "RGB" else image.convert("RGB")), dtype)
 
 
 def _frames(image: Image.Image | None, notes: tuple[str, ...]) -> tuple[str, ...]:
-    """The notes, after one on frames that are not read. Pages of a TIFF have their own, and no image."""
-    with suppress(Exception):  # counting may run into damage behind the first frame
+    """Return the notes, preceded by one on frames that are not read. For pages of a TIFF there are other notes, and no
+    image.
+    """
+    with suppress(Exception):  # counting may run into damage after the first frame
         if image is not None and getattr(image, "is_animated", False):
             count, what = getattr(image, "n_frames", 1), "pictures" if image.format == "MPO" else "frames"
             return (f"first of {count} {what}", *notes)
@@ -278,7 +281,7 @@ def _frames(image: Image.Image | None, notes: tuple[str, ...]) -> tuple[str, ...
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """(H, W) or (H, W, 3), as stored → as it is to be seen (EXIF 2.3, tag 274)."""
+    """Rotate (H, W) or (H, W, 3) from the stored to the upright orientation (EXIF 2.3, tag 274)."""
     if orientation in _TURNED:
         array = np.swapaxes(array, 0, 1)
     if orientation in (2, 3, 6, 7):
@@ -289,7 +292,7 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _looks_grey(pixels: np.ndarray) -> bool:
-    """Whether all channels are the same; a few rows settle it for most pictures."""
+    """Return whether all channels are equal; for most pictures a few rows decide it."""
     step = max(1, pixels.shape[0] // 8)
     for part in (pixels[::step], pixels):
         if not ((part[..., 0] == part[..., 1]) & (part[..., 0] == part[..., 2])).all():

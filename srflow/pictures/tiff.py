@@ -1,4 +1,4 @@
-"""TIFF: which page is meant, and what its numbers stand for. tifffile decodes it, or Pillow where that is right."""
+"""Reads TIFF: chooses the page, and interprets its numbers. tifffile decodes it, or Pillow where that is correct."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from srflow.pictures.tiff_codecs import needs_repacking, repack
 
 __all__ = ["TiffPlanes", "choose_page", "is_plain", "read_planes", "refuse_raw"]
 
-# What tifffile says of damaged files is said by the error; without a handler it would be printed, too.
+# tifffile's messages about damaged files are in the error; without a handler they would also be printed.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_MAX_PAGES = 10_000  # that are counted
+_MAX_PAGES = 10_000  # maximum number that is counted
 _MAX_THUMBNAILS = 50
 _MAX_CHANNELS = 32
 _MAX_TILE_PIXELS = 1 << 26
@@ -35,7 +35,7 @@ _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 class TiffPlanes:
     """The decoded page.
 
-    values: grey (H, W) or of 3 (RGB, Lab) or 4 (CMYK) channels (H, W, C); uint8, uint16 or float, where 1.0 is white.
+    values: grey (H, W) or with 3 (RGB, Lab) or 4 (CMYK) channels (H, W, C); uint8, uint16 or float, where 1.0 is white.
     kind: "grey", "rgb", "cmyk", or "lab": L* from 0 to 100, a*, b*. alpha: (H, W), of the same depth. is_associated:
     whether the colours were multiplied by it. notes: see `srflow.contract.Picture`.
     """
@@ -51,7 +51,9 @@ class TiffPlanes:
 
 
 def choose_page(tif: tifffile.TiffFile) -> tuple[int, tifffile.TiffPage, tuple[str, ...]]:
-    """Number and content of the page to be read, and a note if there are several: the first that is no thumbnail."""
+    """Return number and content of the page to read, and a note if there are several: the first that is not a
+    thumbnail.
+    """
     count = _count_pages(tif)
     chosen = 0
     for number in range(min(count, _MAX_THUMBNAILS)):
@@ -61,7 +63,7 @@ def choose_page(tif: tifffile.TiffFile) -> tuple[int, tifffile.TiffPage, tuple[s
             break
     notes: tuple[str, ...] = ()
     if count > 1:
-        later = f"page {chosen + 1} of {count}; those before are thumbnails or masks"
+        later = f"page {chosen + 1} of {count}; earlier ones are thumbnails or masks"
         notes = (f"first of {count} pages" if chosen == 0 else later,)
     page = tif.pages[chosen]
     assert isinstance(page, tifffile.TiffPage)
@@ -69,7 +71,7 @@ def choose_page(tif: tifffile.TiffFile) -> tuple[int, tifffile.TiffPage, tuple[s
 
 
 def _count_pages(tif: tifffile.TiffFile) -> int:
-    """Directories in the file's chain, without reading them; a chain that leads back or out of the file ends there."""
+    """Count the directories in the file's chain, without reading them; stop if it leads back or out of the file."""
     form, file = tif.tiff, tif.filehandle
     place = 4 if form.offsetsize == 4 else 8
     seen: set[int] = set()
@@ -93,14 +95,16 @@ def _subfile_type(page: tifffile.TiffPage) -> int:
 
 
 def refuse_raw(page: tifffile.TiffPage, name: str) -> None:
-    """Raises: ImageError: it is a raw camera file (DNG, NEF, …), of which only a thumbnail could be read."""
+    """Refuse raw files. Raises: ImageError: it is a raw camera file (DNG, NEF, …), of which only a thumbnail could be
+    read.
+    """
     is_thumbnail = bool(_subfile_type(page) & _REDUCED) and 330 in page.tags  # the picture is in a sub-directory
     if 50706 in page.tags or is_thumbnail:
         raise ImageError(f"{name}: a raw camera file; develop it to a TIFF, PNG or JPEG first.")
 
 
 def is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether Pillow's decoder is right for it, and quicker: 8 bits or fewer, no planes, no extra channels, or JPEG."""
+    """Return whether Pillow decodes it correctly, and faster: at most 8 bits, no planes, no extra channels, or JPEG."""
     photometric = int(page.photometric)
     if page.compression in (2, 3, 4, 6, 7, 34712, 50001):  # CCITT, JPEG, JPEG 2000, WebP: tifffile needs imagecodecs
         return True
@@ -117,17 +121,17 @@ def is_plain(page: tifffile.TiffPage) -> bool:
 def read_planes(file: BinaryIO, name: str, number: int, page: tifffile.TiffPage, notes: tuple[str, ...]) -> TiffPlanes:
     """Decode a page.
 
-    Raises: ImageError: of a kind that is not known, with the reason; whatever else the decoder raises.
+    Raises: ImageError: of an unknown kind, with the reason; any other error of the decoder.
     """
     photometric = int(page.photometric)
     if photometric in _PHOTOMETRICS or photometric not in (0, 1, 2, 3, 5, 6, 8, 9):
         what = _PHOTOMETRICS.get(photometric, f"of the kind {photometric}")
         raise ImageError(f"{name}: a TIFF whose pixels are {what}, which cannot be read. Save it as RGB first.")
     if page.samplesperpixel > _MAX_CHANNELS:
-        raise ImageError(f"{name}: a TIFF of {page.samplesperpixel} channels; save three of them as RGB first.")
+        raise ImageError(f"{name}: a TIFF with {page.samplesperpixel} channels; save three of them as RGB first.")
     tile = page.tilewidth * page.tilelength if page.is_tiled else 0
     if tile > _MAX_TILE_PIXELS:
-        raise ImageError(f"{name}: a TIFF in tiles of {page.tilewidth}x{page.tilelength}; save it in smaller ones.")
+        raise ImageError(f"{name}: a TIFF with tiles of {page.tilewidth}x{page.tilelength}; save it with smaller ones.")
     if page.imagedepth > 1:
         raise ImageError(f"{name}: a TIFF of a volume ({page.imagedepth} slices in one page); save one slice of it.")
     tags, extras = page.tags, tuple(int(extra) for extra in page.extrasamples)
@@ -140,10 +144,10 @@ def read_planes(file: BinaryIO, name: str, number: int, page: tifffile.TiffPage,
     if photometric in (_CIELAB, _ICCLAB) and values.shape[2] == 1:
         channels = 1  # L* alone
     if values.shape[2] < channels:
-        raise ImageError(f"{name}: a TIFF that promises {channels} channels and has {values.shape[2]}.")
+        raise ImageError(f"{name}: a TIFF that declares {channels} channels but has {values.shape[2]}.")
     colours, others = values[..., :channels], values[..., channels:]
     if photometric == _CMYK and tags.valueof(332, 1) not in (0, 1):
-        raise ImageError(f"{name}: a TIFF of other inks than cyan, magenta, yellow and black; save it as RGB first.")
+        raise ImageError(f"{name}: a TIFF with other inks than cyan, magenta, yellow and black; save it as RGB first.")
     alpha, is_associated = None, False
     for index in range(others.shape[2]):
         kind = extras[index] if index < len(extras) else None
@@ -196,7 +200,7 @@ def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
 
 
 def _decode(file: BinaryIO, name: str, number: int, page: tifffile.TiffPage) -> np.ndarray:
-    """The page's numbers, (H, W, C)."""
+    """Return the page's numbers, (H, W, C)."""
     if needs_repacking(page):
         with tifffile.TiffFile(io.BytesIO(repack(file, page, number, name))) as tif:
             again = tif.pages[number]
@@ -213,13 +217,13 @@ def _channels_last(values: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _meaning_of(values: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of any type → uint8, uint16, or float with white at 1; and a note if that had to be guessed."""
+    """Convert numbers of any type to uint8, uint16, or float with white at 1; add a note if white had to be guessed."""
     if values.dtype == bool or page.bitspersample == 1:
         return values.astype(np.uint8) * np.uint8(1 if int(page.photometric) == _PALETTE else 255), ()
     if values.dtype.kind == "f":
         return _check_floats(values, name), ()
     if values.dtype.kind not in "iu":
-        raise ImageError(f"{name}: a TIFF of complex numbers is no picture.")
+        raise ImageError(f"{name}: a TIFF of complex numbers is not a picture.")
     if int(page.photometric) in (_PALETTE, _CIELAB, _ICCLAB) or values.dtype == np.uint8:
         return values, ()
     low, high = int(values.min()), int(values.max())
@@ -229,7 +233,7 @@ def _meaning_of(values: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple
     if top == 65535 and values.dtype.itemsize >= 2:
         return values.astype(np.uint16), ()
     notes = (
-        (f"white taken to be {top}, since the largest value is {high}",)
+        (f"white assumed to be {top}, because the largest value is {high}",)
         if high and top != np.iinfo(values.dtype).max
         else ()
     )
@@ -241,9 +245,10 @@ def _meaning_of(values: np.ndarray, page: tifffile.TiffPage, name: str) -> tuple
 
 
 def _white_of(dtype: np.dtype, high: int, page: tifffile.TiffPage, name: str) -> int:
-    """The number that stands for white: said by a tag, or the smallest usual one that no value exceeds.
+    """Return the number that stands for white: given by a tag, or the smallest usual one that no value exceeds.
 
-    Scanners and microscopes keep 10 or 12 bits in 16 without saying so, and whole numbers of 32 bits hold 8 or 16.
+    Scanners and microscopes store 10 or 12 bits in 16 without saying so, and whole numbers of 32 bits may contain 8 or
+    16.
     """
     said = page.tags.valueof(281)  # MaxSampleValue
     said = max(said) if isinstance(said, tuple) else said
@@ -261,7 +266,7 @@ def _white_of(dtype: np.dtype, high: int, page: tifffile.TiffPage, name: str) ->
     if dtype.kind == "u" and high > 2**24:
         return int(np.iinfo(dtype).max)
     raise ImageError(
-        f"{name}: whole numbers of {8 * dtype.itemsize} bits, up to {high}: which of them is white is not known. "
+        f"{name}: whole numbers of {8 * dtype.itemsize} bits, up to {high}: it is unknown which of them is white. "
         "Save it with 8 or 16 bits, 0 to 65535."
     )
 
@@ -274,11 +279,11 @@ def _check_floats(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _look_up(indices: np.ndarray, table: object, bits: int) -> np.ndarray:
-    """A palette's colours: uint8, or uint16 where they need it."""
+    """Return a palette's colours: uint8, or uint16 if they need it."""
     colours = np.asarray(table, dtype=np.uint16).reshape(3, -1).T  # (2^bits, 3)
     if colours.shape[0] < 1 << bits:
         raise ImageError("The palette is too short.")
-    if colours.max(initial=0) > 255:  # some writers fill 8 of the 16 bits
+    if colours.max(initial=0) > 255:  # some programs fill 8 of the 16 bits
         exact = (colours >> 8) * 257 == colours
         colours = (colours >> 8).astype(np.uint8) if exact.all() or (colours & 255 == 0).all() else colours
     else:
@@ -287,10 +292,10 @@ def _look_up(indices: np.ndarray, table: object, bits: int) -> np.ndarray:
 
 
 def _to_lab(values: np.ndarray, page: tifffile.TiffPage, photometric: int) -> np.ndarray:
-    """CIE Lab and ICC Lab, 8 or 16 bits → L* from 0 to 100, a* and b*; float32, (H, W, 3)."""
+    """Convert CIE Lab and ICC Lab, 8 or 16 bits, to L* from 0 to 100, a* and b*; float32, (H, W, 3)."""
     bits = page.bitspersample
     if bits not in (8, 16) or values.dtype.kind == "f":
-        raise ImageError(f"A Lab TIFF of {bits} bits is of no known kind; save it as RGB first.")
+        raise ImageError(f"A Lab TIFF of {bits} bits is of an unknown kind; save it as RGB first.")
     lightness = values[..., :1].astype(np.float32)
     if photometric == _ICCLAB:
         others = values[..., 1:].astype(np.float32) / (1 if bits == 8 else 256) - 128

@@ -1,6 +1,6 @@
-"""What tifffile decodes only with imagecodecs, for those who do not have it: LZW, PackBits, float predictors, 12 bits.
+"""Decodes TIFF data for which tifffile needs imagecodecs: LZW, PackBits, float predictors, 12 bits.
 
-The segments of a page are decoded here, and handed back to tifffile as an uncompressed file.
+The segments of a page are decoded here, and passed to tifffile as an uncompressed file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["needs_repacking", "repack"]
 _NONE, _LZW, _PACKBITS = 1, 5, 32773
 _DEFLATE = (8, 32946)
 _FLOAT_PREDICTOR = 3
-_SLACK_BYTES = 1 << 26  # what a small picture in one large tile may take
+_SLACK_BYTES = 1 << 26  # maximum for a small picture in one large tile
 _HEADER_BYTES = 8 + 2 + 10 * 12 + 4  # of a TIFF with one directory of ten entries
 
 
 def needs_repacking(page: tifffile.TiffPage) -> bool:
-    """Whether tifffile alone cannot decode a page, or only slowly."""
+    """Return whether tifffile alone cannot decode a page, or only slowly."""
     if tifffile.TIFF.DECOMPRESSORS is not None and _has_imagecodecs():
         return False
     return (
@@ -41,7 +41,7 @@ def _has_imagecodecs() -> bool:
 
 
 def repack(file: BinaryIO, page: tifffile.TiffPage, number: int, name: str) -> bytes:
-    """The file with that page uncompressed. Raises ImageError: of a kind that needs the package imagecodecs."""
+    """Return the file with that page uncompressed. Raises ImageError: it needs the package imagecodecs."""
     bits, predictor = page.bitspersample, page.predictor
     if page.compression not in (_NONE, _LZW, _PACKBITS, *_DEFLATE) or predictor not in (1, 2, 3):
         raise ImageError(
@@ -111,14 +111,14 @@ def _decompressed(data: bytes, size: int, compression: int, fillorder: int) -> b
     else:
         content = data[:size]
     if len(content) < size:
-        raise ValueError(f"a segment of {len(content)} bytes in place of {size}")
+        raise ValueError(f"a segment of {len(content)} bytes instead of {size}")
     if fillorder == 2 and compression == _NONE:
         content = np.packbits(np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")).tobytes()
     return content
 
 
 def _by_pillow(data: bytes, size: int, compression: int, fillorder: int) -> bytes:
-    """Decode bytes by libtiff: as the only strip of a grey picture of that many pixels in one row."""
+    """Decode bytes with libtiff: as the only strip of a grey picture of that many pixels in one row."""
     entries = [
         *((256, 4, size), (257, 4, 1), (258, 3, 8), (259, 3, compression), (262, 3, 1)),
         *((266, 3, fillorder), (273, 4, _HEADER_BYTES), (277, 3, 1), (278, 4, 1), (279, 4, len(data))),
@@ -130,15 +130,15 @@ def _by_pillow(data: bytes, size: int, compression: int, fillorder: int) -> byte
 
 
 def _undo_float_predictor(segment: bytes, rows: int, width: int, samples: int, size: int, byteorder: str) -> bytes:
-    """TIFF Technical Note 3: differences of bytes, after all first bytes of a row, then all second ones, …"""
+    """Undo the predictor of TIFF Technical Note 3: byte differences, first bytes of a row, then second ones, …"""
     planes = np.frombuffer(segment, np.uint8).reshape(rows, -1, samples)
     summed = np.cumsum(planes, axis=1, dtype=np.uint8).reshape(rows, size, width * samples)
-    values = np.ascontiguousarray(summed.transpose(0, 2, 1))  # big-endian, whatever the file's order
+    values = np.ascontiguousarray(summed.transpose(0, 2, 1))  # big-endian, regardless of the file's byte order
     return (values if byteorder == ">" else values[..., ::-1]).tobytes()
 
 
 def _unpacked(segment: bytes, rows: int, row_bytes: int, count: int, bits: int, byteorder: str) -> bytes:
-    """Numbers of an odd count of bits → 16 bits, white staying white."""
+    """Unpack numbers of an odd number of bits to 16 bits; white stays white."""
     packed = np.frombuffer(segment, np.uint8).reshape(rows, row_bytes)
     places = np.unpackbits(packed, axis=1)[:, : count * bits].reshape(rows, count, bits)
     values = places @ (1 << np.arange(bits - 1, -1, -1, dtype=np.uint32))

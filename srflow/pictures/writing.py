@@ -1,4 +1,4 @@
-"""The one door through which pictures go out: PNGs, whole or not at all, that say what their colours are."""
+"""Writing pictures: all files are written by this module, as PNGs, atomically, marked with their colour space."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def save_png(
     text: Mapping[str, str] | None = None,
     metadata: Metadata | None = None,
 ) -> None:
-    """Write a PNG that reads back as exactly this array, marked as sRGB. The file appears whole or not at all.
+    """Write a PNG that reads back as exactly this array, marked as sRGB. The file is written atomically.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: where to write it; an existing file is replaced.
         array: uint8 or uint16, (H, W, 3) RGB or (H, W) grey.
         alpha: the opacity, (H, W), of the same type.
-        text: names and values to carry along, see `read_png_text`. A value may hold any characters but NUL; a name
-            is of 1 to 79 Latin-1 characters.
-        metadata: of the picture that this one was made from: dpi, EXIF, XMP, and text, which `text` goes before.
+        text: names and values to include, see `read_png_text`. A value may contain any characters except NUL; a name
+            has 1 to 79 Latin-1 characters.
+        metadata: of the picture from which this one was made: dpi, EXIF, XMP, and text, over which `text` has priority.
 
     Raises:
-        InputError: if array or text are of another kind.
-        OutputError: if the file cannot be written.
+        InputError: array or text are of another kind.
+        OutputError: the file cannot be written.
     """
     array, alpha = _check(array, alpha)
     info = _chunks(_joined(text, metadata))
@@ -63,7 +63,7 @@ def save_png(
 
 
 def _check(array: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The arrays, in this machine's byte order."""
+    """Return the arrays in this machine's byte order, checked."""
     if not isinstance(array, np.ndarray):
         raise InputError(f"A picture must be an array; got {type(array).__name__}.")
     shapes = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
@@ -82,7 +82,7 @@ def _check(array: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.
 
 
 def _joined(text: Mapping[str, str] | None, metadata: Metadata | None) -> dict[str, str]:
-    """The text to be written; what was carried over from a file is left out where it would not be allowed."""
+    """Return the text to write; text copied from a file is left out if it is invalid."""
     carried = {} if metadata is None else metadata.text
     fit = {key: value for key, value in carried.items() if _is_name(key) and "\0" not in value}
     return fit | dict(text or {})
@@ -102,12 +102,12 @@ def _chunks(text: Mapping[str, str]) -> PngInfo:
             raise InputError(f"The name of a text in a PNG must be of 1 to 79 Latin-1 characters; got {key!r}.")
         if "\0" in value:
             raise InputError(f"The text {key!r} of a PNG must not hold NUL characters.")
-        info.add_text(key, value)  # Latin-1 where that does, else UTF-8 (iTXt)
+        info.add_text(key, value)  # Latin-1 if possible, otherwise UTF-8 (iTXt)
     return info
 
 
 def _all_chunks(info: PngInfo, metadata: Metadata | None) -> list[tuple[bytes, bytes]]:
-    """What Pillow would write before the pixels."""
+    """Return all chunks that Pillow would write before the pixels."""
     chunks = [(chunk[0], chunk[1]) for chunk in info.chunks]
     if metadata is not None and metadata.dpi is not None:
         per_metre = b"".join(int(value / 0.0254 + 0.5).to_bytes(4, "big") for value in metadata.dpi)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +34,6 @@ from srflow.likelihood import bits_per_dimension, standard_normal_log_prob
 from srflow.model import pad_to_multiple
 from srflow.operations import count_whole
 from srflow.operations.field import Field, Place
-from srflow.sampling.background import Channel
 from srflow.sampling.finishing import Canvas, file_of, lr_psnr, squared_lr_error
 from srflow.sampling.guard import Decoded, is_sound, with_picture
 from srflow.sampling.inference import InferenceModel
@@ -43,7 +42,8 @@ from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 from srflow.work import OnStep
 
 __all__ = ["Drawing"]
@@ -61,39 +61,34 @@ class Drawing:
     """Carries out a task.
 
     Args:
-        worker: the device.
+        turn: the request's, at the device.
         model: the task's, on the device.
         task: what to do.
-        channel: told what happens; says when nobody listens any more.
-        stop: raises Cancelled if the request was cancelled.
         replan: gives the task's plan with smaller tiles, or raises MemoryBudgetError.
         folder: where samples go that do not fit into memory; whoever made it removes it.
-        distance: makes the LPIPS network, when it is first needed.
+        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
     """
 
     def __init__(
         self,
-        worker: Worker,
+        turn: Turn,
         model: InferenceModel,
         task: Task,
-        channel: Channel,
-        stop: OnStep,
         replan: Callable[[Task], Task],
         folder: SpillFolder,
         distance: Callable[[], PerceptualDistance],
     ) -> None:
-        self._worker, self._model, self._task, self._channel, self._stop = worker, model, task, channel, stop
+        self._turn, self._model, self._task = turn, model, task
         self._replan, self._folder, self._distance = replan, folder, distance
         request = task.request
         self._lr = to_tensor(request.lr)
         self._padded = pad_to_multiple(self._lr, task.loaded.info.lr_multiple)
         self._lr_sha256 = picture_sha256(request.lr)
         self._truth: TruthScorer | None = None
-        self._fraction = 0.0  # of all work, as last told
 
     def draw(self, estimate: Estimate) -> None:
         """All samples, then their summary."""
-        task, send = self._task, self._channel.send
+        task, send = self._task, self._turn.send
         request = task.request
         send(estimate)
         if request.ground_truth is not None and not task.plan.on_disk:
@@ -128,8 +123,7 @@ class Drawing:
         while waiting:
             self._retried(draw_group, told)
         if summary is not None:
-            self._tell(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
-            self._stop()
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Comparing the samples"))
             distances = self._distances_of_pairs(summary.pictures) if request.pairwise_lpips else None
             send(summary.final(distances, self._truth.challenge() if self._truth else None))
 
@@ -138,8 +132,8 @@ class Drawing:
         if min(pictures[0].shape[:2]) < MIN_SIDE:
             return None
         with suppress(OutOfMemory):
-            return self._distance().pairwise(pictures, self._run)
-        self._channel.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
+            return self._turn.run(self._distance).pairwise(pictures, self._turn.run)
+        self._turn.send(Notice(text="The device has not enough memory for LPIPS: the samples are not compared."))
         return None
 
     def draw_one(self) -> SampleResult:
@@ -158,11 +152,11 @@ class Drawing:
         begin = count_whole(operations)
         if begin == len(operations):
             return result
-        retoucher = Retoucher(self._worker, self._model, task, self._padded, self._lr_sha256, self._stop)
+        retoucher = Retoucher(self._turn, self._model, task, self._padded, self._lr_sha256)
         started = time.perf_counter()
         picture = result.picture if result.path is None else np.load(result.path, mmap_mode="r+")
         assert picture is not None
-        error = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
+        error = squared_lr_error(picture, task.request.lr, task.scale, self._turn.run)
         state = State(picture, error, result.flags)
         for number in range(begin, len(operations)):
             done = task.whole_list(result.index, number)
@@ -187,12 +181,12 @@ class Drawing:
 
         def send(kind: ReferenceKind, picture: np.ndarray, known: float | None = None) -> None:
             scores = None if truth is None else self._judged(lambda: truth.score(picture))
-            known = lr_psnr(picture, request.lr, scale, self._stop) if known is None else known
-            self._channel.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
+            known = lr_psnr(picture, request.lr, scale, self._turn.run) if known is None else known
+            self._turn.send(Reference(kind=kind, picture=picture, lr_psnr=known, truth=scores))
 
         send("bicubic", upscale_uint8(request.lr, scale))
-        encoder = self._retried(self._super_resolve)
-        known = lr_psnr(encoder, request.lr, scale, self._stop)
+        encoder = self.super_resolve()
+        known = lr_psnr(encoder, request.lr, scale, self._turn.run)
         if known >= _ENCODER_LR_PSNR:
             send("encoder", encoder, known)
         zero: list[SampleResult] = []
@@ -212,20 +206,8 @@ class Drawing:
             if told is not None:
                 told(self._task.plan.grid.tile)
 
-    def _run(self, work: Callable[[], _Result]) -> _Result:
-        return self._worker.run(work, self._stop, self._waiting)
-
-    def _waiting(self) -> None:
-        text = "Waiting: the device draws something else"
-        self._channel.offer(Progress(stage="waiting", fraction=self._fraction, text=text))
-
-    def _tell(self, progress: Progress) -> None:
-        self._fraction = progress.fraction
-        self._channel.offer(progress)
-
     def _scorer(self, ground_truth: np.ndarray) -> TruthScorer:
-        distance = self._distance()
-        return self._judged(lambda: TruthScorer(ground_truth, distance, self._run))
+        return self._judged(lambda: TruthScorer(ground_truth, self._turn.run(self._distance), self._turn.run))
 
     def _score(self, picture: np.ndarray) -> TruthScores | None:
         """One more sample's scores, if there is a ground truth."""
@@ -242,16 +224,20 @@ class Drawing:
                 "smaller region, or ask without ground truth."
             ) from error
 
+    def super_resolve(self) -> np.ndarray:
+        """The encoder's own picture, uint8, (s h, s w, 3)."""
+        return self._retried(self._super_resolve)
+
     def _super_resolve(self) -> np.ndarray:
         task = self._task
         height, width = task.request.lr.shape[:2]
         blender = RowBlender(task.plan.grid, task.scale)
         rows = []
         for tile in task.plan.grid:
-            own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
+            own = self._turn.super_resolve(self._model, self._cut(tile))
             complete = blender.add(tile, own)
             if complete is not None:
-                rows.append(self._run(partial(to_uint8, complete)))
+                rows.append(self._turn.run(partial(to_uint8, complete)))
         return np.concatenate(rows)[: height * task.scale, : width * task.scale]
 
     def _draw_tiles(
@@ -280,52 +266,64 @@ class Drawing:
         scored: bool,
     ) -> None:
         """Canvases are made when the first tile is there, and go when the last one is."""
-        task = self._task
-        plan = task.plan
-        in_tiles = len(plan.grid) > 1
+        plan = self._task.plan
         spent = dict.fromkeys(indices, 0.0)
-        share = len(indices) / task.request.num_samples
+        share = len(indices) / self._task.request.num_samples
 
         def report(progress: Progress) -> None:
-            self._tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
+            self._turn.tell(replace(progress, fraction=min(1.0, done + share * progress.fraction)))
 
-        work = _Work(len(plan.grid), len(indices), *self._model.num_steps)
-        meter = _Meter(work, self._stop, report)
+        meter = _Meter(_Work(len(plan.grid), len(indices), *self._model.num_steps), self._turn.stop, report)
         for number, tile in enumerate(plan.grid):
-            on_step = meter.begin("conditioning", number)
-            key = tile_key(task, self._lr_sha256, number)
-            keep = plan.kept_bytes <= self._worker.cache.max_bytes
-            prepared = self._worker.condition(
-                self._model, self._cut(tile), key, keep, self._stop, on_step, self._waiting
-            )
-            for first in range(0, len(indices), plan.batch):
-                batch = indices[first : first + plan.batch]
-                on_step = meter.begin("sampling", number, first, len(batch))
+            for index, decoded, seconds in self._decoded(number, tile, indices, meter):
                 started = time.perf_counter()
-                latents = self._latents(tile, batch)
-                samples = self._worker.decode(self._model, latents, prepared, self._stop, on_step, self._waiting)
-                seconds = (time.perf_counter() - started) / len(batch)
-                for index, decoded in zip(batch, samples, strict=True):
-                    started = time.perf_counter()
-                    decoded = self._replaced(decoded, tile) if decoded.is_broken else decoded
-                    canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
-                    top = canvas.num_rows
-                    before = canvas.seconds
-                    rows = canvas.add(tile, decoded, self._run(partial(self._log_prob, tile, decoded)), self._stop)
-                    pixels = tile.rows.size * tile.columns.size
-                    self._worker.record("finishing", self._model, pixels, canvas.seconds - before)
-                    spent[index] += seconds + time.perf_counter() - started
-                    if in_tiles and rows is not None:
-                        self._channel.send(PartialSample(index=index, top=top, rows=np.array(rows)))
-                    if tile.is_last:
-                        result = self._result(index, canvas, spent[index], scored=scored)
-                        # Not kept here: a sample in one piece is not needed any more once it has been sent.
-                        del canvases[index], canvas
-                        finished(result)
+                canvas = canvases.get(index) or canvases.setdefault(index, self._canvas(index))
+                self._lay(index, tile, decoded, canvas)
+                spent[index] += seconds + time.perf_counter() - started
+                if tile.is_last:
+                    result = self._result(index, canvas, spent[index], scored=scored)
+                    # Not kept here: a sample in one piece is not needed any more once it has been sent.
+                    del canvases[index], canvas
+                    finished(result)
+            if len(plan.grid) > 1:
+                self._turn.worker.trim()
+
+    def _decoded(
+        self, number: int, tile: Tile, indices: tuple[int, ...], meter: _Meter
+    ) -> Iterator[tuple[int, Decoded, float]]:
+        """A tile of every sample: its index, the tile, and the seconds it took.
+
+        What the tile needs of memory goes when the last sample is through, before the next tile is begun.
+        """
+        task = self._task
+        plan = task.plan
+        on_step = meter.begin("conditioning", number)
+        key = tile_key(task, self._lr_sha256, number)
+        keep = plan.kept_bytes <= self._turn.worker.cache.limit
+        prepared = self._turn.condition(self._model, self._cut(tile), key, keep, on_step)
+        if len(plan.grid) > 1:
+            self._turn.worker.trim()
+        for first in range(0, len(indices), plan.batch):
+            batch = indices[first : first + plan.batch]
+            on_step = meter.begin("sampling", number, first, len(batch))
+            started = time.perf_counter()
+            latents = self._latents(tile, batch)
+            samples = self._turn.decode(self._model, latents, prepared, on_step)
+            seconds = (time.perf_counter() - started) / len(batch)
+            for index, decoded in zip(batch, samples, strict=True):
+                yield index, self._replaced(decoded, tile) if decoded.is_broken else decoded, seconds
+
+    def _lay(self, index: int, tile: Tile, decoded: Decoded, canvas: Canvas) -> None:
+        """A decoded tile into its picture; rows that are finished are told."""
+        top, before = canvas.num_rows, canvas.seconds
+        rows = canvas.add(tile, decoded, self._turn.run(partial(self._log_prob, tile, decoded)), self._turn.stop)
+        self._turn.worker.record("finishing", self._model, tile.rows.size * tile.columns.size, canvas.seconds - before)
+        if len(self._task.plan.grid) > 1 and rows is not None:
+            self._turn.send(PartialSample(index=index, top=top, rows=np.array(rows)))
 
     def _replaced(self, broken: Decoded, tile: Tile) -> Decoded:
         """The encoder's own picture in the place of a sample that cannot be drawn, or else bicubic upscaling."""
-        own = self._worker.super_resolve(self._model, self._cut(tile), self._stop, self._waiting)
+        own = self._turn.super_resolve(self._model, self._cut(tile))
 
         def choose() -> Decoded:
             bicubic = bicubic_upscale(self._cut(tile).to(own), self._task.scale)[0]
@@ -333,13 +331,14 @@ class Drawing:
                 return with_picture(broken, own.to(broken.raw), "the encoder's own picture")
             return with_picture(broken, bicubic.to(broken.raw), "the picture enlarged bicubically")
 
-        return self._run(choose)
+        return self._turn.run(choose)
 
     def _canvas(self, index: int) -> Canvas:
         task = self._task
         path = self._folder.path(f"{index}.npy") if task.plan.on_disk else None
-        rounds, device = task.request.consistency_rounds, self._worker.device
-        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, task.request.deep, device, self._run)
+        rounds, device = task.request.consistency_rounds, self._turn.worker.device
+        deep, plain = task.request.deep, task.request.plain
+        return Canvas(task.plan.grid, self._lr, task.scale, rounds, path, deep, plain, device, self._turn.run)
 
     def _cut(self, tile: Tile) -> Tensor:
         return self._padded[:, :, tile.rows.seen(1), tile.columns.seen(1)]
@@ -372,13 +371,15 @@ class Drawing:
         padded = self._padded.shape[-2] * self._padded.shape[-1] * task.scale**2
         started = time.perf_counter()
         is_done = count_whole(request.operations) == len(request.operations)
-        known = lr_psnr(canvas.picture, request.lr, task.scale, self._stop)
+        known = lr_psnr(canvas.picture, request.lr, task.scale, self._turn.run)
         return SampleResult(
             index=index,
             picture=None if task.plan.on_disk else canvas.picture,
             path=file_of(canvas.picture),
             deep=None if task.plan.on_disk else canvas.deep,
             deep_path=file_of(canvas.deep),
+            plain=None if task.plan.on_disk else canvas.plain,
+            plain_path=file_of(canvas.plain),
             lr_psnr=known,
             bits_per_dimension=bits_per_dimension(torch.tensor(canvas.log_prob, dtype=torch.float64), padded, 1).item(),
             clipped=canvas.clipped,

@@ -28,12 +28,12 @@ from srflow.model import Conditioning
 from srflow.operations import Box, Given, Mask, Operation, Reroll, changed_place, check_operations
 from srflow.operations.field import Field, Place
 from srflow.operations.given import MAX_GIVEN, Origin
-from srflow.sampling.background import Channel
 from srflow.sampling.exploring import Exploration
 from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.regions import Region, scaled
 from srflow.sampling.states import State
 from srflow.sampling.task import Task
+from srflow.sampling.turn import Turn
 from srflow.sampling.weighing import Scales, Weighed, Yardstick, Yardsticks
 
 __all__ = ["NOT_EDITED", "NUM_SAMPLES", "Editing", "find_mask", "to_usual"]
@@ -63,7 +63,7 @@ class Editing:
         exploration: draws its states.  yardsticks: of edits before.
         scales: makes what weighs pictures of a region, by its conditioning, if that is known.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        channel: told what happens.  stop: raises Cancelled when the work shall end.
+        turn: the request's, at the device.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("edit", "natural edit")
@@ -77,12 +77,11 @@ class Editing:
         yardsticks: Yardsticks,
         scales: Callable[[Region, Conditioning | None], Scales],
         padded: Tensor,
-        channel: Channel,
-        stop: Callable[[], None],
+        turn: Turn,
     ) -> None:
         self._request, self._task, self._exploration = request, task, exploration
         self._yardsticks, self._scales = yardsticks, scales
-        self._padded, self._channel, self._stop = padded, channel, stop
+        self._padded, self._turn = padded, turn
         height, width = padded.shape[-2:]
         self._shapes = tuple(task.loaded.model.latent_shapes(height, width))
 
@@ -130,7 +129,7 @@ class Editing:
         second = self._draw(1, ways[number])
         weighed = [*scales.weigh([scales.crop_of(first)]), on_the_way[number]]
         unusual = _unusual(drawn, latents, region, mask)
-        self._channel.send(self._verdict(mask, before, edited, (first, second), weighed, samples, unusual))
+        self._turn.send(self._verdict(mask, before, edited, (first, second), weighed, samples, unusual))
 
     def _natural(
         self,
@@ -195,7 +194,7 @@ class Editing:
         picture = before.whole()
         chosen = mask.weights(scale)[..., None] > 0
         picture[box] = np.where(chosen, self._request.picture[box], picture[box])
-        error = squared_lr_error(picture, self._request.lr, scale, self._stop)
+        error = squared_lr_error(picture, self._request.lr, scale, self._turn.run)
         return State(picture, error, ())
 
     def _made_consistent(self, edited: np.ndarray, before: np.ndarray, region: Region) -> np.ndarray:
@@ -203,7 +202,7 @@ class Editing:
         lr_rows, lr_columns = scaled(region.decoded, 1)
         lr = self._padded[..., lr_rows, lr_columns]
         projected = self._exploration.on_device(
-            lambda: back_project(to_tensor(edited), lr, self._task.scale, _ROUNDS, self._stop)
+            lambda: back_project(to_tensor(edited), lr, self._task.scale, _ROUNDS, self._turn.stop)
         )
         rows, columns = scaled(region.patch, self._task.scale, region.decoded)
         result = to_tensor(before)
@@ -249,7 +248,7 @@ class Editing:
         operations = (*self._request.recipe.operations, operation)
         started = time.perf_counter()
         state = self._exploration.state(operations)
-        self._channel.send(self._exploration.variant(number, operations, state, time.perf_counter() - started))
+        self._turn.send(self._exploration.variant(number, operations, state, time.perf_counter() - started))
         return state
 
     def _verdict(
@@ -283,8 +282,7 @@ class Editing:
         )
 
     def _tell(self, text: str, fraction: float) -> None:
-        self._stop()
-        self._channel.offer(Progress(stage="sampling", fraction=fraction, text=text))
+        self._turn.tell(Progress(stage="sampling", fraction=fraction, text=text))
 
 
 def find_mask(before: np.ndarray, after: np.ndarray, scale: int) -> Mask:

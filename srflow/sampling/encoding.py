@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srflow.contract import Encoded, InputError, MemoryBudgetError
+from srflow.contract import Encoded, InputError, MemoryBudgetError, Progress
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow, pad_to_multiple
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 
 __all__ = ["encode_pictures"]
 
@@ -20,21 +21,15 @@ _MAX_PIXELS = 4_000_000
 
 
 def encode_pictures(
-    worker: Worker,
-    model: SRFlow,
-    lr: np.ndarray,
-    pictures: Sequence[np.ndarray],
-    stop: Callable[[], None],
-    tell: Callable[[int], None],
+    turn: Turn, find: Callable[[], SRFlow], lr: np.ndarray, pictures: Sequence[np.ndarray], scale: int, multiple: int
 ) -> Encoded:
     """See `srflow.contract.Engine.encode`.
 
     Args:
-        model: in float32, on the device.
-        stop: raises Cancelled when the work shall end.
-        tell: called before each picture with how many are done.
+        turn: the request's, at the device; told before each picture how far the work is.
+        find: gives the model in float32, on the device; a piece of work.
+        scale, multiple: its scale factor, and of what LR sides must be multiples.
     """
-    scale = model.scale_factor
     height, width = lr.shape[0] * scale, lr.shape[1] * scale
     if not pictures:
         raise InputError("There is no picture to encode. Draw some first.")
@@ -49,28 +44,28 @@ def encode_pictures(
             f"Latents of {width}x{height} pixels do not fit into memory at once; {_MAX_PIXELS // 1_000_000} megapixels "
             "are the most. Take a smaller region."
         )
-    padded = pad_to_multiple(to_tensor(lr), model.config.lr_multiple).to(model.device)
+    padded = pad_to_multiple(to_tensor(lr), multiple)
     size = padded.shape[-2] * scale - height, padded.shape[-1] * scale - width
     try:
-        conditioning = worker.run(lambda: model.condition(padded, stop), stop)
+        model = turn.run(find)
+        conditioning = turn.run(lambda: model.condition(padded.to(model.device), turn.stop))
         found = []
         for number, picture in enumerate(pictures):
-            tell(number)
-            found.append(_encode(worker, model, _floats(picture, size), conditioning, stop))
+            text = f"Encoding picture {number + 1} of {len(pictures)}"
+            turn.tell(Progress(stage="sampling", fraction=number / len(pictures), text=text))
+            found.append(_encode(turn, model, _floats(picture, size), conditioning))
     except OutOfMemory as error:
         raise MemoryBudgetError("The device has not enough memory to encode this. Take a smaller region.") from error
     levels = tuple(np.concatenate(level) for level in zip(*(levels for levels, _ in found), strict=True))
     return Encoded(levels=levels, log_probs=np.array([log_prob for _, log_prob in found]))
 
 
-def _encode(
-    worker: Worker, model: SRFlow, picture: Tensor, conditioning: Conditioning, stop: Callable[[], None]
-) -> tuple[list[np.ndarray], float]:
+def _encode(turn: Turn, model: SRFlow, picture: Tensor, conditioning: Conditioning) -> tuple[list[np.ndarray], float]:
     def work() -> tuple[list[np.ndarray], float]:
         latents, log_prob = model.encode(picture.to(model.device), conditioning)
         return [level.cpu().numpy() for level in latents], log_prob.item()
 
-    return worker.run(work, stop)
+    return turn.run(work)
 
 
 def _floats(picture: np.ndarray, missing: tuple[int, int]) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -18,10 +17,7 @@ import torch
 from srflow import __version__
 from srflow.compiling import check_compiler
 from srflow.contract import (
-    MAX_INDEX,
-    MAX_SIDE,
     Calibration,
-    Cancelled,
     EditEvent,
     EditRequest,
     Encoded,
@@ -31,61 +27,47 @@ from srflow.contract import (
     ExploreRequest,
     GrainRequest,
     InputError,
-    MemoryBudgetError,
     Metadata,
     Picture,
     Precision,
     Progress,
-    Recipe,
     Reference,
     SampleEvent,
+    SampleRecipe,
     SampleRequest,
-    picture_sha256,
 )
-from srflow.errors import brief
 from srflow.evaluation.perceptual import PerceptualDistance
 from srflow.images import crop_to_multiple, downscale_uint8, to_tensor, upscale_uint8
 from srflow.latents import check_seed
-from srflow.model import Conditioning, pad_to_multiple
-from srflow.operations import Mask, Reroll, check_operations, count_whole
+from srflow.model import Conditioning, SRFlow, pad_to_multiple
+from srflow.operations import Mask
 from srflow.pictures import MAX_PIXELS, load_image, read_picture, read_png_text, save_png
 from srflow.sampling.background import Channel, in_background
+from srflow.sampling.checking import check_edit, check_explore, check_in_memory, check_size, check_variants
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.editing import Editing
 from srflow.sampling.encoding import encode_pictures
+from srflow.sampling.estimating import Planner
 from srflow.sampling.exploring import Exploration
-from srflow.sampling.flops import flops_per_pixel
 from srflow.sampling.graining import Graining
-from srflow.sampling.hardware import DTYPES, choose_precision, conv_throughput, memory_limit, resolve_device
+from srflow.sampling.hardware import choose_precision, memory_limit, resolve_device
 from srflow.sampling.inference import InferenceModel
-from srflow.sampling.models import LoadedModel, Models
-from srflow.sampling.planning import Plan, make_plan
+from srflow.sampling.models import Models
 from srflow.sampling.regions import Region, scaled
 from srflow.sampling.retouching import Retoucher
 from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import State, StateCache
-from srflow.sampling.task import Task, tile_key
-from srflow.sampling.tiling import MIN_TILE
+from srflow.sampling.task import Task
+from srflow.sampling.turn import Turn, named_memory_error
 from srflow.sampling.weighing import Scales, Yardsticks
 from srflow.sampling.worker import Work, Worker
 from srflow.steering.candidates import CHARACTERS, WORDS, Candidate, judge
 from srflow.steering.grain import lay_grain
 from srflow.steering.lettering import draw_versions
-from srflow.steering.wishes import MIN_ROLLS
-from srflow.work import OnStep
 
 __all__ = ["SamplingEngine"]
 
-_MAX_SAMPLES = 10_000
-_MAX_VARIANTS = 256
-_MAX_DIRECTIONS = 16
-_MIN_ROLLS = 8
-_MAX_COMPARED = 64_000_000  # pixels of all pictures that are compared as a whole
 _GIB = 1 << 30
-_CPU_PIECE_BYTES = 5 << 27  # in larger tiles work stops later, and little is saved
-_CPU_EFFICIENCY = 0.6  # of the convolution that is tried out at the start: what whole networks reach of it
-# FLOP/s that any GPU of the last ten years should reach in these networks; a careful guess, until measured.
-_GPU_FLOPS: dict[Precision, float] = {"float32": 2e12, "bfloat16": 5e12, "float16": 5e12}
 
 
 class SamplingEngine:
@@ -125,14 +107,15 @@ class SamplingEngine:
         chosen, reason = choose_precision(self._device) if precision is None else (precision, "asked for")
         self._precision: Precision = chosen
         self._reason = reason
-        self._piece_bytes = piece_bytes
         self._spill_folder = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
         self._models = Models(checkpoints, self._device, compiled)
         self._worker = Worker(self._device, cache_bytes)
+        for cache in self._models.on_device:
+            self._worker.keep(cache)
+        self._planner = Planner(self._models, self._worker, chosen, piece_bytes, self._spill_folder)
         self._states = StateCache(state_bytes)
         self._yardsticks = Yardsticks()
         self._perceptual: PerceptualDistance | None = None
-        self._perceptual_lock = threading.Lock()
 
     def info(self) -> EngineInfo:
         """Device, precision, models."""
@@ -152,71 +135,49 @@ class SamplingEngine:
 
         Raises: InputError: the request does not fit. MemoryBudgetError: it needs more memory than there is.
         """
-        return self._estimate(self._task(request))
+        return self._planner.estimate(self._planner.task(request))
 
     def sample(
         self, request: SampleRequest, cancel: threading.Event | None = None
     ) -> Generator[SampleEvent, None, None]:
         """Draw the samples; each is yielded when it is finished. See `srflow.contract.Engine`."""
-        task = self._task(request)
-        estimate = self._estimate(task)
+        task = self._planner.task(request)
+        estimate = self._planner.estimate(task)
         with SpillFolder(self._spill_folder) as folder:
-            yield from in_background(
-                lambda channel: self._drawing(task, channel, cancel, folder).draw(estimate), name="draw samples"
+            yield from self._in_turn(
+                lambda turn: self._drawing(task, turn, folder).draw(estimate), "draw samples", cancel
             )
 
-    def recipe(self, request: SampleRequest) -> Recipe:
+    def recipe(self, request: SampleRequest) -> SampleRecipe:
         """Of the request's first sample. Raises: as `estimate`."""
-        return self._task(request).recipe(request.first_index)
+        return self._planner.task(request).recipe(request.first_index)
 
     def explore(self, request: ExploreRequest, cancel: threading.Event | None = None) -> Iterator[ExploreEvent]:
         """Draw ways to go on from a sample; each is yielded when it is finished. See `srflow.contract.Engine`."""
         sample = SampleRequest.from_recipe(request.recipe, request.lr, summaries=False)
-        if not 1 <= len(request.variants) <= _MAX_VARIANTS:
-            raise InputError(f"There are {len(request.variants)} variants; ask for 1 to {_MAX_VARIANTS}.")
-        for variant in request.variants:
-            check_operations((*request.recipe.whole_list, *variant), size=request.lr.shape[:2])
-        task = self._task(sample)
-        if request.choose:
-            self._check_choice(request, task)
-        if request.directions:
-            _check_directions(request)
-        if request.wish is not None or request.aim:
-            _check_wish(request)
-        if task.plan.on_disk:
-            _check_places(request)
-
-        def work(channel: Channel) -> None:
-            self._exploration(request, task, channel, cancel).run()
-
-        events = in_background(work, name="explore")
+        check_variants(request)
+        task = self._planner.task(sample)
+        check_explore(request, task)
+        events = self._in_turn(lambda turn: self._exploration(request, task, turn).run(), "explore", cancel)
         with closing(events):
             yield from (event for event in events if isinstance(event, ExploreEvent))
 
     def edit(self, request: EditRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
         """Bring an edited picture back into what may lie behind the LR picture. See `srflow.contract.Engine`."""
-        task = self._task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
-        expected = tuple(side * task.scale for side in request.lr.shape[:2])
-        picture, mask = request.picture, request.mask
-        if picture.dtype != np.uint8 or picture.shape != (*expected, 3):
-            raise InputError(
-                f"The edited picture must be of 8 bits and {expected[1]}x{expected[0]} pixels, as it was before the "
-                f"edit; got {picture.dtype} {picture.shape}."
-            )
-        if mask is not None:
-            _check_size(mask, request.lr)
-        yield from self._edited(Editing, task, request.lr, request.recipe, lambda _: request, cancel)
+        task = self._planner.task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
+        check_edit(request, task)
+        yield from self._edited(Editing, task, request.lr, request.recipe, lambda _turn, _before: request, cancel)
 
     def grain(self, request: GrainRequest, cancel: threading.Event | None = None) -> Iterator[EditEvent]:
         """Give a place the grain of another one. See `srflow.contract.Engine`."""
-        task = self._task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
+        task = self._planner.task(SampleRequest.from_recipe(request.recipe, request.lr, summaries=False))
         check_seed(request.seed)
-        _check_size(request.mask, request.lr)
+        check_size(request.mask, request.lr)
         lr, mask = request.lr, request.mask
-        laid = lay_grain(lr, request.source, mask.support, task.scale, request.seed)
 
-        def edit(before: State) -> EditRequest:
-            picture = before.whole()
+        def edit(turn: Turn, before: Callable[[], State]) -> EditRequest:
+            laid = turn.run(lambda: lay_grain(lr, request.source, mask.support, task.scale, request.seed))
+            picture = before().whole()
             picture[scaled(mask.support, task.scale)] = laid
             return EditRequest(lr=lr, recipe=request.recipe, picture=picture, mask=mask)
 
@@ -227,27 +188,25 @@ class SamplingEngine:
         kind: type[Editing],
         task: Task,
         lr: np.ndarray,
-        recipe: Recipe,
-        edit: Callable[[State], EditRequest],
+        recipe: SampleRecipe,
+        edit: Callable[[Turn, Callable[[], State]], EditRequest],
         cancel: threading.Event | None,
     ) -> Iterator[EditEvent]:
         """What becomes of an edit of the recipe's picture."""
-        _check_in_memory(task)
+        check_in_memory(task)
 
-        def work(channel: Channel) -> None:
-            stop = _stopper(cancel, channel)
-            explored = ExploreRequest(lr=lr, recipe=recipe, variants=((),))
-            exploration = self._exploration(explored, task, channel, cancel)
-            model = self._models.exact(task.loaded)
+        def work(turn: Turn) -> None:
+            exploration = self._exploration(ExploreRequest(lr=lr, recipe=recipe, variants=((),)), task, turn)
+            model = turn.run(lambda: self._models.exact(task.loaded))
             padded = pad_to_multiple(to_tensor(lr), task.loaded.info.lr_multiple)
 
             def scales(region: Region, conditioning: Conditioning | None) -> Scales:
-                return Scales(self._worker, model, padded, region, stop, conditioning)
+                return Scales(turn, model, padded, region, conditioning)
 
-            request = edit(exploration.state(recipe.operations))
-            kind(request, task, exploration, self._yardsticks, scales, padded, channel, stop).run()
+            request = edit(turn, lambda: exploration.state(recipe.operations))
+            kind(request, task, exploration, self._yardsticks, scales, padded, turn).run()
 
-        events = in_background(work, name="edit")
+        events = self._in_turn(work, "edit", cancel)
         with closing(events):
             yield from (event for event in events if isinstance(event, EditEvent))
 
@@ -266,13 +225,12 @@ class SamplingEngine:
         size = (bottom - top) * scale, (right - left) * scale
         versions = [draw_versions(each, *size) if isinstance(each, str) else [each] for each in candidates]
         are_texts = all(isinstance(each, str) for each in candidates)
-
-        def stop() -> None:
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("Stopped.")
-
         limits = WORDS if are_texts and any(len(str(each).strip()) > 1 for each in candidates) else CHARACTERS
-        return judge(lr, picture, mask.support, versions, scale, or_negative=are_texts, limits=limits, stop=stop)
+        turn, box = Turn(self._worker, cancel), mask.support
+        with named_memory_error():
+            return turn.run(
+                lambda: judge(lr, picture, box, versions, scale, or_negative=are_texts, limits=limits, stop=turn.stop)
+            )
 
     def encode(
         self,
@@ -293,59 +251,26 @@ class SamplingEngine:
         model: str | None = None,
         cancel: threading.Event | None = None,
     ) -> Iterator[Progress | Encoded]:
-        """The same, telling how far it is. See `srflow.contract.Engine`."""
-        loaded, count = self._models.get(model), len(pictures)
+        """The same, with progress. See `srflow.contract.Engine`."""
+        loaded = self._models.get(model)
+        scale, multiple = loaded.info.scale_factor, loaded.info.lr_multiple
+        find = partial(self._models.exact, loaded)
 
-        def work(channel: Channel) -> None:
-            def tell(number: int) -> None:
-                text = f"Encoding picture {number + 1} of {count}"
-                channel.offer(Progress(stage="sampling", fraction=number / count, text=text))
+        def work(turn: Turn) -> None:
+            turn.send(encode_pictures(turn, find, lr, pictures, scale, multiple))
 
-            exact = self._models.exact(loaded)
-            channel.send(encode_pictures(self._worker, exact, lr, pictures, _stopper(cancel, channel), tell))
-
-        events = in_background(work, name="encode")
+        events = self._in_turn(work, "encode", cancel)
         with closing(events):
-            yield from events
+            yield from (event for event in events if isinstance(event, Progress | Encoded))
 
-    def _exploration(
-        self, request: ExploreRequest, task: Task, channel: Channel, cancel: threading.Event | None
-    ) -> Exploration:
-        stop = _stopper(cancel, channel)
-        model = self._rearranged(task, channel, stop)
+    def _exploration(self, request: ExploreRequest, task: Task, turn: Turn) -> Exploration:
         padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)
-        retoucher = Retoucher(self._worker, model, task, padded, request.recipe.lr_sha256, stop)
+        retoucher = Retoucher(turn, self._rearranged(task, turn), task, padded, request.recipe.lr_sha256)
 
         def drawing(whole: Task, folder: SpillFolder) -> Drawing:
-            return self._drawing(whole, channel, cancel, folder)
+            return self._drawing(whole, turn, folder)
 
-        return Exploration(
-            request,
-            task,
-            self._worker,
-            self._states,
-            retoucher,
-            drawing,
-            self._spill_folder,
-            self._distance,
-            channel,
-            stop,
-        )
-
-    def _check_choice(self, request: ExploreRequest, task: Task) -> None:
-        if not 1 <= request.choose <= _MAX_VARIANTS:
-            raise InputError(f"choose is {request.choose}; it must be from 0 to {_MAX_VARIANTS}.")
-        masks = [variant[-1].place if variant else None for variant in request.variants]
-        multiple = task.loaded.info.lr_multiple
-        places = {None if mask is None else Region.around(mask, multiple) for mask in masks}
-        if len(places) > 1:
-            raise InputError("Variants of different places cannot be compared. Ask for those of each place by itself.")
-        height, width = request.lr.shape[:2]
-        if places == {None} and len(masks) * height * width * task.scale**2 > _MAX_COMPARED:
-            raise InputError(
-                f"{len(masks)} pictures of {width * task.scale}x{height * task.scale} are too many pixels to compare. "
-                "Choose a place, or fewer variants."
-            )
+        return Exploration(request, task, turn, self._states, retoucher, drawing, self._spill_folder, self._distance)
 
     def calibration(self, model: str | None = None) -> Calibration:
         """What was measured for a model. Raises: NotCalibratedError: nothing was, or its file cannot be used."""
@@ -356,13 +281,32 @@ class SamplingEngine:
 
         The encoder's is left out where training with the flow has spoilt it.
         """
-        task = self._task(replace(request, num_samples=1, summaries=False))
+        task = self._planner.task(replace(request, num_samples=1, summaries=False))
         folder = SpillFolder(self._spill_folder)
-        events: Generator[Reference, None, None] = in_background(
-            lambda channel: self._drawing(task, channel, cancel, folder).draw_references(), name="draw references"
+        events = self._in_turn(
+            lambda turn: self._drawing(task, turn, folder).draw_references(), "draw references", cancel
         )
         with folder, closing(events):
             yield from (event for event in events if isinstance(event, Reference))
+
+    def super_resolve(
+        self, lr: np.ndarray, model: str | None = None, cancel: threading.Event | None = None
+    ) -> np.ndarray:
+        """The picture that the encoder makes by itself, uint8, (s h, s w, 3), however good it is."""
+        task = self._planner.task(SampleRequest(lr=lr, model=model, num_samples=1, summaries=False))
+        folder = SpillFolder(self._spill_folder)
+        turn = Turn(self._worker, cancel)
+        with folder, named_memory_error():
+            return self._drawing(task, turn, folder).super_resolve()
+
+    def network(self, model: str | None = None) -> SRFlow:
+        """A model itself, in float32, on the CPU; not to be changed."""
+        return self._models.get(model).model
+
+    def seconds(self, request: SampleRequest, what: Work) -> float:
+        """Of a kind of work on all of a picture, for one sample: as last measured, or guessed."""
+        task = self._planner.task(request)
+        return task.plan.grid.num_pixels * self._planner.seconds(task, what)
 
     def open_picture(self, source: str | Path | bytes | BinaryIO, max_pixels: int | None = None) -> np.ndarray:
         """Read a picture file, on white: see `srflow.pictures.load_image`."""
@@ -396,211 +340,31 @@ class SamplingEngine:
         """The text in a PNG: see `srflow.pictures.read_png_text`."""
         return read_png_text(source)
 
-    def _task(self, request: SampleRequest) -> Task:
-        loaded, precision = self._check(request)
-        default = loaded.info.default_temperature
-        return Task(
-            request=request,
-            loaded=loaded,
-            precision=precision,
-            temperature=default if request.temperature is None else request.temperature,
-            plan=self._plan(request, loaded, precision),
-        )
+    def _in_turn(
+        self, work: Callable[[Turn], None], name: str, cancel: threading.Event | None
+    ) -> Generator[Any, None, None]:
+        """Do a request's work in a thread of its own, and yield what it sends."""
 
-    def _check(self, request: SampleRequest) -> tuple[LoadedModel, Precision]:
-        loaded = self._models.get(request.model)
-        info, lr = loaded.info, request.lr
-        if lr.dtype != np.uint8 or lr.ndim != 3 or lr.shape[2] != 3 or 0 in lr.shape:
-            raise InputError(f"The LR picture must be uint8 (h, w, 3) and not empty; got {lr.dtype} {lr.shape}.")
-        _check_whole("num_samples", request.num_samples, 1, _MAX_SAMPLES)
-        _check_whole("first_index", request.first_index, 0, MAX_INDEX + 1 - request.num_samples)
-        _check_whole("consistency_rounds", request.consistency_rounds, 0, 100)
-        if request.tile not in (None, 0):
-            _check_whole("tile, which is 0 for a picture in one piece,", request.tile, MIN_TILE, MAX_SIDE)
-        temperature = request.temperature
-        if temperature is not None and not (isinstance(temperature, Real) and 0 <= temperature <= 2):
-            raise InputError(f"The temperature is {brief(temperature)}; it must be from 0 to 2.")
-        check_seed(request.seed)
-        check_operations(request.operations, complete=False, size=lr.shape[:2])
-        if request.deep and count_whole(request.operations) < len(request.operations):
-            raise InputError("Operations on places give pictures of 8 bits; ask for 16 bits without them.")
-        if request.weights_sha256 not in (None, info.weights_sha256):
-            raise InputError(
-                f"The recipe was made with other weights of {info.key} than those that are loaded; its pixels cannot "
-                "be made again. Load the checkpoint that it was made with."
-            )
-        expected = tuple(side * info.scale_factor for side in lr.shape[:2])
-        if request.ground_truth is not None and request.ground_truth.shape[:2] != expected:
-            raise InputError(
-                f"The ground truth is {request.ground_truth.shape[:2]}, but at x{info.scale_factor} this LR picture "
-                f"needs one of {expected}."
-            )
-        precision = request.precision or self._precision
-        if precision not in DTYPES:
-            raise InputError(f"The precision is {precision!r}; use one of {', '.join(DTYPES)}.")
-        return loaded, precision
+        def run(channel: Channel[Any]) -> None:
+            with named_memory_error():
+                work(Turn(self._worker, cancel, channel))
 
-    def _plan(
-        self, request: SampleRequest, loaded: LoadedModel, precision: Precision, smaller_than: int | None = None
-    ) -> Plan:
-        info = loaded.info
-        is_cpu = self._device.type == "cpu"
-        limit = memory_limit(self._device)
-        piece = self._piece_bytes or (_CPU_PIECE_BYTES if is_cpu else limit)
-        multiple = info.lr_multiple
-        plan = make_plan(
-            self._models.footprint(loaded, precision),
-            tuple(-(-side // multiple) * multiple for side in request.lr.shape[:2]),
-            scale=info.scale_factor,
-            multiple=multiple,
-            num_samples=request.num_samples,
-            rounds=request.consistency_rounds,
-            summaries=request.summaries,
-            is_deep=request.deep,
-            # After memory ran out, what was asked for cannot be had any more.
-            tile=request.tile if smaller_than is None else None,
-            limit=limit,
-            piece_limit=piece,
-            is_cpu=is_cpu,
-            smaller_than=smaller_than,
-        )
-        if plan.on_disk:
-            self._check_disk(plan.result_bytes)
-        return plan
+        return in_background(run, name)
 
-    def _check_disk(self, num_bytes: int) -> None:
-        folder = self._spill_folder.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        if num_bytes > free:
-            raise MemoryBudgetError(
-                f"The samples take {num_bytes / 1e9:.1f} GB, which do not fit into memory; of disk space "
-                f"{free / 1e9:.1f} GB are free. Ask for fewer samples or a smaller region."
-            )
+    def _drawing(self, task: Task, turn: Turn, folder: SpillFolder) -> Drawing:
+        model = self._rearranged(task, turn)
+        return Drawing(turn, model, task, self._planner.replan, folder, self._distance)
 
-    def _estimate(self, task: Task) -> Estimate:
-        request, plan = task.request, task.plan
-        lr_sha256 = picture_sha256(request.lr)
-        keys = [tile_key(task, lr_sha256, number) for number in range(len(plan.grid))]
-        cached = all(key in self._worker.cache for key in keys)
-        conditioning = 0.0 if cached else plan.grid.num_pixels * self._seconds(task, "conditioning")
-        drawing = plan.grid.num_pixels * (self._seconds(task, "sampling") + self._seconds(task, "finishing"))
-        in_one_piece = len(plan.grid) == 1
-        seconds = conditioning + request.num_samples * drawing
-        return Estimate(
-            seconds=seconds,
-            seconds_to_first=conditioning + plan.batch * drawing if in_one_piece else seconds,
-            num_bytes=plan.num_bytes,
-            precision=task.precision,
-            tile=plan.grid.tile,
-            num_tiles=len(plan.grid),
-            height=request.lr.shape[0] * task.scale,
-            width=request.lr.shape[1] * task.scale,
-            cached=cached,
-        )
-
-    def _seconds(self, task: Task, what: Work) -> float:
-        """Of an LR pixel: measured, or guessed."""
-        measured = self._worker.seconds_per_pixel(what, task.loaded.model.config, DTYPES[task.precision])
-        if measured is not None:
-            return measured
-        if what == "finishing" or self._device.type == "mps":
-            return 0.0
-        # On ZeroGPU the device may not be touched here, nor is anything ever measured in this process.
-        on_cpu = self._device.type == "cpu"
-        speed = _CPU_EFFICIENCY * conv_throughput(task.precision) if on_cpu else _GPU_FLOPS[task.precision]
-        return flops_per_pixel(task.loaded.model, what) / speed
-
-    def _drawing(self, task: Task, channel: Channel, cancel: threading.Event | None, folder: SpillFolder) -> Drawing:
-        stop = _stopper(cancel, channel)
-        model = self._rearranged(task, channel, stop)
-        return Drawing(self._worker, model, task, channel, stop, self._replan, folder, self._distance)
-
-    def _rearranged(self, task: Task, channel: Channel, stop: OnStep) -> InferenceModel:
-        def tell() -> None:
-            stop()
-            channel.offer(Progress(stage="loading", fraction=0.0, text="Loading the model"))
-
-        return self._models.rearranged(task.loaded, task.precision, tell)
-
-    def _replan(self, task: Task) -> Task:
-        """The task in smaller tiles, since memory ran out. Raises MemoryBudgetError if there are none."""
-        largest = max(task.plan.grid.largest)
-        plan = self._plan(task.request, task.loaded, task.precision, smaller_than=largest)
-        # Where results go was decided when the work began, and those who take them rely on it.
-        return replace(task, plan=replace(plan, on_disk=task.plan.on_disk))
+    def _rearranged(self, task: Task, turn: Turn) -> InferenceModel:
+        loading = Progress(stage="loading", fraction=0.0, text="Loading the model")
+        return turn.run(lambda: self._models.rearranged(task.loaded, task.precision, lambda: turn.tell(loading)))
 
     def _distance(self) -> PerceptualDistance:
-        with self._perceptual_lock:
-            if self._perceptual is None:
+        """The LPIPS network, for those who have taken the device."""
+        if self._perceptual is None:
+            with torch.inference_mode(False):
                 self._perceptual = PerceptualDistance(self._device)
-            return self._perceptual
-
-
-def _stopper(cancel: threading.Event | None, channel: Channel) -> OnStep:
-    def stop() -> None:
-        channel.check()
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("Stopped.")
-
-    return stop
-
-
-def _check_whole(name: str, value: object, low: int, high: int) -> None:
-    """Raises: InputError: it is no whole number from `low` to `high`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
-        raise InputError(f"{name} is {brief(value)}; it must be a whole number from {low} to {high}.")
-
-
-def _check_places(request: ExploreRequest) -> None:
-    """Raises: MemoryBudgetError: whole pictures are asked for."""
-    if any(not variant or any(one.place is None for one in variant) for variant in request.variants):
-        raise MemoryBudgetError(
-            "The picture does not fit into memory, so only variants of a place of it can be drawn. Explore a smaller "
-            "region of it."
-        )
-
-
-def _check_size(mask: Mask, lr: np.ndarray) -> None:
-    if (mask.height, mask.width) != lr.shape[:2]:
-        raise InputError(
-            f"The mask is for a picture of {mask.width}x{mask.height}, but the LR picture is "
-            f"{lr.shape[1]}x{lr.shape[0]}."
-        )
-
-
-def _check_in_memory(task: Task) -> None:
-    if task.plan.on_disk:
-        raise MemoryBudgetError("The picture does not fit into memory. Explore a smaller region of it.")
-
-
-def _check_directions(request: ExploreRequest) -> None:
-    """Raises: InputError: the variants are not the rolls of one place that a `Slide` can mix."""
-    if not 1 <= request.directions <= _MAX_DIRECTIONS:
-        raise InputError(f"directions is {request.directions}; it must be from 0 to {_MAX_DIRECTIONS}.")
-    _check_rolls(request, _MIN_ROLLS, "Directions are looked for")
-
-
-def _check_wish(request: ExploreRequest) -> None:
-    """Raises: InputError: there is no place to measure at, or the variants are no rolls to look for an aim among."""
-    if request.wish is None:
-        raise InputError("There is no wish to look for the way to. Give one, or leave aim out.")
-    places = {variant[-1].place for variant in request.variants if variant}
-    if len(places) != 1 or None in places:
-        raise InputError("A wish is about one place: every variant must end with an operation on the same one.")
-    if request.aim:
-        _check_rolls(request, MIN_ROLLS, "The way to a wish is looked for")
-
-
-def _check_rolls(request: ExploreRequest, least: int, what: str) -> None:
-    """Raises: InputError: the variants are not rolls 0, 1, 2 … of one place, such as a `Slide` mixes."""
-    rolls = [variant[0] for variant in request.variants if len(variant) == 1]
-    first = rolls[0] if rolls else None
-    if not isinstance(first, Reroll) or len(rolls) < least or len(rolls) < len(request.variants):
-        raise InputError(f"{what} among the rolls of a place, {least} or more, and nothing else.")
-    if rolls != [Reroll(first.mask, first.seed, roll) for roll in range(len(rolls))]:
-        raise InputError(f"{what} among rolls 0, 1, 2 … of one place and one seed.")
+        return self._perceptual
 
 
 def _describe(device: torch.device) -> str:

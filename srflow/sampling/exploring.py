@@ -12,12 +12,20 @@ from typing import TypeVar
 
 import numpy as np
 
-from srflow.contract import Aim, Comparison, Directions, ExploreRequest, MemoryBudgetError, Progress, Recipe, Variant
+from srflow.contract import (
+    Aim,
+    Comparison,
+    Directions,
+    ExploreRequest,
+    MemoryBudgetError,
+    Progress,
+    SampleRecipe,
+    Variant,
+)
 from srflow.evaluation.choosing import extremes, farthest, plausible, typical
 from srflow.evaluation.directions import find_directions, place_features
 from srflow.evaluation.perceptual import MIN_SIDE, PerceptualDistance
 from srflow.operations import Box, Operation, count_whole
-from srflow.sampling.background import Channel
 from srflow.sampling.drawing import Drawing
 from srflow.sampling.finishing import squared_lr_error
 from srflow.sampling.regions import Region, scaled
@@ -25,9 +33,9 @@ from srflow.sampling.retouching import Retoucher
 from srflow.sampling.spilling import SpillFolder
 from srflow.sampling.states import Patch, State, StateCache
 from srflow.sampling.task import Task
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 from srflow.steering.wishes import find_aim
-from srflow.work import OnStep
 
 __all__ = ["Exploration"]
 
@@ -39,30 +47,27 @@ class Exploration:
 
     Args:
         request: what to draw.  task: the same as a sample's, checked.
-        worker: the device.
+        turn: at the device.
         cache: of states, kept between requests.  retoucher: of the task.
         drawing: makes what draws a whole picture, in a folder for what does not fit into memory.
         spill_folder: where such folders are made; each goes with the picture in it, when the cache lets go of it.
-        distance: makes the LPIPS network, when it is first needed.
-        channel: told what happens.  stop: raises Cancelled if the request was cancelled.
+        distance: gives the LPIPS network, which it makes when it is first called; a piece of work.
     """
 
     def __init__(
         self,
         request: ExploreRequest,
         task: Task,
-        worker: Worker,
+        turn: Turn,
         cache: StateCache,
         retoucher: Retoucher,
         drawing: Callable[[Task, SpillFolder], Drawing],
         spill_folder: Path,
         distance: Callable[[], PerceptualDistance],
-        channel: Channel,
-        stop: OnStep,
     ) -> None:
         self._request, self._task, self._cache, self._retoucher = request, task, cache, retoucher
         self._drawing, self._spill_folder, self._distance = drawing, spill_folder, distance
-        self._worker, self._channel, self._stop = worker, channel, stop
+        self._turn = turn
         self._draw = request.recipe.whole_list[:1]
         self._finished = 0
 
@@ -78,7 +83,7 @@ class Exploration:
             started = time.perf_counter()
             for number, operations, state in zip(numbers, lists, self.states(lists), strict=True):
                 variant = self.variant(number, operations, state, time.perf_counter() - started)
-                self._channel.send(variant)
+                self._turn.send(variant)
                 if self._request.choose or self._request.directions:
                     states[number] = state
                 if self._request.aim:
@@ -88,13 +93,13 @@ class Exploration:
                 self._tell(f"Drawing variant {min(self._finished + 1, count)} of {count}")
 
         if self._request.choose:
-            self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
-            self._channel.send(self._comparison([states[number] for number in range(count)]))
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Comparing the variants"))
+            self._turn.send(self._comparison([states[number] for number in range(count)]))
         if self._request.directions:
-            self._channel.offer(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
-            self._channel.send(self._directions([states[number] for number in range(count)]))
+            self._turn.tell(Progress(stage="comparing", fraction=1.0, text="Looking for what differs"))
+            self._turn.send(self._directions([states[number] for number in range(count)]))
         if self._request.aim:
-            self._channel.send(self._aim([rolls[number] for number in range(count)]))
+            self._turn.send(self._aim([rolls[number] for number in range(count)]))
 
     def _comparison(self, states: list[State]) -> Comparison:
         """What the variants say together, at their place or everywhere."""
@@ -107,9 +112,9 @@ class Exploration:
             box = _at_least(box, -(-MIN_SIDE // scale), lr.shape[1], lr.shape[0])
             weight = np.kron(mask.array(box), np.ones((scale, scale)))
         pictures = [state.crop(*scaled(box, scale)) for state in states]
-        self._stop()
+        self._turn.stop()
         distances = self._distances(pictures)
-        self._stop()
+        self._turn.stop()
         allowed = plausible([state.log_prob for state in states], [bool(state.flags) for state in states])
         return Comparison(
             different=farthest(distances, self._request.choose, allowed),
@@ -125,18 +130,19 @@ class Exploration:
         assert mask is not None
         scale, box = self._task.scale, mask.support
         crops = [state.crop(*scaled(box, scale)) for state in states]
-        features = place_features(crops, mask.weights(scale))
-        self._stop()
-        return Directions(found=find_directions(features, self._request.directions))
+        features = self.on_device(lambda: place_features(crops, mask.weights(scale)))
+        return Directions(found=self.on_device(lambda: find_directions(features, self._request.directions)))
 
     def _measure(self, state: State) -> float | None:
         """Of the wish, at the place that the variants are about."""
-        if self._request.wish is None:
+        wish = self._request.wish
+        if wish is None:
             return None
         mask = next(variant[-1].place for variant in self._request.variants if variant)
         assert mask is not None
         box, scale = mask.support, self._task.scale
-        return self._request.wish.measure(state.crop(*scaled(box, scale)), mask.weights(scale))
+        crop = state.crop(*scaled(box, scale))
+        return self.on_device(lambda: wish.measure(crop, mask.weights(scale)))
 
     def _aim(self, rolls: list[Variant]) -> Aim:
         """The way to more of what is wished for."""
@@ -154,7 +160,7 @@ class Exploration:
     def on_device(self, work: Callable[[], _Result]) -> _Result:
         """Run a piece of work on the device. Raises: MemoryBudgetError: it has not enough memory for it."""
         try:
-            return self._worker.run(work, self._stop)
+            return self._turn.run(work)
         except OutOfMemory as error:
             raise MemoryBudgetError(
                 "The device has not enough memory to compare these pictures. Choose a smaller place."
@@ -162,13 +168,13 @@ class Exploration:
 
     def _distances(self, pictures: list[np.ndarray]) -> np.ndarray:
         if min(pictures[0].shape[:2]) >= MIN_SIDE:
-            return self._distance().pairwise(pictures, self.on_device)
+            return self.on_device(self._distance).pairwise(pictures, self.on_device)
         flat = np.stack(pictures).reshape(len(pictures), -1).astype(np.float32) / 255
         return np.sqrt(np.square(flat[:, None] - flat).mean(2))
 
     def _tell(self, text: str) -> None:
         fraction = self._finished / len(self._request.variants)
-        self._channel.offer(Progress(stage="sampling", fraction=fraction, text=text))
+        self._turn.tell(Progress(stage="sampling", fraction=fraction, text=text))
 
     def _groups(self) -> list[list[int]]:
         """Numbers of variants that differ in their last operation only, about one region: one batch."""
@@ -233,7 +239,7 @@ class Exploration:
                     "The device has not enough memory to draw this picture again as its recipe says. Draw a new sample."
                 ) from error
             assert picture is not None
-            error_sum = squared_lr_error(picture, task.request.lr, task.scale, self._stop)
+            error_sum = squared_lr_error(picture, task.request.lr, task.scale, self._turn.run)
             bits = result.bits_per_dimension
             log_prob = None if bits is None else -bits * picture.size * math.log(2)
             state = State(picture, error_sum, result.flags, log_prob)
@@ -241,7 +247,7 @@ class Exploration:
         assert isinstance(state, State)
         return state
 
-    def _key(self, operations: tuple[Operation, ...]) -> Recipe:
+    def _key(self, operations: tuple[Operation, ...]) -> SampleRecipe:
         return replace(self._request.recipe, operations=operations)
 
     def variant(self, number: int, operations: tuple[Operation, ...], state: State, seconds: float) -> Variant:

@@ -39,6 +39,7 @@ class Canvas:
         rounds: of the consistency step.
         path: a .npy file to be made for the result; None keeps it in memory.
         is_deep: whether to make the picture in 16 bits, too; its file has "-16" in its name.
+        is_plain: whether to make it without the consistency step, too; its file has "-plain" in its name.
         device: that does the work.
         run: runs each piece of it there.
     """
@@ -51,6 +52,7 @@ class Canvas:
         rounds: int,
         path: Path | None = None,
         is_deep: bool = False,
+        is_plain: bool = False,
         device: torch.device | str = "cpu",
         run: Run = at_once,
     ) -> None:
@@ -62,8 +64,8 @@ class Canvas:
         height, width = lr.shape[-2:]
         shape = (height * scale, width * scale, 3)
         self.picture = _empty(shape, np.uint8, path)
-        deep_path = None if path is None else path.with_name(f"{path.stem}-16{path.suffix}")
-        self.deep = _empty(shape, np.uint16, deep_path) if is_deep else None
+        self.deep = _empty(shape, np.uint16, _beside(path, "16")) if is_deep else None
+        self.plain = _empty(shape, np.uint8, _beside(path, "plain")) if is_plain else None
         self._raw = torch.zeros(3, 0, shape[1])  # rows still needed, from LR row `_raw_top` on
         self._raw_top = 0
         self._done = 0  # LR rows finished
@@ -73,7 +75,7 @@ class Canvas:
 
     def discard(self) -> None:
         """Remove the files, if there are any: the picture will not be finished."""
-        for picture in (self.picture, self.deep):
+        for picture in (self.picture, self.deep, self.plain):
             if (path := file_of(picture)) is not None:
                 Path(path).unlink(missing_ok=True)
 
@@ -139,12 +141,17 @@ class Canvas:
         raw = self._raw[:, (first - self._raw_top) * scale : (last - self._raw_top) * scale]
         lr = self._lr[:, :, first:last].to(self._device)
         strip = back_project(raw[None].to(self._device), lr, scale, self._rounds, on_step)
-        if self._is_grey:  # the model has learnt from colour pictures, and draws faint colours into grey ones, too
-            strip = strip.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-        rows = strip[:, :, (start - first) * scale : (stop - first) * scale]
-        self.picture[start * scale : stop * scale] = to_uint8(rows)
+        within, own = slice((start - first) * scale, (stop - first) * scale), slice(start * scale, stop * scale)
+        rows = self._uncoloured(strip[:, :, within])
+        self.picture[own] = to_uint8(rows)
         if self.deep is not None:
-            self.deep[start * scale : stop * scale] = to_uint16(rows)
+            self.deep[own] = to_uint16(rows)
+        if self.plain is not None:
+            self.plain[own] = to_uint8(self._uncoloured(raw[None, :, within].to(self._device)))
+
+    def _uncoloured(self, rows: Tensor) -> Tensor:
+        """Grey in, grey out: the model has learnt from colour pictures, and draws faint colours into grey ones, too."""
+        return rows.mean(1, keepdim=True).expand(-1, 3, -1, -1) if self._is_grey else rows
 
 
 def file_of(picture: np.ndarray | None) -> str | None:
@@ -152,30 +159,34 @@ def file_of(picture: np.ndarray | None) -> str | None:
     return str(picture.filename) if isinstance(picture, np.memmap) else None
 
 
+def _beside(path: Path | None, what: str) -> Path | None:
+    """A file for another form of the picture, beside its own."""
+    return None if path is None else path.with_name(f"{path.stem}-{what}{path.suffix}")
+
+
 def _empty(shape: tuple[int, int, int], dtype: type[np.generic], path: Path | None) -> np.ndarray:
     return np.empty(shape, dtype) if path is None else np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> float:
+def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> float:
     """Of a picture, scaled down, against the LR picture that it was made from, in dB: what is known must be kept."""
-    return capped_psnr(squared_lr_error(picture, lr, scale, on_step) / lr.size)
+    return capped_psnr(squared_lr_error(picture, lr, scale, run) / lr.size)
 
 
-def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, on_step: OnStep | None = None) -> int:
+def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> int:
     """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
-    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. on_step: called
-    between them; it may raise.
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. run: runs each of
+    them.
     """
     height, width = lr.shape[:2]
     strip = max(1, STRIP_PIXELS // (width * scale * scale))
-    total = 0
-    for start in range(0, height, strip):
-        if on_step is not None:
-            on_step()
+
+    def error_of(start: int) -> int:
         stop = min(height, start + strip)
         first, last = max(0, start - _REACH_OF_DOWNSCALING), min(height, stop + _REACH_OF_DOWNSCALING)
         reduced = downscale_uint8(np.asarray(picture[first * scale : last * scale]), scale)
         difference = np.subtract(reduced[start - first : stop - first], lr[start:stop], dtype=np.int64)
-        total += int(np.square(difference).sum())
-    return total
+        return int(np.square(difference).sum())
+
+    return sum(run(partial(error_of, start)) for start in range(0, height, strip))

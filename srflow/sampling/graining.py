@@ -15,7 +15,9 @@ from srflow.sampling.regions import Region
 __all__ = ["Graining"]
 
 _SHARES = (1.0, 0.6, 0.3)  # of the noise's variance that is the grain's
-_STRENGTHS = (1.0, 0.85, 0.7)  # of the grain: at the size of noise, what has edges is less likely than noise
+_STRENGTHS = (1.0, 0.85, 0.7, 0.6)  # of the grain: at the size of noise, what has edges is less likely than noise
+_STRONGER = (1.15, 1.3, 1.4, 1.5, 1.6, 1.8)  # of all grain: smooth grain is likelier than a rough place's noise
+_WAYS = (*((share, strength) for share in _SHARES for strength in _STRENGTHS), *((1.0, each) for each in _STRONGER))
 
 
 class Graining(Editing):
@@ -39,10 +41,9 @@ class Graining(Editing):
         samples: Sequence[Sequence[Tensor]],
         region: Region,
     ) -> list[list[Tensor]]:
-        """As of an edit: the grain of samples' size, weaker, and with more and more of the noise before."""
+        """As of an edit: grain of samples' size, weaker, with more and more of the noise before, and last stronger."""
         ends = [level * factor for level, factor in zip(drawn, to_usual(drawn, samples, region), strict=True)]
         return [
             [math.sqrt(1 - share) * z + math.sqrt(share) * strength * end for z, end in zip(before, ends, strict=True)]
-            for share in _SHARES
-            for strength in _STRENGTHS
+            for share, strength in _WAYS
         ]

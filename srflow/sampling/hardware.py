@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import statistics
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -13,7 +15,7 @@ import torch
 
 from srflow.contract import InputError, Precision
 
-__all__ = ["DTYPES", "choose_precision", "conv_throughput", "memory_limit", "resolve_device"]
+__all__ = ["DTYPES", "choose_precision", "conv_throughput", "memory_limit", "resolve_device", "trim_allocator"]
 
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -86,6 +88,22 @@ def memory_limit(device: torch.device) -> int:
         return int(_MEMORY_SHARE * (torch.cuda.mem_get_info(device)[0] + kept))
     free = min([psutil.virtual_memory().available, *_free_in_cgroups()])
     return int(_MEMORY_SHARE * max(free, 0))
+
+
+def trim_allocator() -> None:
+    """Have the C library give freed memory back to the system, where it can: glibc alone keeps much of it.
+
+    Tensors of up to 32 MB come from its heap. After tiles of several sizes the heap has holes that nothing fits into.
+    """
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def _free_in_cgroups() -> Iterator[int]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 
+from srflow.caching import LRUCache
 from srflow.calibration.file import load_calibration
 from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, shipped_checkpoints
 from srflow.contract import (
@@ -47,6 +49,30 @@ class LoadedModel:
     folder: Path | None = None
 
 
+_Copy = TypeVar("_Copy")
+
+_MAX_REARRANGED = 3  # models in a precision, on the device; one that is asked for again later is made again
+_MAX_EXACT = 2
+
+
+class _Copies(Generic[_Copy]):
+    """Copies of models on the device: the last few, and whatever somebody uses still, so that none is there twice."""
+
+    def __init__(self, count: int) -> None:
+        self.kept: LRUCache[_Copy] = LRUCache(count)
+        self._used: WeakValueDictionary[Hashable, _Copy] = WeakValueDictionary()
+
+    def get(self, key: Hashable, make: Callable[[], _Copy]) -> _Copy:
+        copy = self.kept.get(key)
+        if copy is None:
+            copy = self._used.get(key)
+        if copy is None:
+            with torch.inference_mode(False):  # else nobody could ever record gradients through the weights
+                copy = self._used[key] = make()
+        self.kept.put(key, copy)
+        return copy
+
+
 class Models:
     """All checkpoints of an engine.
 
@@ -62,10 +88,9 @@ class Models:
         self._device = device
         self._compiled = compiled
         self._loaded = {key: _load(source, key) for source, key in _keys(names).items()}
-        self._rearranged: dict[tuple[str, Precision], InferenceModel] = {}
-        self._exact: dict[str, SRFlow] = {}
+        self._rearranged: _Copies[InferenceModel] = _Copies(_MAX_REARRANGED)
+        self._exact: _Copies[SRFlow] = _Copies(_MAX_EXACT)
         self._calibrations: dict[str, Calibration | None] = {}
-        self._lock = threading.Lock()
         self.default = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in self._loaded else next(iter(self._loaded))
 
     def infos(self) -> tuple[ModelInfo, ...]:
@@ -79,28 +104,34 @@ class Models:
             raise InputError(f"There is no model {key!r} here; there are {', '.join(self._loaded)}.")
         return self._loaded[key]
 
-    def rearranged(self, loaded: LoadedModel, precision: Precision, tell_loading: OnStep) -> InferenceModel:
-        """The model as it samples, on the device.
+    @property
+    def on_device(self) -> tuple[LRUCache[Any], ...]:
+        """The copies that are kept on the device."""
+        return self._rearranged.kept, self._exact.kept
 
-        Args: tell_loading: called if the model has to be made first, which takes a while. It may raise.
+    def rearranged(self, loaded: LoadedModel, precision: Precision, on_step: OnStep) -> InferenceModel:
+        """The model as it samples, on the device, which the caller has taken.
+
+        Args: on_step: called if the model has to be made first, which takes a while, and while it is. It may raise.
         """
-        key = (loaded.info.key, precision)
-        with self._lock:
-            if key not in self._rearranged:
-                tell_loading()
-                on_device = deepcopy(loaded.model).to(self._device)
-                self._rearranged[key] = InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
-            return self._rearranged[key]
+
+        def make() -> InferenceModel:
+            on_step()
+            copy = deepcopy(loaded.model)
+            on_step()
+            on_device = copy.to(self._device)
+            on_step()
+            return InferenceModel(on_device, DTYPES[precision], compiled=self._compiled)
+
+        return self._rearranged.get((loaded.info.key, precision), make)
 
     def exact(self, loaded: LoadedModel) -> SRFlow:
-        """The model as it weighs pictures, in float32, on the device."""
+        """The model as it weighs pictures, in float32, on the device, which the caller has taken."""
         if self._device.type == "cpu":
             return loaded.model
-        with self._lock:
-            if loaded.info.key not in self._exact:
-                copy = deepcopy(loaded.model).to(self._device)
-                self._exact[loaded.info.key] = copy.eval().requires_grad_(False)
-            return self._exact[loaded.info.key]
+        return self._exact.get(
+            loaded.info.key, lambda: deepcopy(loaded.model).to(self._device).eval().requires_grad_(False)
+        )
 
     def calibration(self, key: str | None) -> Calibration:
         """What was measured for a model; the file is read once. Raises: NotCalibratedError: nothing was."""

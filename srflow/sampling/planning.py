@@ -98,6 +98,7 @@ def make_plan(
     rounds: int,
     summaries: bool,
     is_deep: bool = False,
+    is_plain: bool = False,
     tile: int | None,
     limit: int,
     piece_limit: int,
@@ -109,7 +110,7 @@ def make_plan(
     Args:
         size: of the LR picture, padded to `multiple`.
         rounds: of the consistency step, which holds rows back.
-        is_deep: whether samples are made in 16 bits, too.
+        is_deep, is_plain: whether samples are made in 16 bits, and without the consistency step, too.
         tile: asked for; None: chosen, the picture in one piece if that takes no more than `piece_limit`.
         limit, piece_limit: bytes for all together; bytes for what a single tile needs.
         smaller_than: LR pixels a side that no tile may reach, after larger ones were too large; None: any.
@@ -132,7 +133,7 @@ def make_plan(
     fitting = fitting or [grid for grid in grids[-1:] if needed(grid) <= limit]
     hr_pixels = height * width * scale**2
     strip = _STRIP_BYTES * min(hr_pixels, STRIP_PIXELS)
-    sample_bytes = (3 + 6 * is_deep) * hr_pixels
+    sample_bytes = (3 + 6 * is_deep + 3 * is_plain) * hr_pixels
     results = num_samples * sample_bytes + hr_pixels * (_SUMMARY_BYTES if summaries else 0)
     # Least is computed twice in tiles that overlap least.
     for grid in sorted(fitting, key=lambda grid: (grid.num_pixels, -grid.tile)):

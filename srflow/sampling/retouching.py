@@ -9,10 +9,10 @@ would change every pixel a little, and cost as much as a new picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -31,12 +31,10 @@ from srflow.sampling.regions import CONTEXT, Region, feather, scaled
 from srflow.sampling.states import Patch, State
 from srflow.sampling.task import Task, tile_key
 from srflow.sampling.tiling import RowBlender, Tile, make_grid
-from srflow.sampling.worker import OutOfMemory, Worker
-from srflow.work import OnStep
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 
 __all__ = ["Retoucher"]
-
-_Result = TypeVar("_Result")
 
 _MAX_BATCH = 16
 _BYTES = 120  # for an HR pixel of a place, while it is laid in: about ten pictures of three floats
@@ -47,22 +45,14 @@ class Retoucher:
     """Carries out operations on places of one picture.
 
     Args:
-        worker: the device.  model: the task's, on the device.
+        turn: the request's, at the device.  model: the task's, on the device.
         task: whose model, precision, rounds, tiles and LR picture they are.
         padded: the LR picture as the model takes it, (1, 3, h, w).  lr_sha256: of the LR picture.
-        stop: raises Cancelled if the request was cancelled.
     """
 
-    def __init__(
-        self,
-        worker: Worker,
-        model: InferenceModel,
-        task: Task,
-        padded: Tensor,
-        lr_sha256: str,
-        stop: OnStep,
-    ) -> None:
-        self._worker, self._model, self._task, self._stop = worker, model, task, stop
+    def __init__(self, turn: Turn, model: InferenceModel, task: Task, padded: Tensor, lr_sha256: str) -> None:
+        self._turn, self._model, self._task = turn, model, task
+        self._device = turn.worker.device
         self._padded, self._lr_sha256 = padded, lr_sha256
         self._lr = to_tensor(task.request.lr)
         self._multiple = task.loaded.info.lr_multiple
@@ -85,13 +75,13 @@ class Retoucher:
         before = self._crop_of(state, region)
         left, top, right, bottom = region.decoded
         pixels = (right - left) * (bottom - top)
-        if pixels * self._task.scale**2 * _BYTES > memory_limit(self._worker.device):
+        if pixels * self._task.scale**2 * _BYTES > memory_limit(self._device):
             raise MemoryBudgetError(
                 f"A place of {right - left}x{bottom - top} LR pixels, with what is around it, takes more memory than "
                 "there is. Choose a smaller one."
             )
         # On a CPU a sample's bits do not depend on what is decoded with it; on GPUs kernels are chosen by the batch.
-        batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._worker.device.type == "cpu" else 1
+        batch = max(1, min(_MAX_BATCH, _CPU_BATCH_PIXELS // pixels)) if self._device.type == "cpu" else 1
         first = 0
         while first < len(ways):
             # The first one by itself: somebody waits for it.
@@ -99,7 +89,7 @@ class Retoucher:
             try:
                 raws = self._decode(region, done, chunk)
                 patches = [
-                    self._run(partial(self._lay_in, state, before, region, mask, raw))
+                    self._turn.run(partial(self._lay_in, state, before, region, mask, raw))
                     for mask, raw in zip(masks[first : first + len(chunk)], raws, strict=True)
                 ]
             except OutOfMemory as error:
@@ -111,9 +101,6 @@ class Retoucher:
                 continue
             yield from patches
             first += len(chunk)
-
-    def _run(self, work: Callable[[], _Result]) -> _Result:
-        return self._worker.run(work, self._stop)
 
     def _decode(self, region: Region, done: Sequence[Operation], ways: Sequence[Operation]) -> list[_Raw]:
         """Each way inside `region.decoded`."""
@@ -131,14 +118,14 @@ class Retoucher:
                 complete = blenders[number].add(tile, decoded.raw)
                 rows[number] += [] if complete is None else [complete]
                 flags[number] |= dict.fromkeys(decoded.flags)
-                log_probs[number] += self._run(partial(_log_prob, decoded, tile, box, region.chosen))
+                log_probs[number] += self._turn.run(partial(_log_prob, decoded, tile, box, region.chosen))
         return [
             _Raw(own[0] if len(own) == 1 else torch.cat(own, 1), tuple(found), log_prob)
             for own, found, log_prob in zip(rows, flags, log_probs, strict=True)
         ]
 
     def _decode_box(self, box: Box, done: Sequence[Operation], ways: Sequence[Operation]) -> list[Decoded]:
-        self._stop()
+        self._turn.stop()
         prepared = self._prepared(box)
         height, width = self._padded.shape[-2:]
         place = Place(tuple(self._model.latent_shapes(height, width)), height, width, box)
@@ -149,7 +136,7 @@ class Retoucher:
             after.apply([way])
             fields.append(after.latents())
         latents = [torch.stack(level) for level in zip(*fields, strict=True)]
-        return self._worker.decode(self._model, latents, prepared, self._stop, self._stop)
+        return self._turn.decode(self._model, latents, prepared, self._turn.stop)
 
     def _prepared(self, box: Box) -> PreparedPicture:
         """The conditioning of a box: cut from the picture's, where that is in one piece; else of the box's own."""
@@ -163,8 +150,8 @@ class Retoucher:
             key = tile_key(self._task, self._lr_sha256, 0), seen
         rows, columns = scaled(seen, 1)
         lr = self._padded[..., rows, columns]
-        prepared = self._worker.condition(self._model, lr, key, True, self._stop, self._stop)
-        return self._run(lambda: prepared.crop(*scaled(box, 1, seen)))
+        prepared = self._turn.condition(self._model, lr, key, True, self._turn.stop)
+        return self._turn.run(lambda: prepared.crop(*scaled(box, 1, seen)))
 
     def _crop_of(self, state: State, region: Region) -> np.ndarray:
         return state.crop(*scaled(region.work, self._task.scale))
@@ -172,15 +159,15 @@ class Retoucher:
     def _lay_in(self, state: State, before: np.ndarray, region: Region, mask: Mask, decoded: _Raw) -> Patch:
         scale = self._task.scale
         rows, columns = scaled(region.work, 1)
-        lr = self._lr[..., rows, columns].to(self._worker.device)
-        old = to_tensor(before).to(self._worker.device)
+        lr = self._lr[..., rows, columns].to(self._device)
+        old = to_tensor(before).to(self._device)
         seen_rows, seen_columns = scaled(region.work, scale, region.decoded)
-        raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._worker.device)
-        weight = feather(mask, region.work, scale, self._multiple).to(self._worker.device)
+        raw = decoded.picture[None, :, seen_rows, seen_columns].to(self._device)
+        weight = feather(mask, region.work, scale, self._multiple).to(self._device)
         changes = weight > 0
         new = torch.lerp(old, raw, weight)
         for _ in range(self._task.request.consistency_rounds):
-            self._stop()
+            self._turn.stop()
             missing = bicubic_upscale(lr - bicubic_downscale(new, scale), scale)
             new = torch.where(changes, (new + missing).clamp(0.0, 1.0), old)
         if bool((lr[:, :1] == lr).all()):  # grey in, grey out: see `finishing.Canvas`

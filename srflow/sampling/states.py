@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from srflow.caching import LRUCache
 from srflow.evaluation.metrics import capped_psnr
 
 __all__ = ["Patch", "State", "StateCache"]
@@ -84,41 +83,23 @@ class State:
         return capped_psnr(self.squared_error / lr.size)
 
 
-class StateCache:
-    """Drawn pictures and patches by what they are made of; when they take more than `max_bytes`, the longest unused go.
+class StateCache(LRUCache[State | Patch]):
+    """Drawn pictures and patches by what they are made of.
 
-    A list of operations is cached step by step, so that one operation more, or one less, costs one step at most. Safe
-    for several threads. Of pictures that lie in files, which take hours rather than memory, only the last one is kept.
+    A list of operations is cached step by step, so that one operation more, or one less, costs one step at most. Of
+    pictures that lie in files, which take hours rather than memory, only the last one is kept.
+
+    Args: max_bytes: of all pixels in memory.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._entries: OrderedDict[Hashable, State | Patch] = OrderedDict()
-        self._lock = threading.Lock()
-        self._num_bytes = 0
+        super().__init__(max_bytes, _size)
 
-    def get(self, key: Hashable) -> State | Patch | None:
-        """The entry, which is then the last used."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def put(self, key: Hashable, entry: State | Patch) -> None:
-        """Keep an entry, unless it alone is too large."""
-        with self._lock:
-            if key in self._entries or _size(entry) > self.max_bytes:
-                return
-            if _is_mapped(entry):
-                self._entries = OrderedDict((k, e) for k, e in self._entries.items() if not _is_mapped(e))
-            self._entries[key] = entry
-            self._num_bytes += _size(entry)
-            while self._num_bytes > self.max_bytes:
-                self._num_bytes -= _size(self._entries.popitem(last=False)[1])
-
-    def num_bytes(self) -> int:
-        """Memory held by pixels."""
-        return self._num_bytes
+    def put(self, key: Hashable, value: State | Patch) -> None:
+        """See `LRUCache`."""
+        if key not in self and _is_mapped(value):
+            self.discard(_is_mapped)
+        super().put(key, value)
 
 
 def _is_mapped(entry: State | Patch) -> bool:

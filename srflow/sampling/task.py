@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from srflow import __version__
-from srflow.contract import Precision, Recipe, SampleRequest, picture_sha256
+from srflow.contract import Precision, SampleRecipe, SampleRequest, picture_sha256
 from srflow.operations import Draw, Operation
 from srflow.sampling.models import LoadedModel
 from srflow.sampling.planning import Plan
@@ -29,10 +29,10 @@ class Task:
         """HR pixels to an LR pixel."""
         return self.loaded.info.scale_factor
 
-    def recipe(self, index: int) -> Recipe:
+    def recipe(self, index: int) -> SampleRecipe:
         """Of one of its samples."""
         request, info = self.request, self.loaded.info
-        return Recipe(
+        return SampleRecipe(
             model=info.key,
             weights_sha256=info.weights_sha256,
             scale_factor=self.scale,

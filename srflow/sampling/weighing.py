@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -13,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srflow.caching import LRUCache
 from srflow.contract import MemoryBudgetError
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow
 from srflow.sampling.inference import cut_box
 from srflow.sampling.regions import CONTEXT, Region, scaled
 from srflow.sampling.states import State
-from srflow.sampling.worker import OutOfMemory, Worker
+from srflow.sampling.turn import Turn
+from srflow.sampling.worker import OutOfMemory
 
 __all__ = ["Scales", "Weighed", "Yardstick", "Yardsticks"]
 
@@ -44,22 +44,21 @@ class Scales:
     """Weighs pictures of one place. They compare with each other only.
 
     Args:
-        worker: the device.  model: in float32, on the device.
+        turn: the request's, at the device.  model: in float32, on the device.
         padded: the LR picture as the model takes it, (1, 3, h, w), on the CPU.
-        region: the place.  stop: raises Cancelled when the work shall end.
+        region: the place.
         conditioning: of the region, from other scales of it; None: it is computed when it is first needed.
     """
 
     def __init__(
         self,
-        worker: Worker,
+        turn: Turn,
         model: SRFlow,
         padded: Tensor,
         region: Region,
-        stop: Callable[[], None],
         conditioning: Conditioning | None = None,
     ) -> None:
-        self._worker, self._model, self._padded, self._stop = worker, model, padded, stop
+        self._turn, self._model, self._padded = turn, model, padded
         self.region = region
         self._conditioning = conditioning
 
@@ -83,14 +82,14 @@ class Scales:
         result: list[Weighed] = []
         batch = max(1, _BATCH_PIXELS // (conditioning.height * conditioning.width * self._model.scale_factor**2))
         for first in range(0, len(crops), batch):
-            self._stop()
+            self._turn.stop()
             pictures = torch.cat([_picture(crop) for crop in crops[first : first + batch]])
             result += self._run(partial(self._weigh, pictures, conditioning))
         return result
 
     def _run(self, work: Callable[[], _Result]) -> _Result:
         try:
-            return self._worker.run(work, self._stop)
+            return self._turn.run(work)
         except OutOfMemory as error:
             raise MemoryBudgetError(
                 "The device has not enough memory to judge this place. Choose a smaller one."
@@ -111,7 +110,7 @@ class Scales:
         rows, columns = scaled(self.region.decoded, 1, seen)
 
         def work() -> Conditioning:
-            whole = self._model.condition(self._padded[..., seen_rows, seen_columns], self._stop)
+            whole = self._model.condition(self._padded[..., seen_rows, seen_columns], self._turn.stop)
             size = whole.height, whole.width
             cut = whole.map(lambda tensor: cut_box(tensor, rows, columns, size))
             return replace(cut, height=bottom - top, width=right - left)
@@ -127,26 +126,11 @@ class Yardstick:
     samples: list[Weighed] = field(repr=False)
 
 
-class Yardsticks:
-    """Those of the last few places, so that a second edit of a place takes half the time. Safe for several threads."""
+class Yardsticks(LRUCache[Yardstick]):
+    """Those of the last few places, so that a second edit of a place takes half the time."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Yardstick] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> Yardstick | None:
-        """None: there is none, or none any more."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, yardstick: Yardstick) -> None:
-        """Keep one; the one that was not used for longest goes."""
-        with self._lock:
-            self._kept[key] = yardstick
-            if len(self._kept) > _MAX_YARDSTICKS:
-                self._kept.popitem(last=False)
+        super().__init__(_MAX_YARDSTICKS)
 
 
 def _picture(crop: np.ndarray) -> Tensor:

@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from srflow.caching import LRUCache
 from srflow.presets import ModelConfig
-from srflow.sampling.cache import PreparedCache
 from srflow.sampling.guard import Decoded, decode
+from srflow.sampling.hardware import trim_allocator
 from srflow.sampling.inference import InferenceModel, PreparedPicture
 from srflow.work import OnStep
 
@@ -35,9 +36,14 @@ class Worker:
 
     def __init__(self, device: torch.device, cache_bytes: int) -> None:
         self.device = device
-        self.cache = PreparedCache(cache_bytes)
+        self.cache: LRUCache[PreparedPicture] = LRUCache(cache_bytes, PreparedPicture.num_bytes)
+        self._caches: list[LRUCache[Any]] = [self.cache]
         self._lock = threading.Lock()
         self._seconds_per_pixel: dict[tuple[Work, ModelConfig, torch.dtype], float] = {}
+
+    def keep(self, cache: LRUCache[Any]) -> None:
+        """Have a cache of what else lies on the device emptied, too, when memory runs out."""
+        self._caches.append(cache)
 
     def seconds_per_pixel(self, what: Work, config: ModelConfig, dtype: torch.dtype) -> float | None:
         """Of LR, as last measured with a model of that architecture and precision; None before that."""
@@ -149,11 +155,17 @@ class Worker:
 
     def free(self) -> None:
         """Give back what is kept."""
-        self.cache.clear()
+        for cache in self._caches:
+            cache.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+    def trim(self) -> None:
+        """Give memory that was freed back to the system; after a tile, which leaves holes of its own sizes."""
+        if self.device.type == "cpu":
+            trim_allocator()
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

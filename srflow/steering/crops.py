@@ -33,8 +33,8 @@ def fit_crop(pixels: np.ndarray, height: int, width: int) -> tuple[np.ndarray, s
     used = min(wide, tall * width / height), min(tall, wide * height / width)
     if min(used) < MIN_CROP:
         raise InputError(
-            f"The picture is {wide}×{tall}; cut to the place's proportions, {min(used):.1f} pixels are left on a side, "
-            f"and {MIN_CROP} are needed. Crop it to the same proportions as the place."
+            f"The picture is {wide}×{tall}; cut to the region's proportions, {min(used):.1f} pixels remain on a side; "
+            f"{MIN_CROP} are needed. Crop it to the proportions of the region."
         )
     left, top = (wide - used[0]) / 2, (tall - used[1]) / 2
     image = Image.fromarray(pixels)

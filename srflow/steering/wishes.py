@@ -210,7 +210,7 @@ class Scribble(Wish):
             if own > 0:
                 total, area = total + own * stroke.agreement(picture, coverage), area + own
         if not area:
-            raise InputError("No stroke is inside the chosen place. Draw over the place.")
+            raise InputError("No stroke is inside the selected region. Draw inside it.")
         return total / area
 
     def to_values(self) -> dict[str, Any]:

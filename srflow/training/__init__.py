@@ -1,1 +1,1 @@
-"""Training: recipes, the picture store, the stages encoder → flow → both, and the loop that runs them."""
+"""Training: recipes, the picture store, the stages encoder → flow → both → finetuning, and the loop that runs them."""

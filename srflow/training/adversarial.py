@@ -1,7 +1,7 @@
-"""The adversarial loss: discriminators that look at features and at pixels, with an optimiser of their own.
+"""The adversarial loss: discriminators on features and on pixels, with their own optimiser.
 
 Heads on the frozen features of several strides judge structure ("projected" discriminators, Sauer et al. 2021). A small
-patch network judges pixels; it also sees how a picture differs from bicubic upscaling, which is what the flow adds.
+patch network judges pixels; it also sees the difference of a picture from bicubic upscaling, which the flow adds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 __all__ = ["Adversary", "Discriminator", "Views", "relativistic_loss"]
 
-_BETAS = (0.0, 0.99)  # no momentum: the generator moves on while a momentum would still point at where it was
+_BETAS = (0.0, 0.99)  # no momentum: it would point at where the generator was some steps ago
 _SLOPE = 0.2
 
 
 class Views(NamedTuple):
-    """What discriminators see of N pictures.
+    """The discriminators' view of N pictures.
 
     features: of the frozen network, per stride (N, C, h, w). pixels: (N, 6, H, W), the picture and its difference from
     bicubic upscaling.
@@ -31,7 +31,7 @@ class Views(NamedTuple):
     pixels: Tensor
 
     def detached(self) -> Views:
-        """The same without a gradient's way back, in float32."""
+        """Return the same views without gradients, in float32."""
         return Views([feature.detach().float() for feature in self.features], self.pixels.detach().float())
 
 
@@ -56,9 +56,9 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, views: Views) -> list[Tensor]:
-        """Logits, (N, 1, h, w) for every head and the patch network: the higher, the more like a photograph.
+        """Return logits, (N, 1, h, w) for every head and the patch network: higher values are more like a photograph.
 
-        In float32 also under autocast, since spectral normalisation estimates singular values.
+        They are computed in float32 even under autocast, because spectral normalisation estimates singular values.
         """
         with torch.autocast(views.pixels.device.type, enabled=False):
             logits = [head(feature.float()) for head, feature in zip(self.heads, views.features, strict=True)]
@@ -68,10 +68,11 @@ class Discriminator(nn.Module):
 class Adversary:
     """A discriminator, its optimiser, and the losses of both sides.
 
-    It is no module, so that it enters neither the model's checkpoints nor its average, and no loss scaler acts on it.
+    It is not a module, so that it enters neither the model's checkpoints nor its average, and no loss scaler affects
+    it.
 
     Args:
-        channels: of each feature that the discriminator is shown.
+        channels: of each feature that the discriminator sees.
         width: channels inside the discriminator.
         learning_rate: of its Adam.
         device: where it runs.
@@ -91,15 +92,17 @@ class Adversary:
         self._reduce = reduce
 
     def generator_loss(self, real: Views, fake: Views) -> Tensor:
-        """How far samples are from passing for photographs, a scalar; no gradient reaches the discriminator."""
-        self.discriminator.eval().requires_grad_(False)  # eval: only `update` refines the singular vectors
+        """Return the generator's loss, a scalar: low if samples pass for photographs. The discriminator gets no
+        gradient.
+        """
+        self.discriminator.eval().requires_grad_(False)  # eval mode: only `update` refines the singular vectors
         return relativistic_loss(self.discriminator(fake), self.discriminator(real))
 
     def update(self, real: Views, fake: Views) -> float:
-        """One step of the discriminator; returns its loss. Where something is not finite, nothing changes."""
+        """Make one step of the discriminator; return its loss. If something is not finite, nothing changes."""
         self.discriminator.train().requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
-        # Both in one pass, so that both are judged with the same singular vectors.
+        # Photographs and samples go through in one pass, so that both are judged with the same singular vectors.
         logits = self.discriminator(_joined(real, fake))
         count = real.pixels.shape[0]
         loss = relativistic_loss([x[:count] for x in logits], [x[count:] for x in logits])
@@ -112,21 +115,21 @@ class Adversary:
         return loss.item()
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights and optimiser, for a checkpoint of the run."""
+        """Return weights and optimiser state, for a checkpoint of the run."""
         return {"discriminator": self.discriminator.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore the state from `state_dict`."""
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def relativistic_loss(favoured: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
-    """The relativistic average loss (Jolicoeur-Martineau 2018), the mean over heads: a scalar.
+    """Return the relativistic average loss (Jolicoeur-Martineau 2018), the mean over heads: a scalar.
 
         ½ E[softplus(-(f - mean o))] + ½ E[softplus(o - mean f)]
 
-    It falls as the logits `favoured` rise above the mean of `other`. The discriminator favours photographs, the
+    It decreases as the logits `favoured` rise above the mean of `other`. The discriminator favours photographs, the
     generator samples. Means are taken over one process's share of a batch.
     """
     losses = [

@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights."""
+"""An exponential moving average (EMA) of a model's weights."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ __all__ = ["AveragedModel"]
 class AveragedModel:
     """A second model whose weights follow the first's: average ← decay · average + (1 - decay) · weights.
 
-    The first update of a phase copies everything, so that neither initial values nor actnorms before their
-    initialisation enter the average. After it the decay grows, min(decay, (1 + n) / (10 + n)), so that the average is
-    of use from early on.
+    The first update of a phase copies all weights, so that neither initial values nor uninitialised actnorms enter the
+    average. After that the decay grows, min(decay, (1 + n) / (10 + n)), so that the average is useful from early on.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -24,7 +23,7 @@ class AveragedModel:
 
     @torch.no_grad()
     def update(self, model: nn.Module, decay: float) -> None:
-        """Take in the weights of `model` after one of its steps."""
+        """Update the average with the weights of `model` after one of its steps."""
         if self.num_updates == 0:
             self.module.load_state_dict(model.state_dict())
         else:

@@ -1,4 +1,4 @@
-"""How long a step takes on this machine, and how many steps fit into a given time."""
+"""Measures the time of a step on this machine, and fits the number of steps into a given time."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from typing import Any
 
 import torch
 
-from srflow.contract import RecipeError
+from srflow.contract import TrainingRecipeError
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, TrainingRecipe
 from srflow.training.stages import Stage, placeholder_batch, plan
 from srflow.training.step import build_parts, update
 
 __all__ = ["fit_to_minutes", "planned_minutes", "seconds_per_step", "steps_of"]
 
 _REPEATS = 3
-_MAX_PATCHES_ON_CPU = 4  # a step of the paper's recipe takes half a minute there; its time grows with the batch
+_MAX_PATCHES_ON_CPU = (
+    4  # on a CPU, a step of the paper's recipe takes half a minute; its time is proportional to the batch size
+)
 _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
-def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
-    """Seconds of one training step, by the name of the stage: the median of three after one more.
+def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
+    """Measure the seconds of one training step, by stage name: the median of three steps, after one to warm up.
 
-    Whole updates are made, on a model of random weights and random pictures, on one process; on a CPU with at most 4
-    patches, scaled up to the batch. Reading pictures, validation and saving are not included.
+    It makes whole updates, on a model with random weights and random pictures, on one process. On a CPU it uses at most
+    4 patches and scales the time up to the batch size. Reading pictures, validation and saving are not included.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -43,34 +45,35 @@ def seconds_per_step(recipe: Recipe, device: torch.device) -> dict[str, float]:
         return {stage.name: _time_stage(stage, model, recipe, device, layout) for stage in plan(recipe)}
 
 
-def planned_minutes(recipe: Recipe, seconds: Mapping[str, float]) -> float:
-    """How long the recipe's steps take. Args: seconds: as `seconds_per_step` gives them."""
+def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
+    """Return how many minutes the recipe's steps take. Args: seconds: as returned by `seconds_per_step`."""
     return sum((stage.last - stage.first) * seconds[stage.name] for stage in plan(recipe)) / 60
 
 
-def fit_to_minutes(recipe: Recipe, minutes: float, seconds: Mapping[str, float]) -> Recipe:
-    """The recipe with the steps of its phases changed, in their own ratio, so that they take `minutes`.
+def fit_to_minutes(recipe: TrainingRecipe, minutes: float, seconds: Mapping[str, float]) -> TrainingRecipe:
+    """Return the recipe with the steps of its phases scaled by one factor, so that they take `minutes`.
 
-    Learning rates fall over the new numbers of steps, as they are functions of the share of a phase that is done.
-    Warm-up and the wait for the adversarial loss are shortened to a tenth of a phase where they would be longer.
+    Learning rates follow the new numbers of steps, because they depend on the completed fraction of a phase. Warm-up
+    and the delay of the adversarial loss are limited to a tenth of a phase.
 
     Args: seconds: as `seconds_per_step` gives them.
-    Raises: RecipeError: not even one step of every phase fits.
+    Raises: TrainingRecipeError: not even one step of every phase fits.
     """
     if not (math.isfinite(minutes) and minutes > 0):
-        raise RecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
+        raise TrainingRecipeError(f"--minutes is {minutes}; give a positive number of minutes.")
     factor = minutes / planned_minutes(recipe, seconds)
     phases: dict[str, Any] = {key: _shortened(phase, factor) for key, phase in recipe.phases().items()}
     if any(phase.steps and not phases[key].steps for key, phase in recipe.phases().items()):
-        raise RecipeError(
-            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps take "
-            f"about {planned_minutes(recipe, seconds):,.1f} minutes here, and some phase would have none left."
+        raise TrainingRecipeError(
+            f"{minutes:g} minutes are too few: the recipe's {sum(s.last - s.first for s in plan(recipe)):,} steps "
+            f"take about {planned_minutes(recipe, seconds):,.1f} minutes here, and at least one phase would get no "
+            "steps."
         )
     return replace(recipe, **phases)
 
 
-def steps_of(recipe: Recipe, other: Recipe) -> Recipe:
-    """`recipe` with what `fit_to_minutes` changed taken from `other`: a run goes on with the steps it began with."""
+def steps_of(recipe: TrainingRecipe, other: TrainingRecipe) -> TrainingRecipe:
+    """Return `recipe` with the step settings of `other`, so that a resumed run keeps its steps."""
     phases: dict[str, Any] = {}
     for key, phase in recipe.phases().items():
         saved = other.phases()[key]
@@ -91,7 +94,7 @@ def _shortened(phase: PhaseRecipe, factor: float) -> PhaseRecipe:
 
 
 def _initialise(model: SRFlow, device: torch.device) -> None:
-    """Have every actnorm see a batch, as it has when the later stages begin."""
+    """Pass a batch through every actnorm, because actnorms are initialised when the later stages begin."""
     side = 4 * model.config.lr_multiple
     with torch.no_grad():
         lr = torch.rand(2, 3, side, side, device=device)
@@ -99,12 +102,12 @@ def _initialise(model: SRFlow, device: torch.device) -> None:
 
 
 def _time_stage(
-    stage: Stage, model: SRFlow, recipe: Recipe, device: torch.device, layout: torch.memory_format
+    stage: Stage, model: SRFlow, recipe: TrainingRecipe, device: torch.device, layout: torch.memory_format
 ) -> float:
     count = stage.phase.batch_size
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
     stage = replace(stage, phase=replace(stage.phase, batch_size=measured))
-    parts = build_parts(stage, model, recipe, device)  # the learning rate is 0: the weights stay as they are
+    parts = build_parts(stage, model, recipe, device)  # the learning rate is 0, so the weights stay the same
     inputs = stage.inputs(placeholder_batch(stage, model).to(device, layout))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
     seconds = []

@@ -1,4 +1,4 @@
-"""What a recipe costs, found without data and without computing anything."""
+"""Estimates what a recipe costs, without data and without computing anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from srflow.model import SRFlow
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.stages import Stage, build_objective, freeze_all_but, placeholder_batch, plan
 
 __all__ = ["Cost", "StageCost", "estimate"]
@@ -25,7 +25,7 @@ _BYTES_PER_WEIGHT = 2 * 4  # weight and its average
 
 @dataclass(frozen=True)
 class StageCost:
-    """Of one stage. flops: of one step over the whole batch, multiplications and additions counted apart.
+    """The cost of one stage. flops: of one step over the whole batch; multiplications and additions count separately.
 
     activation_bytes: what the forward pass keeps for the backward pass.
     """
@@ -41,22 +41,22 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a whole run on one process."""
+    """The cost of a whole run on one process."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     parameters: int
     stages: tuple[StageCost, ...]
 
     @property
     def total_flops(self) -> int:
-        """Of all steps."""
+        """The operations of all steps."""
         return sum(stage.flops * stage.steps for stage in self.stages)
 
     @property
     def memory_bytes(self) -> int:
-        """An estimate of the most that is held at once: weights, optimiser and kept activations of the worst stage.
+        """Estimate of the peak memory: weights, optimiser and kept activations of the most expensive stage.
 
-        Buffers of single operations come on top.
+        Temporary buffers of single operations are not included.
         """
         return max(
             _BYTES_PER_WEIGHT * self.parameters
@@ -66,11 +66,11 @@ class Cost:
         )
 
     def hours(self, tflops: float) -> float:
-        """How long the run takes at a sustained `tflops` · 10¹² operations a second."""
+        """Return the hours that the run takes at a sustained `tflops` · 10¹² operations per second."""
         return self.total_flops / (tflops * 1e12) / 3600
 
     def report(self, tflops: float | None) -> str:
-        """The cost in words and figures."""
+        """Describe the cost in words and numbers."""
         runtime = self.recipe.runtime
         mode = f"{runtime.precision}{', low memory' if runtime.low_memory else ''}"
         lines = [
@@ -82,23 +82,23 @@ class Cost:
             f"{s.flops / 1e12:>11.3f} {s.activation_bytes / 2**30:>8.2f} GiB"
             for s in self.stages
         ]
-        lines.append(f"Memory, about: {self.memory_bytes / 2**30:.1f} GiB on one process.")
+        lines.append(f"Memory: about {self.memory_bytes / 2**30:.1f} GiB on one process.")
         lines.append(f"All steps: {self.total_flops / 1e15:,.1f} PFLOP.")
         for speed in [tflops] if tflops else [0.2, 1.0, 50.0]:
             lines.append(f"At {speed:g} TFLOP/s: {self.hours(speed):,.1f} hours.")
         if not tflops:
-            lines.append("Give --throughput for your own machine.")
+            lines.append("Set --throughput for your own machine.")
         return "\n".join(lines)
 
 
-def estimate(recipe: Recipe) -> Cost:
-    """Count a recipe's operations and bytes. Nothing is computed: tensors have shapes and no values.
+def estimate(recipe: TrainingRecipe) -> Cost:
+    """Count a recipe's operations and bytes. Nothing is computed: the tensors have shapes but no values.
 
-    In the finetuning phase, feature network and discriminator are left out; `--dry-run` measures a whole step.
-    The precision "auto" counts as float32, which takes the most memory.
+    The feature network and discriminator of the finetuning phase are left out; `--dry-run` measures a whole step. The
+    precision "auto" counts as float32, which takes the most memory.
     """
     with FakeTensorMode():
-        model = SRFlow(recipe.model.config()).eval()  # in training mode actnorms would look at values
+        model = SRFlow(recipe.model.config()).eval()  # in training mode actnorms would read values
         if recipe.runtime.low_memory:
             recompute_activations(model)
         counted = _without_judges(recipe)
@@ -106,21 +106,21 @@ def estimate(recipe: Recipe) -> Cost:
     return Cost(recipe, sum(parameter.numel() for parameter in model.parameters()), stages)
 
 
-def _without_judges(recipe: Recipe) -> Recipe:
-    """The recipe without the losses that need another network: on real weights, these cannot run without values."""
+def _without_judges(recipe: TrainingRecipe) -> TrainingRecipe:
+    """Return the recipe without losses that need another network, because those have real weights and need values."""
     none = replace(
         recipe.finetuning, energy_weight=0.0, unit_energy_weight=0.0, feature_weight=0.0, adversarial_weight=0.0
     )
     return replace(recipe, finetuning=none)
 
 
-def _stage_cost(stage: Stage, model: SRFlow, recipe: Recipe) -> StageCost:
+def _stage_cost(stage: Stage, model: SRFlow, recipe: TrainingRecipe) -> StageCost:
     trained = freeze_all_but(stage, model)
     batch, size = stage.phase.batch_size, stage.phase.patch_size
     objective = build_objective(stage, model, recipe)
     inputs = stage.inputs(placeholder_batch(stage, model))
     dtype = AUTOCAST_DTYPES.get(recipe.runtime.precision)
-    kept: dict[int, int] = {}  # by storage, since many saved tensors are views of one
+    kept: dict[int, int] = {}  # by storage, since many saved tensors are views of the same storage
 
     def note(tensor: Tensor) -> Tensor:
         if not isinstance(tensor, nn.Parameter):

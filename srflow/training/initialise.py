@@ -1,4 +1,4 @@
-"""Where a run's first weights come from."""
+"""Initialises the weights of a run."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.contract import CheckpointError
 from srflow.model import SRFlow
 from srflow.presets import EncoderConfig
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 
 __all__ = ["initial_model"]
 
-_SHAPES = ("num_features", "growth_channels", "num_blocks")  # an encoder's weights fit another if these agree
-_WIRING = ("long_skip", "stacked_blocks", "residual")  # how the same weights are used
+_SHAPES = (
+    "num_features",
+    "growth_channels",
+    "num_blocks",
+)  # an encoder's weights fit another encoder if these settings agree
+_WIRING = ("long_skip", "stacked_blocks", "residual")  # settings of how the same weights are used
 
 
 def initial_model(
-    recipe: Recipe, initial: str | Path | None, report: Callable[[str], None] = lambda _message: None
+    recipe: TrainingRecipe, initial: str | Path | None, report: Callable[[str], None] = lambda _message: None
 ) -> tuple[SRFlow, tuple[str, ...]]:
-    """The recipe's model, with random weights or with those of a checkpoint.
+    """Return the recipe's model, with random weights or with those of a checkpoint.
 
-    The whole checkpoint is taken if its network is the recipe's. Otherwise the encoder alone is taken, which needs the
-    recipe's scale factor and layer sizes only. How the encoder is wired is the recipe's choice: ESRGAN's RRDB has its
-    long skip elsewhere than SRFlow's encoder, and SRFlow starts from ESRGAN's weights all the same.
+    The whole checkpoint is used if its network is the recipe's. Otherwise only the encoder is used; for this, the scale
+    factor and the sizes of its layers must match. The recipe decides how the encoder is wired: ESRGAN's RRDB has its
+    long skip connection in a different position than SRFlow's encoder, but SRFlow starts from ESRGAN's weights
+    nevertheless.
 
     Args:
-        initial: None; or a checkpoint in the model's own format: a folder (`srflow convert` makes one of a released
+        initial: None; or a checkpoint in the model's own format: a folder (`srflow convert` makes one from a released
             file, every run writes RUN/encoder and RUN/last), the name of a shipped checkpoint, or a Hub name.
-        report: is called with one line for every encoder setting that differs from the checkpoint's.
+        report: called with one line for every encoder setting that differs from the checkpoint's.
 
     Returns: the model, and which parts have the checkpoint's weights: (), ("encoder",) or ("encoder", "flow").
     Raises: CheckpointError: the checkpoint cannot be read, or its encoder's layers have other sizes.
@@ -47,10 +52,9 @@ def initial_model(
     if different := _differences(mine.encoder, others.encoder, _SHAPES):
         settings = ", ".join(f"{key}={getattr(others.encoder, key)}" for key in different)
         raise CheckpointError(
-            f"The encoder in {initial} is of another size than the recipe's, which has "
-            f"{_in_words(mine.encoder, others.encoder, different)}. Give another "
-            f"checkpoint, or train an encoder of that size: 'model.encoder={{{settings}}}' (with stacked_blocks below "
-            "num_blocks)."
+            f"The encoder in {initial} has another size than the recipe's, which has "
+            f"{_in_words(mine.encoder, others.encoder, different)}. Give another checkpoint, or train an encoder of "
+            f"that size: 'model.encoder={{{settings}}}' (with stacked_blocks below num_blocks)."
         )
     if (mine.encoder, mine.flow) == (others.encoder, others.flow):
         model.load_state_dict(given.state_dict())

@@ -1,4 +1,4 @@
-"""The run's diary: metrics.jsonl always, TensorBoard where it is installed."""
+"""The log of a run: metrics.jsonl always, TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ __all__ = ["Journal"]
 
 
 class Journal:
-    """Appends lines to metrics.jsonl and writes the same numbers, and pictures, for TensorBoard.
+    """Appends lines to metrics.jsonl, and writes the same numbers, and pictures, for TensorBoard.
 
     Args:
-        file: metrics.jsonl. Lines of steps after `step` are dropped: a run that was killed after its last checkpoint
-            repeats them.
+        file: metrics.jsonl. Lines of steps after `step` are removed: a run that was killed after its last checkpoint
+            repeats those steps.
         tensorboard: the folder for TensorBoard's files.
-        step: the step from which the run goes on.
-        report: is called with one line of text for what a person should know: once, should a write fail, as on a full
-            disk. Training must not end for want of its diary; what could not be written is left out.
+        step: the step from which the run resumes.
+        report: called with one message for the user if a write fails, for example on a full disk, and only once.
+        Training
+            goes on without its log; lines that could not be written are lost.
     """
 
     def __init__(self, file: Path, tensorboard: Path, step: int, report: Callable[[str], None]) -> None:
@@ -47,7 +48,7 @@ class Journal:
             self._complain(error)
 
     def write(self, kind: str, step: int, values: Mapping[str, float | int | str | None]) -> None:
-        """One line, {"kind": kind, "step": step, **values}; values that are not finite are written as null."""
+        """Write one line, {"kind": kind, "step": step, **values}; values that are not finite are written as null."""
         line = {"kind": kind, "step": step} | {key: _json_value(value) for key, value in values.items()}
         try:
             _append_line(self._file, json.dumps(line, allow_nan=False))
@@ -59,17 +60,17 @@ class Journal:
         )
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
-        """uint8 (H, W, 3) pictures, by name, to TensorBoard alone."""
+        """Write uint8 (H, W, 3) pictures, by name, to TensorBoard only."""
         self._to_tensorboard(
             lambda writer: [writer.add_image(name, p, step, dataformats="HWC") for name, p in pictures.items()]
         )
 
     def close(self) -> None:
-        """Have everything reach the disk."""
+        """Flush everything to the disk."""
         self._to_tensorboard(lambda writer: writer.close())
 
     def _to_tensorboard(self, write: Callable[[SummaryWriter], object]) -> None:
-        """`write`, unless TensorBoard is not installed or has failed before: its writer does not recover."""
+        """Call `write`, unless TensorBoard is not installed or has failed before: its writer does not recover."""
         if self._writer is not None:
             try:
                 write(self._writer)
@@ -79,12 +80,12 @@ class Journal:
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
-            self._report(f"The run's diary cannot be written: {error}. Training goes on without these lines.")
+            self._report(f"The run's log cannot be written: {error}. Training goes on without these lines.")
         self._complained = True
 
 
 def _append_line(file: Path, line: str) -> None:
-    """The whole line or nothing of it: half a line would spoil the next one too."""
+    """Append the whole line or nothing: a partial line would corrupt the next one too."""
     size = file.stat().st_size if file.exists() else 0
     try:
         with file.open("a", encoding="utf-8") as stream:
@@ -108,7 +109,7 @@ def _drop_later_lines(file: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (ValueError, KeyError):  # the last line of a killed run may be half written
+        except (ValueError, KeyError):  # the last line of a killed run may be incomplete
             continue
     if "".join(kept) != text:
         with atomic_write(file, "w") as stream:

@@ -23,10 +23,10 @@ _NORM_EPSILON = 1e-7
 
 
 def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
-    """The weights that Muon is for: of convolutions with 16 channels or more both on their way in and out.
+    """Return the weights for Muon: those of convolutions with at least 16 input and 16 output channels.
 
-    Those that begin or end at a picture, those that start at zero and give a latent's shift and scale, the flow's 1x1
-    matrices, biases and scales are Adam's.
+    Adam trains the others: convolutions that begin or end at a picture, those that start at zero and predict a latent's
+    shift and scale, the flow's 1x1 matrices, biases and scales.
     """
     return [
         module.weight
@@ -38,21 +38,21 @@ def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Hidden convolutions take steps of orthogonalised momentum, the others those of Adam.
+    """An optimiser with steps of orthogonalised momentum for hidden convolutions, and Adam's steps for the others.
 
-    Adam leaves inner convolutions close to their random start for a long time, since a few directions of the gradient
-    outweigh the rest. Here all directions count alike: the momentum, as a matrix (out, in · k · k), is replaced by the
-    nearest orthogonal one (approximately), times 0.2 · √(longer side), so that its entries are as large as Adam's steps
-    usually are.
+    Adam leaves inner convolutions close to their random start for a long time, because a few directions of the gradient
+    outweigh the rest. Muon gives all directions the same weight: it replaces the momentum, as a matrix (out, in · k ·
+    k), by (approximately) the nearest orthogonal matrix, times 0.2 · √(longer side). The entries are then about as
+    large as Adam's steps usually are.
 
-    The optimiser is one, not two, because the loss scaler of fp16 is updated once per optimiser and step.
+    It is one optimiser rather than two, because the loss scaler of fp16 is updated once per optimiser and step.
 
     Args:
         hidden: for Muon, (out, in, k, k) or other shapes of two dimensions or more; see `hidden_convolutions`.
-        others: for Adam, of any shape. What has no gradient at a step stays as it is.
+        others: for Adam, of any shape. A parameter without a gradient in a step stays the same.
         lr: of Adam.
         betas: of Adam.
-        factor: how much higher the rate of `hidden` is than `lr`.
+        factor: ratio of the learning rate of `hidden` to `lr`.
         momentum: of `hidden`, by Nesterov's formula.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
@@ -76,7 +76,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update from the gradients there are."""
+        """Make one update from the current gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -97,7 +97,7 @@ class Muon(torch.optim.Optimizer):
             buffer = state["momentum_buffer"].mul_(momentum).add_(parameter.grad)
             direction = parameter.grad.add(buffer, alpha=momentum).flatten(1)
             same_shape[tuple(direction.shape)].append((parameter, direction))
-        for shape, pairs in same_shape.items():  # together: most layers share a few shapes, and each alone is tiny
+        for shape, pairs in same_shape.items():  # together: most layers share a few shapes, and single updates are tiny
             rate = group["lr"] * group["factor"] * _ADAM_RMS * math.sqrt(max(shape))
             directions = orthogonalise(torch.stack([direction for _, direction in pairs]))
             for (parameter, _), direction in zip(pairs, directions, strict=True):
@@ -123,10 +123,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """About U Vᵀ of matrices U S Vᵀ, (..., M, N): singular values come to lie near 1, but the very small ones.
+    """Approximate U Vᵀ of matrices U S Vᵀ, (..., M, N): all singular values except very small ones become close to 1.
 
-    Five rounds of a quintic polynomial, matrix products only (no decomposition). Matrices whose Frobenius norm is far
-    below 1e-7, such as what is left of a momentum long after the last gradient, come out small.
+    This uses five rounds of a quintic polynomial, that is, matrix products only. Matrices with a Frobenius norm far
+    below 1e-7, such as an old momentum long after the last gradient, stay small.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices

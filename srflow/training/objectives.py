@@ -1,4 +1,4 @@
-"""What the stages minimise: L1 of the encoder, the likelihood, and losses of samples drawn in the step."""
+"""The losses of the stages: L1 of the encoder, the likelihood, and losses of samples drawn in the step."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Features = list[Tensor]
 
 
 class Losses(NamedTuple):
-    """What an objective finds in a step.
+    """The result of an objective for one step.
 
-    minimised: a scalar with gradients. reported: scalars without, by name, "loss" among them. views: what the
-    discriminator learns from after the step, (photographs, samples); None where there is none.
+    minimised: a scalar with gradients. reported: scalars without gradients, by name, including "loss". views: the
+    discriminator's training data after the step, (photographs, samples); None if there is no discriminator.
     """
 
     minimised: Tensor
@@ -36,20 +36,20 @@ class Losses(NamedTuple):
 
 
 class EncoderObjective(nn.Module):
-    """Mean absolute error of the encoder's own super-resolution, values in [0, 1]."""
+    """The mean absolute error of the encoder's own super-resolution, values in [0, 1]."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, hr: Tensor, noise: Tensor, lr: Tensor) -> Losses:  # noqa: ARG002
-        """Args: hr: (B, 3, s h, s w), in [0, 1]. noise: not used. lr: (B, 3, h, w)."""
+        """Compute the loss. Args: hr: (B, 3, s h, s w), in [0, 1]. noise: not used. lr: (B, 3, h, w)."""
         loss = F.l1_loss(self.encoder.super_resolve(lr), hr)
         return Losses(loss, {"loss": loss.detach()})
 
 
 class LikelihoodObjective(nn.Module):
-    """Negative log-likelihood in bits per dimension of a density over [0, 1] (eq. 2 of the SRFlow-DA paper).
+    """The negative log-likelihood in bits per dimension of a density over [0, 1] (eq. 2 of the SRFlow-DA paper).
 
     encoder_output_weight: see `LikelihoodRecipe`; 0: without that term.
     """
@@ -61,7 +61,9 @@ class LikelihoodObjective(nn.Module):
         self.dequantisation = _dequantisation(data)
 
     def forward(self, hr: Tensor, noise: Tensor, lr: Tensor) -> Losses:
-        """Args: hr: (B, 3, s h, s w), in [0, 1]. noise: the same shape, added to hr. lr: (B, 3, h, w)."""
+        """Compute the loss. Args: hr: (B, 3, s h, s w), in [0, 1]. noise: the same shape, added to hr. lr: (B, 3, h,
+        w).
+        """
         if not self.encoder_output_weight:
             loss = _bits(self.model.log_prob(hr + noise, lr), hr) + self.dequantisation
             return Losses(loss, {"loss": loss.detach()})
@@ -72,14 +74,14 @@ class LikelihoodObjective(nn.Module):
 
 
 class FinetuningObjective(nn.Module):
-    """The weighted sum of the likelihood and of losses of samples; see `FinetuningRecipe` for each of them.
+    """The weighted sum of the likelihood and of losses of samples; `FinetuningRecipe` describes each of them.
 
     Args:
-        features: RGB pictures (N, 3, H, W) in [0, 1] → features, per stride (N, C, h, w); None where no loss looks at
-            them. A function and not a module, so that its weights are not taken for the model's.
+        features: maps RGB pictures (N, 3, H, W) in [0, 1] to features, per stride (N, C, h, w); None if no loss uses
+            them. It is a function rather than a module, so that its weights do not become part of the model.
         critic_layers: the indices of the features that discriminators see.
-        adversary: None where `adversarial_weight` is 0. `adversarial_on` says whether its loss counts yet; the
-            discriminator learns in any case.
+        adversary: None if `adversarial_weight` is 0. `adversarial_on` says whether its loss counts yet; the
+            discriminator is trained in any case.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class FinetuningObjective(nn.Module):
         critic_noise: Tensor | None,
         shift: Tensor,
     ) -> Losses:
-        """Args: as in `srflow.training.patches.Batch`."""
+        """Compute the losses. Args: as in `srflow.training.patches.Batch`."""
         recipe, count = self.recipe, latents[0].shape[1]
         sets = [[level[:, index] for level in latents] for index in range(count)]
         if recipe.l1_weight:
@@ -158,7 +160,7 @@ class FinetuningObjective(nn.Module):
     def _views(
         self, hr: Tensor, samples: list[Tensor], lr: Tensor, critic_noise: Tensor, shift: Tensor
     ) -> tuple[Views, Views]:
-        """Of the photographs and of all samples, both with noise."""
+        """Return the discriminator's views of the photographs and of all samples, both with noise."""
         noise = critic_noise * (self.recipe.adversarial_noise / 255)
         base = bicubic_upscale(lr, self.model.scale_factor)
         with torch.no_grad():
@@ -177,14 +179,14 @@ class FinetuningObjective(nn.Module):
 
 
 def energy_score(truth: Features, samples: Sequence[Features], spread: float) -> Tensor:
-    """The energy score of N samples of each picture, with a weight on how far they are apart; a scalar.
+    """Return the energy score of N samples of each picture, with a weight for their mutual distance; a scalar.
 
         mean_i d(x_i, y) - spread / 2 · mean_{i ≠ j} d(x_i, x_j)
 
     d is `feature_distance`, scaled by the ground truth's features y. With `spread` 1 it is a proper scoring rule: in
     expectation no distribution of samples has a lower score than the true one (Gneiting and Raftery 2007, eq. 21).
     """
-    scales = feature_scales(truth, shared=True)  # one for the batch, or the score is not proper
+    scales = feature_scales(truth, shared=True)  # one scale for the batch, or the score is not proper
     score = torch.stack([feature_distance(x, truth, scales).mean() for x in samples]).mean()
     pairs = [
         feature_distance(x, other, scales).mean()
@@ -200,12 +202,14 @@ def _bits(log_prob: Tensor, hr: Tensor) -> Tensor:
 
 
 def _dequantisation(data: DataRecipe) -> float:
-    """Uniform noise of width q makes the density at a value the probability of a bin, divided by q (SRFlow)."""
+    """Return the dequantisation term: with uniform noise of width q, the density is the probability of a bin over q
+    (SRFlow).
+    """
     return math.log2(255 / data.noise_scale) if data.noise == "uniform" else 0.0
 
 
 def _shifted(pictures: Tensor, shift: Tensor) -> Tensor:
-    """`MAX_SHIFT` rows and columns less: so many as `shift` says at the top and left, the rest at the other sides."""
+    """Crop `MAX_SHIFT` rows and columns: `shift` of them at the top and left, the rest at the bottom and right."""
     top, left = shift.tolist()
     height, width = (side - MAX_SHIFT for side in pictures.shape[-2:])
     return pictures[..., top : top + height, left : left + width]
@@ -216,10 +220,10 @@ def _divided(features: Features, scales: list[Tensor]) -> Features:
 
 
 def _unit_length(features: Features) -> Features:
-    """Every feature vector divided by its length: contrast counts no more, only what there is."""
+    """Divide every feature vector by its length: contrast then has no influence, only content has."""
     return [F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1) for x in features]
 
 
 def _mean_l1(features: Features, truth: Features) -> Tensor:
-    """The mean over layers and places of the summed absolute difference between feature vectors."""
+    """Return the mean over layers and positions of the summed absolute difference between feature vectors."""
     return torch.stack([(x - y).abs().sum(1).mean() for x, y in zip(features, truth, strict=True)]).mean()

@@ -1,7 +1,7 @@
-"""Random patches of a picture store, and what else of a training step is random.
+"""Random patches of a picture store, and the other random inputs of a training step.
 
-A batch is a function of (seed, phase, step) and every patch of it of its index too, so a resumed run sees the same
-patches, and so do several processes that share a batch between them.
+A batch depends only on (seed, phase, step), and each of its patches also on its index. So a resumed run sees the same
+patches, and so do several processes that share a batch.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from srflow.training.store import SIZE_MULTIPLE, PictureStore
 
 __all__ = ["MAX_SHIFT", "Batch", "Draws", "PatchSampler", "orient"]
 
-MAX_SHIFT = 3  # pixels; feature networks have strides of 2 and 4 first
-_BATCH_STREAM = 2**32 - 1  # in place of a patch's index: what a whole batch has in common
+MAX_SHIFT = 3  # pixels; the first strides of feature networks are 2 and 4
+_BATCH_STREAM = 2**32 - 1  # instead of a patch's index: for values that the whole batch shares
 _NUM_NAMED = 8  # pictures that one message names
-_MARGIN_LR = 4  # LR pixels round a patch; MATLAB's antialiased bicubic kernel reaches 2
+_MARGIN_LR = 4  # LR pixels around a patch; MATLAB's antialiased bicubic kernel reaches 2
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What of a batch is random beyond crops and noise: how its samples are drawn and looked at.
+    """The random inputs of a batch besides crops and noise: how its samples are drawn and viewed.
 
     num_samples: samples for each patch.
-    temperatures: one temperature for each batch is drawn between these two.
+    temperatures: one temperature per batch is drawn between these two.
     latent_shapes: (C, H, W) of the model's latents for a patch.
     critic_noise: whether noise is drawn for discriminators.
     """
@@ -46,13 +46,13 @@ class Draws:
 class Batch:
     """HR patches (B, 3, P, P) and LR patches (B, 3, P/s, P/s), float32 in [0, 1].
 
-    noise: (B, 3, P, P), to be added to HR for the likelihood, in the unit of HR.
-    latents: for samples of each patch, at the batch's temperature: per level (B, num_samples, C, H, W); empty where a
-        stage draws none.
-    critic_noise: (B, 1 + num_samples, 3, P, P), standard normal: for HR and for the samples; None where it is not used.
-    shift: (2,), whole numbers from 0 to `MAX_SHIFT`: by how many pixels rows and columns are cropped before a feature
-        network looks, so that its strides do not always meet the flow's blocks of pixels in the same way.
-    numbers: where each patch comes from: (picture, top, left, orientation), (B, 4).
+    noise: (B, 3, P, P), to be added to HR for the likelihood, in the unit of HR. latents: for samples of each patch, at
+    the batch's temperature: per level (B, num_samples, C, H, W); empty if a stage
+        draws none.
+    critic_noise: (B, 1 + num_samples, 3, P, P), standard normal: for HR and for the samples; None if it is not used.
+    shift: (2,), whole numbers from 0 to `MAX_SHIFT`: number of rows and columns that are cropped before the feature
+        network, so that its strides are not always aligned with the flow's blocks of pixels in the same way.
+    numbers: origin of each patch: (picture, top, left, orientation), (B, 4).
     """
 
     hr: Tensor
@@ -64,7 +64,7 @@ class Batch:
     numbers: np.ndarray
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
-        """The same batch on another device, its pictures in another layout."""
+        """Return the same batch on another device, with its pictures in another memory layout."""
         hr, noise, lr = (
             x.to(device, non_blocking=True, memory_format=memory_format) for x in (self.hr, self.noise, self.lr)
         )
@@ -75,20 +75,20 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchSampler:
-    """Random patches, on multiples of the scale factor.
+    """Samples random patches at multiples of the scale factor.
 
-    Pictures are proposed in proportion to their area before they were reduced, so that every reduction that a patch
-    fits into is proposed as often as the picture itself; of `candidates` proposals the one with most LR detail is used.
+    Pictures are proposed in proportion to their area before downscaling, so that every downscaled copy that is large
+    enough is proposed as often as the picture itself. Of `candidates` proposals the one with most LR detail is used.
 
-    LR is what the uint8 MATLAB bicubic makes of the whole (turned) picture, at the patch's place: it is computed from
-    a crop with a margin, and mirrored pixels only where the picture itself ends.
+    LR is the part of the uint8 MATLAB bicubic of the whole (rotated) picture at the patch's position. It is computed
+    from a crop with a margin, with mirrored pixels only at the borders of the picture itself.
 
     Args:
         patch_size: side of the HR patches, a multiple of `scale_factor`.
-        flips, rotations: also mirrored, and turned by multiples of 90 degrees.
+        flips, rotations: whether patches are also mirrored, or rotated by multiples of 90 degrees.
         candidates, noise, noise_scale: as in `srflow.training.recipe.DataRecipe`.
         draws: what is drawn for samples of the patches; None draws nothing.
-        stream: tells the phases of a run apart, so that they do not draw the same patches.
+        stream: differs between the phases of a run, so that they draw different patches.
     """
 
     store: PictureStore
@@ -108,22 +108,22 @@ class PatchSampler:
         if not self.eligible().size:
             largest = self.store.sizes.min(1).max()
             raise DatasetError(
-                f"No picture is as large as the patches, {self.patch_size}x{self.patch_size}; the largest has a "
+                f"All pictures are smaller than the patches, {self.patch_size}x{self.patch_size}; the largest has a "
                 f"shorter side of {largest} (after data.reductions, and cropping to multiples of {SIZE_MULTIPLE}). "
-                "Lower patch_size or give larger pictures."
+                "Lower patch_size or provide larger pictures."
             )
 
     def eligible(self) -> np.ndarray:
-        """The indices of the pictures that a patch fits into."""
+        """Return the indices of the pictures that are large enough for a patch."""
         return np.flatnonzero(self.store.sizes.min(1) >= self.patch_size)
 
     def too_small(self) -> list[str]:
-        """The names of the pictures that no patch fits into, be they reduced as little as the store has them."""
+        """Return the names of the pictures that are too small for a patch even in their largest copy in the store."""
         least_reduced = np.flatnonzero(self.store.reductions == self.store.reductions.min())
         return [self.store.names[index] for index in np.setdiff1d(least_reduced, self.eligible())]
 
     def left_out(self) -> str | None:
-        """What of the store is never drawn because it is smaller than a patch, in words; None if all of it is drawn."""
+        """Say which part of the store is never drawn because it is smaller than a patch; None: all is drawn."""
         drawn, stored = len(self.eligible()), len(self.store)
         if drawn == stored:
             return None
@@ -139,11 +139,12 @@ class PatchSampler:
         )
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
-        """The share of process `rank` in the batch of step `step`; the whole batch if there is one process."""
+        """Return the share of process `rank` in the batch of step `step`; the whole batch if there is one process."""
         share = self.batch_size // world_size
         drawn = [self._draw(step, rank * share + index) for index in range(share)]
         crops = np.concatenate([crop for _, crop, _ in drawn], axis=1)
-        # One call for the whole batch: the crops' margins keep neighbours in the strip from touching the patches.
+        # Process the whole batch in one call: the crops' margins keep neighbours in the strip from affecting the
+        # patches.
         lr_strip = downscale_uint8(crops, self.scale_factor)
         size, margin = self.patch_size, _MARGIN_LR
         lr_size = size // self.scale_factor
@@ -164,7 +165,7 @@ class PatchSampler:
         )
 
     def _draw(self, step: int, index: int) -> tuple[tuple[int, ...], np.ndarray, np.random.Generator]:
-        """Where patch `index` of step `step` lies, its crop with margin, and the generator, to go on drawing."""
+        """Draw patch `index` of step `step`; return its position, its crop with margin, and the generator."""
         generator = self._generator(step, index)
         drawn = [self._place(generator) for _ in range(self.candidates)]
         crops = [self._crop(self.store[picture], top, left) for picture, top, left in drawn]
@@ -178,21 +179,21 @@ class PatchSampler:
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the eligible pictures: their indices, (N,), numbers of positions, (N, 2), and areas, summed up, (N,)."""
+        """Return for the eligible pictures: indices, (N,), numbers of positions, (N, 2), and cumulative areas, (N,)."""
         eligible = self.eligible()
         positions = (self.store.sizes[eligible] - self.patch_size) // self.scale_factor + 1
-        # The area before the reduction: otherwise a reduction by 3 would be proposed nine times less often.
+        # Use the area before downscaling: otherwise a picture downscaled by 3 would be proposed nine times less often.
         return eligible, positions, np.cumsum(self.store.sizes[eligible].prod(1) * self.store.reductions[eligible] ** 2)
 
     def _place(self, generator: np.random.Generator) -> tuple[int, int, int]:
-        """Which picture, and where in it: (index, top, left)."""
+        """Draw a picture and a position in it: (index, top, left)."""
         eligible, positions, areas = self._places
         chosen = int(np.searchsorted(areas, generator.integers(areas[-1]), side="right"))
         top, left = (int(generator.integers(count)) * self.scale_factor for count in positions[chosen])
         return int(eligible[chosen]), top, left
 
     def _lr_detail(self, crop: np.ndarray) -> float:
-        """How much the LR patch varies: mean absolute difference of neighbouring pixels."""
+        """Return how much the LR patch varies: the mean absolute difference of neighbouring pixels."""
         inside = slice(_MARGIN_LR, -_MARGIN_LR)
         lr = downscale_uint8(crop, self.scale_factor)[inside, inside].astype(np.int16)
         return float(np.abs(np.diff(lr, axis=0)).mean() + np.abs(np.diff(lr, axis=1)).mean())
@@ -209,7 +210,7 @@ class PatchSampler:
         return np.pad(inside, [*outside, (0, 0)], mode="symmetric") if np.any(outside) else inside
 
     def _noise(self, shape: tuple[int, ...], generators: Sequence[np.random.Generator]) -> Tensor:
-        """The training noise of every patch, from the patch's own generator."""
+        """Return the training noise of every patch, from the patch's own generator."""
         if self.noise == "none":
             return torch.zeros(shape)
         if self.noise == "gaussian":
@@ -239,11 +240,11 @@ class PatchSampler:
 
 
 def orient(picture: np.ndarray, orientation: int) -> np.ndarray:
-    """One of the eight views of a picture (H, W, 3): turned `orientation % 4` times, from 4 on mirrored first."""
+    """Return one of the eight orientations of a picture (H, W, 3): `orientation % 4` turns, mirrored from 4 on."""
     return np.rot90(picture[:, ::-1] if orientation >= 4 else picture, orientation % 4)
 
 
 def _to_float(patches: np.ndarray) -> Tensor:
-    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [0, 1], contiguous."""
+    """Convert uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [0, 1], contiguous."""
     planes = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2)))
     return planes.to(torch.float32).div_(255)

@@ -1,4 +1,4 @@
-"""Batches made in a thread, ahead of the steps that use them."""
+"""Prepares batches in a thread, ahead of the steps that use them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Prefetcher"]
 
 
 class Prefetcher:
-    """Makes the batches of steps `first_step`, `first_step + 1`, … in a thread, a few ahead of the one in use.
+    """Prepares the batches of steps `first_step`, `first_step + 1`, … in a thread, a few ahead of the current one.
 
-    A context manager; `next_batch` raises what the thread raised.
+    It is a context manager; `next_batch` raises the errors of the thread.
     """
 
     def __init__(self, make: Callable[[int], Batch], first_step: int, last_step: int, depth: int) -> None:
@@ -33,7 +33,7 @@ class Prefetcher:
         self._thread.join()
 
     def next_batch(self) -> Batch:
-        """The next step's batch."""
+        """Return the next step's batch."""
         while True:
             try:
                 made = self._queue.get(timeout=5)
@@ -49,7 +49,7 @@ class Prefetcher:
         for step in self._steps:
             try:
                 made: Batch | Exception = self._make(step)
-            except Exception as error:  # handed to the training loop, which raises it
+            except Exception as error:  # passed to the training loop, which raises it
                 made = error
             while not self._stopped.is_set():
                 try:

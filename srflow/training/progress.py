@@ -1,4 +1,4 @@
-"""How far a run is, and how fast."""
+"""The progress and the speed of a run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Progress", "Timing"]
 
 @dataclass
 class Progress:
-    """How far a run is; saved with every checkpoint."""
+    """The progress of a run; saved with every checkpoint."""
 
     step: int = 0  # steps done, over all stages
     seconds: float = 0.0  # spent in steps, over all starts
-    left_out: int = 0  # steps that count as done because a checkpoint was given to start from
+    left_out: int = 0  # steps that count as done because the run started from a checkpoint
     skipped: int = 0  # steps without an update, because something was not finite
     bad_in_a_row: int = 0
     best: dict[str, float] = field(default_factory=dict)  # the best score by kind of stage; lower is better
     best_question: str = ""  # what `best` was measured on: pictures and settings of the validation, as JSON
-    losses: dict[str, list[float]] = field(default_factory=dict)  # by name, since the last log line
+    losses: dict[str, list[float]] = field(default_factory=dict)  # by name, since the last line of the log
     norms: list[float] = field(default_factory=list)
 
     def note(self, losses: dict[str, float], norm: float) -> bool:
-        """Keep a step's losses and gradient norm for the log; whether all of them are finite."""
+        """Store a step's losses and gradient norm for the log; return whether all of them are finite."""
         for name, value in losses.items():
             self.losses.setdefault(name, []).append(value)
         self.norms.append(norm)
@@ -32,14 +32,14 @@ class Progress:
 
 @dataclass
 class Timing:
-    """Of the steps since the last log line. Validation and saving do not count."""
+    """The timing of the steps since the last line of the log. Validation and saving do not count."""
 
     steps: int = 0
     seconds: float = 0.0
     waited: float = 0.0  # for patches
 
     def add(self, seconds: float, waited: float) -> None:
-        """Count one step. Args: seconds: it took in all. waited: of these, for patches."""
+        """Count one step. Args: seconds: of the whole step. waited: the part spent waiting for patches."""
         self.steps += 1
         self.seconds += seconds
         self.waited += waited

@@ -1,8 +1,8 @@
-"""What made a run's weights, for those who want to repeat it: kept with the run and with every copy of its weights.
+"""The provenance of a run's weights, for those who want to repeat it: stored with the run and each copy of them.
 
 RUN/provenance.json is written when a run starts and whenever its weights are exported. The folders RUN/last, RUN/best
-and RUN/encoder hold a copy that also names the weights beside it. The record of a run that began with `--init` contains
-the record of the run before it, and so on back to random weights or to a file from elsewhere.
+and RUN/encoder contain a copy that also identifies the weights beside it. The record of a run that began with `--init`
+contains the record of the previous run, and so on back to random weights or to a file from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import device as Device  # the class below has a field of torch's name
+from torch import device as Device  # the class below has a field with the same name as the module
 
 from srflow import __version__
 from srflow.checkpoints.own import Metadata
 from srflow.checkpoints.shipped import resolve_checkpoint
 from srflow.environment import num_cores, processor_name, source_commit
 from srflow.files import atomic_write
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.store import Sources
 
 __all__ = ["PROVENANCE_FILE", "Parent", "Provenance", "Start"]
@@ -35,10 +35,10 @@ _FORMAT = 1
 class Start:
     """The circumstances of one start of a run.
 
-    date: UTC, ISO 8601. step: the run's step after which it went on. command: the words of the command line; of
-    absolute paths, the last part only. overrides: the command's "key=value". recipe: all settings, as in recipe.json.
-    commit: of the source, see `srflow.environment.source_commit`. hardware: device, processor, cores, threads,
-    processes. pictures, validation_pictures: see `srflow.training.store.Sources`.
+    date: UTC, ISO 8601. step: the run's step from which it resumed. command: the words of the command line; of absolute
+    paths, only the last part. overrides: the command's "key=value". recipe: all settings, as in recipe.json. commit: of
+    the source, see `srflow.environment.source_commit`. hardware: device, processor, cores, threads, processes.
+    pictures, validation_pictures: see `srflow.training.store.Sources`.
     """
 
     date: str
@@ -58,7 +58,7 @@ class Start:
         cls,
         *,
         step: int,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         device: Device,
         num_processes: int,
         pictures: Sources | None,
@@ -66,7 +66,7 @@ class Start:
         command: Sequence[str] = (),
         overrides: Sequence[str] = (),
     ) -> Start:
-        """The start that is being made."""
+        """Describe the present start."""
         return cls(
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             step=step,
@@ -92,9 +92,9 @@ class Start:
 class Parent:
     """The checkpoint that a run began with.
 
-    source: what `--init` named; of an absolute path, its last part. parts: which parts' weights were taken: "encoder",
-    "flow". license, provenance, weights_sha256: as in its `Metadata`. record: its own provenance.json; None if it has
-    none.
+    source: the argument of `--init`; of an absolute path, only its last part. parts: the parts whose weights were used:
+    "encoder", "flow". license, provenance, weights_sha256: as in its `Metadata`. record: its own provenance.json; None
+    if it has none.
     """
 
     source: str
@@ -106,7 +106,9 @@ class Parent:
 
     @classmethod
     def of(cls, initial: str | Path, metadata: Metadata, parts: Sequence[str]) -> Parent:
-        """Args: initial: as given to `initial_model`. metadata, parts: what was found there, and taken of it."""
+        """Describe a checkpoint. Args: initial: as given to `initial_model`. metadata, parts: its metadata, and the
+        parts used.
+        """
         file = Path(resolve_checkpoint(initial)) / PROVENANCE_FILE
         return cls(
             source=_without_folders(str(initial)),
@@ -120,12 +122,12 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What made the weights of a run, up to a step.
+    """The provenance of a run's weights at a step.
 
     name: the recipe's. parent: the checkpoint that the run began with; None for random weights. starts: each start
-    whose circumstances differ from those of the one before; a first one with a step above 0 means that the record of
-    the steps before was lost. steps: those that this run made (what `--init` left out does not count), out of
-    `planned`. skipped: of them, without an update, because something was not finite. seconds: spent in steps.
+    whose circumstances differ from those of the previous one; if the first one has a step above 0, the record of
+    earlier steps was lost. steps: those that this run made (steps that `--init` saved do not count), out of `planned`.
+    skipped: steps without an update, because something was not finite. seconds: spent in steps.
     """
 
     name: str
@@ -138,7 +140,7 @@ class Provenance:
 
     @property
     def text(self) -> str:
-        """One paragraph for people: what is known of the parent, then what this run did."""
+        """Describe it in one paragraph: what is known of the parent, then what this run did."""
         by = f"by `srflow train {self.name}`: averaged weights after step {self.steps} of {self.planned}."
         if self.parent is None:
             return f"Trained {by}"
@@ -147,18 +149,18 @@ class Provenance:
         return f"{self.parent.provenance} From {weights}{sha256}, trained {by}"
 
     def started(self, start: Start) -> Provenance:
-        """With one more start, unless nothing but its date and step is new."""
+        """Return it with one more start, unless only the date and step are new."""
         if self.starts and replace(start, date=self.starts[-1].date, step=self.starts[-1].step) == self.starts[-1]:
             return self
         return replace(self, starts=(*self.starts, start))
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return json.loads(json.dumps({"format": _FORMAT, "text": self.text, **asdict(self)}))
 
     @classmethod
     def read(cls, folder: Path) -> Provenance | None:
-        """The inverse of `write`; None if the folder has no record that can be read."""
+        """Read what `write` wrote; None if the folder has no readable record."""
         values = _read(folder / PROVENANCE_FILE)
         try:
             if values is None or values["format"] != _FORMAT:
@@ -192,6 +194,6 @@ def _tuples(values: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def _without_folders(word: str) -> str:
-    """An absolute path's last part, also after "--option="; other words as they are. Records may be published."""
+    """Keep only the last part of absolute paths, also after "--option=": records may be published."""
     option, separator, value = word.partition("=") if word.startswith("--") else ("", "", word)
     return f"{option}{separator}{Path(value).name if Path(value).is_absolute() else value}"

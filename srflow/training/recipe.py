@@ -1,7 +1,7 @@
-"""What a training run is: frozen, checked numbers, read from small TOML files and overrides on the command line.
+"""The recipe of a training run: frozen, checked numbers, read from small TOML files and overrides on the command line.
 
-A recipe file may say `extends = "name"` and then holds only the differences. It may say `for_presets = [...]`; then it
-serves each of those names, with `model.preset` set to it. Recipes shipped with the package lie in `srflow/recipes/`.
+A recipe file may say `extends = "name"`, and then contains only the differences. It may say `for_presets = [...]`, and
+then serves each of those names, with `model.preset` set to it. The package's recipes are in `srflow/recipes/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.presets import PRESETS, ModelConfig, get_preset
 
 if sys.version_info >= (3, 11):
@@ -33,8 +33,8 @@ __all__ = [
     "ModelRecipe",
     "PhaseRecipe",
     "Precision",
-    "Recipe",
     "RuntimeRecipe",
+    "TrainingRecipe",
     "ValidationRecipe",
     "load_recipe",
     "recipe_names",
@@ -50,34 +50,34 @@ def _setting(default: Any, minimum: float = -math.inf, maximum: float = math.inf
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
-    """Which network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
+    """The network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
 
     preset: str
     encoder: dict[str, Any] = field(default_factory=dict)
     flow: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> ModelConfig:
-        """The model's configuration. Raises RecipeError if the preset or a number of it is not allowed."""
+        """Return the model's configuration. Raises TrainingRecipeError: the preset or a number of it is not allowed."""
         try:
             preset = get_preset(self.preset)
             encoder, flow = (_lists_to_tuples(table) for table in (self.encoder, self.flow))
             return preset.resized(encoder=encoder, flow=flow)
         except (InputError, TypeError) as error:
-            raise RecipeError(f"The recipe's model cannot be built: {error}") from error
+            raise TrainingRecipeError(f"The recipe's model cannot be built: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
     """How patches are drawn.
 
-    noise, noise_scale: what is added to HR in the likelihood stages, in 8-bit units: "gaussian" of that standard
-        deviation (SRFlow-DA: 4/√3), or "uniform" of that full width, centred (SRFlow: 255/32, that is ±1/64 of the
+    noise, noise_scale: the noise added to HR in the likelihood stages, in 8-bit units: "gaussian" with that standard
+        deviation (SRFlow-DA: 4/√3), or "uniform" with that full width, centred (SRFlow: 255/32, that is ±1/64 of the
         value range). With "uniform" the loss has the dequantisation term, a constant: + log2(255 / noise_scale).
-    reductions: whole numbers; each picture is used scaled down by each of them (MATLAB's bicubic). A picture that is
-        soft at its full size has sharp edges at half of it. Places in all of them are proposed about equally often.
-    candidates: of so many places, proposed at random in all pictures and reductions, the one is used whose LR patch
-        varies most: less time goes to skies, and more to reduced pictures. Since LR alone decides, what HR looks like
-        for a given LR, which is all that the flow learns, stays the same among pictures of one reduction.
+    reductions: whole numbers; each picture is also stored downscaled by each of them (MATLAB's bicubic). A picture that
+        is soft at its full size has sharp edges at half of it. Patches of all copies are proposed about equally often.
+    candidates: number of random proposals in all pictures and copies; the one whose LR patch varies most is used. So
+        less time is spent on skies, and more on downscaled pictures. Because the choice depends only on LR, the
+        distribution of HR given LR, which is all that the flow learns, stays the same among pictures of one reduction.
     """
 
     reductions: tuple[int, ...] = _setting((1,), 1, 16)
@@ -90,18 +90,18 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRecipe:
-    """A span of steps with one optimiser and one learning-rate schedule.
+    """A range of steps with one optimiser and one learning-rate schedule.
 
-    steps: how many; 0 leaves the phase out.
-    batch_size: patches a step over all processes together, so that a recipe means the same on any number of them.
+    steps: number of steps; 0 leaves the phase out.
+    batch_size: patches per step over all processes together, so that a recipe means the same on any number of them.
     patch_size: side of the HR patches, in pixels.
     schedule: "constant"; "halving" at each of `milestones` (fractions of `steps`); or "cosine" from `learning_rate`
         down to `final_learning_rate`. The first `warmup_steps` rise linearly.
     optimizer: "adam"; or "muon", which takes steps of `muon_factor` times `learning_rate` for the convolutions inside
-        the networks (see `srflow.training.muon`), and is Adam for the rest.
+        the networks (see `srflow.training.muon`), and uses Adam for the rest.
     betas: of Adam.
-    clip_norm: longest gradient, over all parameters together; 0 does not clip.
-    ema_decay: of the averaged weights, which are what is validated and exported; 0 keeps the last weights only.
+    clip_norm: maximum norm of the gradient, over all parameters together; 0 does not clip.
+    ema_decay: of the averaged weights (EMA), which are validated and exported; 0 keeps only the last weights.
     """
 
     steps: int = _setting(0, 0)
@@ -119,7 +119,7 @@ class PhaseRecipe:
     ema_decay: float = _setting(0.999, 0, 0.999999)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of step `step`, counted from 0."""
+        """Return the learning rate of step `step`, counted from 0."""
         progress = step / max(self.steps, 1)
         if self.schedule == "constant":
             rate = self.learning_rate
@@ -136,9 +136,9 @@ class LikelihoodRecipe(PhaseRecipe):
     """The phase that maximises the likelihood.
 
     encoder_joins_at: the fraction of `steps` during which the encoder is frozen; after it both parts are trained.
-    encoder_output_weight: how much the L1 error of the encoder's own super-resolution, values in [0, 1], counts beside
-        the bits per dimension once the encoder is trained too. Only the layers that nothing else uses learn from it,
-        so that the encoder's own picture stays worth looking at; 0 leaves them as they are (the paper).
+    encoder_output_weight: weight of the L1 error of the encoder's own super-resolution, values in [0, 1], beside the
+        bits per dimension, once the encoder is trained too. Only layers that nothing else uses learn from it, so that
+        the encoder's own picture stays useful; 0 leaves these layers unchanged (the paper).
     """
 
     encoder_joins_at: float = _setting(0.5, 0, 1)
@@ -152,33 +152,32 @@ class LikelihoodRecipe(PhaseRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningRecipe(PhaseRecipe):
-    """The phase that judges samples drawn inside the training step, after the likelihood phase.
+    """The phase that adds losses on samples drawn inside the training step, after the likelihood phase.
 
-    Every loss has a weight. The likelihood's may be small but not 0: it is what keeps the density a density.
+    Every loss has a weight. That of the likelihood may be small but not 0, because without it the density would become
+    meaningless.
 
-    likelihood_weight: of the negative log-likelihood, in bits per dimension.
-    num_samples: samples drawn for each LR patch in a step, in addition to the picture at temperature 0.
-    temperatures: lowest and highest temperature of the samples; one is drawn for each batch.
-    backbone: the frozen network whose features losses and discriminators look at (see `srflow.evaluation.features`).
-    energy_weight: of the energy score, the mean feature distance of samples to the ground truth, less
-        `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With
-        `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features see.
-        Below 1, samples are pulled towards each other. Needs 2 samples or more.
-    unit_energy_weight: of the energy score of unit-length feature vectors, which does not weigh places by contrast.
-    feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It buys
-        resemblance with diversity.
-    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1].
-    consistency_weight: of the mean absolute difference between downscaled samples and LR, values in [0, 1].
-    encoder_output_weight: as in `LikelihoodRecipe`.
-    adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0 builds none.
-    adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator trains from step 0.
-    adversarial_noise: standard deviation of the noise added to what discriminators see, in 8-bit units. The training
-        noise that samples carry would give them away otherwise.
-    discriminator_learning_rate: of the discriminator's own Adam; constant.
-    discriminator_width: channels inside its heads and its patch network.
+    likelihood_weight: of the negative log-likelihood, in bits per dimension. num_samples: samples drawn for each LR
+    patch in a step, in addition to the picture at temperature 0. temperatures: lowest and highest temperature of the
+    samples; one is drawn for each batch. backbone: the frozen network whose features losses and discriminators use (see
+    `srflow.evaluation.features`). energy_weight: of the energy score, the mean feature distance of samples to the
+        ground truth, minus `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq.
+        21). With `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features
+        distinguish it. Below 1, samples are pulled towards each other. Needs 2 samples or more.
+    unit_energy_weight: of the energy score of unit-length feature vectors, which does not weight positions by contrast.
+    feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It
+        increases similarity at the cost of diversity.
+    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1]. consistency_weight: of the
+    mean absolute difference between downscaled samples and LR, values in [0, 1]. encoder_output_weight: as in
+    `LikelihoodRecipe`. adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0:
+    no discriminator. adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator
+    trains from step 0. adversarial_noise: standard deviation of the noise added to the discriminators' input, in 8-bit
+        units. Otherwise they would recognise samples by the training noise that these contain.
+    discriminator_learning_rate: of the discriminator's own Adam; constant. discriminator_width: channels inside its
+    heads and its patch network.
     """
 
-    optimizer: Literal["adam"] = "adam"  # Muon's steps of full length are wrong for small corrections
+    optimizer: Literal["adam"] = "adam"  # Muon's full-length steps are unsuitable for small corrections
     likelihood_weight: float = _setting(0.05, 1e-4, 1000)
     num_samples: int = _setting(2, 1, 16)
     temperatures: tuple[float, ...] = _setting((0.8, 0.8), 0, 2)
@@ -198,19 +197,19 @@ class FinetuningRecipe(PhaseRecipe):
 
     def __post_init__(self) -> None:
         if len(self.temperatures) != 2 or self.temperatures[0] > self.temperatures[1]:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"finetuning.temperatures is {list(self.temperatures)}; give the lowest and the highest, such as "
                 "[0.7, 0.9]."
             )
         if (self.energy_weight or self.unit_energy_weight) and self.energy_spread and self.num_samples < 2:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"finetuning.num_samples is {self.num_samples}; the energy score compares 2 samples or more. Raise it, "
                 "or set finetuning.energy_spread=0."
             )
 
     @property
     def needs_features(self) -> bool:
-        """Whether any loss looks at the backbone's features."""
+        """Whether any loss uses the backbone's features."""
         return any((self.energy_weight, self.unit_energy_weight, self.feature_weight, self.adversarial_weight))
 
 
@@ -219,12 +218,12 @@ class RuntimeRecipe:
     """How the arithmetic is done.
 
     precision: "bf16" and "fp16" run the convolutions in that type by autocast over float32 weights; "fp16" scales the
-        loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is
-        saved with the run, which keeps it wherever it goes on.
-    compile: by `torch.compile`, for GPUs; a CPU was no faster with it (see `benchmarks/results/training.md`). Needs
-        Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
-    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
-    max_bad_steps: so many non-finite losses or gradients in a row stop the run.
+        loss and needs a GPU. "auto" is the fastest of the three on the machine that begins the run; the choice is saved
+        with the run and kept when it resumes.
+    compile: use `torch.compile`, for GPUs; a CPU was not faster with it (see `benchmarks/results/training.md`). It
+        needs Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
+    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them. max_bad_steps:
+    number of successive steps with non-finite losses or gradients that stops the run.
     """
 
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
@@ -237,12 +236,13 @@ class RuntimeRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationRecipe:
-    """Samples of the averaged weights on held-out pictures, every `every_steps` steps; 0 never validates.
+    """Validation: samples of the averaged weights on held-out pictures, every `every_steps` steps; 0: never.
 
-    Centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights with the lowest LPIPS of
-    samples are kept as the best: at `best_temperature` (one of `temperatures`), or, where `best_diversity` is not 0, at
-    the temperature at which `num_samples` samples have that diversity (NTIRE's, in percent), interpolated between
-    `temperatures`. The latter compares weights fairly that differ in how far a temperature takes them.
+    It uses centre crops of `crop_size` pixels a side of the first `num_pictures` pictures. The weights whose samples
+    have the lowest LPIPS are kept as the best. The LPIPS is that at `best_temperature` (one of `temperatures`) or, if
+    `best_diversity` is not 0, that at the temperature at which `num_samples` samples have that diversity (NTIRE's, in
+    percent), interpolated between `temperatures`. The latter is a fair comparison of weights for which the same
+    temperature has different effects.
     """
 
     every_steps: int = _setting(1000, 0)
@@ -256,7 +256,7 @@ class ValidationRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecipe:
-    """When the run is saved: every `every_steps` steps, and when `every_minutes` have passed; the last `keep` stay."""
+    """When checkpoints are saved: every `every_steps` steps and every `every_minutes`; the last `keep` are kept."""
 
     every_steps: int = _setting(1000, 1)
     every_minutes: float = _setting(10.0, 0.01)
@@ -265,16 +265,17 @@ class CheckpointRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class LogRecipe:
-    """Means over `every_steps` steps go to metrics.jsonl and TensorBoard."""
+    """The log: means over `every_steps` steps are written to metrics.jsonl and TensorBoard."""
 
     every_steps: int = _setting(20, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A whole run.
+class TrainingRecipe:
+    """All settings of a training run.
 
-    `pretraining` teaches the encoder alone by L1, `training` maximises the likelihood, and `finetuning` judges samples.
+    `pretraining` trains only the encoder by L1, `training` maximises the likelihood, and `finetuning` adds losses on
+    samples.
     """
 
     name: str
@@ -292,47 +293,49 @@ class Recipe:
     def __post_init__(self) -> None:
         if not any(phase.steps for phase in self.phases().values()):
             names = ", ".join(f"{key}.steps" for key in self.phases())
-            raise RecipeError(f"{names} are all 0; there is nothing to train.")
+            raise TrainingRecipeError(f"{names} are all 0; there is nothing to train.")
         multiple = max(self.model.config().flow.total_squeeze, self.model.config().scale_factor)
         sizes = {f"{key}.patch_size": phase.patch_size for key, phase in self.phases().items()}
         for key, size in (sizes | {"validation.crop_size": self.validation.crop_size}).items():
             if size % multiple:
-                raise RecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
+                raise TrainingRecipeError(f"{key} is {size}; {self.model.preset} needs a multiple of {multiple}.")
         for key, phase in self.phases().items():
             if len(phase.betas) != 2:
-                raise RecipeError(f"{key}.betas is {list(phase.betas)}; Adam has two.")
+                raise TrainingRecipeError(f"{key}.betas is {list(phase.betas)}; Adam has two.")
         reductions = self.data.reductions
         if not reductions or len(set(reductions)) < len(reductions):
-            raise RecipeError(f"data.reductions is {list(reductions)}; give whole numbers, each once: [1] for none.")
+            raise TrainingRecipeError(
+                f"data.reductions is {list(reductions)}; give different whole numbers, or [1] for none."
+            )
         if self.validation.best_diversity and self.validation.num_samples < 2:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"validation.num_samples is {self.validation.num_samples}; validation.best_diversity needs 2 or more."
             )
         if self.validation.best_temperature not in self.validation.temperatures:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"validation.best_temperature is {self.validation.best_temperature}; it must be one of "
                 f"validation.temperatures, {list(self.validation.temperatures)}."
             )
 
     def phases(self) -> dict[str, PhaseRecipe]:
-        """The phases in order, by the name of their table, those without steps included."""
+        """The phases in order, by the name of their table, including those without steps."""
         return {"pretraining": self.pretraining, "training": self.training, "finetuning": self.finetuning}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Convert to plain JSON values."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The inverse of `to_dict`. Raises RecipeError, naming the setting, if one is unknown or out of range."""
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecipe:
+        """Convert from the values of `to_dict`. Raises TrainingRecipeError: a setting is unknown or out of range."""
         return _build(cls, values, "")
 
-    def with_precision(self, precision: Precision) -> Recipe:
-        """The same with another `runtime.precision`."""
+    def with_precision(self, precision: Precision) -> TrainingRecipe:
+        """Return the same recipe with another `runtime.precision`."""
         return replace(self, runtime=replace(self.runtime, precision=precision))
 
-    def differences(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
-        """Settings that differ, by dotted key: (mine, the other's)."""
+    def differences(self, other: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
+        """Return the settings that differ, by dotted key: (mine, the other's)."""
         mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
         return {
             key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)
@@ -340,25 +343,25 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The names of the shipped recipes, those served through `for_presets` included."""
+    """Return the names of the shipped recipes, including those in `for_presets`."""
     names = {path.stem: _read(path) for path in _shipped()}
     served = {name for values in names.values() for name in values.get("for_presets", ())}
     return sorted(served | {name for name, values in names.items() if "for_presets" not in values})
 
 
-def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> TrainingRecipe:
     """Read and check a recipe.
 
     Args:
         source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
-        overrides: "dotted.key=value", the value written as in TOML; quotes may be left out round a word.
+        overrides: "dotted.key=value", the value written as in TOML; quotes around a word may be left out.
 
-    Raises: RecipeError: no such recipe, an unknown setting, or a value out of range; the text names all three.
+    Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the message names it.
     """
     values = _resolve(str(source), Path.cwd(), ())
     for override in overrides:
         _apply(values, override)
-    return Recipe.from_dict(values)
+    return TrainingRecipe.from_dict(values)
 
 
 def _shipped() -> list[Path]:
@@ -367,9 +370,9 @@ def _shipped() -> list[Path]:
 
 
 def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of `source` with everything that it extends merged in."""
+    """Return the settings of `source` merged with everything that it extends."""
     if source in seen:
-        raise RecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
+        raise TrainingRecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
     path, preset = _find(source, folder)
     values = _read(path)
     parent = values.pop("extends", None)
@@ -382,11 +385,11 @@ def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]
 
 
 def _find(source: str, folder: Path) -> tuple[Path, str | None]:
-    """The file of a recipe, and the preset that it shall serve if `source` is one of its `for_presets`."""
+    """Return the file of a recipe, and the preset to serve if `source` is one of its `for_presets`."""
     if source.endswith((".toml", ".json")):
         path = folder / source
         if not path.is_file():
-            raise RecipeError(f"There is no recipe file {path}.")
+            raise TrainingRecipeError(f"There is no recipe file {path}.")
         return path, None
     by_name = {path.stem: path for path in _shipped()}
     if source in by_name:
@@ -394,7 +397,7 @@ def _find(source: str, folder: Path) -> tuple[Path, str | None]:
     for path in by_name.values():
         if source in _read(path).get("for_presets", ()):
             return path, source
-    raise RecipeError(
+    raise TrainingRecipeError(
         f"There is no recipe {source!r}; shipped are {', '.join(recipe_names())}. The path of a .toml file works too."
     )
 
@@ -404,7 +407,7 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error}.") from error
+        raise TrainingRecipeError(f"The recipe {path} cannot be read: {error}.") from error
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -416,10 +419,12 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one value; an inline table changes the settings that it names and leaves the others."""
+    """Set one value; an inline table changes only the settings that it names."""
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise RecipeError(f"The override {override!r} is not of the form key=value, such as training.steps=1000.")
+        raise TrainingRecipeError(
+            f"The override {override!r} is not of the form key=value, such as training.steps=1000."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -428,23 +433,23 @@ def _apply(values: dict[str, Any], override: str) -> None:
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
+            raise TrainingRecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
     values.update(_merge(values, {last: value}))
 
 
 def _build(cls: type, values: Any, prefix: str) -> Any:
     if not isinstance(values, Mapping):
-        raise RecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
+        raise TrainingRecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
     known = {f.name: f for f in fields(cls)}
     for key in values:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
             hint = f" Did you mean {prefix + close[0]!r}?" if close else ""
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"Unknown setting {prefix + key!r} (value {values[key]!r}).{hint} Known are {', '.join(known)}."
             )
     if "preset" in known and "preset" not in values:
-        raise RecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
+        raise TrainingRecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
     hints = get_type_hints(cls)
     built = {}
     for key, value in values.items():
@@ -455,31 +460,31 @@ def _build(cls: type, values: Any, prefix: str) -> Any:
     try:
         return cls(**built)
     except TypeError as error:
-        raise RecipeError(f"The recipe is incomplete: {error}.") from error
+        raise TrainingRecipeError(f"The recipe is incomplete: {error}.") from error
 
 
 def _checked(value: Any, kind: Any, bounds: Mapping[str, float], key: str) -> Any:
-    """`value` as `kind`, if it is of that kind and within the bounds."""
+    """Return `value` as `kind`, if it has that type and lies within the bounds."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise RecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
         return value
     if get_origin(kind) is tuple:
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise RecipeError(f"{key} is {value!r}; it must be a list of numbers.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be a list of numbers.")
         return tuple(_checked(item, get_args(kind)[0], bounds, key) for item in value)
     if get_origin(kind) is dict:
         if not isinstance(value, Mapping):
-            raise RecipeError(f"{key} is {value!r}; it must be a table of settings.")
+            raise TrainingRecipeError(f"{key} is {value!r}; it must be a table of settings.")
         return dict(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise RecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
+        raise TrainingRecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
     if kind in (int, float) and not bounds["minimum"] <= value <= bounds["maximum"]:
         upper = "" if math.isinf(bounds["maximum"]) else f" and at most {bounds['maximum']:g}"
-        raise RecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
+        raise TrainingRecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
     return value
 
 

@@ -1,12 +1,11 @@
-"""What a run leaves on disk, and how it is found again.
+"""The files of a run, and how they are found again.
 
-RUN/recipe.json                 the resolved recipe
-RUN/provenance.json             what made the run: see `srflow.training.provenance`; a copy is in each folder of weights
-RUN/metrics.jsonl               one line per log interval and per validation
-RUN/checkpoints/step-*.pt       everything that is needed to go on, bit for bit; the last few
-RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
-RUN/encoder/                    the same at the end of L1 pretraining, for `--init`
-RUN/tensorboard/                if TensorBoard is installed
+RUN/recipe.json                 the resolved recipe RUN/provenance.json             the run's provenance: see
+`srflow.training.provenance`; each folder of weights has a copy RUN/metrics.jsonl               one line per log
+interval and per validation RUN/checkpoints/step-*.pt       everything that is needed to resume, bit for bit; the last
+few RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
+RUN/encoder/                    the same at the end of L1 pretraining, for `--init` RUN/tensorboard/                if
+TensorBoard is installed
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from typing import Any
 
 import torch
 
-from srflow.contract import InputError, RecipeError
+from srflow.contract import InputError, TrainingRecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
 from srflow.training.provenance import Provenance
-from srflow.training.recipe import Recipe, load_recipe
+from srflow.training.recipe import TrainingRecipe, load_recipe
 from srflow.training.stages import plan
 
 __all__ = ["RunFolder"]
@@ -39,8 +38,8 @@ class RunFolder:
     """Reads and writes a run's files.
 
     Args:
-        path: the run's folder; made if it is missing.
-        report: is called with one line of text for what a person should know.
+        path: the run's folder; created if it is missing.
+        report: called with one line of text for each message to the user.
     """
 
     def __init__(self, path: Path, report: Callable[[str], None]) -> None:
@@ -49,52 +48,53 @@ class RunFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line."""
+        """The log, with one JSON object per line."""
         return self.path / "metrics.jsonl"
 
     @property
     def _recipe_file(self) -> Path:
         return self.path / "recipe.json"
 
-    def saved_recipe(self) -> Recipe | None:
-        """The recipe of the run in this folder; None if it holds none. Raises RecipeError if it cannot be read."""
+    def saved_recipe(self) -> TrainingRecipe | None:
+        """Return the recipe of the run in this folder, or None. Raises TrainingRecipeError: it cannot be read."""
         return load_recipe(self._recipe_file) if self._recipe_file.exists() else None
 
-    def check_recipe(self, recipe: Recipe, *, allow_changes: bool = False) -> None:
-        """See that the run in this folder can go on with `recipe`. Writes nothing: a start may still fail after it.
+    def check_recipe(self, recipe: TrainingRecipe, *, allow_changes: bool = False) -> None:
+        """Check that the run in this folder can be resumed with `recipe`. Nothing is written: the start may still fail.
 
         `validation`, `checkpoint`, `log` and `runtime` may differ: they change neither weights nor data. Of these,
         `runtime` changes how numbers are rounded, which is reported. With `allow_changes` other settings may differ
-        too, except the network (`model`) and the steps of what has been trained already. A folder in which no
-        checkpoint was ever written holds no progress, so any recipe will do.
+        too, except the network (`model`) and the steps of stages that have been trained already. A folder without any
+        checkpoint contains no progress, so any recipe is accepted.
 
-        Raises: RecipeError: names what differs; or the saved recipe cannot be read.
+        Raises: TrainingRecipeError: names the differences; or the saved recipe cannot be read.
         """
         saved = self.saved_recipe()
         changed = {} if saved is None else recipe.differences(saved)
         if saved is None or not changed:
             return
         if not any((self.path / "checkpoints").glob("step-*")):
-            self.report(f"The run in {self.path} was never saved; it starts anew with this recipe.")
+            self.report(f"The run in {self.path} was never saved; it starts again with this recipe.")
             return
         network = [key for key in changed if key.startswith("model.")]
         if network:
-            raise RecipeError(
-                f"{self.path} holds a run of another network: {_in_words(changed, network)}. A run keeps its network: "
-                f"choose another --output (--init {self.path / 'last'} takes over the weights that fit)."
+            raise TrainingRecipeError(
+                f"{self.path} contains a run of another network: {_in_words(changed, network)}. The network of a "
+                f"run cannot change: choose another --output (--init {self.path / 'last'} takes over the weights that "
+                "fit)."
             )
         harmful = [key for key in changed if not key.startswith(("validation.", "checkpoint.", "log.", "runtime."))]
         if harmful and not allow_changes:
-            raise RecipeError(
-                f"{self.path} holds a run of another recipe: {_in_words(changed, harmful)}. Choose another --output, "
-                "start with the same settings, or give --change-recipe to go on with the new ones."
+            raise TrainingRecipeError(
+                f"{self.path} contains a run of another recipe: {_in_words(changed, harmful)}. Choose another "
+                "--output, start with the same settings, or give --change-recipe to resume with the new ones."
             )
         self._check_stages(recipe, saved)
         if rounding := [key for key in changed if key.startswith("runtime.")]:
-            self.report(f"The run goes on with other settings: {_in_words(changed, rounding)}.")
+            self.report(f"The run resumes with other settings: {_in_words(changed, rounding)}.")
 
-    def _check_stages(self, recipe: Recipe, saved: Recipe) -> None:
-        """Refuse settings that would rewrite what the run has done: which phases began, and which stage it reached.
+    def _check_stages(self, recipe: TrainingRecipe, saved: TrainingRecipe) -> None:
+        """Refuse settings that would change completed work: the phases that began, and the stage that the run reached.
 
         The first step that trains the encoder is a fraction of `training.steps`, so more steps would freeze it again.
         """
@@ -102,7 +102,7 @@ class RunFolder:
         step = int(files[-1].stem.removeprefix("step-")) if files else 0
         begun, planned = (sorted({s.phase_start for s in plan(r) if s.phase_start < step}) for r in (saved, recipe))
         if begun != planned:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"The run in {self.path} is at step {step}, and its phases began at the steps {begun}; with these "
                 f"settings they would have begun at {planned}. Keep the numbers of steps of the phases that have ended,"
                 f" or start a new run with --init {self.path / 'last'}."
@@ -111,14 +111,14 @@ class RunFolder:
         again = next((stage for stage in plan(recipe) if stage.name == reached and stage.first > step), None)
         if again is not None:
             fraction = math.floor((step - again.phase_start) / again.phase.steps * 1e4) / 1e4
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"The run in {self.path} is at step {step}, in the stage {reached!r}; with these settings that stage "
                 f"begins at step {again.first}, and the encoder would be frozen again until then. Set "
                 f"training.encoder_joins_at={fraction:g} or less, or start a new run with --init {self.path / 'last'}."
             )
 
-    def write_recipe(self, recipe: Recipe) -> None:
-        """Save the recipe. Call it when nothing can fail any more. Raises InputError: the folder cannot be written."""
+    def write_recipe(self, recipe: TrainingRecipe) -> None:
+        """Save the recipe, once nothing else can fail. Raises InputError: the folder cannot be written."""
         if self.saved_recipe() == recipe:
             return
         try:
@@ -128,7 +128,7 @@ class RunFolder:
             raise InputError(f"The run's folder {self.path} cannot be written: {error}.") from error
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoint files, oldest first."""
+        """Return the checkpoint files, oldest first."""
         return sorted((self.path / "checkpoints").glob("step-*.pt"))
 
     def save_checkpoint(self, step: int, state: dict[str, Any], keep: int) -> None:
@@ -138,16 +138,16 @@ class RunFolder:
             with atomic_write(file) as stream:
                 torch.save({"format": _FORMAT, "step": step, **state}, stream)
         except (OSError, RuntimeError) as error:  # torch wraps some write errors in RuntimeError
-            self.report(f"Could not save {file}: {error}. Training goes on; the checkpoint before it is still there.")
+            self.report(f"Could not save {file}: {error}. Training goes on; the previous checkpoint still exists.")
             return
         for old in self.checkpoints()[:-keep]:
             old.unlink(missing_ok=True)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The newest checkpoint that can be read whole; None if there is none."""
+        """Load the newest checkpoint that can be read completely; None if there is none."""
         for file in reversed(self.checkpoints()):
             try:
-                # A changed byte inside a tensor would go unnoticed by torch.load, but not by the archive's checksums.
+                # torch.load would not notice a changed byte inside a tensor, but the checksums of the archive do.
                 with zipfile.ZipFile(file) as archive:
                     damaged = archive.testzip()
                 if damaged is not None:
@@ -157,13 +157,14 @@ class RunFolder:
                     raise ValueError(f"it has format {state['format']}, this version reads {_FORMAT}")
                 return state
             except (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, UnpicklingError) as error:
-                self.report(f"The checkpoint {file} cannot be used ({error}); trying the one before it.")
-                with suppress(OSError):  # out of the way, so that it does not count among the last few
+                self.report(f"The checkpoint {file} cannot be used ({error}); trying the previous one.")
+                with suppress(OSError):  # rename it, so that it does not count among the last few
                     file.rename(file.with_suffix(".damaged"))
         return None
 
     def export(self, name: str, model: SRFlow, provenance: Provenance) -> None:
-        """Write the weights and what made them to RUN/`name`, in the model's own format, and renew RUN/provenance.json.
+        """Write the weights and their provenance to RUN/`name`, in the model's own format, and update
+        RUN/provenance.json.
 
         A full disk is reported, not raised.
         """
@@ -181,7 +182,7 @@ class RunFolder:
         try:
             provenance.write(self.path)
         except OSError as error:
-            self.report(f"Could not write what made the run to {self.path}: {error}. Training goes on.")
+            self.report(f"Could not write the provenance to {self.path}: {error}. Training goes on.")
 
 
 def _in_words(changed: dict[str, tuple[Any, Any]], keys: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""What a recipe leaves open until a run starts: its precision, and the steps that fit into a time.
+"""Settles what a recipe leaves open until a run starts: its precision, and the steps that fit into a given time.
 
-The main process decides for all, and a run that goes on keeps what it began with.
+The main process decides for all, and a resumed run keeps its earlier values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 
 from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
 from srflow.training.precision import choose_precision
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.stages import plan
 
@@ -24,13 +24,13 @@ __all__ = ["settle_precision", "settle_steps"]
 
 
 def settle_precision(
-    recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
-) -> Recipe:
-    """The recipe with precision "auto" replaced: by the run's own, or in a new run by what is fastest here.
+    recipe: TrainingRecipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
+) -> TrainingRecipe:
+    """Return the recipe with precision "auto" replaced: by that of the resumed run, or by the fastest one here.
 
     Args:
-        processes: as `srflow.processes.join_processes` gives them.
-        report: is called with a line of text that says what was chosen and why.
+        processes: as returned by `srflow.processes.join_processes`.
+        report: called with a line of text that says what was chosen and why.
     """
     if recipe.runtime.precision != "auto":
         return recipe
@@ -38,19 +38,19 @@ def settle_precision(
 
 
 def settle_steps(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     minutes: float,
     encoder_given: bool,
     folder: RunFolder,
     processes: PartialState,
     report: Callable[[str], None],
-) -> Recipe:
-    """The recipe with as many steps as fit into `minutes`: measured in a new run, kept in one that goes on.
+) -> TrainingRecipe:
+    """Return the recipe with as many steps as fit into `minutes`: measured in a new run, kept in a resumed one.
 
     Args:
-        encoder_given: whether the encoder's weights are given, so that no time is kept for its own training.
+        encoder_given: whether the encoder's weights are given, so that its own training needs no time.
         processes, report: as in `settle_precision`.
-    Raises: RecipeError: not even one step of every phase fits.
+    Raises: TrainingRecipeError: not even one step of every phase fits.
     """
     settled = None
     if processes.is_main_process:
@@ -58,10 +58,12 @@ def settle_steps(
     return broadcast_object_list([settled])[0]
 
 
-def _chosen(recipe: Recipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]) -> Recipe:
+def _chosen(
+    recipe: TrainingRecipe, folder: RunFolder, processes: PartialState, report: Callable[[str], None]
+) -> TrainingRecipe:
     saved = folder.saved_recipe()
     if saved is not None and saved.runtime.precision != "auto":
-        report(f"Precision: {saved.runtime.precision}, with which the run began.")
+        report(f"Precision: {saved.runtime.precision}, as at the start of the run.")
         return recipe.with_precision(saved.runtime.precision)
     precision, reason = choose_precision(processes.device)
     report(f"Precision: {precision} ({reason}).")
@@ -69,16 +71,16 @@ def _chosen(recipe: Recipe, folder: RunFolder, processes: PartialState, report: 
 
 
 def _fitted(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     minutes: float,
     encoder_given: bool,
     folder: RunFolder,
     processes: PartialState,
     report: Callable[[str], None],
-) -> Recipe:
+) -> TrainingRecipe:
     saved = folder.saved_recipe() if folder.checkpoints() else None
     if saved is not None:
-        report("Steps: as many as the run began with.")
+        report("Steps: as many as at the start of the run.")
         return steps_of(recipe, saved)
     if encoder_given:
         recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))

@@ -1,7 +1,7 @@
-"""The stages of a run, encoder → flow → both → finetuning: which steps, which parameters, which loss.
+"""The stages of a run, encoder → flow → both → finetuning: their steps, parameters and losses.
 
-`plan` is the one table of stages. All that differs between them stands there as data, so that no other module asks for
-a stage by its name.
+`plan` is the only table of stages. It describes all differences between them as data, so that no other module
+distinguishes stages by name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from srflow.training.adversarial import Adversary
 from srflow.training.muon import Muon, hidden_convolutions
 from srflow.training.objectives import EncoderObjective, FinetuningObjective, LikelihoodObjective
 from srflow.training.patches import Batch, Draws
-from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, Recipe
+from srflow.training.recipe import FinetuningRecipe, PhaseRecipe, TrainingRecipe
 
 __all__ = [
     "Part",
@@ -50,16 +50,16 @@ class Part(Flag):
 
 @dataclass(frozen=True)
 class Stage:
-    """A span of steps in which the same parameters are trained.
+    """A range of steps in which the same parameters are trained.
 
     phase_key: the recipe's table that the stage belongs to.
     phase_start: the run's step at which the phase, and its optimiser, begins.
     first, last: the run's steps [first, last), counted over all phases from 0.
-    parts: what is trained. phase_parts: what the phase ever trains, which is what its optimiser holds.
+    parts: the parts that are trained. phase_parts: all parts that the phase trains at any time; its optimiser has them.
     objective: (model, recipe, features, adversary) → the module that is minimised.
-    noisy: whether HR is given the training noise.
-    scores: what validation looks at: the encoder's own super-resolution, or samples.
-    stream: tells the phases' random crops apart.
+    noisy: whether the training noise is added to HR.
+    scores: what validation scores: the encoder's own super-resolution, or samples.
+    stream: differs between phases, so that their random crops differ.
     """
 
     name: str
@@ -70,18 +70,18 @@ class Stage:
     last: int
     parts: Part
     phase_parts: Part
-    objective: Callable[[SRFlow, Recipe, FeatureNetwork | None, Adversary | None], nn.Module]
+    objective: Callable[[SRFlow, TrainingRecipe, FeatureNetwork | None, Adversary | None], nn.Module]
     noisy: bool
     scores: Literal["encoder", "samples"]
     stream: int
 
     def inputs(self, batch: Batch) -> tuple[Any, ...]:
-        """What the objective's forward takes of a batch."""
+        """Return the objective's inputs from a batch."""
         pictures = (batch.hr, batch.noise, batch.lr)
         return pictures if self.finetuning is None else (*pictures, batch.latents, batch.critic_noise, batch.shift)
 
     def set_up_step(self, objective: nn.Module, step: int) -> None:
-        """What depends on the step, counted from the phase's start: whether the adversarial loss counts yet."""
+        """Set what depends on the step, counted from the phase's start: whether the adversarial loss counts yet."""
         if self.finetuning is not None:
             objective.adversarial_on = step >= self.finetuning.adversarial_start
 
@@ -91,7 +91,7 @@ class Stage:
         return self.phase if isinstance(self.phase, FinetuningRecipe) else None
 
     def draws(self, model_shapes: Callable[[int, int], list[tuple[int, int, int]]], scale_factor: int) -> Draws | None:
-        """What a batch draws for samples. Args: model_shapes: `SRFlow.latent_shapes`."""
+        """Return what a batch draws for samples. Args: model_shapes: `SRFlow.latent_shapes`."""
         if self.finetuning is None:
             return None
         side = self.phase.patch_size // scale_factor
@@ -104,8 +104,8 @@ class Stage:
         )
 
 
-def plan(recipe: Recipe) -> list[Stage]:
-    """The stages with at least one step, in order."""
+def plan(recipe: TrainingRecipe) -> list[Stage]:
+    """Return the stages with at least one step, in order."""
     pretraining, training, finetuning = recipe.pretraining, recipe.training, recipe.finetuning
     flow_start = pretraining.steps
     join = flow_start + training.join_step
@@ -115,17 +115,17 @@ def plan(recipe: Recipe) -> list[Stage]:
     both = Part.ENCODER | Part.FLOW | _tail_if(training.encoder_output_weight)
     all_parts = Part.ENCODER | Part.FLOW | _tail_if(finetuning.encoder_output_weight)
 
-    def encoder_objective(model: SRFlow, _recipe: Recipe, *_: object) -> nn.Module:
+    def encoder_objective(model: SRFlow, _recipe: TrainingRecipe, *_: object) -> nn.Module:
         return EncoderObjective(model.encoder)
 
-    def flow_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+    def flow_objective(model: SRFlow, recipe: TrainingRecipe, *_: object) -> nn.Module:
         return LikelihoodObjective(model, recipe.data)
 
-    def both_objective(model: SRFlow, recipe: Recipe, *_: object) -> nn.Module:
+    def both_objective(model: SRFlow, recipe: TrainingRecipe, *_: object) -> nn.Module:
         return LikelihoodObjective(model, recipe.data, recipe.training.encoder_output_weight)
 
     def finetuning_objective(
-        model: SRFlow, recipe: Recipe, features: FeatureNetwork | None, adversary: Adversary | None
+        model: SRFlow, recipe: TrainingRecipe, features: FeatureNetwork | None, adversary: Adversary | None
     ) -> nn.Module:
         look, layers = (None, ()) if features is None else (features.features, _critic_layers(features))
         return FinetuningObjective(model, recipe.data, recipe.finetuning, look, layers, adversary)
@@ -144,7 +144,7 @@ def plan(recipe: Recipe) -> list[Stage]:
 
 
 def placeholder_batch(stage: Stage, model: SRFlow) -> Batch:
-    """A batch of the right sizes, its pictures noise: to measure a step with."""
+    """Return a batch of the right sizes with noise as pictures, for timing a step."""
     size, count, scale = stage.phase.patch_size, stage.phase.batch_size, model.scale_factor
     draws = stage.draws(model.latent_shapes, scale)
     hr = torch.rand(count, 3, size, size)
@@ -165,10 +165,10 @@ def placeholder_batch(stage: Stage, model: SRFlow) -> Batch:
 
 
 def build_features(stage: Stage, device: torch.device) -> FeatureNetwork | None:
-    """The frozen network that a stage's losses look through; None if none does.
+    """Return the frozen network for a stage's losses; None if none needs it.
 
-    Raises: InputError, CheckpointError, MissingPackageError: there is none of that name, or its weights or its package
-        are missing.
+    Raises: InputError, CheckpointError, MissingPackageError: there is no network of that name, or its weights or its
+        package are missing.
     """
     if stage.finetuning is None or not stage.finetuning.needs_features:
         return None
@@ -178,7 +178,7 @@ def build_features(stage: Stage, device: torch.device) -> FeatureNetwork | None:
 def build_adversary(
     stage: Stage, features: FeatureNetwork | None, device: torch.device, reduce: Callable[[Tensor], Tensor]
 ) -> Adversary | None:
-    """The discriminator of a stage, with random weights; None where the adversarial loss has no weight."""
+    """Return the discriminator of a stage, with random weights; None if the adversarial loss has no weight."""
     settings = stage.finetuning
     if settings is None or not settings.adversarial_weight or features is None:
         return None
@@ -189,27 +189,27 @@ def build_adversary(
 def build_objective(
     stage: Stage,
     model: SRFlow,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     features: FeatureNetwork | None = None,
     adversary: Adversary | None = None,
     compiled: bool = False,
 ) -> nn.Module:
-    """The module that computes a stage's `Losses` from a batch.
+    """Return the module that computes a stage's `Losses` from a batch.
 
     Args:
         features, adversary: of `build_features` and `build_adversary`.
-        compiled: by `torch.compile`, for inputs of one size.
+        compiled: whether to use `torch.compile`, for inputs of one size.
     """
     objective = stage.objective(model, recipe, features, adversary)
     return torch.compile(objective, dynamic=False) if compiled else objective  # a stage's patches are all of one size
 
 
 def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
-    """Let only the parameters that a stage trains require gradients; returns them.
+    """Let only the parameters that a stage trains require gradients; return them.
 
-    The encoder's super-resolution tail gets no gradient from the likelihood, and several processes wait in vain for
-    such parameters, so it is frozen with the rest unless it has a loss of its own.
+    The encoder's super-resolution tail gets no gradient from the likelihood. Several processes must not
+    wait for gradients that never come, so the tail is frozen unless it has its own loss.
     """
     chosen = {id(parameter) for parameter in _parameters(stage.parts, model)}
     for parameter in model.parameters():
@@ -220,7 +220,9 @@ def freeze_all_but(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
 
 
 def build_optimizer(stage: Stage, model: SRFlow) -> torch.optim.Optimizer:
-    """The optimiser of the stage's phase, over all that the phase ever trains. Its rate is 0: set it at every step."""
+    """Return the optimiser of the stage's phase, for all parameters of the phase. Its learning rate is 0: set it at
+    every step.
+    """
     parameters = phase_parameters(stage, model)
     betas = (stage.phase.betas[0], stage.phase.betas[1])
     if stage.phase.optimizer == "adam":
@@ -231,12 +233,12 @@ def build_optimizer(stage: Stage, model: SRFlow) -> torch.optim.Optimizer:
 
 
 def phase_parameters(stage: Stage, model: SRFlow) -> list[nn.Parameter]:
-    """What the optimiser of a stage's phase holds: all that the phase ever trains."""
+    """Return the parameters in the optimiser of a stage's phase: all that the phase trains at any time."""
     return _parameters(stage.phase_parts, model)
 
 
 def _parameters(parts: Part, model: SRFlow) -> list[nn.Parameter]:
-    """The parameters of the given parts, in the model's order."""
+    """Return the parameters of the given parts, in the model's order."""
     tail = {id(parameter) for parameter in model.encoder.super_resolution_tail().values()}
     encoder = {id(parameter) for parameter in model.encoder.parameters()} - tail
     flow = {id(parameter) for parameter in model.flow.parameters()}
@@ -247,7 +249,7 @@ def _parameters(parts: Part, model: SRFlow) -> list[nn.Parameter]:
 
 
 def _critic_layers(features: FeatureNetwork) -> list[int]:
-    """The last feature of every stride of 4 and more: finer structure is the patch network's."""
+    """Return the last feature of every stride from 4 on: finer structure is left to the patch network."""
     last = {stride: index for index, stride in enumerate(features.strides)}
     return [index for stride, index in last.items() if stride >= _MIN_CRITIC_STRIDE]
 

@@ -1,4 +1,4 @@
-"""What a stage's steps work with, and one update of it on a single process."""
+"""The parts that a stage's steps need, and one update of it on a single process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from srflow.model import SRFlow
 from srflow.training.adversarial import Adversary
 from srflow.training.objectives import Losses
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.stages import (
     Stage,
     build_adversary,
@@ -28,11 +28,11 @@ __all__ = ["StageParts", "build_parts", "update"]
 
 @dataclass(frozen=True)
 class StageParts:
-    """objective: the module that computes the stage's `Losses`.
+    """The parts of a stage. objective: the module that computes its `Losses`.
 
-    optimizer: of all parameters that the stage's phase ever trains; its learning rate is 0 at first.
+    optimizer: of all parameters that the stage's phase trains at any time; its learning rate is 0 at first.
     parameters: those that this stage trains.
-    adversary: the discriminator; None in a stage without.
+    adversary: the discriminator; None in a stage without one.
     """
 
     objective: nn.Module
@@ -44,16 +44,16 @@ class StageParts:
 def build_parts(
     stage: Stage,
     model: SRFlow,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     device: torch.device,
     *,
     reduce: Callable[[Tensor], Tensor] = lambda value: value,
     compiled: bool = False,
 ) -> StageParts:
-    """Make a stage's parts, and let only the parameters that it trains require gradients.
+    """Build a stage's parts, and let only the parameters that it trains require gradients.
 
     Args:
-        device: where the model is.
+        device: that of the model.
         reduce: averages a tensor over the processes; the default is for one process.
         compiled: whether the objective is compiled by `torch.compile`.
     Raises: InputError, CheckpointError, MissingPackageError: the feature network cannot be built.
@@ -69,10 +69,10 @@ def build_parts(
 def update(
     stage: Stage, parts: StageParts, inputs: tuple[Any, ...], device: torch.device, dtype: torch.dtype | None
 ) -> Losses:
-    """One update, without the guards, loss scaling and sharing of a batch that the trainer adds.
+    """Make one update, without the trainer's guards, loss scaling and distribution of a batch.
 
     Args:
-        inputs: what the objective's forward takes: `Stage.inputs` of a batch.
+        inputs: the objective's inputs: `Stage.inputs` of a batch.
         dtype: of autocast; None for float32 throughout.
     """
     parts.optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""Training pictures, decoded once into a memory-mapped store."""
+"""The store of training pictures: they are decoded once into a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ from srflow.pictures import find_pictures, load_image
 
 __all__ = ["SIZE_MULTIPLE", "PictureStore", "Sources", "centre_crops", "default_cache_folder"]
 
-_FORMAT = 1  # raised when the files' layout changes, so that old caches are not read
-SIZE_MULTIPLE = 8  # pictures are cropped to this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
+_FORMAT = 1  # increased when the files' layout changes, so that old stores are not read
+SIZE_MULTIPLE = (
+    8  # pictures are cropped to multiples of this (top-left, as in the NTIRE protocol): LR sizes are whole at x4 and x8
+)
 
 
 def default_cache_folder() -> Path:
-    """$SRFLOW_CACHE, or `srflow` in the user's cache folder."""
+    """Return $SRFLOW_CACHE, or `srflow` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("SRFLOW_CACHE") or Path(base) / "srflow")
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Which files a store was made of.
+    """The files from which a store was made.
 
-    folder: the last part of their folder's path. count: how many files. sha256: of the list of their own SHA-256 sums
-    and their paths below the folder, as `sha256sum` prints them, sorted by path; "-" stands for the sum of a file that
-    cannot be read.
+    folder: the last part of their folder's path. count: number of files. sha256: of the list of the files' SHA-256 sums
+    and paths below the folder, as `sha256sum` prints them, sorted by path; "-" replaces the sum of a file that cannot
+    be read.
     """
 
     folder: str
@@ -52,10 +54,10 @@ class Sources:
 class PictureStore:
     """Pictures of a folder as uint8 RGB in one memory-mapped file.
 
-    The store's name is made of the pictures' paths, sizes and times and of the reductions, so that a changed folder
-    gets a new one. It takes 3 bytes a pixel on disk, reduced ones included (DF2K: about 30 GB, with halves and thirds
-    41), and no memory beyond what the operating system caches. `reductions` says by which factor each picture was
-    reduced, (N,); `sources` which files they are, None for a store that was not opened by `open`.
+    The store's name depends on the pictures' paths, sizes and times and on the reductions, so that a changed folder
+    gets a new store. It takes 3 bytes per pixel on disk, including downscaled copies (DF2K: about 30 GB, with halves
+    and thirds 41), and no memory beyond the operating system's file cache. `reductions` says by which factor each
+    picture was downscaled, (N,); `sources` says which files they are, None for a store that was not opened by `open`.
 
     Args: folder: a finished store, see `open`.
     """
@@ -76,7 +78,7 @@ class PictureStore:
         return len(self.names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Picture `index`, uint8 (H, W, 3), read-only; H and W are multiples of 8."""
+        """Return picture `index`, uint8 (H, W, 3), read-only; H and W are multiples of 8."""
         height, width = self.sizes[index]
         start = int(self._offsets[index])
         return self._pixels[start : start + int(height * width) * 3].reshape(int(height), int(width), 3)
@@ -89,15 +91,16 @@ class PictureStore:
         report: Callable[[str], None] = lambda _message: None,
         reductions: Sequence[int] = (1,),
     ) -> PictureStore:
-        """The store of the folder `pictures` and its subfolders, linked ones too, built first where there is none yet.
+        """Open the store of the folder `pictures` and its subfolders, including linked ones; build it if there is none
+        yet.
 
         Args:
-            cache: where stores are kept; default: `default_cache_folder()`.
-            report: is called with one line of text for what a person should know: how many pictures were found, the
-                build, each skipped file.
-            reductions: every picture is stored once for each of these factors, scaled down by it (MATLAB's bicubic).
+            cache: folder of the stores; default: `default_cache_folder()`.
+            report: called with one line of text for each message to the user: how many pictures were found, the build,
+                each skipped file.
+            reductions: every picture is stored once for each of these factors, downscaled by it (MATLAB's bicubic).
 
-        Raises: DatasetError: no such folder, no readable picture in it, or no room for the store.
+        Raises: DatasetError: no such folder, no readable picture in it, or no space for the store.
         """
         listing = find_pictures(pictures)
         paths = list(listing.pictures)
@@ -124,7 +127,7 @@ class PictureStore:
 
     @classmethod
     def _existing(cls, folder: Path) -> PictureStore | None:
-        """The store in `folder`; None, and the folder removed, if it is damaged; None if there is none."""
+        """Return the store in `folder`; None if there is none, or if it is damaged: then the folder is removed."""
         if not folder.exists():
             return None
         try:
@@ -135,7 +138,7 @@ class PictureStore:
 
 
 def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> str:
-    # Not named where there are none, so that stores from before there were any are still found.
+    # Left out of the name if there are none, so that stores from earlier versions are still found.
     of_reductions = "" if tuple(reductions) == (1,) else f" {list(reductions)}"
     digest = hashlib.sha256(f"{_FORMAT}{of_reductions} {folder.resolve()}".encode())
     for path in paths:
@@ -145,14 +148,17 @@ def _listing_key(folder: Path, paths: list[Path], reductions: Sequence[int]) -> 
 
 
 def _sources(root: Path, paths: list[Path], folder: Path) -> Sources:
-    """What the store in `folder` was made of. Files are hashed once: a changed file would have a new store."""
+    """Return the files of the store in `folder`. They are hashed once: a changed file would have a new store."""
     file = folder / "sources.json"
     with suppress(OSError, ValueError, TypeError):
         return Sources(root.resolve().name, **json.loads(file.read_text(encoding="utf-8")))
     sums = {path.relative_to(root).as_posix(): _sha256(path) for path in paths}
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     values: dict[str, Any] = {"count": len(paths), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
-    with suppress(OSError), atomic_write(file, "w") as stream:  # a cache that cannot be written is hashed again
+    with (
+        suppress(OSError),
+        atomic_write(file, "w") as stream,
+    ):  # if the cache cannot be written, they are hashed again next time
         stream.write(json.dumps(values))
     return Sources(root.resolve().name, **values)
 
@@ -165,7 +171,7 @@ def _sha256(path: Path) -> str:
 
 
 def _decode(path: Path, reductions: Sequence[int]) -> list[tuple[int, np.ndarray | str]]:
-    """(factor, picture downscaled by it and cropped to multiples of 8, or the reason why it is skipped) per factor."""
+    """Return for each factor (factor, picture downscaled by it and cropped to multiples of 8, or why it is skipped)."""
     try:
         picture = load_image(path)
     except (InputError, OSError) as error:
@@ -179,11 +185,13 @@ def _reduced(picture: np.ndarray, reduction: int) -> np.ndarray | str:
     if height == 0 or width == 0:
         return f"it has {picture.shape[1]}x{picture.shape[0]} pixels; at least {multiple}x{multiple} are needed."
     cropped = picture[:height, :width]
-    return cropped if reduction == 1 else downscale_uint8(cropped, reduction)  # the identity would take long
+    return (
+        cropped if reduction == 1 else downscale_uint8(cropped, reduction)
+    )  # skip the identity, which would take long
 
 
 def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequence[int]) -> None:
-    """Write the store under another name and rename it, so that a killed build leaves no half store behind."""
+    """Write the store under another name and rename it, so that a killed build leaves no partial store."""
     workers = min(4, os.cpu_count() or 1)
     pictures, skipped = [], {}
     temporary: str | None = None
@@ -192,7 +200,7 @@ def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequen
         temporary = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
         remaining = iter(paths)
         with (Path(temporary) / "pixels.bin").open("wb") as pixels, ThreadPoolExecutor(workers) as pool:
-            # In small groups, so that no more than that many pictures are in memory.
+            # Decode small groups, so that only a few pictures are in memory.
             while group := list(islice(remaining, 2 * workers)):
                 for path, versions in zip(group, pool.map(partial(_decode, reductions=reductions), group), strict=True):
                     for reduction, picture in versions:
@@ -211,12 +219,12 @@ def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequen
         try:
             Path(temporary).rename(folder)
         except OSError:
-            if not folder.exists():  # otherwise another run built the same store meanwhile
+            if not folder.exists():  # otherwise another run has built the same store meanwhile
                 raise
     except OSError as error:
         raise DatasetError(
-            f"The picture store {folder} cannot be written: {error}. It needs 3 bytes a pixel; choose another place "
-            "with --cache or SRFLOW_CACHE."
+            f"The picture store {folder} cannot be written: {error}. It needs 3 bytes per pixel; choose another "
+            "folder with --cache or SRFLOW_CACHE."
         ) from error
     finally:
         if temporary is not None:
@@ -224,9 +232,9 @@ def _build_store(root: Path, paths: list[Path], folder: Path, reductions: Sequen
 
 
 def centre_crops(store: PictureStore, count: int, size: int, scale_factor: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, uint8 (h, w, 3)) of the first `count` pictures: `size` a side, or as much of it as there is.
+    """Yield (name, uint8 (h, w, 3)) of the first `count` pictures: centre crops of `size` pixels a side, or less.
 
-    Begins and ends on multiples of `scale_factor`, so that LR pictures have whole sizes.
+    The crops begin and end on multiples of `scale_factor`, so that LR pictures have whole sizes.
     """
     for index in range(min(count, len(store))):
         picture = store[index]

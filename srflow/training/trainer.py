@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from srflow.checkpoints.own import load_tensors_strictly
 from srflow.compiling import check_compiler
-from srflow.contract import RecipeError, TrainingDivergedError
+from srflow.contract import TrainingDivergedError, TrainingRecipeError
+from srflow.empty import without_weights
 from srflow.evaluation.features import MIN_SIDE
 from srflow.model import SRFlow
 from srflow.processes import join_processes
@@ -34,7 +35,7 @@ from srflow.training.patches import MAX_SHIFT, Batch, PatchSampler
 from srflow.training.prefetching import Prefetcher
 from srflow.training.progress import Progress, Timing
 from srflow.training.provenance import Parent, Provenance, Start
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.settling import settle_precision, settle_steps
 from srflow.training.stages import Stage, plan
@@ -81,12 +82,12 @@ class Trainer:
         show_progress: a progress bar on stderr.
         report: is called with one line of text for what a person should know (on the main process alone).
 
-    Raises: RecipeError, DatasetError, CheckpointError, InputError: if the run cannot start.
+    Raises: TrainingRecipeError, DatasetError, CheckpointError, InputError: if the run cannot start.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         data: Path,
         output: Path,
         *,
@@ -114,16 +115,18 @@ class Trainer:
         self.folder.check_recipe(recipe, allow_changes=allow_changes)
         self.accelerator = _accelerator(recipe)
         if recipe.runtime.compile:
-            check_compiler(self.accelerator.device, RecipeError, "runtime.compile=true")
+            check_compiler(self.accelerator.device, TrainingRecipeError, "runtime.compile=true")
         world_size = self.accelerator.num_processes
         for name, phase in recipe.phases().items():
             if phase.steps and phase.batch_size % world_size:
-                raise RecipeError(f"{name}.batch_size is {phase.batch_size}; {world_size} processes cannot share it.")
+                raise TrainingRecipeError(
+                    f"{name}.batch_size is {phase.batch_size}; {world_size} processes cannot share it."
+                )
 
         with self.accelerator.main_process_first():
             self._store = PictureStore.open(data, cache, self._report, recipe.data.reductions)
             validation_store = PictureStore.open(validation, cache, self._report) if validation else None
-        with torch.device("meta"):
+        with without_weights():
             self._latent_shapes = SRFlow(recipe.model.config()).latent_shapes
         self._samplers = {stage.name: self._sampler(stage) for stage in plan(recipe)}
         for stage in plan(recipe):
@@ -252,13 +255,13 @@ class Trainer:
             if stage.finetuning is not None and stage.finetuning.needs_features:
                 least = MIN_SIDE + MAX_SHIFT
                 if stage.phase.patch_size < least:
-                    raise RecipeError(
+                    raise TrainingRecipeError(
                         f"{stage.phase_key}.patch_size is {stage.phase.patch_size}; the feature network needs {least} "
                         "pixels a side."
                     )
         upcoming = next((stage for stage in plan(self.recipe) if self.progress.step < stage.last), None)
         if upcoming is not None and upcoming.finetuning is not None and not self.model.is_initialized:
-            raise RecipeError(
+            raise TrainingRecipeError(
                 f"Stage '{upcoming.name}' would begin with random weights. Give --init with a trained model, or set "
                 "training.steps."
             )
@@ -533,10 +536,10 @@ class Trainer:
         )
 
 
-def _accelerator(recipe: Recipe) -> Accelerator:
+def _accelerator(recipe: TrainingRecipe) -> Accelerator:
     precision = {"float32": "no"}.get(recipe.runtime.precision, recipe.runtime.precision)
     if precision == "fp16" and not torch.accelerator.is_available():
-        raise RecipeError("runtime.precision is 'fp16', which needs a GPU; use 'bf16' or 'float32' on a CPU.")
+        raise TrainingRecipeError("runtime.precision is 'fp16', which needs a GPU; use 'bf16' or 'float32' on a CPU.")
     torch.backends.cudnn.benchmark = True  # a stage's patches are all of one size; without effect on a CPU
     # The only buffers are the actnorms' flags, which all processes set at the same step.
     options = DistributedDataParallelKwargs(broadcast_buffers=False)

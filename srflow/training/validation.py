@@ -1,7 +1,7 @@
-"""Scores of the averaged weights on held-out pictures: of samples, not of the loss alone.
+"""Scores of the averaged weights on held-out pictures: of samples, not only of the loss.
 
-The loss can fall while samples are black or broken (the inverse pass divides by what the forward pass multiplies by),
-so a few samples are drawn at several temperatures and looked at.
+The loss can decrease while samples are black or broken (the inverse pass divides by the factors of the forward pass).
+So a few samples are drawn and scored at several temperatures.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from srflow.images import bicubic_upscale, downscale_uint8, to_tensor, to_uint8
 from srflow.likelihood import bits_per_dimension
 from srflow.model import Conditioning, SRFlow
 from srflow.training.precision import AUTOCAST_DTYPES
-from srflow.training.recipe import Recipe
+from srflow.training.recipe import TrainingRecipe
 from srflow.training.store import PictureStore, centre_crops
 
 __all__ = ["ValidationResult", "ValidationSet", "best_score", "error_over_spread"]
@@ -37,12 +37,11 @@ _MIN_VARIANCE = 1 / 12  # of rounding to 8 bits
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Means over the pictures.
+    """The means over the pictures.
 
-    values: what is logged; keys end in "@temperature" where they are of samples. "features" is the second perceptual
-        distance, by EfficientNet's features. The finetuning phase trains on such features; LPIPS is in no loss.
-    score: what the best weights have the lowest of.
-    pictures: uint8 (H, W, 3), by name.
+    values: what is logged; keys of values from samples end in "@temperature". "features" is the second perceptual
+        distance, by EfficientNet's features. The finetuning phase trains on such features; no loss contains LPIPS.
+    score: the best weights have the lowest. pictures: uint8 (H, W, 3), by name.
     """
 
     values: dict[str, float]
@@ -50,17 +49,17 @@ class ValidationResult:
     pictures: dict[str, np.ndarray]
 
     def summary(self) -> str:
-        """The values in one line."""
+        """Summarise the values in one line."""
         return ", ".join(f"{key} {value:.4g}" for key, value in self.values.items())
 
 
 class ValidationSet:
     """Centre crops of held-out pictures, with their LR, and the noise that is added for the likelihood.
 
-    Raises: DatasetError: if no picture is large enough to be scored.
+    Raises: DatasetError: no picture is large enough to be scored.
     """
 
-    def __init__(self, store: PictureStore, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, store: PictureStore, recipe: TrainingRecipe, device: torch.device) -> None:
         self._recipe = recipe
         self._device = device
         settings = recipe.validation
@@ -78,7 +77,7 @@ class ValidationSet:
 
     @torch.no_grad()
     def score(self, model: SRFlow, what: Literal["encoder", "samples"]) -> ValidationResult:
-        """Score `model` (in eval mode). Args: what: a stage's `scores`, the encoder's own output or samples."""
+        """Score `model` (in eval mode). Args: what: a stage's `scores`: the encoder's own output or samples."""
         return self._score_encoder(model) if what == "encoder" else self._score_samples(model)
 
     def _score_encoder(self, model: SRFlow) -> ValidationResult:
@@ -119,14 +118,16 @@ class ValidationSet:
     def _score_temperature(
         self, model: SRFlow, conditioning: Conditioning, temperature: float, hr: np.ndarray, seed: int
     ) -> tuple[dict[str, float], list[np.ndarray]]:
-        """Means over the samples of one picture at one temperature; and the samples, uint8 (H, W, 3).
+        """Return means over the samples of one picture at one temperature; and the samples, uint8 (H, W, 3).
 
-        What all samples say together comes with them where there are several: NTIRE's diversity, and how their spread
-        compares with the error (`calibration`): root mean square error of their mean over what their standard deviation
-        lets expect, 1 where the bars are right and above 1 where they are too short.
+        If there are several samples, statistics of the set are included: NTIRE's diversity, and the calibration of
+        their spread (`calibration`): the root mean square error of their mean relative to the error expected from their
+        standard deviation; 1 if the spread is right, above 1 if it is too small.
         """
         best, rows, samples = BestOfSamples(), [], []
         size = (conditioning.height, conditioning.width)
+        # Not by the engine, which `srflow evaluate` uses: these weights are in no file, they run under the training's
+        # autocast, and the engine's guard would hide a sample that explodes.
         for number in range(self._recipe.validation.num_samples):
             latents = model.draw_latents(*size, seed=seed, first_sample=number).to(self._device)
             with self._autocast():
@@ -143,9 +144,9 @@ class ValidationSet:
     def _compare(
         self, sr: Tensor, hr: np.ndarray, best: BestOfSamples | None = None
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Metrics of one picture. What is not finite counts as black; `non_finite` is 1 if there is any.
+        """Return metrics of one picture. Non-finite values count as black; `non_finite` is 1 if there are any.
 
-        Args: best: takes in the picture's LPIPS map.
+        Args: best: receives the picture's LPIPS map.
         """
         non_finite = not torch.isfinite(sr).all().item()
         picture = to_uint8(torch.nan_to_num(sr, 0.0, 0.0, 0.0))
@@ -167,7 +168,7 @@ class ValidationSet:
         return to_tensor(picture).to(self._device)
 
     def _noisy(self, hr: np.ndarray, seed: int) -> Tensor:
-        """HR with the noise of training, the same at every call, so that likelihoods can be compared."""
+        """Return HR with the training noise, the same in every call, so that likelihoods can be compared."""
         data = self._recipe.data
         generator = torch.Generator().manual_seed(seed)
         shape = (1, 3, *hr.shape[:2])
@@ -186,10 +187,11 @@ class ValidationSet:
 def best_score(
     values: Mapping[str, float], temperatures: Sequence[float], best_temperature: float, best_diversity: float
 ) -> float:
-    """What the best weights have the lowest of: LPIPS at `best_temperature`, or, if it is above 0, at `best_diversity`.
+    """Return the score of weights: LPIPS at `best_temperature` or, if it is above 0, at `best_diversity`. Lower is
+    better.
 
-    The latter is read off the curve of LPIPS over diversity that the temperatures give, by linear interpolation.
-    Weights whose samples are that diverse at none of the temperatures, or are not finite, score infinity.
+    The latter is interpolated linearly on the curve of LPIPS over diversity at the temperatures. Weights whose samples
+    reach that diversity at no temperature, or are not finite, score infinity.
 
     Args: values: by "lpips@temperature" and so on, as in `ValidationResult`.
     """
@@ -205,7 +207,7 @@ def best_score(
 
 
 def error_over_spread(samples: np.ndarray, truth: np.ndarray) -> float:
-    """Root mean square error of the samples' mean over what their spread lets expect, sqrt(1 + 1/K) σ.
+    """Return the root mean square error of the samples' mean relative to the expected error, sqrt(1 + 1/K) σ.
 
     Args: samples: uint8, (K, H, W, 3), K at least 2. truth: uint8, (H, W, 3).
     """
@@ -216,7 +218,7 @@ def error_over_spread(samples: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _feature_distance(device: torch.device) -> FeatureDistance | None:
-    """The second distance, where the package that builds its network is installed."""
+    """Return the second perceptual distance, if the package that builds its network is installed."""
     try:
         return FeatureDistance(device)
     except MissingPackageError:

@@ -411,12 +411,12 @@ def test_crops_show_where_samples_differ_most_until_a_place_is_chosen(viewer):
     red, x, _ = middle()
     assert red == REDS["truth"]
     assert x > WIDTH - 30, "the map grows to the right"
-    assert title.inner_text().endswith("· where samples differ most; click to choose another place")
+    assert title.inner_text().endswith("· where samples differ most; click to choose another position")
     assert hint.is_hidden()
     press("start", "viewer.scene.note")
     viewer.settle()
     assert viewer.read("viewer.crops.get('truth').canvas").max() == 0, "no map, no place, no squares"
-    assert hint.inner_text() == "Click a place in a picture to compare it here, close up."
+    assert hint.inner_text() == "Click a picture to compare that position here, close up."
     assert title.inner_text() == ""
     assert viewer.page.locator(".lv-crops").bounding_box()["height"] == height, "nothing jumps"
     assert not viewer.page.get_by_role("group", name="Close-ups").get_by_role("button").count(), "nothing to tab to"
@@ -474,7 +474,7 @@ def test_hostile_events_reach_python_only_as_refusals(viewer):
     for data, reason in (
         ({"x": -1, "y": 0, "id": "s0"}, "x lies in"),
         ({"x": 3, "y": "<script>", "id": "s0"}, "y is a whole number"),
-        ({"x": 3, "y": 4, "id": "../../etc/passwd", "subject": "one"}, "none of the scene's"),
+        ({"x": 3, "y": 4, "id": "../../etc/passwd", "subject": "one"}, "not in the scene"),
         ({"x": 3, "y": 4, "id": "s0", "subject": "two"}, "no longer shown"),
         ({}, "x is a whole number"),
     ):
@@ -511,13 +511,13 @@ def test_a_picture_that_cannot_be_loaded_says_so_and_is_tried_again(viewer):
 def test_a_picture_whose_file_is_gone_is_left_out_with_a_word(viewer):
     viewer.evaluate(
         "viewer.setScene({...viewer.scene, pictures: viewer.scene.pictures.map("
-        "p => p.id === 's5' ? {...p, image: null, problem: 'file is gone'} : p)})"
+        "p => p.id === 's5' ? {...p, image: null, problem: 'the file no longer exists'} : p)})"
     )
-    assert viewer.page.get_by_text("file is gone").is_visible()
+    assert viewer.page.get_by_text("the file no longer exists").is_visible()
     assert viewer.state()["pictures"][5]["state"] == "failed"
     assert viewer.evaluate("viewer.pictures.get('s5').levels.length") == 0, "the former one would be taken for it"
     viewer.show("other")
-    assert viewer.page.get_by_text("file is gone").is_hidden()
+    assert viewer.page.get_by_text("the file no longer exists").is_hidden()
 
 
 @browser_test

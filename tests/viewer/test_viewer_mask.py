@@ -301,7 +301,7 @@ def test_a_scene_without_a_grid_has_no_tools(chooser):
     chooser.driver.show("without tools")
     assert chooser.mask["message"] is None
     assert chooser.driver.page.locator("#viewer .lv-mask").is_hidden()
-    assert chooser.driver.page.get_by_role("button", name="Choose a place").count() == 0
+    assert chooser.driver.page.get_by_role("button", name="Select a region").count() == 0
     chooser.driver.focus()
     chooser.driver.press("c")
     assert not chooser.mask["isChoosing"]
@@ -326,7 +326,7 @@ def test_what_is_sent_is_as_described(chooser):
 def test_one_finger_paints_and_two_move_and_zoom(opened):
     viewer = opened(width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2)
     chooser = Chooser(viewer, has_touch=True)
-    viewer.page.get_by_role("button", name="Choose a place").tap()
+    viewer.page.get_by_role("button", name="Select a region").tap()
     viewer.page.locator("#viewer .lv-stage").scroll_into_view_if_needed()
     viewer.settle()
     chooser.touch("touchStart", (8.5, 9.5))

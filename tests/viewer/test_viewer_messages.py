@@ -139,7 +139,7 @@ def test_files_that_are_gone_are_left_out_with_a_word(tmp_path, caplog):
     viewer = LinkedViewer(render=False)
     data = viewer.postprocess(Scene(8, 8, pictures, overlay))
     assert [(picture.image is None, picture.problem, len(picture.parts)) for picture in data.pictures] == [
-        *((False, "", 0), (True, "file is gone", 0), (True, "", 1)),
+        *((False, "", 0), (True, "the file no longer exists", 0), (True, "", 1)),
     ]
     assert data.overlay.values is None
     assert viewer.postprocess(Scene(8, 8, pictures, replace(overlay, path=gone))).overlay is None

@@ -120,7 +120,7 @@ def test_any_two_pictures_can_be_subtracted_by_keyboard_and_menus(viewer):
     viewer.focus()
     viewer.press("d", "3")
     assert viewer.state()["difference"] == ["s2", "truth"]
-    viewer.page.get_by_label("What is subtracted").select_option("s1")
+    viewer.page.get_by_label("Picture to subtract").select_option("s1")
     viewer.wait_until("viewer.differences.known.get('s2\\ns1')?.scale === 4")
     viewer.settle()
     assert np.abs(middle(viewer) - difference_color("s2", "s1", 4)).max() <= 2

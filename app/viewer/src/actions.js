@@ -1,4 +1,4 @@
-// What the visitor can do with what is shown.
+// The visitor's actions on what is shown.
 
 import { ALL_SAMPLES, pictureBeside, withPicture, withSidesSwapped } from "./choices.js";
 import { remember } from "./dom.js";
@@ -6,13 +6,13 @@ import { pickEvent } from "./messages.js";
 import { SceneState } from "./scene.js";
 
 export class VisitorActions extends SceneState {
-  /** After anything but the view has changed; the viewer knows what follows. */
+  /** To be called after any change except that of the view; the viewer overrides it. */
   refresh() {}
 
-  /** Tell those who do not see it. @param {string} _text */
+  /** Announce a text to screen readers. @param {string} _text */
   announce(_text) {}
 
-  /** Tell Python. @param {"pick" | "place"} _name @param {object} _data */
+  /** Send an event to Python. @param {"pick" | "place"} _name @param {object} _data */
   report(_name, _data) {}
 
   /** @param {import("./choices.js").Mode} mode @param {Partial<import("./choices.js").Choices>} [changes] */
@@ -24,13 +24,13 @@ export class VisitorActions extends SceneState {
     this.announce(this.panes.length === 1 ? this.panes[0].canvas.getAttribute("aria-label") : "All samples");
   }
 
-  /** Show one picture at the same place as now, in the way the mode asks for. @param {string | undefined} id */
+  /** Show one picture at the current position, in the way of the current mode. @param {string | undefined} id */
   show(id) {
     if (id === undefined || !this.pictures.has(id)) return;
     const { hover } = this;
     const choices = withPicture(this.choices, id);
     this.setMode(choices.mode, choices);
-    if (hover && this.panes[0] === hover.pane) this.hover = hover; // flipping under a still pointer keeps the loupe
+    if (hover && this.panes[0] === hover.pane) this.hover = hover; // flipping pictures under a still pointer keeps the loupe
     this.invalidate();
   }
 
@@ -66,7 +66,7 @@ export class VisitorActions extends SceneState {
     else if (kind !== "map") this.show(ids[0]);
   }
 
-  /** Back to more pictures. */
+  /** Go back from one picture to several. */
   escape() {
     if (this.mode === "difference" && this.panes.length === 1 && this.samples().length > 1) {
       this.setDifference(0, ALL_SAMPLES);

@@ -1,8 +1,7 @@
-// How much of a picture is kept decoded. Pure functions.
-//
-// A picture is kept whole only up to RESIDENT_PIXELS; of a larger one, the viewer keeps a reduced copy and, where it is
-// shown larger than that copy, a patch: the part on the screen, as fine as the screen can show. What is decoded then
-// depends on the screen and the number of pictures, not on their size.
+// How much of a picture is kept decoded. Pure functions.  A picture is kept whole only up to RESIDENT_PIXELS. For a
+// larger one, the viewer keeps a reduced copy. Where the picture is shown larger than that copy, it also keeps a patch:
+// the visible part, at the resolution of the screen. The decoded amount then depends on the screen and the number of
+// pictures, not on their size.
 
 import { contains } from "./geometry.js";
 
@@ -10,13 +9,13 @@ import { contains } from "./geometry.js";
 /** @typedef {{halvings: number, box: Box, bitmap: ImageBitmap, used: number}} Patch */
 
 export const RESIDENT_PIXELS = 1_310_720; // 1280 x 1024: 5 MB, with its smaller copies 7 MB
-export const PATCH_BYTES = 128 * 2 ** 20; // of patches, hidden ones included; those on the screen are always kept
-const SMALLEST_SIDE = 128; // no smaller copies than this, in pixels of the longer side
-const PATCH_MARGIN = 0.25; // of the part on the screen, on each side, so that small moves need nothing new
+export const PATCH_BYTES = 128 * 2 ** 20; // of patches, including hidden ones; visible ones are always kept
+const SMALLEST_SIDE = 128; // the longer side of the smallest copy, in pixels
+const PATCH_MARGIN = 0.25; // relative margin on each side of the visible part, so that small moves need no decoding
 const PATCH_GRID = 32; // patches begin and end at multiples of this, in the picture's pixels
 
 /**
- * How often a picture must be halved to be kept as a whole.
+ * How often a picture must be halved so that it can be kept whole.
  * @param {import("./geometry.js").Size} picture
  */
 export function residentHalvings({ width, height }) {
@@ -26,7 +25,7 @@ export function residentHalvings({ width, height }) {
 }
 
 /**
- * Whether a copy is large enough to have a smaller one.
+ * Whether a copy is large enough to get a smaller one.
  * @param {import("./geometry.js").Size} copy
  */
 export function hasSmallerCopy({ width, height }) {
@@ -34,7 +33,7 @@ export function hasSmallerCopy({ width, height }) {
 }
 
 /**
- * What to decode so that a part can be shown: the part with a margin.
+ * The area to decode for a visible part: the part with a margin.
  * @param {Box} part
  * @param {import("./geometry.js").Size} picture
  * @returns {Box}
@@ -52,7 +51,7 @@ export function patchBox(part, picture) {
 }
 
 /**
- * Whether a patch can show a part at this resolution: as fine as needed, and at most twice as fine.
+ * Whether a patch can show a part at this resolution: fine enough, and at most twice as fine.
  * @param {Patch | undefined} patch
  * @param {{halvings: number, part: Box}} want
  */
@@ -73,9 +72,9 @@ export function bytesOf(bitmap) {
 }
 
 /**
- * Which patches to give up, the longest unused first, until the rest is within the budget; those in use stay.
+ * Which patches to drop so that the rest is within the budget: the least recently used ones, never those in use.
  * @param {Patch[]} patches
- * @param {number} now what `used` is of those in use
+ * @param {number} now the value of `used` of those in use
  * @param {number} [budget]
  * @returns {Patch[]}
  */

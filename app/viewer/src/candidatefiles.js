@@ -1,4 +1,4 @@
-// Small picture files that may show what is at a place: chosen or dropped, and read as they are sent.
+// Small picture files that show what a region may contain: chosen or dropped, and read into the form in which they are sent.
 
 import { make, makeButton } from "./dom.js";
 
@@ -43,7 +43,7 @@ export class CandidateFiles {
   async take(files) {
     for (const file of files) {
       if (file.size > MOST_BYTES) {
-        this.onRefuse(`${file.name} is larger than 2 MB. Crop it to what may be at the place.`);
+        this.onRefuse(`${file.name} is larger than 2 MB. Crop it to what the region may show.`);
         continue;
       }
       try {

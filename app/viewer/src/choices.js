@@ -1,4 +1,4 @@
-// What the visitor has chosen to see, in plain values. Pure functions.
+// What the visitor has chosen to see, as plain values. Pure functions.
 
 export const ALL_SAMPLES = "*"; // in a difference: each of the samples in its own pane
 
@@ -15,7 +15,7 @@ export const ALL_SAMPLES = "*"; // in a difference: each of the samples in its o
 /** @typedef {{id: string, kind: string}} Entry */
 /** @typedef {{kind: import("./panes.js").Pane["kind"], ids: string[]}} Content */
 
-const SUBTRACTED_FIRST = ["mean", "truth"]; // ids that pictures of an engine have
+const SUBTRACTED_FIRST = ["mean", "truth"]; // forms of picture ids that the engine uses
 
 /** @returns {Choices} */
 export function startingChoices() {
@@ -30,7 +30,7 @@ export function startingChoices() {
 }
 
 /**
- * Choices may name pictures that are gone, for example after fewer samples were asked for.
+ * Replace choices of pictures that no longer exist, for example after a smaller number of samples.
  * @param {Choices} choices
  * @param {Entry[]} pictures
  * @returns {Choices}
@@ -58,7 +58,7 @@ export function repairChoices(choices, pictures) {
 }
 
 /**
- * A picture was asked for: alone, on the right of the wipe, or as what something is subtracted from.
+ * Select a picture: to be shown alone, on the right of the wipe, or as what is subtracted.
  * @param {Choices} choices
  * @param {string} id
  * @returns {Choices}
@@ -71,7 +71,7 @@ export function withPicture(choices, id) {
 }
 
 /**
- * The two pictures of a wipe or a difference change places; from elsewhere, this leads to the wipe.
+ * Swap the two pictures of a wipe or a difference; in other modes, switch to the wipe.
  * @param {Choices} choices
  * @returns {Choices}
  */
@@ -94,7 +94,7 @@ export function pictureBeside({ mode, current, compare, difference }, ids, direc
 }
 
 /**
- * What each pane shows.
+ * The content of each pane.
  * @param {Choices} choices
  * @param {Entry[]} pictures
  * @param {boolean} hasMap the map has a tile after the samples of the grid

@@ -1,4 +1,4 @@
-// The second row: one small button for each picture; for a wipe or a difference, menus.
+// The second row: a small button for each picture or, for a wipe or a difference, menus.
 
 import { ALL_SAMPLES } from "./choices.js";
 import { make, makeButton, makeIconButton, replaceIfChanged, setPressed } from "./dom.js";
@@ -34,7 +34,7 @@ export class Chooser {
     this.wipeRow = make("div", { class: "lv-choice-row", hidden: true }, this.sides[0], swap, this.sides[1]);
     this.terms = [
       makeMenu("Subtract from", (id) => viewer.setDifference(0, id)),
-      makeMenu("What is subtracted", (id) => viewer.setDifference(1, id)),
+      makeMenu("Picture to subtract", (id) => viewer.setDifference(1, id)),
     ];
     this.scale = makeMenu("Range of the colours", (value) => viewer.differences.setScale(Number(value) || null));
     this.scale.classList.add("lv-scale");
@@ -51,7 +51,7 @@ export class Chooser {
     this.node = make("div", { class: "lv-chooser" }, this.chips, this.wipeRow, this.differenceRow);
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   rebuild() {
     const pictures = [...this.viewer.pictures.values()];
     const chips = pictures.filter(({ kind }) => kind !== "way");

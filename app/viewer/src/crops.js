@@ -1,4 +1,4 @@
-// The row of close-ups: one place, enlarged, in all pictures.
+// The row of close-ups: one position, enlarged, in all pictures.
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
 import { drawSoFar, lookOfPicture, withClip } from "./draw.js";
@@ -10,14 +10,14 @@ import { placeEvent } from "./messages.js";
  * @property {HTMLButtonElement} button
  * @property {HTMLCanvasElement} canvas
  * @property {HTMLElement} caption
- * @property {string | undefined} look how the canvas looks; undefined: that cannot be told
+ * @property {string | undefined} look how the canvas looks; undefined: unknown
  */
 
 const SIZES = [76, 112]; // smallest and largest side, in CSS pixels
 const GAP = 6;
 const ZOOMS = [2, 4, 8, 16];
-const OPENING_ZOOM = 4; // at least, when a close-up opens a picture
-const HINT = "Click a place in a picture to compare it here, close up.";
+const OPENING_ZOOM = 4; // minimum zoom when a close-up opens a picture
+const HINT = "Click a picture to compare that position here, close up.";
 
 export class CropPanel {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -57,11 +57,11 @@ export class CropPanel {
     for (const node of this.zoomButtons) setPressed(node, Number(node.dataset.zoom) === this.zoom);
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   rebuild() {
     this.isStale = true;
     const { pictures } = this.viewer;
-    const ids = [...pictures.values()].filter(({ kind }) => kind !== "way").map(({ id }) => id); // those have a strip
+    const ids = [...pictures.values()].filter(({ kind }) => kind !== "way").map(({ id }) => id); // variants have a strip of their own
     const isSame = ids.length === this.entries.size && [...this.entries.keys()].every((id, index) => id === ids[index]);
     if (!isSame) {
       this.entries = new Map(ids.map((id) => [id, this.buildCrop(id)]));
@@ -70,7 +70,7 @@ export class CropPanel {
     for (const [id, crop] of this.entries) {
       const { label } = pictures.get(id);
       setText(crop.caption, label);
-      crop.button.title = `Show ${label} alone, at this place`;
+      crop.button.title = `Show ${label} alone, at this position`;
     }
   }
 
@@ -83,14 +83,17 @@ export class CropPanel {
     return { button, canvas, caption, look: undefined };
   }
 
-  /** Columns and side (CSS pixels). Measured once for each drawing: to ask for a size makes the browser lay out all. */
+  /**
+   * Number of columns, and the side in CSS pixels. Measured once per drawing: reading a size forces the browser to lay
+   * out.
+   */
   grid() {
     const { turn } = this.viewer.loader;
     if (this.measured?.turn !== turn) this.measured = { turn, ...this.measureGrid() };
     return this.measured;
   }
 
-  /** So that rows are equally full; on phones the one row can be scrolled. */
+  /** Fill the rows equally; on phones the single row can be scrolled. */
   measureGrid() {
     const width = this.row.clientWidth;
     const count = this.entries.size;
@@ -116,7 +119,7 @@ export class CropPanel {
   chooseAt(spot) {
     const { viewer } = this;
     const pixel = pixelAt(spot, viewer.frame);
-    if (pixel) this.choose(pixel, viewer.idUnder(spot) ?? viewer.current); // the map is no picture of the scene
+    if (pixel) this.choose(pixel, viewer.idUnder(spot) ?? viewer.current); // the map is not a picture of the scene
   }
 
   /** @param {import("./geometry.js").Point} pixel @param {string} id the picture that was clicked */
@@ -129,7 +132,7 @@ export class CropPanel {
     viewer.report("place", placeEvent(viewer.scene, pixel, id));
   }
 
-  /** From a close-up to the whole: this picture alone, the place in the middle, enlarged. @param {string} id */
+  /** Show this picture alone, with the position in the middle, enlarged. @param {string} id */
   open(id) {
     const { viewer } = this;
     const { x, y } = viewer.shownPlace();
@@ -146,7 +149,7 @@ export class CropPanel {
     const grid = this.grid();
     const size = Math.round(grid.size * ratio);
     this.row.style.gridTemplateColumns = `repeat(${grid.columns}, ${grid.size}px)`;
-    this.row.classList.toggle("lv-blank", !place); // their room is kept
+    this.row.classList.toggle("lv-blank", !place); // their space is reserved
     this.hint.hidden = Boolean(place) || !this.entries.size;
     for (const node of this.zoomButtons) node.disabled = !place;
     const zoom = this.zoom * ratio;
@@ -171,6 +174,6 @@ export class CropPanel {
   /** @param {import("./geometry.js").Point} place */
   describe(place) {
     const text = this.viewer.readout.placeText(place);
-    return this.viewer.place ? text : `${text} · where samples differ most; click to choose another place`;
+    return this.viewer.place ? text : `${text} · where samples differ most; click to choose another position`;
   }
 }

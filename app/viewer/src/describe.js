@@ -1,4 +1,4 @@
-// The viewer's state in plain values. For tests: they compare it with what the canvases show.
+// The viewer's state as plain values. For tests, which compare it with what the canvases show.
 
 import { bytesOfSource } from "./images.js";
 

@@ -1,4 +1,4 @@
-// Differences of two pictures, computed from what is decoded of them: luma of one minus luma of the other, in colours.
+// Differences of two pictures, computed from their decoded data: luma of one minus luma of the other, in colours.
 
 import { bytesOf } from "./budget.js";
 import { drawPicture, finerPart } from "./draw.js";
@@ -10,15 +10,15 @@ import { colorDifferences, lumaDifference, scaleFor, spreadOf } from "./values.j
 /**
  * @typedef {object} Difference
  * @property {import("./images.js").Source} source as drawn
- * @property {string} urls of what it was computed from
+ * @property {string} urls of the pictures that it was computed from
  * @property {Int16Array} deltas
  * @property {import("./geometry.js").Size} size of the deltas
  * @property {number} spread
  * @property {number} scale of the colours drawn
- * @property {Map<string, Patch[]>} cut from which patches its own were computed
+ * @property {Map<string, Patch[]>} cut the patches from which its own were computed
  */
 
-const KEPT_BYTES = 64 * 2 ** 20; // of differences that are not on the screen
+const KEPT_BYTES = 64 * 2 ** 20; // of differences that are not visible
 
 export class Differences {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -30,7 +30,7 @@ export class Differences {
     this.queue = new Map();
     this.isWorking = false;
     /** @type {number | null} */
-    this.chosenScale = null; // null: fitted to what is shown
+    this.chosenScale = null; // null: fitted to the visible values
     this.scale = scaleFor(0);
   }
 
@@ -81,7 +81,10 @@ export class Differences {
     drawPicture(context, difference.source, frame, zoom, origin, box);
   }
 
-  /** Do one after the other, with time for the page between. @param {Picture} a @param {Picture} b @param {() => Promise<void>} work */
+  /**
+   * Run jobs one after the other, and let the page work in between. @param {Picture} a @param {Picture} b @param {() =>
+   * Promise<void>} work
+   */
   async plan(a, b, work) {
     const key = this.key(a, b);
     if (!this.queue.has(key)) this.queue.set(key, work);
@@ -99,7 +102,7 @@ export class Differences {
 
   /** @param {Picture} a @param {Picture} b */
   async compute(a, b) {
-    if (!a.levels.length || !b.levels.length) return; // another scene came meanwhile
+    if (!a.levels.length || !b.levels.length) return; // another scene has arrived meanwhile
     const urls = `${a.loadedUrl}\n${b.loadedUrl}`;
     const { width, height, base, levels } = a.width >= b.width ? a : b;
     const size = { width: levels[0].width, height: levels[0].height };
@@ -146,7 +149,7 @@ export class Differences {
     this.viewer.invalidate();
   }
 
-  /** One scale for all that is shown; colours follow it. */
+  /** Use one scale for everything shown, and adapt the colours. */
   async fitScale() {
     const shown = this.shown();
     this.scale = this.chosenScale ?? scaleFor(Math.max(0, ...shown.map(({ spread }) => spread)));
@@ -156,7 +159,7 @@ export class Differences {
       difference.scale = scale;
       const levels = await this.paint(difference.deltas, difference.size, scale);
       if (difference.scale !== scale || !difference.source.levels.length) {
-        levels.forEach((bitmap) => bitmap.close()); // overtaken by another choice, or gone
+        levels.forEach((bitmap) => bitmap.close()); // overtaken by another choice, or removed
         continue;
       }
       closeSource(difference.source);
@@ -171,7 +174,7 @@ export class Differences {
     return panes.map(({ ids: [a, b] }) => this.known.get(`${a}\n${b}`)).filter(Boolean);
   }
 
-  /** Give up what is not on the screen, beyond a budget; all of it if its pictures are gone. */
+  /** Drop invisible differences beyond a budget, and all of those whose pictures are gone. */
   trim() {
     const shown = new Set(this.shown());
     let bytes = 0;

@@ -7,7 +7,7 @@ const ICONS = {
 };
 
 /**
- * A DOM element; `properties` are set as attributes, "on…" as listeners, and children are nodes or plain text.
+ * Create a DOM element; `properties` are set as attributes, "on…" as listeners, and children are nodes or plain text.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, any>} [properties]
@@ -20,12 +20,12 @@ export function make(tag, properties = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children); // strings become text nodes: labels can never be markup
+  node.append(...children); // strings become text nodes: a label can never be interpreted as markup
   return node;
 }
 
 /**
- * A button whose visible text is its name; `title` describes what it does.
+ * Create a button whose visible text is its name; `title` describes what it does.
  * @param {string} text
  * @param {string} title
  * @param {() => void} action
@@ -36,7 +36,7 @@ export function makeButton(text, title, action, extra = {}) {
 }
 
 /**
- * A button with a drawing or a sign in place of words; `name` is its name and, with its key, the title.
+ * Create a button with a drawing or a sign instead of text; `name` is its name and, with its key, the title.
  * @param {Node | string} sign
  * @param {string} name
  * @param {string} key
@@ -51,7 +51,7 @@ export function makeIconButton(sign, name, key, action, extra = {}) {
 }
 
 /**
- * Drawn, because characters for these are missing in many fonts.
+ * Draw an icon; many fonts lack characters for these.
  * @param {keyof typeof ICONS} name
  */
 export function makeIcon(name) {
@@ -86,7 +86,7 @@ export function deviceRatio() {
 }
 
 /**
- * Change a text only if it differs, to spare the browser a layout in every frame.
+ * Change a text only if it differs, because each change makes the browser lay out the page.
  * @param {Node} node
  * @param {string} text
  */
@@ -95,7 +95,7 @@ export function setText(node, text) {
 }
 
 /**
- * Give a canvas an exact number of device pixels; a canvas scaled by CSS would not show the picture's own pixels.
+ * Give a canvas an exact number of device pixels; scaled by CSS, it would not show the picture's own pixels.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height
@@ -108,7 +108,7 @@ export function sizeCanvas(canvas, width, height) {
 }
 
 /**
- * Leave equal children alone: replacing them would take the keyboard focus away at each streamed picture.
+ * Replace the children only if they differ: replacing them takes the keyboard focus away with each streamed picture.
  * @param {Element} parent
  * @param {HTMLElement[]} children
  */
@@ -122,7 +122,7 @@ export function replaceIfChanged(parent, children) {
 }
 
 /**
- * Choices of this visit, kept until the tab is closed; only in memory where the browser forbids storage.
+ * Load a choice of this visit, kept until the tab is closed; only in memory if the browser forbids storage.
  * @param {string} name
  * @returns {any} undefined if there is none
  */
@@ -142,6 +142,6 @@ export function remember(name, value) {
   try {
     sessionStorage.setItem(`linked-viewer-${name}`, JSON.stringify(value));
   } catch {
-    // A private window may refuse; the choice then holds until the page is reloaded.
+    // A private window may refuse; the choice then lasts until the page is reloaded.
   }
 }

@@ -1,4 +1,4 @@
-// Drawing on canvases: pictures as far as they are there, at any zoom.
+// Drawing on canvases: pictures, as far as they are loaded, at any zoom.
 
 import { halvingsFor, visiblePart } from "./geometry.js";
 import { deviceRatio } from "./dom.js";
@@ -9,9 +9,9 @@ import { deviceRatio } from "./dom.js";
 /** @typedef {CanvasRenderingContext2D} Context */
 /** @typedef {import("./panes.js").Pane} Pane */
 /** @typedef {import("./viewer.js").LinkedViewer} Viewer */
-/** @typedef {{source: Source, url: string | null, slot: string}} Subject what is drawn, and what for */
+/** @typedef {{source: Source, url: string | null, slot: string}} Subject what is drawn, and in which slot */
 
-const NEAREST_FROM = 3; // magnification from which pixels are shown as squares, as they are at 100 % and 200 %
+const NEAREST_FROM = 3; // pixels are shown as squares from this magnification on, and at 100 % and 200 %
 const FADED = 0.3; // opacity of an older picture while the new one is being made
 
 /**
@@ -49,7 +49,7 @@ function drawBitmap(context, bitmap, area, zoom, origin, box) {
 export function drawPicture(context, source, frame, zoom, origin, box) {
   const magnification = (zoom * frame.width) / source.width;
   const halvings = halvingsFor(magnification);
-  // A smaller picture (the low-resolution input) is there to show its pixels, at any magnification.
+  // A smaller picture (the low-resolution input) shows its pixels as squares at any magnification.
   const isSmaller = source.width < frame.width;
   const isExact = magnification >= NEAREST_FROM || Number.isInteger(magnification);
   const hasSquares = isExact || (isSmaller && magnification >= 1);
@@ -68,7 +68,7 @@ export function drawPicture(context, source, frame, zoom, origin, box) {
 }
 
 /**
- * The finer part that drawing a picture at this zoom could use, or null if what is kept of it is fine enough.
+ * The finer part that drawing at this zoom could use, or null if the kept data are fine enough.
  * @param {Source} source
  * @param {import("./geometry.js").Size} frame
  * @param {number} zoom
@@ -82,7 +82,7 @@ export function finerPart(source, frame, zoom, origin, box) {
 }
 
 /**
- * Finished rows of a picture, from and to whole device pixels, so that no seam shows between two parts.
+ * Draw finished rows of a picture, aligned to whole device pixels, so that no seam shows between two parts.
  * @param {Context} context
  * @param {import("./pictures.js").PictureRows} part
  * @param {import("./geometry.js").Size} frame
@@ -99,7 +99,7 @@ function drawRows(context, part, frame, zoom, origin, box) {
 }
 
 /**
- * Do `draw` with everything outside `box` protected.
+ * Call `draw` with everything outside `box` clipped.
  * @param {Context} context
  * @param {Box} box
  * @param {() => void} draw
@@ -114,7 +114,7 @@ export function withClip(context, box, draw) {
 }
 
 /**
- * A thin outline that can be seen on any picture: dark, with a light one inside.
+ * Draw a thin outline that is visible on any picture: dark, with a light one inside.
  * @param {Context} context
  * @param {Box} box
  */
@@ -128,14 +128,14 @@ export function outline(context, { x, y, width, height }) {
 }
 
 /**
- * One picture as far as it is there: the rows that came in, over the former picture or the stand-in, dimmed.
+ * Draw one picture as far as it is loaded: finished rows over the previous picture or the placeholder, dimmed.
  * @param {Viewer} viewer
  * @param {Context} context
  * @param {import("./pictures.js").Picture} picture
  * @param {number} zoom
  * @param {Point} origin
  * @param {Box} box
- * @param {string} slot what for: "view", "place" or "lens"
+ * @param {string} slot purpose: "view", "place" or "lens"
  */
 export function drawSoFar(viewer, context, picture, zoom, origin, box, slot) {
   const { frame } = viewer;
@@ -151,7 +151,7 @@ export function drawSoFar(viewer, context, picture, zoom, origin, box, slot) {
 }
 
 /**
- * How a picture looks as far as it is there. Of one that is too large to be kept whole, finer parts come and go.
+ * Describe how a picture looks as far as it is loaded; undefined for a large one, whose finer parts come and go.
  * @param {Viewer} viewer
  * @param {import("./pictures.js").Picture} picture
  */
@@ -163,7 +163,7 @@ export function lookOfPicture(viewer, picture) {
 }
 
 /**
- * What a pane shows in one of its halves, or in all of it.
+ * The content of a pane, or of one of its halves.
  * @param {Viewer} viewer
  * @param {Pane} pane
  * @param {Context} context

@@ -1,4 +1,4 @@
-// What can be done by hand to a chosen place, before it is brought back to what fits the input.
+// The menu of edits by hand on a selected region, which are then made consistent with the input.
 
 import { make, makeButton } from "./dom.js";
 import { editMessage } from "./walking.js";
@@ -20,17 +20,17 @@ export class EditMenu {
     this.viewer = viewer;
     this.kind = make(
       "select",
-      { class: "lv-select", "aria-label": "What is done by hand", onchange: () => this.refresh() },
+      { class: "lv-select", "aria-label": "Kind of edit", onchange: () => this.refresh() },
       ...Object.entries(EDITS).map(([value, text]) => make("option", { value }, text)),
     );
-    this.colour = make("input", { type: "color", class: "lv-wish-field", value: "#ffffff", "aria-label": "The colour to paint" });
-    this.from = make("select", { class: "lv-select", "aria-label": "From which picture" });
+    this.colour = make("input", { type: "color", class: "lv-wish-field", value: "#ffffff", "aria-label": "Colour to paint" });
+    this.from = make("select", { class: "lv-select", "aria-label": "Picture to paste from" });
     this.button = makeButton("Edit", "", onEdit);
     this.node = make("div", { class: "lv-ways-row" }, this.kind, this.colour, this.from, this.button);
     this.refresh();
   }
 
-  /** What is done. */
+  /** The edit as a message. */
   message() {
     return editMessage(this.kind.value, { colour: this.colour.value, from: this.from.value });
   }

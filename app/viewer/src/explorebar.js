@@ -1,4 +1,4 @@
-// The row that exploring begins with: a place, rolls of it, neighbours at a dial; and a hint while nobody has tried it.
+// The row of buttons for exploring: select a region, roll it, draw neighbours at a dial; and a hint for newcomers.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
 import { SCRIBBLE_HINT } from "./scribble.js";
@@ -7,24 +7,24 @@ import { WaysMenu } from "./waysmenu.js";
 
 const FIRST_DIAL = 35; // percent
 const DETAILS = { all: "all", coarse: "coarse", fine: "fine" };
-const INVITATION = "Anything odd? Choose a place, such as an eye or a word, then roll it: only that is drawn anew.";
-const PLACE_FIRST = "Paint, box or outline the place first, then open More ways again.";
-const NOW_MORE = "Now open More ways again.";
-const NEXT_HINT = "Now press Roll (R): eight other versions of this place.";
+const INVITATION = "Does anything look odd? Select a region, such as an eye or a word, then roll it: only that region is drawn again.";
+const PLACE_FIRST = "Paint, box or outline the region first, then open More ways again.";
+const NOW_MORE = "You can open More ways again now.";
+const NEXT_HINT = "Now press Roll (R) for eight other versions of this region.";
 
 export class ExploreBar {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     this.hasExplored = Boolean(recall("explored"));
-    this.isWaitingForPlace = false; // for something that was asked for in the menu
-    this.choose = makeButton("Choose a place", "Paint, box or outline a place to explore (C)", () => viewer.exploring.mask.toggle());
-    this.roll = makeButton("Roll", "Eight other versions of the chosen place; all else stays (R)", () => this.askRoll());
-    const moreTitle = "Eight neighbours of this picture, or of its chosen place, as far off as the dial says";
+    this.isWaitingForPlace = false; // for a request in the menu
+    this.choose = makeButton("Select a region", "Paint, box or outline a region to explore (C)", () => viewer.exploring.mask.toggle());
+    this.roll = makeButton("Roll", "Eight other versions of the selected region; the rest stays the same (R)", () => this.askRoll());
+    const moreTitle = "Eight neighbours of this picture, or of its selected region; the dial sets how different they are";
     this.more = makeButton("More like this", moreTitle, () => this.askMore());
     this.dial = make("input", {
       ...{ type: "range", class: "lv-range", min: "0", max: "100", step: "5", value: String(FIRST_DIAL) },
-      ...{ "aria-label": "How far neighbours are, in percent", title: "0 %: the same; 100 %: as far as another sample" },
+      ...{ "aria-label": "How different neighbours are, in percent", title: "0 %: identical; 100 %: independent samples" },
       oninput: () => this.showDial(),
       onchange: () => this.onDial(),
     });
@@ -32,13 +32,13 @@ export class ExploreBar {
     this.detail = make(
       "select",
       {
-        ...{ class: "lv-select lv-detail", "aria-label": "What of neighbours differs" },
-        ...{ title: "What of neighbours differs: all, only coarse shapes, or only fine texture" },
+        ...{ class: "lv-select lv-detail", "aria-label": "In what neighbours differ" },
+        ...{ title: "Let neighbours differ in everything, only in coarse shapes, or only in fine texture" },
         onchange: () => this.onDial(),
       },
       ...Object.entries(DETAILS).map(([value, text]) => make("option", { value }, text)),
     );
-    const heatTitle = "Paint where the picture shall be calm or wild: the same noise, weaker or stronger";
+    const heatTitle = "Paint where the picture should be calm or wild: the same noise, weaker or stronger";
     this.heat = makeButton("Calm / wild", heatTitle, () => viewer.exploring.heat.toggle());
     this.menu = new WaysMenu(viewer);
     const neighbours = makeGroup("Neighbours", this.more, this.dial, this.dialText, this.detail);
@@ -47,7 +47,7 @@ export class ExploreBar {
     this.node = make(
       "div",
       { class: "lv-explore", role: "group", "aria-label": "Explore", hidden: true },
-      makeGroup("Place", this.choose, this.roll),
+      makeGroup("Region", this.choose, this.roll),
       neighbours,
       makeGroup("Temperature", this.heat),
       this.menu.node,
@@ -56,7 +56,10 @@ export class ExploreBar {
     this.showDial();
   }
 
-  /** The picture that one goes on from: the one shown, else the one painted on, else any that can be. */
+  /**
+   * The picture that a request refers to: the one shown, otherwise the one painted on, otherwise any that can be
+   * explored.
+   */
   base() {
     const { viewer } = this;
     const { mode, current, scene } = viewer;
@@ -74,20 +77,20 @@ export class ExploreBar {
     if (!viewer.exploring.mask.isAvailable) return;
     if (viewer.exploring.mask.isEmpty) {
       viewer.exploring.mask.toggle(true);
-      viewer.announce("Choose a place first");
+      viewer.announce("Select a region first");
       return;
     }
     this.ask("roll", viewer.exploring.walk.message?.start ?? this.base());
   }
 
-  /** What was asked for needs a place: say so where one looks. */
+  /** A request needs a region: say so where the visitor is looking. */
   askForPlace() {
     this.isWaitingForPlace = true;
     this.viewer.announce(PLACE_FIRST);
     this.refresh();
   }
 
-  /** What to do next, in words; "" for those who know. */
+  /** What to do next, in words; "" for visitors who know it. */
   hintText() {
     if (this.viewer.exploring.source.isOn) return SOURCE_HINT;
     if (this.viewer.exploring.scribble.isOn) return SCRIBBLE_HINT;
@@ -118,7 +121,7 @@ export class ExploreBar {
     this.refresh();
   }
 
-  /** Of neighbours. @returns {{dial: number, detail: import("./messages.js").Detail}} */
+  /** Settings of neighbours. @returns {{dial: number, detail: import("./messages.js").Detail}} */
   settings() {
     return { dial: Number(this.dial.value), detail: /** @type {any} */ (this.detail.value) };
   }
@@ -127,7 +130,7 @@ export class ExploreBar {
     setText(this.dialText, `${this.dial.value} %`);
   }
 
-  /** The same neighbours, nearer or farther. */
+  /** The same neighbours, more or less different. */
   onDial() {
     const { message } = this.viewer.exploring.walk;
     if (message?.kind === "more") this.viewer.exploring.ask("more", message.start);
@@ -135,7 +138,7 @@ export class ExploreBar {
 
   refresh() {
     const { viewer } = this;
-    this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its room is kept before there is a picture
+    this.node.hidden = Boolean(viewer.scene) && !viewer.scene.grid; // its space is reserved before there is a picture
     this.choose.disabled = !viewer.exploring.mask.isAvailable;
     setPressed(this.choose, Boolean(viewer.exploring.mask.tool));
     setPressed(this.heat, Boolean(viewer.exploring.heat.tool));
@@ -145,7 +148,7 @@ export class ExploreBar {
     this.menu.refresh();
     setText(this.hint, this.hintText());
     const { walk, editor, heat, source, scribble } = viewer.exploring;
-    // While one paints, what to do next is said below the tools: a line more here would move the pictures.
+    // While the visitor paints, the hint is below the tools: another line here would move the pictures.
     const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
     this.hint.hidden = !this.hint.textContent || (!source.isOn && !scribble.isOn && (walk.isOpen || isSaidBelow));
   }

@@ -1,4 +1,4 @@
-// All that exploring adds to the viewer: the chosen place, ways to go on, and the row that both begin with.
+// Everything that exploring adds to the viewer: the selected region, the variants, and the row of buttons for both.
 
 import { make } from "./dom.js";
 import { ExploreBar } from "./explorebar.js";
@@ -30,19 +30,19 @@ export class Exploring {
     viewer.stage.append(this.ring.node);
   }
 
-  /** What has the pointer, if anything here has. */
+  /** The tool that has the pointer, if it is one of these. */
   get editor() {
     return this.heat.isChoosing ? this.heat : this.mask;
   }
 
-  /** One paints at a time. @param {MaskEditor} editor */
+  /** Only one editor paints at a time. @param {MaskEditor} editor */
   endOthers(editor) {
     this.source.end();
     this.scribble.end();
     for (const other of [this.mask, this.heat]) if (other !== editor) other.toggle(false);
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     this.mask.takeScene();
     this.heat.takeScene();
@@ -53,7 +53,7 @@ export class Exploring {
     if (!this.viewer.scene?.grid) this.source.end();
   }
 
-  /** After anything but the view has changed. */
+  /** Update after any change except that of the view. */
   refresh() {
     this.node.classList.toggle("lv-painting", Boolean(this.editor.tool));
     this.mask.row.refresh();
@@ -64,19 +64,19 @@ export class Exploring {
     this.bar.refresh();
   }
 
-  /** What lies beside the panes. */
+  /** Draw what lies beside the panes. */
   draw() {
     this.ring.place();
     this.walk.draw();
   }
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   onKey(event) {
     return this.source.onKey(event) || this.scribble.onKey(event) || this.editor.onKey(event) || this.walk.onKey(event);
   }
 
   /**
-   * Ask Python for ways to go on, or take one.
+   * Ask Python for variants, or keep one.
    * @param {import("./messages.js").ExploreEvent["action"]} action
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],

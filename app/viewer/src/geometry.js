@@ -73,7 +73,8 @@ export function zoomToFit(frame, pane) {
 }
 
 /**
- * The nearest view that is allowed: no smaller than the whole picture (or 100 %, if that is smaller), no empty borders.
+ * The nearest allowed view: at least as large as the whole picture (or 100 %, if that is smaller), without empty
+ * borders.
  * @param {View} view
  * @param {Size} frame
  * @param {Size} pane
@@ -93,7 +94,7 @@ export function constrainView(view, frame, pane) {
 }
 
 /**
- * Zoom so that what lies at `point` (device pixels in the pane) stays there. A step across "fit" stops at "fit".
+ * Zoom such that the point under `point` (device pixels in the pane) stays there. A step across "fit" stops at "fit".
  * @param {View} view
  * @param {Size} frame
  * @param {Size} pane
@@ -170,7 +171,7 @@ export function visiblePart(picture, frame, zoom, origin, box) {
 }
 
 /**
- * How often a picture may be halved so that it is still at least as large as it is shown.
+ * How often a picture may be halved and still be at least as large as it is shown.
  * @param {number} magnification device pixels per pixel of the picture
  */
 export function halvingsFor(magnification) {

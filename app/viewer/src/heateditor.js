@@ -1,4 +1,4 @@
-// Painting calm and wild: the tools that choose a place paint a temperature instead, and the picture follows each stroke.
+// Painting calm and wild: the selection tools paint a temperature instead, and the picture follows each stroke.
 
 import { HeatLayer } from "./heatlayer.js";
 import { HeatRow } from "./heatrow.js";
@@ -10,8 +10,8 @@ import { maskEvent } from "./messages.js";
 /** @typedef {import("./messages.js").FoundName} FoundName */
 
 const FIRST_TEMPERATURE = 0.3;
-const USUAL_TEMPERATURE = 0.9; // of pictures, where the scene says nothing of it
-const REST_MS = 250; // a box that is moved by keys is drawn when it comes to rest
+const USUAL_TEMPERATURE = 0.9; // of pictures, if the scene does not say
+const REST_MS = 250; // milliseconds: a box moved by keys is drawn when it has stopped
 
 export class HeatEditor extends MaskEditor {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -21,7 +21,7 @@ export class HeatEditor extends MaskEditor {
     this.hasTint = true;
     this.hasSent = false; // since nothing was painted
     this.wasOpen = false;
-    /** @type {FoundName | null} the place that was asked for */
+    /** @type {FoundName | null} the region that was requested */
     this.awaited = null;
     this.timer = 0;
   }
@@ -48,18 +48,18 @@ export class HeatEditor extends MaskEditor {
     return this.viewer.scene?.temperature ?? USUAL_TEMPERATURE;
   }
 
-  /** Whether a picture is shown into which is painted. */
+  /** Whether a picture with painted temperatures is shown. */
   get isOpen() {
     return this.viewer.exploring.walk.message?.kind === "heat";
   }
 
-  /** The picture that is painted into. */
+  /** The picture that is painted on. */
   base() {
     const { walk, bar } = this.viewer.exploring;
     return this.isOpen ? walk.message.start : bar.base();
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     super.takeScene();
     const walk = this.viewer.scene?.walk;
@@ -68,15 +68,15 @@ export class HeatEditor extends MaskEditor {
     this.wasOpen = isOpen;
     if (isOpen && walk.found && walk.found.name === this.awaited) {
       this.awaited = null;
-      queueMicrotask(() => this.takeFound(walk.found)); // once the whole viewer has taken the scene
+      queueMicrotask(() => this.takeFound(walk.found)); // after the whole viewer has taken over the scene
     }
   }
 
-  /** Kept or left: what is painted belongs to the picture now, or to nothing. */
+  /** After keeping or leaving, what was painted is part of the picture or discarded. */
   close() {
     this.hasSent = false;
     this.awaited = null;
-    if (!this.isEmpty) this.map.reset(); // emptied by undo, strokes can still be done again
+    if (!this.isEmpty) this.map.reset(); // empty after undo, but strokes can still be redone
   }
 
   forget() {
@@ -85,9 +85,9 @@ export class HeatEditor extends MaskEditor {
     this.awaited = null;
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ the visitor's actions
 
-  /** Of the strokes that follow. @param {number} temperature */
+  /** Set the temperature of the strokes that follow. @param {number} temperature */
   setTemperature(temperature) {
     this.temperature = temperature;
     this.map?.setTemperature(temperature);
@@ -100,14 +100,14 @@ export class HeatEditor extends MaskEditor {
     this.viewer.refresh();
   }
 
-  /** What was chosen for rolls, as a stroke. */
+  /** Paint the region that was selected for rolls, as one stroke. */
   paintChosen() {
     const { painted } = this.viewer.exploring.mask;
     if (painted && this.prepared().stamp(painted.open)) this.onStroke();
     this.focusStage();
   }
 
-  /** Have a place found; it is painted calm as soon as it is there. @param {FoundName} name */
+  /** Request a region that is found by a rule; it is painted calm when it arrives. @param {FoundName} name */
   askPlace(name) {
     const id = this.base();
     if (id === undefined) return;
@@ -116,7 +116,7 @@ export class HeatEditor extends MaskEditor {
     this.focusStage();
   }
 
-  /** So that Enter keeps the picture, and does not press the button again. */
+  /** Move the focus, so that Enter keeps the picture and does not press the button again. */
   focusStage() {
     this.viewer.stage.focus({ preventScroll: true });
   }
@@ -145,7 +145,9 @@ export class HeatEditor extends MaskEditor {
     if (!this.isOpen) this.announceStroke();
   }
 
-  /** A stroke has begun: Python can draw what it will be painted into, so that its end need not wait for that. */
+  /**
+   * At the beginning of a stroke, let Python draw the picture that is painted on, so that the end need not wait for it.
+   */
   announceStroke() {
     const { viewer } = this;
     const id = this.base();
@@ -159,13 +161,13 @@ export class HeatEditor extends MaskEditor {
     super.putBox(box, options);
   }
 
-  /** Enter puts in a box only while nothing is painted; then it keeps the picture, with every tool. */
+  /** Enter adds a box only while nothing is painted; afterwards it keeps the picture, with every tool. */
   enterBox() {
     if (this.isOpen) this.viewer.exploring.walk.accept();
     else super.enterBox();
   }
 
-  // ------------------------------------------------------------ what follows
+  // ------------------------------------------------------------ after a change
 
   /** @param {string} [word] */
   onStroke(word = "") {
@@ -178,7 +180,9 @@ export class HeatEditor extends MaskEditor {
     this.timer = window.setTimeout(() => this.send(), this.map.floating ? REST_MS : 0);
   }
 
-  /** Have the picture drawn with what is painted; with nothing painted, it is as it was before. */
+  /**
+   * Have the picture drawn with the painted temperatures; if nothing is painted, show the picture before the change.
+   */
   send() {
     const { walk } = this.viewer.exploring;
     const id = this.base();

@@ -1,5 +1,5 @@
-// Painted temperatures on the pixels of the low-resolution (LR) picture: each pixel has one strength at the most, and how
-// far it is brought to it, 0 (not painted) to 255. Pure functions.
+// Painted temperatures on the pixels of the low-resolution (LR) picture: each pixel has at most one strength, and an
+// amount from 0 (not painted) to 255 (fully). Pure functions.
 
 import { encodeMask } from "./maskruns.js";
 
@@ -7,9 +7,9 @@ import { encodeMask } from "./maskruns.js";
 /** @typedef {import("./maskgrid.js").MaskGrid} MaskGrid */
 /** @typedef {import("./messages.js").HeatMessage} HeatMessage */
 
-const STRENGTHS_PER_UNIT = 20; // of temperature: strengths are whole numbers of 0.05
+const STRENGTHS_PER_UNIT = 20; // of temperature: strengths are whole multiples of 0.05
 export const MOST_HEAT = 1.2;
-const HALF = 128; // of a stroke: from there on it takes over what had another strength
+const HALF = 128; // of a stroke: from this amount on, it replaces another strength
 
 /** The strength nearest to a temperature. @param {number} temperature */
 export function strengthOf(temperature) {
@@ -22,13 +22,13 @@ export function temperatureOf(strength) {
 }
 
 /**
- * Paint a strength. Where that strength is already, the stronger stroke counts; where there is another one, a stroke takes
- * over from half its force on, so that no pixel is torn between two.
+ * Paint a strength. Where a pixel already has that strength, the larger amount counts. Where it has another one, the
+ * stroke replaces it from half its amount on, so that no pixel mixes two strengths.
  * @param {MaskGrid} amounts
  * @param {Uint8Array} strengths
  * @param {MaskGrid} stroke
  * @param {number} strength
- * @param {Box} box in which the stroke lies
+ * @param {Box} box that contains the stroke
  */
 export function paintHeat({ width, data }, strengths, stroke, strength, box) {
   for (let y = box.y; y < box.y + box.height; y += 1) {
@@ -42,10 +42,10 @@ export function paintHeat({ width, data }, strengths, stroke, strength, box) {
 }
 
 /**
- * Take away what a stroke goes over.
+ * Erase what a stroke covers.
  * @param {MaskGrid} amounts
  * @param {MaskGrid} stroke
- * @param {Box} box in which the stroke lies
+ * @param {Box} box that contains the stroke
  */
 export function eraseHeat({ width, data }, stroke, box) {
   for (let y = box.y; y < box.y + box.height; y += 1) {
@@ -56,7 +56,7 @@ export function eraseHeat({ width, data }, stroke, box) {
 }
 
 /**
- * As it is sent: a mask for each strength, in the order given; what is in none of the order comes last.
+ * Convert to messages: a mask for each strength, in the order given; strengths that are not in the order come last.
  * @param {MaskGrid} amounts
  * @param {Uint8Array} strengths
  * @param {number[]} order
@@ -72,7 +72,7 @@ export function heatMessages({ width, height, data }, strengths, order) {
 }
 
 /**
- * How a temperature lies to the one that the picture was drawn with: -1 (calm) to 1 (wild).
+ * A temperature relative to the one with which the picture was drawn: -1 (calm) to 1 (wild).
  * @param {number} temperature
  * @param {number} drawn
  */

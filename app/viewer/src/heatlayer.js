@@ -1,11 +1,11 @@
-// What is painted calm or wild, over the pictures: blue and orange, the farther from how it was drawn the stronger.
+// Painted temperatures over the pictures: blue (calm) and orange (wild), stronger for larger differences.
 
 import { temperatureOf, wildness } from "./heatgrid.js";
 import { MaskLayer } from "./masklayer.js";
 
 const CALM = [64, 140, 255];
-const WILD = [255, 120, 20]; // told apart from the blue without colour vision, too
-const OPACITY = [0.12, 0.3]; // of what is nearly as it was drawn, and of the calmest and wildest
+const WILD = [255, 120, 20]; // distinguishable from the blue without colour vision
+const OPACITY = [0.12, 0.3]; // for almost unchanged areas, and for the calmest and wildest
 
 export class HeatLayer extends MaskLayer {
   /** @param {import("./heatstate.js").HeatState} state */

@@ -1,11 +1,11 @@
-// The row of what paints calm and wild: the tools of choosing a place, how strongly, and places that are found by a rule.
+// The row of tools that paint calm and wild: the selection tools, the temperature, and areas that are found by a rule.
 
 import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { heatWords, MOST_HEAT } from "./heatgrid.js";
 import { MaskRow } from "./maskrow.js";
 
-const HEAT_HINT = "Paint places calm or wild: their noise stays the same, only its strength changes.";
-const LETTERING_HINT = "Lettering is not found by itself: box it, at 0.";
+const HEAT_HINT = "Paint regions calm or wild: their noise pattern stays the same; only its strength changes.";
+const LETTERING_HINT = "Lettering is not detected automatically: draw a box around it, at 0.";
 
 export class HeatRow extends MaskRow {
   /** @param {import("./heateditor.js").HeatEditor} editor */
@@ -21,18 +21,18 @@ export class HeatRow extends MaskRow {
     this.strengthText = make("output", { class: "lv-heat-text" });
     const ends = ["Calm", "Wild"].map((word) => make("span", { class: "lv-heat-end", "aria-hidden": "true" }, word));
     const strength = makeGroup("Strength", ends[0], this.strength, ends[1], this.strengthText);
-    const flatTitle = "Calm wherever the picture has no detail, such as sky or wall";
-    const uncertainTitle = "Calm where the samples differ most: the more they do, the calmer";
+    const flatTitle = "Calm areas without detail, such as sky or walls";
+    const uncertainTitle = "Calm where the samples differ most: the more they differ, the calmer";
     this.flat = makeButton("Flat areas", flatTitle, () => editor.askPlace("flat"));
     this.uncertain = makeButton("Uncertain areas", uncertainTitle, () => editor.askPlace("uncertain"));
-    const chosenTitle = "The place that was chosen for rolls, at the strength of the slider";
-    this.chosen = makeButton("Chosen place", chosenTitle, () => editor.paintChosen());
-    this.tint = makeButton("Tint", "Show in colours what is painted; its outline stays", () => editor.toggleTint());
+    const chosenTitle = "Paint the region that was selected for rolls with the temperature of the slider";
+    this.chosen = makeButton("Selected region", chosenTitle, () => editor.paintChosen());
+    this.tint = makeButton("Tint", "Show the painted temperatures as colours; their outline always stays visible", () => editor.toggleTint());
     this.node.setAttribute("aria-label", "Paint calm and wild");
     this.node.classList.replace("lv-mask", "lv-heat");
     this.hint.classList.replace("lv-mask-hint", "lv-heat-hint");
     this.bar.prepend(strength);
-    this.box.after(makeGroup("Places to calm", this.flat, this.uncertain, this.chosen), this.tint);
+    this.box.after(makeGroup("Areas to calm", this.flat, this.uncertain, this.chosen), this.tint);
   }
 
   refresh() {

@@ -1,4 +1,4 @@
-// What is painted calm or wild, and the strokes that can be undone. No DOM.
+// Painted temperatures, and the strokes that can be undone. No DOM.
 
 import { eraseHeat, heatMessages, paintHeat, strengthOf } from "./heatgrid.js";
 import { copyPart, emptyMask, fillBox, fillOutline, FULL, paintStroke, swapPart, unionBox } from "./maskgrid.js";
@@ -9,16 +9,16 @@ import { MaskState } from "./maskstate.js";
 /** @typedef {import("./maskgrid.js").MaskGrid} MaskGrid */
 /** @typedef {import("./maskstate.js").Change & {strengths: Uint8Array, order: number[]}} HeatChange */
 
-/** `chosen` says how far each pixel is brought to its strength; nothing is locked. */
+/** `chosen` has the amount to which each pixel takes its strength; nothing is locked. */
 export class HeatState extends MaskState {
   /** @param {import("./geometry.js").Size} size of the LR picture */
   constructor(size) {
     super(size);
     this.strengths = new Uint8Array(size.width * size.height);
-    this.strength = 0; // that is painted with
-    /** @type {number[]} the strengths, the one painted last at the end: what lies before it need not be drawn anew */
+    this.strength = 0; // the current one
+    /** @type {number[]} the strengths, the one painted last at the end: what precedes it need not be drawn again */
     this.order = [];
-    this.brush = emptyMask(size); // the stroke under way
+    this.brush = emptyMask(size); // the current stroke
     this.before = { strengths: this.strengths, order: this.order }; // that stroke
   }
 
@@ -48,7 +48,7 @@ export class HeatState extends MaskState {
     this.lay(fillBox(this.brush, box, FULL), !value);
   }
 
-  /** A whole mask as one stroke. @param {MaskGrid} mask @returns {boolean} whether it has changed anything */
+  /** Paint a whole mask as one stroke. @param {MaskGrid} mask @returns {boolean} whether it has changed anything */
   stamp(mask) {
     this.begin();
     this.brush.data.set(mask.data);
@@ -56,7 +56,7 @@ export class HeatState extends MaskState {
     return this.end();
   }
 
-  /** The brush, into what is painted. @param {Box | null} box @param {boolean} isErasing */
+  /** Apply the stroke to what is painted. @param {Box | null} box @param {boolean} isErasing */
   lay(box, isErasing) {
     if (!box) return;
     if (isErasing) eraseHeat(this.chosen, this.brush, box);
@@ -79,7 +79,7 @@ export class HeatState extends MaskState {
     const kept = copyPart(this.size, stroke.before, box);
     const strengths = copyPart(this.size, this.before.strengths, box);
     const now = [this.chosen.data, this.strengths].map((data) => copyPart(this.size, data, box));
-    // Where nothing was and nothing is painted, the strength says nothing.
+    // Where nothing is painted before and after, the strength has no meaning.
     const isSame = kept.every((amount, at) => amount === now[0][at] && (!amount || strengths[at] === now[1][at]));
     return isSame ? null : { target: "chosen", box, kept, strengths, order: this.before.order };
   }
@@ -91,12 +91,12 @@ export class HeatState extends MaskState {
     super.swap(change);
   }
 
-  /** What is sent to Python: a mask for each temperature. */
+  /** The message for Python: a mask for each temperature. */
   heat() {
     return heatMessages(this.chosen, this.strengths, this.order);
   }
 
-  /** All of it goes, and what could be undone. */
+  /** Remove everything painted, and the strokes to undo. */
   reset() {
     this.cancel();
     this.chosen.data.fill(0);

@@ -8,7 +8,7 @@ export class Help {
   constructor(viewer) {
     this.viewer = viewer;
     /** @type {HTMLElement | null} */
-    this.opener = null; // where the focus goes back to
+    this.opener = null; // where the focus returns
     this.close = makeIconButton("×", "Close", "Esc", () => this.toggle(false));
     const rows = HELP.flatMap(([keys, meaning]) => [make("dt", {}, keys), make("dd", {}, meaning)]);
     this.node = make(

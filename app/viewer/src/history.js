@@ -1,5 +1,5 @@
 // The strip of the history below the pictures: a thumbnail for each finished step. A click goes there; steps can be
-// named and pinned, and compared with what is shown.
+// named, pinned, and compared with the current one.
 
 import { make, makeButton, setPressed, setText } from "./dom.js";
 import { addressOf, markEvent } from "./messages.js";
@@ -18,16 +18,16 @@ export class HistoryStrip {
     /** @type {StepThumb[]} */
     this.entries = [];
     this.isChoosing = false; // the next click compares
-    /** @type {number | null} the step that is to be compared as soon as its picture is in the scene */
+    /** @type {number | null} the step to compare as soon as its picture is in the scene */
     this.wanted = null;
-    this.focused = 0; // index of the thumbnail that Tab leads to
+    this.focused = 0; // index of the thumbnail that Tab reaches
     /** @type {number | null} */
     this.scrolledTo = null;
     this.text = make("output", { class: "lv-history-text" });
     this.field = new NameField((name) => this.mark("name", { name }));
-    this.rename = makeButton("Rename", "Give this step a name (F2, or double click on its thumbnail)", () => this.startNaming());
-    this.pin = makeButton("Pin", "A pinned step stays when older ones make room", () => this.togglePin());
-    this.compare = makeButton("Compare", "Then choose a step to compare with what is shown (Shift + click)", () => this.choose(!this.isChoosing));
+    this.rename = makeButton("Rename", "Name this step (F2, or double-click its thumbnail)", () => this.startNaming());
+    this.pin = makeButton("Pin", "A pinned step is kept when older steps are removed", () => this.togglePin());
+    this.compare = makeButton("Compare", "Then click a step to compare with the current one (Shift + click)", () => this.choose(!this.isChoosing));
     this.row = make("div", {
       ...{ class: "lv-history-row", role: "group", "aria-label": "Steps so far" },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.onKey(event),
@@ -41,12 +41,12 @@ export class HistoryStrip {
     return this.steps.find((step) => step.is_current);
   }
 
-  /** The step that what is shown is compared with, as long as it is in the scene. */
+  /** The step with which the current one is compared, as long as it is in the scene. */
   compared() {
     return this.steps.find(({ number }) => this.viewer.pictures.has(pictureOf(number)));
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     this.steps = this.viewer.scene?.steps ?? [];
     this.node.hidden = this.steps.length < 2;
@@ -80,7 +80,7 @@ export class HistoryStrip {
     return { node, button, image, branch, pin, caption };
   }
 
-  /** After anything but the view has changed. */
+  /** Update after any change except that of the view. */
   refresh() {
     if (this.node.hidden) return;
     const places = placeSteps(this.steps);
@@ -114,7 +114,7 @@ export class HistoryStrip {
     button.tabIndex = index === this.focused ? 0 : -1;
   }
 
-  /** Another step is shown: its thumbnail is scrolled to, sideways only. */
+  /** Scroll to the thumbnail of the current step, sideways only. */
   followCurrent() {
     const number = this.current?.number ?? null;
     if (number === null || number === this.scrolledTo || this.node.hidden) return;
@@ -126,13 +126,13 @@ export class HistoryStrip {
 
   /** @param {HTMLElement} node */
   scrollTo(node) {
-    const row = this.row.scrollWidth > this.row.clientWidth ? this.row : this.node; // on a phone all of it is one row
+    const row = this.row.scrollWidth > this.row.clientWidth ? this.row : this.node; // on a phone everything is in one row
     const [outer, inner] = [row.getBoundingClientRect(), node.getBoundingClientRect()];
     if (inner.left < outer.left) row.scrollLeft -= outer.left - inner.left;
     else if (inner.right > outer.right) row.scrollLeft += inner.right - outer.right;
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ the visitor's actions
 
   /** @param {number} index @param {MouseEvent} event */
   onClick(index, event) {
@@ -156,7 +156,7 @@ export class HistoryStrip {
       this.scrollTo(this.entries[next].node);
     }
     event.preventDefault();
-    event.stopPropagation(); // the arrows would move the picture as well
+    event.stopPropagation(); // otherwise the arrow keys would move the picture as well
   }
 
   /** @param {boolean} isChoosing */
@@ -176,7 +176,7 @@ export class HistoryStrip {
     }
   }
 
-  /** The wipe of that step against what is shown, once its picture is known. @param {number} number */
+  /** Wipe between that step and the current one, once its picture is known. @param {number} number */
   showCompared(number) {
     const { viewer } = this;
     const id = pictureOf(number);
@@ -184,7 +184,7 @@ export class HistoryStrip {
     this.wanted = null;
     const base = viewer.exploring.bar.base();
     const shown = base === undefined || base === id ? viewer.samples()[0]?.id : base;
-    // The difference and a flip are of the same two.
+    // The difference and flipping use the same two pictures.
     viewer.setMode("wipe", { compare: [id, shown], difference: [shown, id], current: shown, previous: id });
   }
 
@@ -208,7 +208,7 @@ export class HistoryStrip {
   }
 }
 
-/** The id that the picture of a step has in the scene. @param {number} number */
+/** The id of a step's picture in the scene. @param {number} number */
 function pictureOf(number) {
   return `step-${number}`;
 }

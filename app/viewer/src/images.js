@@ -1,4 +1,4 @@
-// Decoded pictures: their reduced copies and patches, and the numbers in them.
+// Decoded pictures: their reduced copies and patches, and their pixel values.
 
 import { bytesOf, hasSmallerCopy, patchBox, residentHalvings } from "./budget.js";
 import { make } from "./dom.js";
@@ -50,7 +50,7 @@ export function reduce(bitmap, factor) {
 }
 
 /**
- * The bitmap and smaller and smaller copies of it, which keep large pictures smooth while zoomed out.
+ * The bitmap and successively smaller copies of it, which keep large pictures smooth while zoomed out.
  * @param {ImageBitmap} bitmap
  */
 export async function withSmallerCopies(bitmap) {
@@ -60,7 +60,7 @@ export async function withSmallerCopies(bitmap) {
 }
 
 /**
- * Cut what is wanted out of a whole picture.
+ * Cut the requested part out of a whole picture.
  * @param {ImageBitmap} whole
  * @param {Want} want
  * @returns {Promise<import("./budget.js").Patch>}
@@ -84,7 +84,7 @@ export async function cutPatch(whole, { halvings, part, turn }) {
  * @returns {import("./values.js").Grey}
  */
 export function readGrey(bitmap) {
-  const factor = 2 ** residentHalvings(bitmap); // values of a large map are read off a reduced copy
+  const factor = 2 ** residentHalvings(bitmap); // values of a large map are read from a reduced copy
   const [width, height] = [Math.ceil(bitmap.width / factor), Math.ceil(bitmap.height / factor)];
   const { data: rgba } = readPixels([bitmap], width, height)[0];
   return { width, height, data: Uint8Array.from({ length: width * height }, (_, i) => rgba[4 * i]) };
@@ -107,7 +107,7 @@ export function readPixels(bitmaps, width, height) {
 }
 
 /**
- * Bytes that a decoded picture holds.
+ * Bytes that a decoded picture takes.
  * @param {Source} source
  */
 export function bytesOfSource(source) {

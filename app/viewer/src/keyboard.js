@@ -1,4 +1,4 @@
-// Keys: what they do in the viewer. Single letters act only while the focus is inside it.
+// Keys: their effect in the viewer. Single letters work only while the focus is inside it.
 
 import { readKey } from "./keys.js";
 
@@ -37,19 +37,19 @@ export class Keyboard {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     const target = /** @type {Element} */ (event.target);
-    if (target.closest("select, input[type=number]")) return; // letters and arrows choose in the menu, digits are typed
+    if (target.closest("select, input[type=number]")) return; // letters and arrows operate the menu, digits are typed into fields
     if (target.closest("input") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    if (target.closest("button, a") && (event.key === " " || event.key === "Enter")) return; // presses it
+    if (target.closest("button, a") && (event.key === " " || event.key === "Enter")) return; // the key presses the button
     if (this.viewer.exploring.onKey(event)) {
       event.preventDefault();
-      event.stopPropagation(); // the page would undo as well
+      event.stopPropagation(); // the page would also undo
       return;
     }
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (this.handle(event)) event.preventDefault();
   }
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key means something here */
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   handle(event) {
     const { viewer } = this;
     const meaning = readKey(event);

@@ -1,4 +1,4 @@
-// What keys mean. Pure: the viewer gives each action its function.
+// The meaning of keys. Pure: the viewer connects each action with its function.
 
 export const SAMPLE_KEYS = 16;
 
@@ -8,7 +8,7 @@ export const SAMPLE_KEYS = 16;
  */
 const ACTIONS = {
   "+": "zoomIn",
-  "=": "zoomIn", // the key of + without Shift, on many keyboards
+  "=": "zoomIn", // the key with + on many keyboards, without Shift
   "-": "zoomOut",
   "−": "zoomOut",
   "0": "fit",
@@ -38,7 +38,7 @@ const ACTIONS = {
 const MOVES = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 export const HELP = [
-  ["1 – 9", "show sample 1 – 9 alone (in a wipe, on the right; as a difference, on its own)"],
+  ["1 – 9", "show sample 1 – 9 alone (in a wipe: on the right; in a difference: by itself)"],
   ["Shift + 1 – 7", "show sample 10 – 16"],
   ["letter on a button", "show that reference"],
   ["N, P", "next or previous picture"],
@@ -51,15 +51,15 @@ export const HELP = [
   ["drag, arrow keys", "move; Shift + arrow moves by one pixel"],
   ["0, double click", "fit the whole picture"],
   ["Z", "actual pixels (100 %)"],
-  ["click, Enter", "show close-ups of this place (Enter: the centre) in all pictures"],
+  ["click, Enter", "show close-ups of this position (Enter: the centre) in all pictures"],
   ["L", "loupe"],
-  ["Line", "draw a line: its profile is under Measure; Esc puts it away"],
-  ["C; [ and ]", "choose a place with a brush, a box or a lasso; smaller or larger brush"],
-  ["Calm / wild", "the same tools paint a temperature; Ctrl + Z takes back a stroke, Enter keeps the picture, Esc leaves"],
-  ["R", "roll the chosen place: eight other versions; ← → walk through them, Enter keeps one, Esc leaves"],
-  ["in the history", "click or Enter goes to a step; Shift compares it with what is shown (K); F2 names it; ← → move along"],
-  ["↓, ↑", "while walking through five: the family of one, and back to the five"],
-  ["Shift + click, J", "tick pictures to be mixed: children of them, or a slider between two"],
+  ["Line", "draw a line: its profile is shown under Measure; Esc removes it"],
+  ["C; [ and ]", "select a region with a brush, a box or a lasso; smaller or larger brush"],
+  ["Calm / wild", "the same tools paint a temperature; Ctrl + Z undoes a stroke, Enter keeps the picture, Esc leaves"],
+  ["R", "roll the selected region: eight other versions; ← → step through them, Enter keeps one, Esc leaves"],
+  ["in the history", "click or Enter goes to a step; Shift compares it with the current one (K); F2 names it; ← → move along"],
+  ["↓, ↑", "while stepping through five: the family of one, and back to the five"],
+  ["Shift + click, J", "tick pictures to mix: eight mixtures of them, or a slider between two"],
   ["U", "references in the grid"],
   ["F, ?", "full screen; this help"],
 ];
@@ -67,8 +67,8 @@ export const HELP = [
 /** @typedef {{key: string, code: string, shiftKey: boolean}} KeyPress */
 
 /**
- * What a key asks for: {action}, {sample: 0 … 15}, {move: [dx, dy]}, {letter}, or null.
- * Characters come before digit keys: on some keyboards − or + are typed with one.
+ * The meaning of a key: {action}, {sample: 0 … 15}, {move: [dx, dy]}, {letter}, or null.
+ * Characters are checked before digit keys: on some keyboards − or + share a key with a digit.
  * @param {KeyPress} press
  * @returns {{action?: string, sample?: number, move?: number[], letter?: string} | null}
  */
@@ -82,7 +82,8 @@ export function readKey(press) {
 }
 
 /**
- * 0 … 15, or -1. A typed digit counts as it is; else the physical key, so that it works where digits need Shift.
+ * The number of a sample key, 0 … 15, or -1. A typed digit counts; otherwise the physical key, for keyboards that need
+ * Shift for digits.
  * @param {KeyPress} press
  */
 function sampleIndex({ key, code, shiftKey }) {

@@ -1,11 +1,11 @@
-// Positions of a slider whose pictures take a while: one is drawn at a time, and of those that wait only the newest counts.
+// Positions of a slider whose pictures take a while: one is drawn at a time, and only the newest waiting one counts.
 
-const PATIENCE_MS = 10_000; // an answer that did not come by then is not waited for: drawing may have failed
+const PATIENCE_MS = 10_000; // milliseconds; a later answer is not waited for, because drawing may have failed
 
 /** @template {number | string} Value */
 export class Latest {
   /**
-   * @param {(value: Value) => void} send asks for the picture at a position
+   * @param {(value: Value) => void} send requests the picture at a position
    * @param {() => number} now the time in ms
    */
   constructor(send, now = () => performance.now()) {
@@ -14,23 +14,23 @@ export class Latest {
     this.forget();
   }
 
-  /** Nothing has been asked for. */
+  /** Forget all requests. */
   forget() {
-    /** @type {Value | null} asked for last */
+    /** @type {Value | null} the last one requested */
     this.sent = null;
-    /** @type {Value | null} to be asked for next */
+    /** @type {Value | null} the next one to request */
     this.next = null;
     this.isBusy = false;
     this.since = 0;
   }
 
-  /** The slider moves. @param {Value} value */
+  /** The slider was moved. @param {Value} value */
   move(value) {
     if (this.isBusy && this.now() - this.since < PATIENCE_MS) this.next = value;
     else this.ask(value);
   }
 
-  /** A picture came; if it is the one that is waited for, the newest position is next. @param {Value} value */
+  /** A picture arrived; if it is the one waited for, request the newest position. @param {Value} value */
   answer(value) {
     if (!this.isBusy || value !== this.sent) return;
     this.isBusy = false;

@@ -1,5 +1,4 @@
-// The layers of a pane from bottom to top, drawn only where they have changed. A further layer is one more entry in
-// LAYERS.
+// The layers of a pane from bottom to top, drawn only where they have changed. To add a layer, add an entry to LAYERS.
 
 import { drawContent, drawPicture, lookOfPicture, outline, withClip } from "./draw.js";
 import { deviceRatio } from "./dom.js";
@@ -9,8 +8,8 @@ import { deviceRatio } from "./dom.js";
 /** @typedef {import("./panes.js").Pane} Pane */
 /** @typedef {import("./viewer.js").LinkedViewer} Viewer */
 /**
- * A layer, and what decides how it looks apart from the view, as plain values: while they stay the same, a pane is not
- * drawn again. undefined: that cannot be told, and the pane is drawn each time.
+ * A layer, and the plain values that determine how it looks, apart from the view: while they stay the same, a pane is
+ * not drawn again. undefined: unknown, so the pane is drawn each time.
  * @typedef {object} Layer
  * @property {(viewer: Viewer, pane: Pane, origin: Point, whole: Box) => void} draw
  * @property {(viewer: Viewer, pane: Pane) => unknown} look
@@ -42,7 +41,7 @@ function drawPictures(viewer, pane, origin, whole) {
   const { zoom } = viewer.view;
   const { width, height } = viewer.frame;
   if (!isDrawable(viewer, pane)) {
-    // Reserve the picture's place quietly; grey at this opacity suits light and dark pages.
+    // Reserve the picture's position discreetly; grey at this opacity suits light and dark pages.
     context.fillStyle = "rgba(128, 128, 128, 0.13)";
     context.fillRect(origin.x, origin.y, width * zoom, height * zoom);
   }
@@ -129,7 +128,7 @@ const LAYERS = [
 ];
 
 /**
- * Draw a pane, unless it shows what it would show already.
+ * Draw a pane, unless that would change nothing.
  * @param {Viewer} viewer
  * @param {Pane} pane
  * @param {Point} origin

@@ -1,4 +1,5 @@
-// The loupe beside the pointer while one picture fills the stage: the same place in all pictures, or in those compared.
+// The loupe beside the pointer while one picture fills the stage: the same position in all pictures, or in those
+// compared.
 
 import { drawSoFar, withClip } from "./draw.js";
 import { deviceRatio, make, sizeCanvas } from "./dom.js";
@@ -58,7 +59,9 @@ export class SharedLens {
     context.fillText(text, box.x + 4 * ratio, box.y + box.height / 2, box.width - 6 * ratio);
   }
 
-  /** Beside the pointer, or below or above it, wherever there is room, so that the place itself stays in sight. */
+  /**
+   * Place it beside the pointer, or below or above it, where there is room, so that the position itself stays visible.
+   */
   place(/** @type {{px: number, py: number}} */ { px, py }) {
     const { paneSize, caption } = this.viewer;
     const lens = this.canvas;

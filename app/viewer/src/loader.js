@@ -1,4 +1,4 @@
-// Fetching and decoding pictures: retries, one queue for all, and finer parts of large ones where they are shown.
+// Fetching and decoding pictures: retries, one queue for all, and finer parts of large pictures where they are visible.
 
 import { patchesToDrop, residentHalvings, serves } from "./budget.js";
 import { cutPatch, emptySource, reduce, withSmallerCopies } from "./images.js";
@@ -7,10 +7,10 @@ import { cutPatch, emptySource, reduce, withSmallerCopies } from "./images.js";
 /** @typedef {import("./images.js").Want} Want */
 
 /** @type {ImageBitmapOptions} */
-const UNTOUCHED = { colorSpaceConversion: "none" }; // the numbers in the file
+const UNTOUCHED = { colorSpaceConversion: "none" }; // the values as stored in the file
 const DECODERS = 2; // whole pictures in memory at once, while they are cut and reduced
 const RETRY_DELAYS_MS = [300, 1500];
-const SHARPEN_DELAY_MS = 120; // no decoding while the view still moves
+const SHARPEN_DELAY_MS = 120; // no decoding while the view is moving
 
 export class ImageLoader {
   /** @param {() => void} onSharper called when a patch has arrived */
@@ -19,7 +19,7 @@ export class ImageLoader {
     this.active = 0;
     /** @type {(() => void)[]} */
     this.waiting = [];
-    this.turn = 0; // counts drawings; what the latest one used is on the screen
+    this.turn = 0; // counts drawings; patches used in the latest one are visible
     /** @type {Map<Source, {url: string, wants: Map<string, Want>}>} */
     this.wanted = new Map();
     /** @type {Set<Source>} */
@@ -40,11 +40,11 @@ export class ImageLoader {
   }
 
   /**
-   * Fetch and decode a picture; again after a while if that fails.
+   * Fetch and decode a picture; retry later if that fails.
    * @template T
    * @param {string} url
-   * @param {() => boolean} isWanted asked before each step; null is the result when it says no
-   * @param {(whole: ImageBitmap) => Promise<T>} use what is kept of the whole picture
+   * @param {() => boolean} isWanted checked before each step; if it returns false, the result is null
+   * @param {(whole: ImageBitmap) => Promise<T>} use returns what is kept of the whole picture
    * @returns {Promise<T | null>}
    */
   async withWhole(url, isWanted, use) {
@@ -63,11 +63,11 @@ export class ImageLoader {
   }
 
   /**
-   * A picture as it is kept, with patches where they are wanted at once.
+   * Load a picture as it is kept, with patches if they are needed at once.
    * @param {string} url
    * @param {() => boolean} [isWanted]
    * @param {() => Map<string, Want>} [wants]
-   * @returns {Promise<Source>} an empty one if it is no longer wanted
+   * @returns {Promise<Source>} empty if it is no longer wanted
    */
   async load(url, isWanted = () => true, wants = () => new Map()) {
     const source = await this.withWhole(url, isWanted, async (whole) => {
@@ -86,16 +86,16 @@ export class ImageLoader {
     return source ?? emptySource();
   }
 
-  /** A drawing begins: what it asks for is what is on the screen. */
+  /** Begin a drawing: the parts that it requests are visible. */
   beginTurn() {
     this.turn += 1;
   }
 
   /**
-   * A drawing needs a part of a picture finer than its reduced copy.
+   * Request a part of a picture that is finer than its reduced copy, for a drawing.
    * @param {Source} source
    * @param {string} url
-   * @param {string} slot what for: "view", "place" or "lens"
+   * @param {string} slot purpose: "view", "place" or "lens"
    * @param {number} halvings
    * @param {import("./geometry.js").Box} part
    */
@@ -114,10 +114,10 @@ export class ImageLoader {
     this.timer = window.setTimeout(() => this.sharpen(), SHARPEN_DELAY_MS);
   }
 
-  /** Decode what the latest drawing asked for, and forget what only earlier ones did. */
+  /** Decode the parts that the latest drawing requested, and drop older requests. */
   sharpen() {
     for (const [source, { url, wants }] of this.wanted) {
-      // Close-ups are drawn only when they change: what they asked for stays until they ask for something else.
+      // Close-ups are drawn only when they change: their requests stay valid until they make new ones.
       for (const [slot, { turn }] of wants) if (slot !== "place" && turn < this.turn) wants.delete(slot);
       if (!wants.size) this.wanted.delete(source);
       else if (!this.cutting.has(source)) this.cut(source, url);
@@ -148,7 +148,7 @@ export class ImageLoader {
     this.onSharper();
   }
 
-  /** Keep within the budget what is not on the screen. @param {Source[]} sources */
+  /** Keep invisible patches within the budget. @param {Source[]} sources */
   trim(sources) {
     const dropped = new Set(patchesToDrop(sources.flatMap(({ patches }) => [...patches.values()]), this.turn));
     for (const { patches } of dropped.size ? sources : []) {

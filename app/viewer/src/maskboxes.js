@@ -1,4 +1,4 @@
-// Boxes of whole LR pixels, as a pointer draws them and as keys move them. Pure functions.
+// Boxes of whole LR pixels, as drawn with a pointer and moved with keys. Pure functions.
 
 import { clamp } from "./geometry.js";
 import { pixelBox } from "./maskgrid.js";
@@ -7,10 +7,10 @@ import { pixelBox } from "./maskgrid.js";
 /** @typedef {import("./geometry.js").Point} Point */
 /** @typedef {import("./geometry.js").Size} Size */
 
-const FIRST_SHARE = 0.25; // of the shorter side: the size of a box that is put in without a pointer
+const FIRST_SHARE = 0.25; // of the shorter side: the size of a box that is added without a pointer
 
 /**
- * The pixels between two corners, those that hold the corners included; null if all of it lies outside.
+ * The pixels between two corners, including those of the corners; null if everything lies outside.
  * @param {Point} a
  * @param {Point} b
  * @param {Size} size of the mask
@@ -23,7 +23,7 @@ export function boxBetween(a, b, size) {
 }
 
 /**
- * A square about a point, all of it inside the mask.
+ * A square around a point, inside the mask.
  * @param {Point} centre
  * @param {Size} size
  * @returns {Box}
@@ -35,7 +35,7 @@ export function boxAbout(centre, size) {
 }
 
 /**
- * The nearest box of whole pixels inside the mask: made smaller if it must be, and moved.
+ * The nearest box of whole pixels inside the mask, reduced and moved as needed.
  * @param {Box} box
  * @param {Size} size
  * @returns {Box}
@@ -58,7 +58,7 @@ export function boxMoved(box, dx, dy, size) {
 }
 
 /**
- * The lower right corner moved; the upper left one stays.
+ * Move the lower right corner; the upper left one stays.
  * @param {Box} box
  * @param {number} dx
  * @param {number} dy

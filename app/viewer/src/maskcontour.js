@@ -1,13 +1,14 @@
-// The outline of a mask: marching squares between the centres of neighbouring pixels, with what lies outside as 0. Pure.
+// The outline of a mask: marching squares between the centres of neighbouring pixels; outside the mask counts as 0.
+// Pure.
 
 /** @typedef {import("./maskgrid.js").MaskGrid} MaskGrid */
 
-const LEVEL = 127.5; // half chosen; between 0 and 255 the line then runs along the pixels' border
+const LEVEL = 127.5; // half selected; between 0 and 255 the line then runs along the pixels' border
 const [TOP, RIGHT, BOTTOM, LEFT] = [0, 1, 2, 3];
 
 /**
- * Which sides of a square the outline connects, by the corners that are inside: 8 top left, 4 top right, 2 bottom right,
- * 1 bottom left. Opposite corners are kept apart.
+ * Which sides of a square the outline connects, by the corners that are inside: 8 top left, 4 top right, 2 bottom
+ * right, 1 bottom left. Opposite corners are kept apart.
  */
 const LINES = [
   [],
@@ -17,7 +18,7 @@ const LINES = [
 ];
 
 /**
- * The pieces of the outline between pixel rows `y` and `y + 1`; -1 and the last row have nothing beyond.
+ * The pieces of the outline between pixel rows `y` and `y + 1`; rows outside the mask count as 0.
  * @param {MaskGrid} mask
  * @param {number} y
  * @returns {number[]} x and y of both ends of each piece, in LR pixels
@@ -41,7 +42,7 @@ export function contourRow({ width, height, data }, y) {
   return found;
 }
 
-/** Where the level lies between two neighbours, from 0 to 1. @param {number} from @param {number} to */
+/** The position of the level between two neighbours, from 0 to 1. @param {number} from @param {number} to */
 function share(from, to) {
   return (LEVEL - from) / (to - from);
 }

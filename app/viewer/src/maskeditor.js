@@ -1,4 +1,5 @@
-// Choosing a place: the tool in use, what it paints in, and what follows from a stroke: a drawing, a word, a message.
+// Selecting a region: the current tool, what it paints, and the effects of a stroke: a drawing, an announcement, a
+// message.
 
 import { boxAbout, boxMoved, boxResized } from "./maskboxes.js";
 import { DIAMETERS } from "./maskgrid.js";
@@ -13,7 +14,7 @@ import { clamp } from "./geometry.js";
 /** @typedef {import("./geometry.js").Box} Box */
 /** @typedef {"brush" | "box" | "lasso" | "eraser"} MaskToolName */
 
-const FIRST_SHARE_OF_SIDE = 0.12; // diameter of the brush at first, of the shorter side of the LR picture
+const FIRST_SHARE_OF_SIDE = 0.12; // initial diameter of the brush, relative to the shorter side of the LR picture
 const SIZE_STEP = 1.2;
 
 export class MaskEditor {
@@ -26,8 +27,8 @@ export class MaskEditor {
     /** @type {import("./maskstate.js").Target} */
     this.target = "chosen";
     this.diameter = 0; // in LR pixels; 0: not known yet
-    this.picture = ""; // names the LR picture
-    /** @type {MaskState | null} made when a tool is used for the first time */
+    this.picture = ""; // identifies the LR picture
+    /** @type {MaskState | null} created when a tool is used for the first time */
     this.painted = null;
     /** @type {MaskLayer | null} */
     this.layer = null;
@@ -37,7 +38,7 @@ export class MaskEditor {
     this.row = this.buildRow();
   }
 
-  // What painting temperatures does in its own way.
+  // The painting of temperatures overrides the following.
 
   buildState() {
     return new MaskState(this.size);
@@ -51,7 +52,7 @@ export class MaskEditor {
     return new MaskRow(this);
   }
 
-  /** Whether a place can be chosen in this scene. */
+  /** Whether a region can be selected in this scene. */
   get isAvailable() {
     return Boolean(this.viewer.scene?.grid && this.viewer.pictures.size);
   }
@@ -77,7 +78,7 @@ export class MaskEditor {
     return this.painted;
   }
 
-  /** Of the LR picture. */
+  /** The size of the LR picture. */
   get size() {
     const [width, height] = this.viewer.scene.grid;
     return { width, height };
@@ -89,7 +90,7 @@ export class MaskEditor {
     return (view.zoom * frame.width) / this.size.width;
   }
 
-  /** After a new scene: what was painted belongs to its LR picture. */
+  /** Update after a new scene: what was painted belongs to its LR picture. */
   takeScene() {
     const grid = this.viewer.scene?.grid;
     const picture = grid ? JSON.stringify([this.viewer.scene.subject, grid]) : "";
@@ -107,7 +108,7 @@ export class MaskEditor {
     this.diameter = 0;
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ the visitor's actions
 
   /** @param {boolean} [isChoosing] */
   toggle(isChoosing = !this.isChoosing) {
@@ -123,7 +124,7 @@ export class MaskEditor {
 
   /** @param {boolean} isChoosing */
   toggleWords(isChoosing) {
-    return isChoosing ? `Choose a place: ${this.toolName}` : "Finished choosing";
+    return isChoosing ? `Select a region: ${this.toolName}` : "Finished choosing";
   }
 
   /** @param {MaskToolName} name */
@@ -171,7 +172,7 @@ export class MaskEditor {
 
   /**
    * @param {Box} box
-   * @param {{isNew?: boolean, isErasing?: boolean}} [options] isNew: the box before stays where it is
+   * @param {{isNew?: boolean, isErasing?: boolean}} [options] isNew: the previous box stays where it is
    */
   putBox(box, { isNew = false, isErasing = false } = {}) {
     if (isNew) this.state.settle();
@@ -185,8 +186,8 @@ export class MaskEditor {
   }
 
   redo() {
-    if (this.painted?.redo()) this.onStroke("Stroke done again");
-    else this.viewer.announce("No stroke to do again");
+    if (this.painted?.redo()) this.onStroke("Stroke redone");
+    else this.viewer.announce("No stroke to redo");
   }
 
   clear() {
@@ -202,18 +203,18 @@ export class MaskEditor {
     const { viewer } = this;
     const message = this.state.message();
     const [left, top, right, bottom] = message?.box ?? [];
-    const place = message ? `Chosen: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is chosen";
+    const place = message ? `Selected: within ${left}, ${top} to ${right}, ${bottom}` : "Nothing is selected";
     viewer.announce([word, place].filter(Boolean).join(". "));
     this.row.refresh();
     viewer.exploring.bar.refresh();
     viewer.invalidate();
-    // A box that is moved by keys is sent when it comes to rest, a stroke at once.
+    // A box moved by keys is sent when it has stopped, a stroke at once.
     viewer.report("mask", maskEvent(viewer.scene, message, viewer.exploring.bar.base() ?? ""), this.state.floating ? undefined : 0);
   }
 
   // ------------------------------------------------------------ keys
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   onKey(event) {
     if (!this.tool) return false;
     const meaning = maskKey(event, this.toolName === "box");
@@ -241,7 +242,7 @@ export class MaskEditor {
     return true;
   }
 
-  /** Put a box into the middle of what is shown; if one floats already, leave it there. */
+  /** Add a box in the middle of what is shown; if one can still be moved, leave it there. */
   enterBox() {
     const { painted, viewer, size } = this;
     if (!painted?.floating) {
@@ -250,7 +251,7 @@ export class MaskEditor {
       return this.putBox(boxAbout(centre, size));
     }
     painted.settle();
-    viewer.announce("The box stays. Enter puts in another one.");
+    viewer.announce("The box is added. Press Enter for another one.");
     this.row.refresh();
     viewer.invalidate();
   }
@@ -264,11 +265,11 @@ export class MaskEditor {
   /** @param {import("./panes.js").Pane} pane @param {import("./geometry.js").Point} origin @param {Box} whole */
   draw({ context }, origin, whole) {
     const { frame, view } = this.viewer;
-    // The outline alone while nobody paints: nothing lies over what is judged.
+    // Only the outline while nobody paints: no tint may affect the judgement of the picture.
     this.layer?.draw(context, frame, view.zoom, origin, whole, Boolean(this.tool));
   }
 
-  /** In plain values, for tests. */
+  /** The state as plain values, for tests. */
   describe() {
     const { isChoosing, toolName, target, diameter, painted } = this;
     return { isChoosing, toolName, target, diameter, floating: painted?.floating ?? null, message: painted?.message() ?? null };

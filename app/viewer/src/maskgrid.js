@@ -1,5 +1,5 @@
-// A mask: one byte for each pixel of the low-resolution (LR) picture, 0 (not chosen) to 255. Pure functions that paint in
-// it. Positions are in LR pixels: pixel (x, y) covers x … x + 1, and its centre lies at x + 0.5.
+// A mask: one byte for each pixel of the low-resolution (LR) picture, 0 (not selected) to 255. Pure functions that
+// paint in it. Positions are in LR pixels: pixel (x, y) covers x … x + 1, and its centre lies at x + 0.5.
 
 /** @typedef {import("./geometry.js").Box} Box */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -7,8 +7,8 @@
 /** @typedef {{width: number, height: number, data: Uint8Array}} MaskGrid */
 
 export const FULL = 255;
-export const DIAMETERS = [1, 128]; // least and most of a brush, in LR pixels
-const HARD_SHARE = 0.5; // of a brush's radius: fully chosen; from there it falls smoothly to nothing at the rim
+export const DIAMETERS = [1, 128]; // smallest and largest brush, in LR pixels
+const HARD_SHARE = 0.5; // of a brush's radius: fully selected; from there it falls smoothly to 0 at the rim
 
 /** @param {Size} size @returns {MaskGrid} */
 export function emptyMask({ width, height }) {
@@ -44,7 +44,7 @@ export function unionBox(a, b) {
 }
 
 /**
- * How much a round, soft brush chooses at a distance from its middle: 0 … 255.
+ * How strongly a round, soft brush selects at a distance from its centre: 0 … 255.
  * @param {number} distance
  * @param {number} radius
  */
@@ -54,14 +54,14 @@ export function brushStrength(distance, radius) {
 }
 
 /**
- * A stroke of the brush from one point to another. A pixel keeps the strongest value it gets, so that a stroke that
- * crosses itself leaves no mark there; the pixels in which the stroke begins and ends are always fully chosen.
+ * Paint a stroke of the brush between two points. A pixel keeps the largest value it gets, so that a stroke that
+ * crosses itself leaves no mark there; the pixels in which the stroke begins and ends are always fully selected.
  * @param {MaskGrid} mask
  * @param {Point} from
  * @param {Point} to
  * @param {number} radius
  * @param {boolean} isErasing
- * @returns {Box | null} what may have changed
+ * @returns {Box | null} the area that may have changed
  */
 export function paintStroke(mask, from, to, radius, isErasing) {
   const reach = Math.max(radius, 1);
@@ -106,12 +106,12 @@ export function fillBox(mask, box, value) {
 }
 
 /**
- * All pixels whose centre lies inside an outline, which is closed from its last point to its first. What it goes around
- * twice is inside, too.
+ * Fill all pixels whose centre lies inside an outline, which is closed from its last point to its first. Areas that it
+ * encloses twice are inside, too.
  * @param {MaskGrid} mask
  * @param {Point[]} points
  * @param {number} value
- * @returns {Box | null} what may have changed
+ * @returns {Box | null} the area that may have changed
  */
 export function fillOutline(mask, points, value) {
   const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
@@ -156,7 +156,7 @@ export function invertMask(mask) {
 }
 
 /**
- * What is chosen and not locked, written to a third mask inside a box.
+ * Write selected pixels that are not locked to a third mask, inside a box.
  * @param {MaskGrid} chosen
  * @param {MaskGrid} locked
  * @param {MaskGrid} result
@@ -193,7 +193,7 @@ export function maskBounds({ width, height, data }) {
 }
 
 /**
- * Exchange a part of a mask with what was kept of it: once undoes a change, twice does it again.
+ * Exchange a part of a mask with its stored copy: once undoes a change, twice redoes it.
  * @param {MaskGrid} mask
  * @param {Box} box
  * @param {Uint8Array} kept the part, row by row

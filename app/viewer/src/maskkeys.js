@@ -1,11 +1,11 @@
-// What keys mean while a place is being chosen. Pure.
+// The meaning of keys while a region is being selected. Pure.
 
 /** @type {Record<string, number[]>} */
 const BOX_MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * {action}, {move: [dx, dy]} of the box, or null: then the key means what it always does.
- * Brackets come before modifiers: many keyboards need AltGr for them, which counts as Ctrl + Alt.
+ * {action}, {move: [dx, dy]} of the box, or null: then the key has its usual meaning.
+ * Brackets are checked before modifiers: many keyboards need AltGr for them, which counts as Ctrl + Alt.
  * @param {{key: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean, altKey: boolean}} press
  * @param {boolean} isBox whether the tool is the box
  * @returns {{action?: string, move?: number[]} | null}

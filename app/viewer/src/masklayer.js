@@ -1,5 +1,5 @@
-// The mask over the pictures: a light tint, which leaves them to be judged, and a thin outline. Both are made anew only
-// where the mask has changed; all panes then draw the same.
+// The mask over the pictures: a light tint, through which they can still be judged, and a thin outline. Both are
+// updated only where the mask has changed; all panes share them.
 
 import { deviceRatio, make } from "./dom.js";
 import { visiblePart } from "./geometry.js";
@@ -11,7 +11,7 @@ import { maskBounds, unionBox } from "./maskgrid.js";
 /** @typedef {import("./maskgrid.js").MaskGrid} MaskGrid */
 /** @typedef {"open" | "locked"} Kind */
 
-const BAND = 32; // rows of the mask whose outline is made, and drawn, at once
+const BAND = 32; // rows of the mask whose outline is computed and drawn together
 /** @type {Record<Kind, {color: number[], opacity: number, line: string}>} */
 const STYLES = {
   open: { color: [64, 140, 255], opacity: 0.15, line: "rgba(255, 255, 255, 0.95)" },
@@ -26,7 +26,7 @@ export class MaskLayer {
     const { width, height } = state.size;
     this.tint = make("canvas", { width, height });
     this.context = this.tint.getContext("2d");
-    /** @type {Box | null} outside of it nothing is to be drawn; it only grows until the mask is empty */
+    /** @type {Box | null} nothing is drawn outside of it; it only grows until the mask is empty */
     this.bounds = null;
     /** @type {Record<Kind, (Path2D | null)[]>} by band */
     this.outlines = { open: [], locked: [] };
@@ -37,7 +37,7 @@ export class MaskLayer {
     return !this.bounds && !this.state.stale;
   }
 
-  /** Follow what has changed since the last time. */
+  /** Apply the changes since the last time. */
   update() {
     const { stale } = this.state;
     if (!stale) return;
@@ -62,7 +62,7 @@ export class MaskLayer {
       for (let at = start; at < start + width; at += 1, to += 4) {
         const kind = locked.data[at] ? "locked" : "open";
         const value = this.state[kind].data[at];
-        const isGap = kind === "locked" && (x + y + row + at - start) % 4 > 1; // stripes: told apart without colours
+        const isGap = kind === "locked" && (x + y + row + at - start) % 4 > 1; // stripes: distinguishable without colours
         if (!value || isGap) continue;
         const { color, opacity } = STYLES[kind];
         [pixels.data[to], pixels.data[to + 1], pixels.data[to + 2]] = color;
@@ -95,7 +95,10 @@ export class MaskLayer {
     context.restore();
   }
 
-  /** A light line on a dark one: it can be seen on any picture. @param {CanvasRenderingContext2D} context @param {Kind} kind @param {Box} part @param {number} step */
+  /**
+   * Draw a light line on a dark one, which is visible on any picture. @param {CanvasRenderingContext2D} context @param
+   * {Kind} kind @param {Box} part @param {number} step
+   */
   strokeOutline(context, kind, part, step) {
     const bands = this.outlines[kind].slice(Math.floor(part.y / BAND), Math.floor((part.y + part.height) / BAND) + 1);
     const pixel = Math.max(1, Math.round(deviceRatio())) / step;
@@ -109,7 +112,7 @@ export class MaskLayer {
 }
 
 /**
- * The outline between the rows of one band, the row above the first one included; null if there is none.
+ * The outline between the rows of one band, including the row above the first one; null if there is none.
  * @param {MaskGrid} mask
  * @param {number} band
  */

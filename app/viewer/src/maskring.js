@@ -1,4 +1,4 @@
-// A ring about the pointer as wide as the brush. Moved by itself: no picture is drawn anew for it.
+// A ring around the pointer with the brush's width. It moves by itself: no picture is drawn again for it.
 
 import { deviceRatio, make } from "./dom.js";
 

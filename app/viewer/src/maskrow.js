@@ -1,4 +1,4 @@
-// The row of what chooses a place: the tools, the size of the brush, back and forth, and a box in numbers.
+// The row of selection tools: the tools, the size of the brush, undo and redo, and a box as numbers.
 
 import { make, makeButton, makeGroup, setPressed, setText } from "./dom.js";
 import { DIAMETERS } from "./maskgrid.js";
@@ -6,17 +6,17 @@ import { DIAMETERS } from "./maskgrid.js";
 /** @typedef {import("./maskeditor.js").MaskToolName} MaskToolName */
 
 const HINTS = {
-  brush: "Paint over the place that you want to explore, for example an eye or a word.",
+  brush: "Paint over the region that you want to explore, for example an eye or a word.",
   box: "Drag a box, or press Enter for one: arrow keys move it, Shift + arrow changes its size, Delete erases it.",
-  lasso: "Go around the place in one stroke. With Alt, what you go around is taken away.",
-  eraser: "Rub out what was painted too much.",
+  lasso: "Draw around the region in one stroke. With Alt, the outlined area is removed.",
+  eraser: "Erase parts of the selection.",
 };
-// The style sheet shows the one that fits.
-const KEYS_HINT = "Ctrl+Z in here takes back a stroke; outside, it goes back to the pictures before.";
+// The style sheet shows the hint that applies.
+const KEYS_HINT = "With the focus here, Ctrl+Z undoes a stroke; elsewhere, it goes back to the previous pictures.";
 const TOUCH_HINT = "One finger paints, two move and zoom the pictures.";
-const PAINTED_HINT = "Now press Roll (R): eight other versions of this place. Or paint on.";
-const USED_HINT = "What you kept stays. Choose another place, or roll this one again.";
-const LOCK_HINT = "Locked places stay as they are, whatever is chosen over them.";
+const PAINTED_HINT = "Now press Roll (R) for eight other versions of this region, or paint more.";
+const USED_HINT = "The version that you kept stays. Select another region, or roll this one again.";
+const LOCK_HINT = "Locked areas stay as they are, even if you select them.";
 
 export class MaskRow {
   /** @param {import("./maskeditor.js").MaskEditor} editor */
@@ -27,13 +27,13 @@ export class MaskRow {
     /** @type {Record<MaskToolName, HTMLButtonElement>} */
     this.tools = {
       brush: tool("brush", "Brush", "Paint with a round, soft brush; [ and ] change its size"),
-      box: tool("box", "Box", "Drag a box; with Alt, take it away"),
-      lasso: tool("lasso", "Lasso", "Go around a place; with Alt, take it away"),
-      eraser: tool("eraser", "Eraser", "Take away with a round, soft brush; [ and ] change its size"),
+      box: tool("box", "Box", "Drag a box; with Alt, remove it from the selection"),
+      lasso: tool("lasso", "Lasso", "Draw around a region; with Alt, remove it from the selection"),
+      eraser: tool("eraser", "Eraser", "Erase with a round, soft brush; [ and ] change its size"),
     };
     this.targets = {
-      chosen: makeButton("Choose", "Paint what shall change", () => editor.setTarget("chosen")),
-      locked: makeButton("Lock", "Paint what shall stay as it is", () => editor.setTarget("locked")),
+      chosen: makeButton("Choose", "Paint what should change", () => editor.setTarget("chosen")),
+      locked: makeButton("Lock", "Paint what must stay as it is", () => editor.setTarget("locked")),
     };
     const [least, most] = DIAMETERS.map((diameter) => String(Math.log2(diameter)));
     this.size = make("input", {
@@ -43,12 +43,12 @@ export class MaskRow {
     });
     this.sizeText = make("output", { class: "lv-brush-size" });
     this.brush = makeGroup("Brush", this.size, this.sizeText);
-    this.undo = makeButton("Undo stroke", "Take back the last stroke (Ctrl+Z)", () => editor.undo());
-    this.redo = makeButton("Redo", "Do the stroke again (Ctrl+Shift+Z)", () => editor.redo());
-    this.clear = makeButton("Clear", "Take all of it away", () => editor.clear());
-    this.invert = makeButton("Invert", "Choose all that is not chosen, and nothing else", () => editor.invert());
+    this.undo = makeButton("Undo stroke", "Undo the last stroke (Ctrl+Z)", () => editor.undo());
+    this.redo = makeButton("Redo", "Redo the stroke (Ctrl+Shift+Z)", () => editor.redo());
+    this.clear = makeButton("Clear", "Remove everything painted", () => editor.clear());
+    this.invert = makeButton("Invert", "Invert the selection", () => editor.invert());
     this.numbers = ["Left", "Top", "Width", "Height"].map((name) => this.buildNumber(name));
-    this.box = makeGroup("Box in pixels of the small picture", ...this.numbers.map(({ label }) => label));
+    this.box = makeGroup("Box in pixels of the input", ...this.numbers.map(({ label }) => label));
     this.box.classList.add("lv-numbers");
     this.said = make("span");
     this.targetGroup = makeGroup("What is painted", make("div", { class: "lv-segments" }, ...Object.values(this.targets)));
@@ -60,9 +60,9 @@ export class MaskRow {
       makeGroup("Tool", make("div", { class: "lv-segments" }, ...Object.values(this.tools))),
       ...[this.targetGroup, this.brush, this.box],
       makeGroup("Strokes", this.undo, this.redo, this.clear, this.invert),
-      makeButton("Done", "Go back to moving the pictures; the place stays chosen (Esc)", () => editor.toggle(false)),
+      makeButton("Done", "Go back to moving the pictures; the region stays selected (Esc)", () => editor.toggle(false)),
     );
-    const properties = { class: "lv-strokes lv-mask", role: "group", "aria-label": "Choose a place", hidden: true };
+    const properties = { class: "lv-strokes lv-mask", role: "group", "aria-label": "Select a region", hidden: true };
     this.node = make("div", properties, this.bar, this.hint);
   }
 
@@ -74,7 +74,7 @@ export class MaskRow {
     return { input, label: make("label", {}, name, input) };
   }
 
-  /** A box from the four numbers, once all of them are there. */
+  /** Add a box from the four numbers, once all of them are filled in. */
   readNumbers() {
     const { editor } = this;
     const values = this.numbers.map(({ input }) => (input.value === "" ? Number.NaN : Math.round(Number(input.value))));
@@ -93,7 +93,7 @@ export class MaskRow {
     this.brush.hidden = !editor.hasBrush;
     this.box.hidden = editor.toolName !== "box";
     this.size.value = String(Math.log2(editor.diameter));
-    this.size.setAttribute("aria-valuetext", `${editor.diameter} pixels of the small picture`);
+    this.size.setAttribute("aria-valuetext", `${editor.diameter} pixels of the input`);
     setText(this.sizeText, `${editor.diameter} px`);
     this.undo.disabled = !painted?.canUndo;
     this.redo.disabled = !painted?.canRedo;
@@ -102,7 +102,7 @@ export class MaskRow {
     setText(this.said, this.words());
   }
 
-  /** What to do now. */
+  /** The hint for what to do now. */
   words() {
     const { editor } = this;
     if (editor.target === "locked") return LOCK_HINT;

@@ -1,4 +1,4 @@
-// A mask as it travels: a box, and the values inside it as runs, row by row: [value, length, value, length, …].
+// A mask as a message: a box, and the values inside it as runs, row by row: [value, length, value, length, …].
 
 import { copyPart, emptyMask, maskBounds } from "./maskgrid.js";
 
@@ -7,7 +7,7 @@ import { copyPart, emptyMask, maskBounds } from "./maskgrid.js";
 
 /**
  * @param {MaskGrid} mask
- * @returns {MaskMessage | null} null if nothing is chosen
+ * @returns {MaskMessage | null} null if nothing is selected
  */
 export function encodeMask(mask) {
   const box = maskBounds(mask);

@@ -1,4 +1,4 @@
-// What is painted: the chosen place, what is locked in it, and the strokes that can be undone. No DOM.
+// What is painted: the selected region, its locked parts, and the strokes that can be undone. No DOM.
 
 import { boxInside } from "./maskboxes.js";
 import { copyPart, emptyMask, fillBox, fillOutline, FULL, invertMask } from "./maskgrid.js";
@@ -7,12 +7,12 @@ import { encodeMask } from "./maskruns.js";
 
 /** @typedef {import("./geometry.js").Box} Box */
 /** @typedef {import("./geometry.js").Point} Point */
-/** @typedef {"chosen" | "locked"} Target what is painted in */
+/** @typedef {"chosen" | "locked"} Target the mask that is painted */
 /** @typedef {{target: Target, box: Box, kept: Uint8Array}} Change */
 /** @typedef {{target: Target, before: Uint8Array, touched: Box | null}} Stroke */
 
 const MAX_CHANGES = 100;
-const MAX_BYTES = 48 * 2 ** 20; // of what is kept to undo strokes
+const MAX_BYTES = 48 * 2 ** 20; // of the data kept for undo
 
 export class MaskState {
   /** @param {import("./geometry.js").Size} size of the LR picture */
@@ -20,7 +20,7 @@ export class MaskState {
     this.size = { width, height };
     this.chosen = emptyMask(this.size);
     this.locked = emptyMask(this.size);
-    this.open = emptyMask(this.size); // chosen and not locked: what is shown and sent
+    this.open = emptyMask(this.size); // selected and not locked: what is shown and sent
     /** @type {Change[]} */
     this.past = [];
     /** @type {Change[]} */
@@ -29,10 +29,13 @@ export class MaskState {
     this.stroke = null;
     /** @type {Box | null} the last box, as long as it can still be moved */
     this.floating = null;
-    /** @type {{target: Target, isStep: boolean} | null} isStep: else it was chosen before, and there is nothing to undo */
+    /**
+     * @type {{target: Target, isStep: boolean} | null} isStep: whether the box is a step to undo; otherwise it was
+     * selected before
+     */
     this.floatingIn = null;
-    this.isUsed = false; // what was chosen is done with: the next stroke that adds begins another place
-    /** @type {Box | null} what has changed since it was drawn last */
+    this.isUsed = false; // the selection has been used: the next stroke that adds begins a new region
+    /** @type {Box | null} the area that has changed since the last drawing */
     this.stale = null;
   }
 
@@ -53,7 +56,8 @@ export class MaskState {
   /**
    * Begin a stroke. Until its end it can be cancelled; afterwards it is one step to undo.
    * @param {Target} target
-   * @param {boolean} [isAdding] whether it chooses something; then, a place that is done with goes in the same step
+   * @param {boolean} [isAdding] whether it selects something; a region that has been used is then removed in the same
+   * step
    */
   begin(target, isAdding = false) {
     this.cancel();
@@ -68,7 +72,7 @@ export class MaskState {
     if (bounds) this.touch(target, fillBox(this[target], bounds, 0));
   }
 
-  /** What is chosen has served its purpose. It stays until something else is chosen. */
+  /** Mark the selection as used. It stays until something else is selected. */
   markUsed() {
     this.floating = null;
     this.isUsed = true;
@@ -97,7 +101,7 @@ export class MaskState {
   }
 
   /**
-   * What undoes a stroke; null if it has changed nothing.
+   * The change that undoes a stroke; null if it has changed nothing.
    * @param {Stroke} stroke
    * @returns {Change | null}
    */
@@ -107,7 +111,7 @@ export class MaskState {
     return kept.every((value, at) => value === now[at]) ? null : { target, box: touched, kept };
   }
 
-  /** Take back the stroke under way. */
+  /** Cancel the current stroke. */
   cancel() {
     if (!this.stroke) return;
     const { target, before, touched } = this.stroke;
@@ -116,10 +120,10 @@ export class MaskState {
     this.touch(target, touched);
   }
 
-  // ------------------------------------------------------------ steps at once
+  // ------------------------------------------------------------ single steps
 
   /**
-   * Put a box in. It floats: moved, it takes the place of the former one, and it all stays one step to undo.
+   * Add a box. It can still be moved: it then replaces its previous position, and remains one step to undo.
    * @param {Target} target
    * @param {Box} box
    * @param {number} [value]
@@ -130,15 +134,15 @@ export class MaskState {
     this.begin(target, value > 0);
     this.fill(target, inside, value);
     this.floatingIn = { target, isStep: this.end() };
-    this.floating = value ? inside : null; // erased, there is nothing left to be moved
+    this.floating = value ? inside : null; // after erasing, nothing is left to move
   }
 
-  /** In the stroke under way. @param {Target} target @param {Box} box @param {number} value */
+  /** Fill a box in the current stroke. @param {Target} target @param {Box} box @param {number} value */
   fill(target, box, value) {
     this.touch(target, fillBox(this[target], box, value));
   }
 
-  /** The box stays as it is; the next one is another. */
+  /** Fix the box; the next one is separate. */
   settle() {
     this.floating = null;
   }
@@ -162,7 +166,7 @@ export class MaskState {
     return this.end();
   }
 
-  // ------------------------------------------------------------ back and forth
+  // ------------------------------------------------------------ undo and redo
 
   undo() {
     return this.shift(this.past, this.future);
@@ -207,7 +211,7 @@ export class MaskState {
     this.stale = unionBox(this.stale, box);
   }
 
-  /** What is sent to Python. */
+  /** The message for Python. */
   message() {
     return encodeMask(this.open);
   }

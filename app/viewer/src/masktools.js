@@ -1,4 +1,4 @@
-// The tools that choose a place: what a pointer does with each of them.
+// The selection tools: what a pointer does with each of them.
 
 import { deviceRatio } from "./dom.js";
 import { outline } from "./draw.js";
@@ -13,7 +13,7 @@ import { FULL } from "./maskgrid.js";
 /** @typedef {import("./panes.js").Pane} Pane */
 /** @typedef {import("./maskeditor.js").MaskToolName} MaskToolName */
 
-/** What the tools have in common: they know the pane in which a gesture began, and positions in LR pixels. */
+/** The common part of the tools: they know the pane in which a gesture began, and positions in LR pixels. */
 class MaskTool {
   /** @param {Editor} editor */
   constructor(editor) {
@@ -29,14 +29,14 @@ class MaskTool {
     return { x: (spot.x * size.width) / viewer.frame.width, y: (spot.y * size.height) / viewer.frame.height };
   }
 
-  /** A gesture begins. @param {Spot} spot */
+  /** Begin a gesture. @param {Spot} spot */
   start(spot) {
     this.pane = spot.pane;
     this.editor.paintedOn = this.editor.viewer.idUnder(spot) ?? null;
     return this.at(spot);
   }
 
-  /** The way of the pointer since the last step, in LR pixels. @param {Step} step */
+  /** The pointer's movement since the last step, in LR pixels. @param {Step} step */
   way({ event }) {
     const { viewer } = this.editor;
     const events = event.getCoalescedEvents?.() ?? [];
@@ -44,7 +44,7 @@ class MaskTool {
   }
 }
 
-/** Round and soft. Erasing, it takes away what it would choose. @implements {Tool} */
+/** Round and soft. When erasing, it removes what it would select. @implements {Tool} */
 export class BrushTool extends MaskTool {
   /** @param {Editor} editor @param {boolean} isErasing */
   constructor(editor, isErasing) {
@@ -86,7 +86,7 @@ export class BrushTool extends MaskTool {
   }
 }
 
-/** A box from corner to corner; with Alt it is taken away. @implements {Tool} */
+/** A box from corner to corner; with Alt it is removed. @implements {Tool} */
 export class BoxTool extends MaskTool {
   constructor(/** @type {Editor} */ editor) {
     super(editor);
@@ -135,7 +135,10 @@ export class BoxTool extends MaskTool {
   }
 }
 
-/** The corners of a box that can still be moved. @param {CanvasRenderingContext2D} context @param {number} left @param {number} top @param {number} width @param {number} height */
+/**
+ * Draw the corners of a box that can still be moved. @param {CanvasRenderingContext2D} context @param {number} left
+ * @param {number} top @param {number} width @param {number} height
+ */
 function drawHandles(context, left, top, width, height) {
   const side = Math.round(6 * deviceRatio());
   context.fillStyle = "#fff";
@@ -145,7 +148,7 @@ function drawHandles(context, left, top, width, height) {
   }
 }
 
-/** Whatever the pointer goes around; with Alt it is taken away. @implements {Tool} */
+/** The area that the pointer outlines; with Alt it is removed. @implements {Tool} */
 export class LassoTool extends MaskTool {
   constructor(/** @type {Editor} */ editor) {
     super(editor);

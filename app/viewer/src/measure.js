@@ -1,4 +1,4 @@
-// The line along which brightness is measured: drawn with the pointer, shown in every picture, told to Python.
+// The line along which brightness is measured: drawn with the pointer, shown in every picture, sent to Python.
 
 import { deviceRatio } from "./dom.js";
 import { clamp } from "./geometry.js";
@@ -19,7 +19,7 @@ export class LineTool {
     this.isOn = false;
     /** @type {Point[]} both ends, in whole SR pixels; none while there is no line */
     this.ends = [];
-    /** @type {Point[]} the line before, while another one is drawn */
+    /** @type {Point[]} the previous line, while another one is drawn */
     this.former = [];
     /** @type {import("./panes.js").Pane | null} in which a gesture began */
     this.pane = null;
@@ -34,7 +34,7 @@ export class LineTool {
       viewer.loupe = false;
       viewer.exploring.endOthers(null);
     }
-    viewer.announce(isOn ? "Draw a line to measure along it" : "The line is put away");
+    viewer.announce(isOn ? "Draw a line to measure along it" : "The line was removed");
     viewer.refresh();
   }
 

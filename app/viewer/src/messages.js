@@ -1,7 +1,7 @@
-// The messages between Python and the browser, as types. `messages.json` is the description; tests hold this file,
-// data.py and what really travels against it.
+// The messages between Python and the browser, as types. `messages.json` describes them; tests compare this file,
+// data.py and the actual messages with that description.
 
-/** @typedef {{url: string}} FileData below the address of the page */
+/** @typedef {{url: string}} FileData relative to the address of the page */
 /** @typedef {{top: number, rows: number, image: FileData}} PartMessage */
 /**
  * @typedef {object} PictureMessage
@@ -36,10 +36,10 @@
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
 /** @typedef {{type: string, [parameter: string]: string | number | object[]}} WishMessage see srflow.steering.wishes */
-/** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the chosen place */
-/** @typedef {{id: string, box: number[]}} SourceMessage a place that something is taken from */
+/** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the selected region */
+/** @typedef {{id: string, box: number[]}} SourceMessage a source region */
 /** @typedef {{name: string, file: string}} CandidateFileMessage its content in base64 */
-/** @typedef {SourceMessage | CandidateFileMessage} PieceMessage what may be at a place */
+/** @typedef {SourceMessage | CandidateFileMessage} PieceMessage what a region may show */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
@@ -176,7 +176,7 @@ export function lineEvent(scene, start, end) {
 }
 
 /**
- * Where a file is: the page may lie below another address than that of its server.
+ * The address of a file: the page may be served below another address than its server's root.
  * @param {FileData} file
  */
 export function addressOf(file) {

@@ -1,4 +1,4 @@
-// A field for the name of a step: Enter takes it, Escape leaves it as it was.
+// A field for the name of a step: Enter stores the name, Escape discards it.
 
 import { make } from "./dom.js";
 
@@ -8,7 +8,7 @@ export class NameField {
   /** @param {(name: string) => void} onName */
   constructor(onName) {
     this.onName = onName;
-    /** @type {HTMLElement | null} where the focus goes back to */
+    /** @type {HTMLElement | null} where the focus returns */
     this.opener = null;
     this.former = "";
     this.node = make("input", {
@@ -30,7 +30,7 @@ export class NameField {
 
   /** @param {KeyboardEvent} event */
   onKey(event) {
-    event.stopPropagation(); // letters are typed here, and are no keys of the viewer
+    event.stopPropagation(); // letters are typed here, and are not keys of the viewer
     if (event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
     this.close(event.key === "Enter");

@@ -21,7 +21,7 @@ import { make, makeIcon } from "./dom.js";
 /** @typedef {import("./pictures.js").Picture} Picture */
 
 const MAP_TITLE = "Where samples differ";
-const KEEP_FILE_MS = 60_000; // until the browser has taken a large file
+const KEEP_FILE_MS = 60_000; // milliseconds until the browser has read a large file
 
 /**
  * @param {(pane: Pane) => void} onCaption the caption was clicked
@@ -48,8 +48,8 @@ export function buildPane(onCaption) {
 }
 
 /**
- * Save the file as it was written: nothing is encoded again. The server's own name for it would win over the link's, so
- * the bytes are fetched (from the cache, as they are on the screen) and saved from here.
+ * Save the file unchanged, without encoding it again. The server's own file name would override the link's, so the
+ * bytes are fetched (from the cache) and saved from here.
  * @param {MouseEvent} event
  */
 async function save(event) {
@@ -68,13 +68,13 @@ async function save(event) {
 }
 
 /**
- * Captions, links and names follow what the pane shows.
+ * Update captions, links and names to the content of the pane.
  * @param {Pane} pane
  * @param {import("./viewer.js").LinkedViewer} viewer
  */
 export function refreshPane(pane, viewer) {
   const words = describePane(pane, viewer);
-  const sides = pane.kind === "map" ? [undefined, ...words] : words; // the map's caption is no button
+  const sides = pane.kind === "map" ? [undefined, ...words] : words; // the map's caption is not a button
   pane.captions.forEach((node, side) => fillCaption(node, sides[side]));
   pane.links.forEach((link, side) => fillLink(link, sides[side]));
   pane.captions[1].classList.toggle("lv-right", pane.kind === "wipe");
@@ -138,7 +138,7 @@ function stateWord(picture, viewer) {
 function fillCaption(node, words) {
   node.hidden = !words;
   if (!words) return;
-  // In a narrow pane the style sheet shows a sample's number only, so that there is room for the badge.
+  // In a narrow pane the style sheet shows only a sample's number, so that there is room for the badge.
   const parts = [
     make("span", { class: "lv-label" }, words.label),
     make("span", { class: "lv-label lv-short" }, words.short),
@@ -151,7 +151,7 @@ function fillCaption(node, words) {
 /** @param {HTMLAnchorElement} link @param {Words | undefined} words */
 function fillLink(link, words) {
   link.hidden = !words;
-  link.classList.toggle("lv-absent", !words?.url); // its place is kept, so that the caption does not move
+  link.classList.toggle("lv-absent", !words?.url); // its space is reserved, so that the caption does not move
   if (!words?.url) return link.removeAttribute("href");
   if (link.href !== words.url) link.href = words.url;
   link.download = words.file;

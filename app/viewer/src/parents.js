@@ -1,4 +1,4 @@
-// Pictures that are ticked to be mixed: which ones, and the row with what can be done with them.
+// Pictures that are ticked for a mixture, and the row of actions for them.
 
 import { make, makeButton, makeGroup, setText } from "./dom.js";
 import { Latest } from "./latest.js";
@@ -23,7 +23,7 @@ export class Parents {
     });
     this.between = makeGroup("Between two", this.names[0], this.slider, this.names[1]);
     this.between.classList.add("lv-mix-between");
-    this.children = makeButton("Eight children", "Eight mixes of the ticked pictures", () => this.askChildren());
+    this.children = makeButton("Eight mixtures", "Eight mixtures of the ticked pictures", () => this.askChildren());
     const done = makeButton("Done", "Untick all (Esc)", () => this.close());
     this.node = make(
       "div",
@@ -45,7 +45,10 @@ export class Parents {
     return this.ids.includes(id);
   }
 
-  /** Whether a picture can be ticked: it is drawn, and not the one between two. @param {string | null | undefined} id */
+  /**
+   * Whether a picture can be ticked: it is finished, and is not itself a mixture between two. @param {string | null |
+   * undefined} id
+   */
   canBe(id) {
     const picture = this.viewer.pictures.get(id ?? "");
     const isBlend = this.viewer.scene?.walk?.blend?.id === id;
@@ -53,7 +56,7 @@ export class Parents {
     return Boolean(isDrawn && !isLookOnly(picture) && !isBlend);
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     const { viewer } = this;
     const left = this.ids.filter((id) => this.canBe(id));
@@ -64,9 +67,9 @@ export class Parents {
     if (!viewer.scene?.grid) this.isChoosing = false;
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ the visitor's actions
 
-  /** Begin to choose, or end it. */
+  /** Begin or end the choice of pictures. */
   toggleChoosing() {
     if (this.isOpen) return this.close();
     this.viewer.exploring.editor.toggle(false);

@@ -1,5 +1,5 @@
-// The pictures of a scene and its map, as far as they are there. A picture on the screen stays until the next one in its
-// place can be drawn.
+// The pictures of a scene and its map, as far as they are loaded. A visible picture stays until its successor can be
+// drawn.
 
 import { closeSource, emptySource, readGrey } from "./images.js";
 import { addressOf } from "./messages.js";
@@ -58,7 +58,7 @@ export class PictureSet {
       this.pictures.delete(id);
       this.close(picture);
     }
-    // The order is the scene's; the objects stay.
+    // The order is the scene's; existing objects are kept.
     this.pictures = new Map(specs.map((spec) => [spec.id, this.updatePicture(spec)]));
     this.ofKind("sample").forEach((picture, index) => (picture.number = index));
     this.setOverlay(scene ? scene.overlay : null);
@@ -80,7 +80,7 @@ export class PictureSet {
     return picture;
   }
 
-  /** There is no file: what was there before must not be taken for it. @param {Picture} picture */
+  /** There is no file: the previous picture must not be mistaken for it. @param {Picture} picture */
   giveUp(picture) {
     this.close(picture);
     picture.state = "failed";
@@ -103,7 +103,7 @@ export class PictureSet {
   }
 
   /**
-   * Rows that are finished while the whole is not; those shown already are not fetched again.
+   * Load finished rows of an unfinished picture; rows that are already shown are not fetched again.
    * @param {Picture} picture
    * @param {import("./messages.js").PartMessage[]} specs
    */
@@ -134,7 +134,7 @@ export class PictureSet {
   }
 
   /**
-   * Fetch and decode first, swap afterwards: the old picture stays on the screen until the new one can be drawn.
+   * Fetch and decode first, then swap: the old picture stays visible until the new one can be drawn.
    * @param {Picture} picture
    * @param {string} url
    */
@@ -142,7 +142,7 @@ export class PictureSet {
     picture.state = "loading";
     picture.loadingUrl = url;
     const isWanted = () => this.pictures.get(picture.id) === picture && picture.url === url;
-    /** The new picture must be as sharp as the old one at once. */
+    /** The new picture must be as sharp as the old one from the start. */
     const wants = () => {
       const shown = [...picture.patches].filter(([, { used }]) => used === this.loader.turn);
       return new Map(
@@ -155,7 +155,7 @@ export class PictureSet {
     } catch (error) {
       console.warn("Linked viewer: cannot show a picture.", error);
     }
-    if (picture.loadingUrl === url) picture.loadingUrl = null; // an older address must not end a newer one's loading
+    if (picture.loadingUrl === url) picture.loadingUrl = null; // an older address must not end the loading of a newer one
     if (!isWanted() || picture.loadedUrl === url) return closeSource(source);
     if (source.levels.length) {
       this.close(picture);

@@ -1,4 +1,4 @@
-// "Could it be …?" of pictures: pieces that are clicked one by one, and files; then they are compared.
+// "Could it be …?" for pictures: pieces that are clicked one by one, and files; then they are compared.
 
 import { CandidateFiles } from "./candidatefiles.js";
 import { make, makeButton, setText } from "./dom.js";
@@ -17,8 +17,8 @@ export class PieceMenu {
     /** @type {import("./messages.js").PieceMessage[]} */
     this.sources = [];
     this.asker = makeButton("Could it be one of these?", "", onAsk);
-    this.adder = makeButton("Add a piece", "Click a place in any picture", onAdd);
-    this.clearer = makeButton("Clear", "Take all pieces away", () => {
+    this.adder = makeButton("Add a piece", "Click a region in any picture", onAdd);
+    this.clearer = makeButton("Clear", "Remove all pieces", () => {
       this.sources = [];
       this.refresh();
       this.adder.focus();
@@ -45,7 +45,7 @@ export class PieceMenu {
   }
 
   refresh() {
-    // Pieces of pictures that are gone go with them.
+    // Pieces of removed pictures are removed, too.
     this.sources = this.sources.filter((source) => "file" in source || this.viewer.pictures.get(source.id));
     setText(this.count, pieceWords(this.sources));
     this.adder.disabled = this.files.button.disabled = this.sources.length >= MOST_PIECES;

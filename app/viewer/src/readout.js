@@ -1,11 +1,11 @@
-// The line below the pictures: what is under the pointer, and the legend of what is shown in colours.
+// The line below the pictures: values under the pointer, and the legend of the colours shown.
 
 import { deviceRatio, make, makeButton, setText } from "./dom.js";
 import { pixelAt } from "./geometry.js";
 import { spreadText } from "./spread.js";
 import { DIFFERENCE_COLORS, shortNumber, signedNumber, valueAt } from "./values.js";
 
-const MEAN = "mean"; // id of the picture about which bars lie
+const MEAN = "mean"; // id of the picture to which bars refer
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -34,7 +34,10 @@ export class Readout {
     setText(this.status, pixel ? this.pixelText(hover, pixel) : size);
   }
 
-  /** The same place as under the pointer, marked in every other pane. @param {import("./panes.js").Pane} pane @param {import("./tools.js").Spot | null} hover */
+  /**
+   * Mark the pointer's position in every other pane. @param {import("./panes.js").Pane} pane @param
+   * {import("./tools.js").Spot | null} hover
+   */
   placeCursor(pane, hover) {
     pane.cursor.hidden = !hover || pane === hover.pane || this.viewer.loupe;
     if (pane.cursor.hidden) return;
@@ -63,7 +66,7 @@ export class Readout {
     return `x ${place.x}, y ${place.y}${deviation ? ` · ${deviation}` : ""}`;
   }
 
-  /** The map's value at an SR pixel; empty where Python sent none. @param {Point} pixel */
+  /** The map's value at an SR pixel; empty if Python sent none. @param {Point} pixel */
   deviationText(pixel) {
     const { overlay, frame, pictures } = this.viewer;
     if (!overlay?.grey || !overlay.reading) return "";
@@ -72,7 +75,10 @@ export class Readout {
     return spreadText(overlay.reading, value, this.colorAt(pictures.get(MEAN), pixel));
   }
 
-  /** The file's own numbers, or null while only a reduced copy is there. @param {Picture | undefined} picture @param {Point} place */
+  /**
+   * The values as stored in the file, or null while only a reduced copy is loaded. @param {Picture | undefined} picture
+   * @param {Point} place
+   */
   colorAt(picture, place) {
     if (!picture?.levels.length || picture.state !== "ready") return null;
     const { frame } = this.viewer;
@@ -97,20 +103,21 @@ export class Readout {
     return [...this.probe.getImageData(0, 0, 1, 1).data.slice(0, 3)];
   }
 
-  /** Only of what can be seen: a difference, or the map as a tile or overlay. */
+  /** Show the legend only for what is visible: a difference, or the map as a tile or overlay. */
   refreshLegend() {
     const { viewer } = this;
     const isDifference = viewer.mode === "difference";
     const { overlay } = viewer;
     const isMap = Boolean(overlay) && (viewer.overlayOn || viewer.panes.some(({ kind }) => kind === "map"));
     this.legend.hidden = !viewer.panes.length || !(isDifference || isMap);
-    // Its line is kept, so that nothing below moves when the map comes or goes; the sweep's viewer never has one.
+    // Its line is reserved, so that nothing below moves when the map comes or goes; the viewer of the sweep never has
+    // one.
     this.promise.hidden = !viewer.scene?.grid;
     this.promise.classList.toggle("lv-absent", this.legend.hidden || isDifference || !overlay?.remark);
     if (isDifference) this.fillDifferenceLegend();
     else if (isMap) {
       const title = overlay.unit ? `${overlay.title} (${overlay.unit})` : overlay.title;
-      // Of the bars it is known that they hold; without them, only the samples have been looked at.
+      // Bars have been checked against the truth; without bars, the values describe only the samples.
       const [low, high] = overlay.bars ? ["certain", "guessed"] : ["alike", "differ"];
       const { minimum, maximum, colors } = overlay;
       this.fillLegend(title, `${low} ${shortNumber(minimum)}`, colors, `${shortNumber(maximum)} ${high}`);

@@ -1,4 +1,4 @@
-// What there is to show and what of it is chosen: the scene from Python, its pictures, and the visitor's choices.
+// What there is to show and what of it is selected: the scene from Python, its pictures, and the visitor's choices.
 
 import { paneContents, repairChoices, startingChoices } from "./choices.js";
 import { recall } from "./dom.js";
@@ -8,7 +8,7 @@ import { PictureSet } from "./pictures.js";
 import { busiestPlace } from "./values.js";
 import { Viewport } from "./viewport.js";
 
-const BUSY_SIDE = 28; // SR pixels of the place where samples differ most, as much as a close-up shows
+const BUSY_SIDE = 28; // SR pixels: side of the area where samples differ most, as large as a close-up
 
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
 /** @typedef {import("./geometry.js").Point} Point */
@@ -16,7 +16,7 @@ const BUSY_SIDE = 28; // SR pixels of the place where samples differ most, as mu
 export class SceneState extends Viewport {
   constructor() {
     super();
-    /** @type {SceneMessage | null} what Python sent last */
+    /** @type {SceneMessage | null} the last scene from Python */
     this.scene = null;
     this.loader = new ImageLoader(() => this.onPictures());
     this.set = new PictureSet(this.loader, () => this.onPictures());
@@ -27,13 +27,13 @@ export class SceneState extends Viewport {
     this.opacity = 0.6;
     /** @type {Point | null} chosen by the visitor; see `shownPlace` */
     this.place = null;
-    /** @type {Point | null} where samples differ most; found once, so that the close-ups do not wander */
+    /** @type {Point | null} where samples differ most; found once, so that the close-ups do not move */
     this.busiest = null;
     /** @type {import("./tools.js").Spot | null} under the pointer */
     this.hover = null;
   }
 
-  /** A picture, some rows or the map arrived or failed; the viewer knows what follows. */
+  /** A picture, some rows or the map arrived or failed; the viewer overrides it. */
   onPictures() {}
 
   get pictures() {
@@ -77,13 +77,13 @@ export class SceneState extends Viewport {
     return this.references().find((picture) => picture.key && picture.key === key)?.id;
   }
 
-  /** What is shown for pictures of which there is nothing yet. */
+  /** The placeholder for pictures of which nothing is loaded yet. */
   standIn() {
     const picture = this.pictures.get(this.scene.placeholder ?? "");
     return picture?.levels.length ? picture : null;
   }
 
-  /** The tile belongs to a grid of several samples; its place may be kept before the map is there. */
+  /** The tile belongs to a grid of several samples; its position may be reserved before the map arrives. */
   canShowMap() {
     return this.mode === "grid" && this.samples().length > 1 && Boolean(this.overlay || this.scene.overlay_expected);
   }
@@ -92,7 +92,7 @@ export class SceneState extends Viewport {
     return this.mode !== "difference" && Boolean(this.overlay);
   }
 
-  /** What the close-ups show: what the visitor chose, else where samples differ most, once that is known. */
+  /** The position of the close-ups: what the visitor chose, otherwise where samples differ most, once that is known. */
   shownPlace() {
     const [x, y] = this.scene?.suggested_place || [];
     return this.place || (x === undefined ? this.busiest : { x, y });
@@ -113,7 +113,10 @@ export class SceneState extends Viewport {
     return paneContents(this.choices, [...this.pictures.values()], this.showMap && this.canShowMap());
   }
 
-  /** Take another scene; the view and the choices stay while the subject (the input picture) is the same. @param {SceneMessage | null} scene */
+  /**
+   * Take over another scene; the view and the choices stay while the subject (the input picture) is the same. @param
+   * {SceneMessage | null} scene
+   */
   takeScene(scene) {
     const former = this.scene;
     this.scene = scene && scene.pictures ? scene : null;
@@ -135,7 +138,10 @@ export class SceneState extends Viewport {
     this.hover = null;
   }
 
-  /** Settings from Python hold when they are new; a repeated one must not undo what the visitor did since. @param {SceneMessage | null} former */
+  /**
+   * Apply settings from Python only when they are new: a repeated one must not undo what the visitor did since. @param
+   * {SceneMessage | null} former
+   */
   applySettings(former) {
     const { scene } = this;
     if (!scene) return;
@@ -152,7 +158,7 @@ export class SceneState extends Viewport {
     this.choices = repairChoices({ ...this.choices, ...changes }, [...this.pictures.values()]);
   }
 
-  /** Once the map's numbers are there. */
+  /** To be called once the map's values are loaded. */
   findBusiest() {
     const grey = this.overlay?.grey;
     if (grey && !this.busiest) this.busiest = busiestPlace(grey, this.frame, BUSY_SIDE);

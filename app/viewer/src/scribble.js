@@ -1,4 +1,4 @@
-// Strokes drawn into the chosen place, finer than the pixels of the small picture: a wish, not an edit.
+// Strokes drawn into the selected region, finer than LR pixels: a wish, not an edit.
 
 import { deviceRatio } from "./dom.js";
 import { clamp } from "./geometry.js";
@@ -10,7 +10,7 @@ import { MoveTool } from "./tools.js";
 const MOST_STROKES = 32; // srflow/steering/strokes.py takes no more
 const MOST_POINTS = 128; // of a stroke
 
-export const SCRIBBLE_HINT = "Draw strokes inside the chosen place. Enter wishes for them, Backspace takes the last one away, Esc leaves.";
+export const SCRIBBLE_HINT = "Draw strokes inside the selected region. Enter asks for them, Backspace removes the last one, Esc leaves.";
 
 /** One finger or the mouse draws. */
 export class ScribbleTool extends MoveTool {
@@ -57,14 +57,14 @@ export class ScribbleTool extends MoveTool {
     if (!this.viewer.scene?.grid) this.end();
   }
 
-  /** The place in SR pixels: left, top, right, bottom. */
+  /** The region in SR pixels: left, top, right, bottom. */
   box() {
     const { mask } = this.viewer.exploring;
     const scale = this.viewer.frame.width / mask.size.width;
     return (mask.painted?.message()?.box ?? [0, 0, 0, 0]).map((edge) => edge * scale);
   }
 
-  /** As Python reads it: from the corner of the place. */
+  /** As Python reads it: from the corner of the region. */
   message() {
     return this.strokes.map((stroke) => strokeMessage(stroke, this.box()));
   }

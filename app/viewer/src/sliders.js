@@ -1,4 +1,4 @@
-// Sliders of a place: each has pictures of the place from one end to the other, over which its handle moves.
+// Sliders of a region: each has pictures of the region from one end to the other, over which its handle moves.
 
 import { make, makeButton, setText } from "./dom.js";
 import { Latest } from "./latest.js";
@@ -24,8 +24,8 @@ export class Sliders {
     this.viewer = viewer;
     /** @type {import("./messages.js").SlidersMessage | null} */
     this.message = null;
-    this.key = ""; // of the strips that are there
-    this.isKeeping = false; // as soon as the picture of the last move is there
+    this.key = ""; // of the strips that are shown
+    this.isKeeping = false; // keep the picture of the last move as soon as it arrives
     /** @type {Row[]} */
     this.rows = [];
     this.latest = new Latest((/** @type {string} */ positions) => this.drawAt(positions));
@@ -48,12 +48,12 @@ export class Sliders {
     return this.rows.map(({ input }) => Number(input.value));
   }
 
-  /** What the walk is called; null: it is none along sliders. */
+  /** The title of the variants; null: they do not come from sliders. */
   title() {
     return this.isOpen ? slidersTitle(this.message, this.viewer.scene.walk.kind) : null;
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     this.message = (this.isOpen && this.viewer.scene.walk.sliders) || null;
     const strips = this.message?.strips ?? [];
@@ -83,7 +83,7 @@ export class Sliders {
       ...{ type: "range", class: "lv-slider-handle", min: `-${SLIDER_END}`, max: SLIDER_END, step: SLIDER_STEP, value: "0" },
       ...{ "aria-label": `Slider ${index + 1}: ${strip.low} to ${strip.high}`, oninput: () => this.onSlide() },
     });
-    const resetTitle = `Slider ${index + 1} back to the middle`;
+    const resetTitle = `Reset slider ${index + 1} to the middle`;
     const reset = makeButton("↺", resetTitle, () => this.move(input, "0"), { "aria-label": resetTitle });
     const picture = strip.image ? make("img", { src: addressOf(strip.image), alt: "", draggable: "false" }) : "";
     const share = `${index + 1}: explains ${Math.round(100 * strip.share)} %`;
@@ -95,7 +95,7 @@ export class Sliders {
     return { node, input, reset, words, strip };
   }
 
-  /** Which positions are likely, below the pictures. @param {number[]} deviations */
+  /** Show which positions are likely, below the pictures. @param {number[]} deviations */
   buildZones(deviations) {
     const zones = deviations.map((deviation) => make("i", { class: isLikely(deviation) ? "lv-likely" : "lv-unlikely" }));
     return make("div", { class: "lv-slider-zones", "aria-hidden": "true" }, ...zones);
@@ -122,13 +122,13 @@ export class Sliders {
     this.viewer.exploring.ask("slide", this.viewer.scene.walk.start, { angles: positions.split(",").map(Number) });
   }
 
-  /** Wait for the picture of the last move, then keep that. @returns {boolean} whether there is anything to wait for */
+  /** Wait for the picture of the last move, then keep it. @returns {boolean} whether there is anything to wait for */
   isAboutToKeep() {
     this.isKeeping = this.isOpen && this.latest.isBusy;
     return this.isKeeping;
   }
 
-  /** After anything but the view has changed. */
+  /** Update after any change except that of the view. */
   refresh() {
     this.node.hidden = !this.isOpen;
     if (!this.isOpen) return;

@@ -1,4 +1,4 @@
-// A click on the place that grain, or a likeness, is taken from. The box is as large as the chosen place.
+// A click on the region from which grain, or an appearance, is taken. The box is as large as the selected region.
 
 import { deviceRatio } from "./dom.js";
 import { outline } from "./draw.js";
@@ -6,17 +6,20 @@ import { clamp } from "./geometry.js";
 import { boxInside } from "./maskboxes.js";
 import { MoveTool } from "./tools.js";
 
-const SOURCE_SIDES = [8, 64]; // LR pixels: less shows no grain, and more takes long
+const SOURCE_SIDES = [8, 64]; // LR pixels: a smaller region shows no grain, and a larger one takes long
 
-export const SOURCE_HINT = "Now click the place that it is taken from, in any picture (Enter: the middle of this one). Esc leaves.";
+export const SOURCE_HINT = "Now click the region to take it from, in any picture (Enter: the middle of this one). Esc leaves.";
 
-/** Drags move the picture, a click takes a place. */
+/** Drags move the picture, a click selects the source region. */
 export class SourceTool extends MoveTool {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
   constructor(viewer) {
     super(viewer);
     this.cursor = "cell";
-    /** @type {((source: import("./messages.js").SourceMessage) => void) | null} what is done with the place; null: none is asked for */
+    /**
+     * @type {((source: import("./messages.js").SourceMessage) => void) | null} receives the region; null: none is
+     * requested
+     */
     this.use = null;
   }
 
@@ -42,7 +45,7 @@ export class SourceTool extends MoveTool {
     this.viewer.refresh();
   }
 
-  /** Of the LR picture that is shown. @param {{x: number, y: number}} spot in SR pixels */
+  /** The box, limited to the LR picture. @param {{x: number, y: number}} spot in SR pixels */
   boxAt({ x, y }) {
     const { frame, exploring } = this.viewer;
     const { size } = exploring.mask;
@@ -72,7 +75,7 @@ export class SourceTool extends MoveTool {
     if (!isMoved) this.take(spot, this.viewer.idUnder(spot));
   }
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   onKey(event) {
     if (!this.isOn || event.key !== "Enter") return false;
     this.takeMiddle();

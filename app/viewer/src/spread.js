@@ -1,12 +1,12 @@
 // What the map says at a pixel, in words. Pure.
 
 /**
- * What a map's values are.
+ * The meaning of a map's values.
  * @typedef {object} Reading
  * @property {number} minimum
  * @property {number} top
  * @property {number | null} bars the share of the truth that lies within "mean ± value"; null: values are deviations
- * @property {boolean} ofLuma of the brightness; else of all three channels
+ * @property {boolean} ofLuma whether they are of the brightness; otherwise of all three channels
  */
 
 /**

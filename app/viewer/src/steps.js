@@ -1,16 +1,16 @@
-// The history as a strip: which steps lie on the way to the one shown, where branches begin, and what is said of them.
-// Pure functions.
+// The history as a strip: which steps lead to the current one, where branches begin, and the texts about them. Pure
+// functions.
 
 /** @typedef {import("./messages.js").StepMessage} StepMessage */
 /**
  * @typedef {object} Place
- * @property {number} place counted from 1, as people see it
- * @property {number | null} from place of the step that a branch begins at; null: it follows its neighbour, or none
- * @property {boolean} isOnWay to the step shown, or after it along this branch
+ * @property {number} place position in the strip, counted from 1
+ * @property {number | null} from position of the step where the branch begins; null: it follows its neighbour, or none
+ * @property {boolean} isOnWay whether it leads to the current step, or follows it on this branch
  */
 
 /**
- * Where each step lies in the strip, in which steps are in the order of their making.
+ * The position of each step in the strip, in which steps are in the order of their creation.
  * @param {StepMessage[]} steps
  * @returns {Place[]}
  */
@@ -24,7 +24,7 @@ export function placeSteps(steps) {
 }
 
 /**
- * Numbers of the current step, of all before it, and of all that came of it.
+ * Numbers of the current step, of all its ancestors, and of all its descendants.
  * @param {StepMessage[]} steps
  * @returns {Set<number>}
  */
@@ -45,7 +45,7 @@ export function titleOf(step) {
 }
 
 /**
- * What a screen reader says of a step, and what its tooltip shows.
+ * The text of a step for screen readers and its tooltip.
  * @param {StepMessage} step
  * @param {Place} at
  */
@@ -57,20 +57,20 @@ export function describeStep(step, { place, from }) {
 }
 
 /**
- * What the line above the strip says.
+ * The text of the line above the strip.
  * @param {StepMessage[]} steps
- * @param {StepMessage | undefined} compared the step that others are compared with, if it is one of these
+ * @param {StepMessage | undefined} compared the step with which others are compared, if it is one of these
  */
 export function headline(steps, compared) {
   if (compared && compared.difference !== null) {
-    return `From “${titleOf(compared)}” to what is shown: ${compared.difference || "other pictures"}`;
+    return `From “${titleOf(compared)}” to the current step: ${compared.difference || "other pictures"}`;
   }
   const current = steps.find((step) => step.is_current);
   return current ? (current.name ? `${current.name}: ${current.words}` : current.words) : "";
 }
 
 /**
- * Where the arrow keys lead in the strip.
+ * The step that an arrow key reaches in the strip.
  * @param {string} key
  * @param {number} at
  * @param {number} count

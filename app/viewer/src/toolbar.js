@@ -10,16 +10,16 @@ export class Toolbar {
       grid: makeButton("Grid", "All samples side by side (A)", () => viewer.setMode("grid")),
       single: makeButton("Single", "One picture; digits switch between samples", () => viewer.setMode("single")),
       wipe: makeButton("Wipe", "Two pictures with a movable border (W)", () => viewer.setMode("wipe")),
-      difference: makeButton("Difference", "What one picture has more or less of than another (D)", () =>
+      difference: makeButton("Difference", "The difference between two pictures (D)", () =>
         viewer.setMode("difference"),
       ),
     };
     this.zoomText = make("output", { class: "lv-zoom", title: "Screen pixels per picture pixel" }, "–");
     this.loupe = makeButton("Loupe", "Magnifier at the pointer (L)", () => viewer.toggleLoupe());
-    this.line = makeButton("Line", "Draw a line to measure the brightness along it, under Measure", () =>
+    this.line = makeButton("Line", "Draw a line to see the brightness along it under Measure", () =>
       viewer.line.toggle(),
     );
-    this.references = makeButton("References", "Input, bicubic, mean … in the grid too (U)", () =>
+    this.references = makeButton("References", "Show input, bicubic, mean … in the grid too (U)", () =>
       viewer.toggleReferences(),
     );
     this.map = makeButton("Map", "Where samples differ, as a tile in the grid (V)", () => viewer.toggleMap());
@@ -37,7 +37,7 @@ export class Toolbar {
     this.disclosure = makeButton("Tools", "Zoom, loupe, references and the map", () => this.toggleTools(), {
       "aria-expanded": "false",
     });
-    this.disclosure.classList.add("lv-disclosure"); // on a phone only: elsewhere there is room for all of it
+    this.disclosure.classList.add("lv-disclosure"); // on a phone only: elsewhere there is room for everything
     this.help = makeIconButton("?", "Help", "?", () => viewer.help.toggle(), { "aria-expanded": "false" });
     this.node = make(
       "div",
@@ -73,14 +73,14 @@ export class Toolbar {
     for (const [mode, node] of Object.entries(this.modes)) setPressed(node, mode === viewer.mode);
     setPressed(this.loupe, viewer.loupe);
     setPressed(this.line, viewer.line.isOn);
-    this.line.disabled = !(viewer.scene?.grid && viewer.samples().length); // of the main viewer alone
+    this.line.disabled = !(viewer.scene?.grid && viewer.samples().length); // only in the main viewer
     setPressed(this.references, viewer.showReferences);
     setPressed(this.map, viewer.showMap);
     setPressed(this.overlay, viewer.overlayOn);
     const isGrid = viewer.mode === "grid";
     this.references.disabled = !(isGrid && viewer.samples().length && viewer.references().length);
     this.modes.difference.disabled = viewer.pictures.size < 2;
-    // Switched off rather than hidden while there is no map: the toolbar must not jump when it arrives.
+    // Disabled rather than hidden while there is no map: the toolbar must not change its size when the map arrives.
     this.map.disabled = !viewer.canShowMap();
     this.overlay.disabled = !viewer.canShowOverlay();
     this.opacity.disabled = this.overlay.disabled || !viewer.overlayOn;

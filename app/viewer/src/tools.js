@@ -1,7 +1,6 @@
-// What pointers do. The router follows fingers and mouse; what they mean is up to a tool.
-//
-// A tool is an object with any of {down, move, up, cancel, draw, cursor}: those here, and those that choose a place, in
-// masktools.js. Two fingers, the middle button and the wheel move and zoom whatever the tool.
+// What pointers do. The router tracks fingers and mouse; a tool decides what they mean.  A tool is an object with any
+// of {down, move, up, cancel, draw, cursor}: those here, and the selection tools in masktools.js. Two fingers, the
+// middle button and the wheel move and zoom with every tool.
 
 import { drawContent, outline, withClip } from "./draw.js";
 import { deviceRatio, make } from "./dom.js";
@@ -21,13 +20,13 @@ import { clamp, MAX_ZOOM } from "./geometry.js";
  * @property {(pane: import("./panes.js").Pane, origin: import("./geometry.js").Point) => void} [draw]
  */
 
-const CLICK_DISTANCE = 5; // CSS pixels; further is a drag
+const CLICK_DISTANCE = 5; // CSS pixels; a longer movement is a drag
 const DOUBLE_CLICK_MS = 320;
 const LENS_SIZE = 120; // CSS pixels
 const TIP_MS = 2200;
 const WHEEL_TIP = "Click a picture first to zoom with the wheel, or hold Ctrl.";
 
-/** Drag to move, click for close-ups of a place, double click to fit. @implements {Tool} */
+/** Drag to move, click for close-ups of a position, double-click to fit. @implements {Tool} */
 export class MoveTool {
   /** @param {Viewer} viewer */
   constructor(viewer) {
@@ -63,12 +62,13 @@ export class LoupeTool extends MoveTool {
   }
 
   /**
-   * In a grid, each pane has its own lens at the same place. Part of the pane's canvas: further layers cost frames.
+   * In a grid, each pane has its own lens at the same position. It is part of the pane's canvas, because further layers
+   * would cost frames.
    * @param {import("./panes.js").Pane} pane
    */
   draw(pane) {
     const { viewer } = this;
-    if (viewer.panes.length < 2) return; // one picture is large already: lens.js shows the place in all
+    if (viewer.panes.length < 2) return; // one picture is large already: lens.js shows the position in all
     const { width, height } = viewer.paneSize;
     const target = loupeTarget(viewer);
     const size = Math.round(Math.min(LENS_SIZE * deviceRatio(), 0.5 * width, 0.5 * height));
@@ -93,7 +93,7 @@ export const TOOLS = {
 };
 
 /**
- * Where the loupe looks: under the pointer, or at the centre for those who use the keyboard.
+ * Where the loupe looks: under the pointer, or at the centre for keyboard users.
  * @param {Viewer} viewer
  */
 export function loupeTarget({ hover, view, paneSize }) {
@@ -129,16 +129,16 @@ export class PointerRouter {
   onWheel(event) {
     const spot = this.viewer.locate(event);
     if (!spot) return;
-    if (!event.ctrlKey && !this.viewer.hasFocus()) return this.showTip(); // the page scrolls
+    if (!event.ctrlKey && !this.viewer.hasFocus()) return this.showTip(); // let the page scroll
     const pixels = event.deltaY * [1, 16, 400][event.deltaMode];
-    const speed = event.ctrlKey ? 0.01 : 0.002; // a pinch on a touch pad comes as ctrl + wheel, in small steps
+    const speed = event.ctrlKey ? 0.01 : 0.002; // a pinch on a touch pad arrives as ctrl + wheel, in small steps
     const zoom = this.viewer.view.zoom * Math.exp(-pixels * speed);
     const isChanged = this.viewer.zoomTo(zoom, { x: spot.px, y: spot.py });
-    // Zoomed out already: let the page scroll, unless the browser would zoom the page instead.
+    // If fully zoomed out, let the page scroll, unless the browser would zoom the page instead.
     if (isChanged || event.ctrlKey || pixels < 0) event.preventDefault();
   }
 
-  /** The wheel does not zoom yet: say for a moment what makes it. */
+  /** The wheel does not zoom yet: show for a moment how to enable it. */
   showTip() {
     this.tip.classList.add("lv-shown");
     clearTimeout(this.tipTimer);
@@ -151,7 +151,7 @@ export class PointerRouter {
     if (target.closest("button, a, .lv-divider") || (event.pointerType === "mouse" && event.button > 1)) return;
     const spot = this.viewer.locate(event);
     if (!spot) return;
-    if (event.pointerType === "mouse") event.preventDefault(); // no text selection, no middle-click scrolling
+    if (event.pointerType === "mouse") event.preventDefault(); // prevents text selection and middle-click scrolling
     this.stage.focus({ preventScroll: true });
     this.stage.setPointerCapture(event.pointerId);
     const pane = this.gesture?.pane || spot.pane;

@@ -1,4 +1,4 @@
-// Numbers behind the pictures: the map's values, differences of two pictures, scales and their colours. Pure functions.
+// Values behind the pictures: the map's values, differences of two pictures, scales and their colours. Pure functions.
 
 import { clamp } from "./geometry.js";
 
@@ -7,7 +7,7 @@ import { clamp } from "./geometry.js";
 
 export const DELTA_UNIT = 16; // differences are whole numbers of 1/16 of an 8-bit level
 export const DIFFERENCE_SCALES = [4, 8, 16, 32, 64, 128, 255];
-// Dark where two pictures agree, in light and dark pages alike, as on the map.
+// Dark where two pictures agree, on light and dark pages alike, as on the map.
 export const DIFFERENCE_COLORS = ["#a5d4ff", "#2f6fb3", "#14141a", "#b3502f", "#ffcfa5"];
 
 /**
@@ -66,7 +66,7 @@ export function lumaDifference(a, b) {
 }
 
 /**
- * What all but a small share of the absolute differences stay below, in 8-bit levels.
+ * The level below which all but a small share of the absolute differences stay, in 8-bit levels.
  * @param {Int16Array} deltas
  * @param {number} share
  */
@@ -82,7 +82,7 @@ export function spreadOf(deltas, share = 0.01) {
 }
 
 /**
- * The smallest of the scales that holds a spread.
+ * The smallest scale that covers a spread.
  * @param {number} spread
  */
 export function scaleFor(spread) {
@@ -131,7 +131,7 @@ export function busiestPlace(grey, frame, side) {
   const across = clamp(Math.round((side * width) / frame.width), 1, width);
   const down = clamp(Math.round((side * height) / frame.height), 1, height);
   const columns = width + 1;
-  const sums = new Float64Array(columns * (height + 1)); // of everything above and to the left
+  const sums = new Float64Array(columns * (height + 1)); // summed over everything above and to the left
   for (let y = 0; y < height; y += 1) {
     for (let x = 0, row = 0; x < width; x += 1) {
       row += data[y * width + x];

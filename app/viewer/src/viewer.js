@@ -1,5 +1,6 @@
-// The viewer: what is shown, and what changes it. Gradio's template for this component is one empty <div>, and stays so:
-// a template that depended on the value would be rendered again at each update, and the visitor's place would be lost.
+// The viewer: what is shown, and what changes it. Gradio's template for this component is one empty <div>, and never
+// changes: a template that depended on the value would be rendered again with each update, and lose the visitor's
+// position.
 
 import { VisitorActions } from "./actions.js";
 import { Chooser } from "./chooser.js";
@@ -19,7 +20,7 @@ import { PointerRouter, TOOLS } from "./tools.js";
 import { Toolbar } from "./toolbar.js";
 import { Divider } from "./wipe.js";
 
-const REPORT_DELAY_MS = 250; // lets a double click, or a quick run through the samples, report once
+const REPORT_DELAY_MS = 250; // milliseconds: a double click, or quickly stepping through samples, reports only once
 
 /** @typedef {import("./messages.js").SceneMessage} SceneMessage */
 
@@ -33,7 +34,7 @@ export class LinkedViewer extends VisitorActions {
     this.trigger = trigger;
     /** @type {Record<string, number>} */
     this.timers = {};
-    this.revision = 0; // the highest seen
+    this.revision = 0; // the highest revision seen
     this.tools = Object.fromEntries(Object.entries(TOOLS).map(([name, build]) => [name, build(this)]));
     this.line = new LineTool(this);
     this.differences = new Differences(this);
@@ -82,7 +83,7 @@ export class LinkedViewer extends VisitorActions {
     return this.cropPanel.entries;
   }
 
-  /** What has the pointer. @returns {import("./tools.js").Tool} */
+  /** The tool that has the pointer. @returns {import("./tools.js").Tool} */
   get tool() {
     if (this.exploring.source.isOn) return this.exploring.source;
     if (this.exploring.scribble.isOn) return this.exploring.scribble;
@@ -98,10 +99,10 @@ export class LinkedViewer extends VisitorActions {
     return this.root.contains(document.activeElement) || document.fullscreenElement === this.root;
   }
 
-  // ------------------------------------------------------------ what follows from a change
+  // ------------------------------------------------------------ after a change
 
   /**
-   * Show another scene, unless a newer one has come already: Gradio's replies and its stream of answers may overtake
+   * Show another scene, unless a newer one has already arrived: Gradio's replies and its stream of answers may overtake
    * each other.
    * @param {SceneMessage | null} scene
    */
@@ -132,9 +133,9 @@ export class LinkedViewer extends VisitorActions {
     this.invalidate();
   }
 
-  /** After anything but the view has changed. */
+  /** Update after any change except that of the view. */
   refresh() {
-    if (this.exploring.editor.tool) this.line.isOn = false; // one tool has the pointer
+    if (this.exploring.editor.tool) this.line.isOn = false; // only one tool has the pointer
     const contents = this.contents();
     const hadFocus = this.root.contains(document.activeElement);
     this.setContents(contents, (pane) => this.onCaption(pane));
@@ -154,10 +155,10 @@ export class LinkedViewer extends VisitorActions {
     this.differences.trim();
     if (hadFocus) this.keepFocus();
     this.layout();
-    if (!contents.length) this.drawRest(); // with nothing to draw, nothing else clears what was said of it
+    if (!contents.length) this.drawRest(); // with nothing to draw, nothing else clears the read-out
   }
 
-  /** A control that is switched off or hidden while it has the focus would take the keys with it. */
+  /** If a focused control is disabled or hidden, move the focus: otherwise keys would have no effect. */
   keepFocus() {
     const active = document.activeElement;
     const isUsable = this.root.contains(active) && !active.matches(":disabled") && active.checkVisibility();
@@ -178,15 +179,17 @@ export class LinkedViewer extends VisitorActions {
     this.tellShown();
   }
 
-  /** Say in the page which scene is drawn in full: tests and scripts can wait for it. */
+  /** Write into the page which scene is drawn completely: tests and scripts can wait for it. */
   tellShown() {
     const states = [...this.pictures.values(), ...(this.overlay ? [this.overlay] : [])].map(({ state }) => state);
     if (!states.includes("loading")) this.root.dataset.shown = this.scene?.serial ?? "";
   }
 
-  // ------------------------------------------------------------ what comes from outside
+  // ------------------------------------------------------------ events from outside
 
-  /** The page asks for a picture by its id; prevented means that it is shown. @param {CustomEvent} event */
+  /**
+   * The page requests a picture by its id; it calls preventDefault if the picture is shown. @param {CustomEvent} event
+   */
   onShow(event) {
     if (!this.pictures.has(event.detail)) return;
     event.preventDefault();
@@ -221,20 +224,23 @@ export class LinkedViewer extends VisitorActions {
     this.readout.refresh(); // moving the pointer alone changes no picture
   }
 
-  // ------------------------------------------------------------ telling people and Python
+  // ------------------------------------------------------------ announcements and events for Python
 
   /** @param {string} text */
   announce(text) {
     this.live.textContent = text;
   }
 
-  /** Tell Python, a moment later; only the last of several in a row. @param {"pick" | "place" | "mask"} name @param {object} data */
+  /**
+   * Send an event to Python after a short delay; only the last of several counts. @param {"pick" | "place" | "mask"}
+   * name @param {object} data
+   */
   report(name, data, delay = REPORT_DELAY_MS) {
     clearTimeout(this.timers[name]);
     this.timers[name] = window.setTimeout(() => this.trigger(name, data), delay);
   }
 
-  /** The state in plain values, for tests. */
+  /** The state as plain values, for tests. */
   describe() {
     return describeViewer(this);
   }

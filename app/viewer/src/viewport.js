@@ -1,4 +1,4 @@
-// The stage: panes of one size that all show the same part of the frame, and their drawing.
+// The stage: panes of equal size that all show the same part of the frame, and their drawing.
 
 import { deviceRatio, make, sizeCanvas } from "./dom.js";
 import { arrangePanes, clamp, constrainView, nextZoom, originOf, zoomToFit, zoomView } from "./geometry.js";
@@ -8,7 +8,7 @@ import { buildPane } from "./panes.js";
 const PANE_GAP = 6; // CSS pixels, like all sizes here
 const CAPTION_HEIGHTS = [28, 22]; // on phones, for fingers, and elsewhere
 const NARROW = 640; // a stage on a phone
-const NARROW_PANE = 110; // too little for a full caption
+const NARROW_PANE = 110; // too narrow for a full caption
 const STAGE_LABEL =
   "Pictures, linked. Arrow keys move, plus and minus zoom, 0 fits, digits show one sample, A shows all, " +
   "question mark lists the keys.";
@@ -34,10 +34,10 @@ export class Viewport {
     this.isFrameRequested = false;
   }
 
-  /** Draw what lies beside the panes; the viewer knows. */
+  /** Draw what lies beside the panes; the viewer overrides it. */
   drawRest() {}
 
-  /** Follow the stage's size, and the screen's device pixels, which may change without it. */
+  /** Follow the stage's size, and the screen's device pixel ratio, which may change separately. */
   watchSize() {
     new ResizeObserver(() => this.layout()).observe(this.stage);
     const watchRatio = () => {
@@ -56,7 +56,7 @@ export class Viewport {
   }
 
   /**
-   * As many panes as there are contents; those that stay keep their canvas.
+   * Create as many panes as there are contents; existing ones keep their canvas.
    * @param {{kind: Pane["kind"], ids: string[]}[]} contents
    * @param {(pane: Pane) => void} onCaption
    */
@@ -96,7 +96,7 @@ export class Viewport {
     this.draw();
   }
 
-  /** Sizes have changed; the viewer knows what follows. */
+  /** To be called after sizes have changed; the viewer overrides it. */
   onLayout() {}
 
   fitZoom() {
@@ -104,7 +104,7 @@ export class Viewport {
   }
 
   /**
-   * Show another part of the frame, or the nearest that is allowed.
+   * Show another part of the frame, or the nearest allowed one.
    * @param {View} view
    * @returns {boolean} whether anything changed
    */
@@ -112,14 +112,14 @@ export class Viewport {
     if (!this.panes.length || !this.paneSize) return false;
     const before = JSON.stringify(this.view);
     this.view = constrainView(view, this.frame, this.paneSize);
-    // With a finger: scroll the page past fitted pictures, but move pictures that are zoomed in.
+    // With a finger: scroll the page over fitted pictures, but move pictures that are zoomed in.
     this.stage.style.touchAction = this.view.fitted && !this.isFingerBusy() ? "pan-y" : "none";
     const isChanged = JSON.stringify(this.view) !== before;
     if (isChanged) this.invalidate();
     return isChanged;
   }
 
-  /** Whether one finger has something to do in a picture that cannot be moved. */
+  /** Whether one finger has a function in a picture that cannot be moved. */
   isFingerBusy() {
     return false;
   }
@@ -140,7 +140,7 @@ export class Viewport {
     this.setView({ ...this.view, fitted: true });
   }
 
-  /** Move the picture by so many device pixels. @param {number} dx @param {number} dy */
+  /** Move the picture by a number of device pixels. @param {number} dx @param {number} dy */
   pan(dx, dy) {
     const { x, y, zoom } = this.view;
     return this.setView({ ...this.view, x: x - dx / zoom, y: y - dy / zoom });
@@ -159,7 +159,7 @@ export class Viewport {
   }
 
   /**
-   * What lies under a pointer event: the pane, device pixels in it, and the (fractional) SR pixel.
+   * The position under a pointer event: the pane, device pixels in it, and the (fractional) SR pixel.
    * @param {MouseEvent} event
    * @param {Pane} [pane] measure from this pane, wherever the pointer is
    * @returns {Spot | null}
@@ -182,7 +182,7 @@ export class Viewport {
     return { pane: found, px, py, x: (px - origin.x) / this.view.zoom, y: (py - origin.y) / this.view.zoom };
   }
 
-  /** Draw soon: once a frame, however many changes there are. */
+  /** Draw soon: once per frame, regardless of the number of changes. */
   invalidate() {
     if (this.isFrameRequested) return;
     this.isFrameRequested = true;

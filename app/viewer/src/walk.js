@@ -1,4 +1,4 @@
-// Ways to go on from a picture: the visitor walks through them in place, with a strip of them below the pictures.
+// Variants of a picture: the visitor steps through them in place, with a strip of them below the pictures.
 
 import { deviceRatio, make, makeButton, setPressed, setText, sizeCanvas } from "./dom.js";
 import { drawSoFar, withClip } from "./draw.js";
@@ -22,25 +22,25 @@ export class Walk {
     this.viewer = viewer;
     /** @type {WalkMessage | null} */
     this.message = null;
-    /** @type {import("./choices.js").Choices | null} what was chosen before */
+    /** @type {import("./choices.js").Choices | null} the choices before the variants */
     this.before = null;
-    /** @type {string | null} id of what has been explored so far */
+    /** @type {string | null} id of the explored picture */
     this.explored = null;
     this.isExploredShown = false;
-    /** @type {string | null} id of the way that is shown as soon as it can be drawn */
+    /** @type {string | null} id of the variant to show as soon as it can be drawn */
     this.arriving = null;
-    /** @type {"different" | "typical" | "families"} what a family was looked up from */
+    /** @type {"different" | "typical" | "families"} the kind of variants from which a family was opened */
     this.five = "different";
     this.isStale = true;
-    this.ratio = 0; // device pixels per CSS pixel that the strip was drawn with
+    this.ratio = 0; // device pixels per CSS pixel of the last drawing
     /** @type {Thumb[]} */
     this.thumbs = [];
     this.title = make("output", { class: "lv-walk-title" });
-    this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Ways to go on" });
-    this.keep = makeButton("Keep this one", "It becomes the picture that you go on from (Enter)", () => this.accept());
-    this.family = makeButton("Its family", "All that this one stands for (↓)", () => this.showFamily());
-    this.back = makeButton("Back", "To those that were shown before (↑)", () => this.goBack());
-    const leave = makeButton("Leave", "Back to how it was before (Esc)", () => this.leave());
+    this.row = make("div", { class: "lv-walk-row", role: "group", "aria-label": "Variants" });
+    this.keep = makeButton("Keep this one", "Continue from this picture (Enter)", () => this.accept());
+    this.family = makeButton("Its family", "All versions that this one represents (↓)", () => this.showFamily());
+    this.back = makeButton("Back", "Back to the versions shown before (↑)", () => this.goBack());
+    const leave = makeButton("Leave", "Leave without keeping anything (Esc)", () => this.leave());
     this.node = make(
       "div",
       { class: "lv-walk", role: "group", "aria-label": "Rolls and neighbours", hidden: true },
@@ -53,12 +53,12 @@ export class Walk {
     return Boolean(this.message);
   }
 
-  /** The picture before, then the ways that are there. */
+  /** The picture before the change, then the finished variants. */
   ids() {
     return this.message ? [this.message.start, ...this.message.ids] : [];
   }
 
-  /** After a new scene. */
+  /** Update after a new scene. */
   takeScene() {
     const former = this.message;
     this.message = this.viewer.scene?.walk ?? null;
@@ -74,7 +74,7 @@ export class Walk {
     this.onPictures();
   }
 
-  /** Back and forth in the history: what is explored then is shown; where nothing is, all samples are. */
+  /** After going back or forward in the history, show the explored picture; if there is none, show all samples. */
   followExplored() {
     const { viewer } = this;
     const explored = viewer.scene?.explored ?? null;
@@ -84,7 +84,7 @@ export class Walk {
     this.explored = explored;
   }
 
-  /** What was kept stays on the screen; else all is as it was before. */
+  /** A variant that was kept stays visible; otherwise restore what was shown before. */
   close() {
     const { viewer, before } = this;
     this.arriving = null;
@@ -102,7 +102,7 @@ export class Walk {
     if (!hasSlider) this.viewer.stage.focus({ preventScroll: true });
   }
 
-  /** The picture between two changes in place. */
+  /** The position of the variant between two pictures changed. */
   showBlend() {
     const id = this.message?.blend?.id;
     if (id !== undefined && id !== this.viewer.current) this.show(id);
@@ -114,9 +114,9 @@ export class Walk {
     this.viewer.show(id);
   }
 
-  // ------------------------------------------------------------ what the visitor can do
+  // ------------------------------------------------------------ the visitor's actions
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
+  /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   onKey(event) {
     const action = this.isOpen ? walkKey(event) : null;
     if (action === "next") this.step(1);
@@ -138,7 +138,7 @@ export class Walk {
     const { current } = this.viewer;
     const { sliders } = this.viewer.exploring;
     if (sliders.isAboutToKeep()) return;
-    // How it was before: nothing is kept.
+    // The picture before the change: nothing is kept.
     if (!this.message?.ids.includes(current) || sliders.isUnmoved) return this.leave();
     this.viewer.exploring.mask.painted?.markUsed();
     this.viewer.exploring.ask("accept", current);
@@ -148,13 +148,13 @@ export class Walk {
     return haveFamilies(this.message?.kind) && this.message.ids.includes(this.viewer.current);
   }
 
-  /** @returns {boolean} whether what is shown has one */
+  /** @returns {boolean} whether the variant shown has one */
   showFamily() {
     if (this.hasFamily) this.viewer.exploring.ask("family", this.viewer.current);
     return this.hasFamily;
   }
 
-  /** From a family. @returns {boolean} whether one is shown */
+  /** Go back from a family. @returns {boolean} whether one is shown */
   goBack() {
     if (this.message?.kind !== "family") return false;
     this.viewer.exploring.ask(this.five, this.message.start);
@@ -196,7 +196,7 @@ export class Walk {
     return { cell, button, canvas, caption, tick };
   }
 
-  /** After anything but the view has changed. */
+  /** Update after any change except that of the view. */
   refresh() {
     this.isExploredShown = this.viewer.mode === "single" && this.viewer.current === this.explored;
     if (!this.isOpen) return;
@@ -209,7 +209,7 @@ export class Walk {
       cell.dataset.level = index ? String(levels[index - 1] ?? "") : "";
       const name = index ? (labels[index] ?? String(index)) : "Before";
       setText(caption, wayCaption(kind, name, index));
-      button.title = index ? `Show ${name} in place` : "Show how it was before";
+      button.title = index ? `Show ${name} in place` : "Show the picture before the change";
       button.setAttribute("aria-label", name);
       button.disabled = index >= ids.length;
       setPressed(button, index === at);

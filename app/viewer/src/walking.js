@@ -1,9 +1,9 @@
-// How one walks through ways to go on: keys, order, and the part that a thumbnail shows. Pure functions.
+// Stepping through variants: keys, order, and the part that a thumbnail shows. Pure functions.
 
 import { clamp } from "./geometry.js";
 
-const MARGIN = 0.2; // of the place's longer side, shown about it on each side
-const LEAST = 24; // SR pixels that a thumbnail shows at least
+const MARGIN = 0.2; // margin on each side, relative to the region's longer side
+const LEAST = 24; // SR pixels: minimum side of the part that a thumbnail shows
 
 /** @type {Record<string, string>} */
 const KEYS = {
@@ -11,26 +11,29 @@ const KEYS = {
   ...{ ArrowDown: "family", ArrowUp: "back" },
 };
 
-/** What ways are called that have no words of their own but a number. @type {Record<string, string>} */
-const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Child", family: "Member" };
+/** Names of variants that have only a number. @type {Record<string, string>} */
+const NUMBERED = { roll: "Roll", more: "Neighbour", children: "Mixture", family: "Member" };
 
-/** Whether ways of that kind stand for others. @param {string} kind @returns {kind is "different" | "typical" | "families"} */
+/**
+ * Whether variants of that kind represent others. @param {string} kind @returns {kind is "different" | "typical" |
+ * "families"}
+ */
 export function haveFamilies(kind) {
   return kind === "different" || kind === "typical" || kind === "families";
 }
 
 const LOOK_ONLY = "to look at"; // as Python calls it
 
-/** Whether a way is only shown, and cannot be kept. @param {{badge: string} | undefined} picture */
+/** Whether a variant is only for viewing, and cannot be kept. @param {{badge: string} | undefined} picture */
 export function isLookOnly(picture) {
   return picture?.badge === LOOK_ONLY;
 }
 
 /**
- * What a thumbnail says below: a number where all are of one kind, else the picture's own words.
+ * The text below a thumbnail: a number if all variants are of one kind, otherwise the picture's own label.
  * @param {string} kind
  * @param {string} label of the picture
- * @param {number} index among the ways; 0 is the picture before
+ * @param {number} index among the variants; 0 is the picture before the change
  */
 export function wayCaption(kind, label, index) {
   if (index === 0) return "Before";
@@ -39,15 +42,15 @@ export function wayCaption(kind, label, index) {
 }
 
 /**
- * What is shown, in words.
+ * The title of what is shown.
  * @param {string} kind
  * @param {string} label of the picture
- * @param {number} index among the ways; 0 is the picture before, -1 is elsewhere
- * @param {number} there how many are there
+ * @param {number} index among the variants; 0 is the picture before the change, -1 is none of them
+ * @param {number} there number of finished variants
  * @param {number} count how many there will be
  */
 export function walkTitle(kind, label, index, there, count) {
-  if (index === 0) return "As it was before";
+  if (index === 0) return "Before the change";
   if (index < 0) return `${there} of ${count}`;
   return label === `${NUMBERED[kind]} ${index}` ? `${label} of ${count}` : label;
 }
@@ -55,29 +58,29 @@ export function walkTitle(kind, label, index, there, count) {
 /** @typedef {import("./messages.js").SlidersMessage} SlidersMessage */
 
 /**
- * What a walk along sliders is called.
- * @param {SlidersMessage | null} sliders null: they are being looked for
- * @param {string} kind of the walk
+ * The title of variants from sliders.
+ * @param {SlidersMessage | null} sliders null: they are being searched
+ * @param {string} kind of the variants
  */
 export function slidersTitle(sliders, kind = "sliders") {
   const count = sliders?.strips.length ?? 0;
   if (kind === "wish") return count ? `From ${sliders.strips[0].low} to ${sliders.strips[0].high}` : "A wish";
   if (!count) return "Sliders of this place";
   const share = Math.round(100 * sliders.strips.reduce((sum, strip) => sum + strip.share, 0));
-  const sum = `${share} % of what differs here`;
+  const sum = `${share} % of the variance here`;
   return count === 1 ? `One slider explains ${sum}` : `${count} sliders explain ${sum}`;
 }
 
 /**
- * What is said where the sliders would be.
+ * The text in place of the sliders, if there are none.
  * @param {SlidersMessage | null} sliders
- * @param {string} kind of the walk
+ * @param {string} kind of the variants
  */
 export function slidersWords(sliders, kind = "sliders") {
-  if (!sliders && kind === "wish") return "Looking for the way there among 48 versions of this place …";
-  if (!sliders) return "Looking for what differs most among 48 versions of this place …";
+  if (!sliders && kind === "wish") return "Comparing 48 versions of this region to find the slider …";
+  if (!sliders) return "Comparing 48 versions of this region to find the main differences …";
   if (kind === "wish") return sliders.strips[0].remark;
-  const none = "Only texture differs here: no single change explains 3 % or more of what differs. Roll the place instead.";
+  const none = "Only texture differs here: no single change explains 3 % or more of the variance. Roll the region instead.";
   return sliders.strips.length ? "" : none;
 }
 
@@ -86,7 +89,7 @@ const ANGLE_STEP = 30; // degrees, between the pictures of a strip
 const ANGLE_END = 90;
 
 /**
- * How far a wish goes at an angle, in standard deviations, between the pictures that were measured.
+ * How far a wish goes at an angle, in standard deviations, interpolated between the measured pictures.
  * @param {number} angle in degrees
  * @param {number[]} deviations at the pictures
  */
@@ -108,9 +111,9 @@ export function deviationWords(deviation) {
 }
 
 /**
- * A wish as Python reads it.
+ * A wish in the form that Python reads.
  * @param {string} type
- * @param {{period: string, direction: string, colour: string}} fields as they were filled in; a colour is "#rrggbb"
+ * @param {{period: string, direction: string, colour: string}} fields as filled in; a colour is "#rrggbb"
  * @returns {import("./messages.js").WishMessage}
  */
 export function wishMessage(type, { period, direction, colour }) {
@@ -133,7 +136,7 @@ export function strokeMessage({ want, width, colour, points }, [left, top, right
 }
 
 /**
- * An edit as Python reads it.
+ * An edit in the form that Python reads.
  * @param {string} kind
  * @param {{colour: string, from: string}} fields a colour is "#rrggbb"; from: id of a picture
  * @returns {import("./messages.js").EditMessage}
@@ -144,7 +147,7 @@ export function editMessage(kind, { colour, from }) {
   return { type: "paint", ...colourParts(colour) };
 }
 
-/** Texts with commas between; each of them once. @param {string} value @returns {string[]} */
+/** Split texts at commas; duplicates are removed. @param {string} value @returns {string[]} */
 export function splitTexts(value) {
   const texts = value.split(",").map((text) => text.trim());
   return [...new Set(texts)].filter(Boolean).slice(0, 10);
@@ -165,17 +168,17 @@ function colourParts(colour) {
 }
 
 /**
- * Where a slider is, for those who do not see it.
+ * The position of a slider, for screen readers.
  * @param {number} angle in degrees
  * @param {{low: string, high: string, deviations?: number[] | null}} strip
  */
 export function sliderValue(angle, { low, high, deviations }) {
   if (deviations) return `${deviationWords(deviationAt(angle, deviations))}, from ${low} to ${high}`;
-  return angle === 0 ? "as it was" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
+  return angle === 0 ? "unchanged" : `${Math.abs(angle)} degrees towards ${angle < 0 ? low : high}`;
 }
 
 /**
- * What to do next with pictures that are ticked.
+ * The hint for ticked pictures.
  * @param {string[]} labels
  */
 export function mixWords(labels) {
@@ -185,7 +188,7 @@ export function mixWords(labels) {
 }
 
 /**
- * "next", "previous", "accept", "leave", "family", "back", or null: then the key means what it always does.
+ * "next", "previous", "accept", "leave", "family", "back", or null: then the key has its usual meaning.
  * @param {{key: string, shiftKey: boolean, ctrlKey: boolean, metaKey: boolean, altKey: boolean}} press
  */
 export function walkKey({ key, shiftKey, ctrlKey, metaKey, altKey }) {
@@ -194,8 +197,9 @@ export function walkKey({ key, shiftKey, ctrlKey, metaKey, altKey }) {
 }
 
 /**
- * The next (1) or the previous (-1) id; after the last comes the first. From elsewhere, the first way.
- * @param {string[]} ids the picture before, then the ways
+ * The next (1) or the previous (-1) id; after the last comes the first. If the current one is not listed, the first
+ * variant.
+ * @param {string[]} ids the picture before the change, then the variants
  * @param {string | null} current
  * @param {number} direction
  */
@@ -205,7 +209,7 @@ export function stepAlong(ids, current, direction) {
 }
 
 /**
- * How to draw a place with a margin into a square.
+ * How to draw a region with a margin into a square.
  * @param {number[]} box left, top, right, bottom in SR pixels
  * @param {import("./geometry.js").Size} frame
  * @param {number} size device pixels a side

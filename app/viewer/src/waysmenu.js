@@ -1,4 +1,4 @@
-// "More ways": what is used less often than rolls and neighbours, behind one button, in words that explain it.
+// "More ways": less common tools than rolls and neighbours, behind one button, with explanations.
 
 import { make, makeButton, recall, remember, setPressed, setText } from "./dom.js";
 import { EditMenu } from "./editmenu.js";
@@ -9,17 +9,18 @@ import { WishMenu } from "./wishmenu.js";
 /** @typedef {"different" | "typical"} Choice */
 
 const SLIDERS_TEXT =
-  "The main ways in which the chosen place can differ, each on a slider. For a place of 12 to 48 pixels a side.";
+  "The main ways in which the selected region can differ, each on a slider. For a region of 12 to 48 pixels a side.";
 
-const WISHES_TEXT = "A slider towards what you wish for at the chosen place, and how far the model thinks that possible.";
-const TEXTS_TEXT = "Which of several texts the input rules out at the chosen place. Box one character or one word: characters are told better.";
-const PIECES_TEXT = "The same of two to ten pictures: pieces as large as the chosen place, and files, which are scaled to it.";
-const EDITS_TEXT = "The chosen place, changed by hand: what of it fits the input, and what of that is natural.";
+const WISHES_TEXT = "A slider towards what you wish for in the selected region, and how likely the model finds the result.";
+const TEXTS_TEXT =
+  "Finds out which of several texts the input rules out in the selected region. Box one character or one word; characters are more reliable.";
+const PIECES_TEXT = "The same for two to ten pictures: pieces as large as the selected region, and files, which are scaled to it.";
+const EDITS_TEXT = "Change the selected region by hand: see how much of the change matches the input and looks natural.";
 
 const GRAIN_TEXT =
-  "The chosen place with the texture of another, of any picture here. For a photo of your own, see below the pictures.";
+  "Give the selected region the texture of another, from any picture here. To use your own photo, see below the pictures.";
 
-const FAMILIES_TEXT = "Of 160 rolls of a small place, up to 12 pixels a side: groups that look alike, as a tree.";
+const FAMILIES_TEXT = "Groups of similar versions, as a tree, from 160 rolls of a small region (up to 12 pixels a side).";
 
 export class WaysMenu {
   /** @param {import("./viewer.js").LinkedViewer} viewer */
@@ -27,25 +28,25 @@ export class WaysMenu {
     this.viewer = viewer;
     /** @type {Choice} */
     this.choice = recall("five") === "typical" ? "typical" : "different";
-    this.opener = makeButton("More ways", "Sliders, wishes, edits, five that differ, families, mixes", () => this.toggle(), {
+    this.opener = makeButton("More ways", "Sliders, wishes, edits, five that differ, families, mixtures", () => this.toggle(), {
       "aria-expanded": "false",
       "aria-haspopup": "true",
     });
     this.five = makeButton("", "", () => this.ask(this.choice));
     /** @type {Record<Choice, HTMLButtonElement>} */
     this.choices = {
-      different: makeButton("different", "As unlike each other as can be", () => this.choose("different")),
-      typical: makeButton("typical", "Each in the middle of many that are alike", () => this.choose("typical")),
+      different: makeButton("different", "The five that differ most from each other", () => this.choose("different")),
+      typical: makeButton("typical", "Each central to a group of similar versions", () => this.choose("typical")),
     };
     this.extremes = makeButton("Extremes", "", () => this.ask("extremes"));
     this.mix = makeButton("Mix pictures", "", () => {
       this.toggle(false);
       viewer.exploring.parents.toggleChoosing();
     });
-    this.sliders = makeButton("Sliders of this place", "", () => this.askSliders());
+    this.sliders = makeButton("Sliders of this region", "", () => this.askSliders());
     this.wishes = new WishMenu(viewer, () => this.askWish(), () => this.drawStrokes());
     this.edits = new EditMenu(viewer, () => this.askEdit());
-    this.grain = makeButton("Grain from another place", "", () => this.askSource("grain"));
+    this.grain = makeButton("Grain from another region", "", () => this.askSource("grain"));
     this.texts = new TextMenu(() => this.askTexts());
     this.pieces = new PieceMenu(viewer, () => this.addPiece(), () => this.ask("pieces", { sources: this.pieces.sources }));
     this.fiveText = make("p");
@@ -54,7 +55,7 @@ export class WaysMenu {
     const familiesText = make("p", {}, FAMILIES_TEXT);
     const segments = make("div", { class: "lv-segments", role: "group", "aria-label": "Which five" });
     segments.append(...Object.values(this.choices));
-    const mixText = make("p", {}, "Tick two or more pictures: their eight children, or a slider from one to the other.");
+    const mixText = make("p", {}, "Tick two or more pictures for eight mixtures of them, or a slider between two.");
     this.panel = make(
       "div",
       { class: "lv-ways", role: "group", "aria-label": "More ways", hidden: true },
@@ -86,7 +87,7 @@ export class WaysMenu {
     this.keepInside();
   }
 
-  /** The panel begins below its button, unless it would then reach beyond the viewer. */
+  /** The panel opens below its button, unless it would then reach beyond the viewer. */
   keepInside() {
     this.panel.style.left = "";
     const over = this.panel.getBoundingClientRect().right - this.viewer.root.getBoundingClientRect().right;
@@ -96,7 +97,7 @@ export class WaysMenu {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     if (event.key !== "Escape" || !this.isOpen) return;
-    event.stopPropagation(); // it would leave the ways, too
+    event.stopPropagation(); // Escape would leave the variants, too
     this.toggle(false);
     this.opener.focus();
   }
@@ -108,7 +109,7 @@ export class WaysMenu {
     this.refresh();
   }
 
-  /** Of the chosen place; without one, that comes first. */
+  /** Requests about the selected region; without one, the visitor must select it first. */
   askSliders() {
     if (this.hasPlace()) this.ask("sliders");
   }
@@ -123,7 +124,7 @@ export class WaysMenu {
     else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
   }
 
-  /** Into the chosen place; Enter wishes for them. */
+  /** Lets the visitor draw into the selected region; Enter then asks for the wish. */
   drawStrokes() {
     if (!this.hasPlace()) return;
     this.wishes.refresh();
@@ -132,7 +133,7 @@ export class WaysMenu {
     this.viewer.stage.focus({ preventScroll: true });
   }
 
-  /** Of the place that is clicked; then the menu is there again. */
+  /** Requests about a region that is clicked; then the menu opens again. */
   addPiece() {
     if (!this.hasPlace()) return;
     this.toggle(false);
@@ -143,7 +144,7 @@ export class WaysMenu {
     this.viewer.stage.focus({ preventScroll: true });
   }
 
-  /** Of the chosen place and of one that is clicked. @param {"grain" | "like"} action */
+  /** Requests about the selected region and one that is clicked. @param {"grain" | "like"} action */
   askSource(action) {
     if (!this.hasPlace()) return;
     this.toggle(false);
@@ -157,7 +158,7 @@ export class WaysMenu {
 
   askTexts() {
     const texts = this.texts.texts();
-    if (texts.length < 2) this.viewer.announce("Write two texts or more, with commas between");
+    if (texts.length < 2) this.viewer.announce("Write two or more texts, separated by commas");
     else if (this.hasPlace()) this.ask("texts", { texts });
   }
 
@@ -191,11 +192,11 @@ export class WaysMenu {
     this.wishes.refresh();
     this.pieces.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
-    const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the chosen place";
+    const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the selected region";
     const isDifferent = this.choice === "different";
     setText(this.five, isDifferent ? "Five that differ" : "Five typical ones");
     const kind = isDifferent ? "that differ most" : "that are most typical";
-    setText(this.fiveText, `Of ${many}, the five ${kind}, and how many each of them stands for.`);
+    setText(this.fiveText, `Of ${many}, the five ${kind}, and how many versions each of them represents.`);
     setText(this.extremesText, `Of ${many}: the smoothest, sharpest, darkest, brightest, and so on.`);
   }
 }

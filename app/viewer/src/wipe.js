@@ -46,7 +46,7 @@ export class Divider {
     const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    event.stopPropagation(); // the arrows would move the picture as well
+    event.stopPropagation(); // otherwise the arrow keys would move the picture as well
     this.viewer.setSplit(this.viewer.split + step);
   }
 

@@ -1,4 +1,4 @@
-// What can be wished for of a place: which kind, and what else that kind has to know.
+// The menu of wishes for a region: the kind of wish, and the settings of that kind.
 
 import { make, makeButton, setText } from "./dom.js";
 import { wishMessage } from "./walking.js";
@@ -11,7 +11,7 @@ const WISHES = {
   brightness: "darker ↔ brighter",
   colour: "a colour",
   scribble: "strokes that I draw",
-  like: "like another place",
+  like: "like another region",
 };
 
 /** @param {string} label @param {Record<string, string>} texts by value @param {() => void} onchange */
@@ -28,25 +28,25 @@ export class WishMenu {
    */
   constructor(viewer, onWish, onDraw) {
     this.viewer = viewer;
-    this.kind = makeSelect("What is wished for", WISHES, () => this.refresh());
+    this.kind = makeSelect("Kind of wish", WISHES, () => this.refresh());
     /** @type {(label: string, settings: Record<string, string>) => {node: HTMLElement, input: HTMLInputElement}} */
     const makeField = (label, settings) => {
       const input = make("input", { class: "lv-wish-field", ...settings });
       return { node: make("label", { class: "lv-wish-label" }, `${label} `, input), input };
     };
-    const period = { "aria-label": "Stripes every so many pixels", min: "2", max: "64", step: "0.5", value: "8" };
+    const period = { "aria-label": "Period of the stripes in pixels", min: "2", max: "64", step: "0.5", value: "8" };
     this.period = makeField("Every", { type: "number", ...period });
     this.period.node.append(" px");
     const direction = { "aria-label": "Direction of the stripes in degrees", min: "0", max: "180", step: "5", value: "0" };
     this.direction = makeField("at", { type: "number", ...direction });
     this.direction.node.append("°");
-    this.direction.node.title = "In which direction they follow each other: 0° to the right, 90° downwards";
+    this.direction.node.title = "Direction in which the stripes follow each other: 0° to the right, 90° downwards";
     this.colour = makeField("", { type: "color", value: "#808080", "aria-label": "The colour" });
     const wants = { brighter: "brighter", darker: "darker", colour: "in a colour" };
     this.want = makeSelect("What the strokes are", wants, () => this.refresh());
     this.width = makeSelect("How wide the strokes are", { 1: "1 px", 2: "2 px", 3: "3 px", 4: "4 px" }, () => this.refresh());
     this.width.value = "2";
-    const clear = makeButton("Clear strokes", "Take all strokes away", () => {
+    const clear = makeButton("Clear strokes", "Remove all strokes", () => {
       viewer.exploring.scribble.clear();
       this.refresh();
     });
@@ -58,7 +58,7 @@ export class WishMenu {
     this.refresh();
   }
 
-  /** Whether another place has to be chosen first. */
+  /** Whether another region has to be clicked first. */
   get needsSource() {
     return this.kind.value === "like";
   }
@@ -68,7 +68,7 @@ export class WishMenu {
     return this.kind.value === "scribble";
   }
 
-  /** What is wished for. @returns {import("./messages.js").WishMessage} */
+  /** The wish as a message. @returns {import("./messages.js").WishMessage} */
   message() {
     const { kind, period, direction, colour } = this;
     if (this.isScribble) return { type: "scribble", strokes: this.viewer.exploring.scribble.message() };

@@ -40,7 +40,7 @@ test("ways of one kind have numbers, others their own words", () => {
 test("a title says which of how many it is, where that is not in the words", () => {
   assert.equal(walkTitle("roll", "Roll 3", 3, 8, 8), "Roll 3 of 8");
   assert.equal(walkTitle("typical", "Stands for 6 of 2", 2, 5, 5), "Stands for 6 of 2");
-  assert.equal(walkTitle("roll", "Sample 1", 0, 8, 8), "As it was before");
+  assert.equal(walkTitle("roll", "Sample 1", 0, 8, 8), "Before the change");
   assert.equal(walkTitle("roll", "", -1, 3, 8), "3 of 8");
 });
 
@@ -55,10 +55,10 @@ test("sliders say what they explain, or that there are none", () => {
   const two = { strips, angles: [0, 0] };
   const one = { strips: strips.slice(0, 1), angles: [0] };
   const none = { strips: [], angles: [] };
-  assert.equal(slidersTitle(null), "Sliders of this place");
-  assert.equal(slidersTitle(none), "Sliders of this place");
-  assert.equal(slidersTitle(one), "One slider explains 30 % of what differs here");
-  assert.equal(slidersTitle(two), "2 sliders explain 42 % of what differs here");
+  assert.equal(slidersTitle(null), "Sliders of this region");
+  assert.equal(slidersTitle(none), "Sliders of this region");
+  assert.equal(slidersTitle(one), "One slider explains 30 % of the variance here");
+  assert.equal(slidersTitle(two), "2 sliders explain 42 % of the variance here");
   assert.match(slidersWords(null), /Looking/);
   assert.match(slidersWords(none), /Only texture differs here/);
   assert.equal(slidersWords(two), "");
@@ -66,7 +66,7 @@ test("sliders say what they explain, or that there are none", () => {
 
 test("a slider's position is said as what it goes towards", () => {
   const ends = { low: "softer", high: "sharper" };
-  assert.equal(sliderValue(0, ends), "as it was");
+  assert.equal(sliderValue(0, ends), "unchanged");
   assert.equal(sliderValue(-35, ends), "35 degrees towards softer");
   assert.equal(sliderValue(90, ends), "90 degrees towards sharper");
 });
@@ -124,7 +124,7 @@ test("pieces are counted, and files named", () => {
   assert.equal(pieceWords([file, piece, piece]), "2 pieces, eye.png");
 });
 
-test("what is only to be looked at is told by its badge", () => {
+test("what is cannot be explored further is told by its badge", () => {
   assert.equal(isLookOnly({ badge: "to look at" }), true);
   assert.equal(isLookOnly({ badge: "" }), false);
   assert.equal(isLookOnly(undefined), false);
