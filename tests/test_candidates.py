@@ -9,8 +9,18 @@ import torch
 from srflow.contract import InputError
 from srflow.images import bicubic_downscale, downscale_uint8, upscale_uint8
 from srflow.operations import Mask
+from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
-from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate, _moved, _reductions
+from srflow.steering.candidates import (
+    CHARACTERS,
+    MAX_CANDIDATES,
+    RULED_OUT,
+    WORDS,
+    Candidate,
+    Limits,
+    _moved,
+    _reductions,
+)
 from srflow.steering.candidates import judge as judge_versions
 from srflow.steering.crops import fit_crop
 from srflow.steering.lettering import draw_versions
@@ -196,3 +206,27 @@ def test_files_that_cannot_fill_the_place_are_refused() -> None:
     for wrong in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((9, 9, 4), np.uint8)):
         with pytest.raises(InputError, match="colour picture of 8 bits"):
             fit_crop(wrong, 32, 32)
+
+
+def test_words_are_drawn_in_several_widths_and_single_characters_in_one() -> None:
+    def columns(picture: np.ndarray) -> int:
+        return int((picture[..., 0] > 130).any(0).sum())
+
+    assert len(draw_versions("A", 32, 64)) == 5
+    narrow, own, wide = (columns(each) for each in draw_versions("AB", 32, 96)[2::5])
+    assert narrow / own == pytest.approx(0.8, abs=0.08)
+    assert wide / own == pytest.approx(1.25, abs=0.08)
+
+
+def test_words_have_limits_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    lr, picture = scene(2)
+    place = np.zeros(lr.shape[:2], np.uint8)
+    place[4:12, 4:12] = 255
+    given = []
+    monkeypatch.setattr(engine_module, "judge", lambda *_, limits, **__: given.append(limits))
+    engine, mask = SamplingEngine("cpu", "float32"), Mask.from_array(place)
+    for candidates in (["O", "I"], ["O", "IT"], [glyph(0), glyph(1)]):
+        engine.could_be(lr, picture, mask, candidates, "srflow-da-r-x4-compact")
+    assert given == [CHARACTERS, WORDS, CHARACTERS]
+    first = judge_versions(lr, picture, BOX, [[glyph(0)], [glyph(3)]], 4, limits=Limits(1e9, 1e9))
+    assert {each.ruling for each in first} == {"cannot tell"}

@@ -27,9 +27,11 @@ class Graining(Editing):
     are smaller than those of samples are enlarged as well, and the noise before and the grain, which have nothing in
     common, are mixed by square roots of shares, so that their size stays.
 
-    On the five pairs of `srflow.steering.grain` three quarters of the grain were left on average (.61 to .87), where an
-    edit's way left .45 (.05 to .80). Three of them then were within two standard deviations of samples' log-likelihood;
-    those at +2.2 and +3.8 were smooth grain for a rough place.
+    What has edges is less likely than noise of its size, and smooth grain is likelier than a rough place's noise: both
+    weaker and stronger grain is tried; stronger grain last, since it is for few. On twelve pairs of places chosen at
+    random from validation pictures, others than those that this was chosen on, eleven were within two standard
+    deviations of samples' log-likelihood, the twelfth at -3.1, and .33 of the grain was left on average. With strengths
+    of .7 to 1 alone it had been five pairs, from -20.5 to +3.2, and .26.
     """
 
     origins: ClassVar[tuple[Origin, Origin]] = ("grain", "natural grain")
