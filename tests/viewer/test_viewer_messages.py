@@ -411,7 +411,7 @@ def test_what_is_asked_for_is_read():
         {"action": "pieces", "sources": [{"name": "a.png", "file": ["aGk="]}]},
         {"action": "pieces", "sources": [{"name": "a" * 101, "file": "aGk="}]},
         {"action": "pieces", "sources": [{"name": 1, "file": "aGk="}]},
-        {"action": "pieces", "sources": [{"name": "a.png", "file": "aGk=" * (2**20)}]},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": "aGkh" * (2**20)}]},
     ],
     ids=lambda changes: repr(list(changes)),
 )
