@@ -109,11 +109,11 @@ test("texts are told apart by commas", () => {
 });
 
 test("strokes are told from the corner of the place, in quarters of a pixel, and end at its edges", () => {
-  const points = [{ x: 12.1, y: 9.9 }, { x: 99, y: 5 }];
+  const points = [{ x: 12.3, y: 9.9 }, { x: 99, y: 5 }];
   const stroke = { want: "darker", width: 2, colour: "#ff8001", points };
-  assert.deepEqual(strokeMessage(stroke, [8, 8, 40, 32]), { want: "darker", width: 2, points: [4, 2, 32, 0] });
+  assert.deepEqual(strokeMessage(stroke, [8, 8, 40, 32]), { want: "darker", width: 2, points: [4.25, 2, 32, 0] });
   const coloured = strokeMessage({ ...stroke, want: "colour" }, [8, 8, 40, 32]);
-  assert.deepEqual(coloured, { want: "colour", width: 2, points: [4, 2, 32, 0], colour: [255, 128, 1] });
+  assert.deepEqual(coloured, { want: "colour", width: 2, points: [4.25, 2, 32, 0], colour: [255, 128, 1] });
 });
 
 test("pieces are counted, and files named", () => {
