@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from app.records import Explored, OpenedPicture, PictureRecord
 from app.session import Job, Session
 from app.tasks import Update
-from app.viewer import SourcePlace
+from app.viewer import CandidateFile, SourcePlace
 from app.ways import show_explored
-from srflow.contract import Engine
+from srflow.contract import Engine, ImageError, InputError
 from srflow.operations import Mask
 from srflow.operations.limits import PlaceLimits, check_size
+from srflow.steering.crops import fit_crop
 
-__all__ = ["check_candidate_place", "piece_at", "try_pieces", "try_texts"]
+__all__ = ["Piece", "check_candidate_place", "piece_at", "piece_of_file", "try_pieces", "try_texts"]
 
 _PLACE = PlaceLimits(
     "Texts and pieces need", "Box the character or the word, then ask.", 48, instead="Box one character or one word."
 )
+PIECES_CHECKED = "In checks on photographs, another piece seemed to fit in 1 case of 10 if the right one was not tried."
+"""How reliable the result is for pieces; see benchmarks/results/pieces.md."""
+
+WORDS_CHECKED = (
+    "Words that differ in one letter can seldom be told apart: in checks, most such wrong words fitted, too."
+)
+"""See benchmarks/results/words.md."""
+
+_MAX_PIXELS = 4_000_000  # of a file to try
 _LOWEST = 3  # LR pixels: lower characters were unreliable in the validation
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A picture to try. name: what it is called. pixels: uint8, of the place's size. note: what was done to fit it."""
+
+    name: str
+    pixels: np.ndarray = field(repr=False)
+    note: str = ""
 
 
 def check_candidate_place(mask: Mask | None) -> Mask:
@@ -41,6 +61,21 @@ def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
     return SourcePlace(source.id, (edges[0], edges[1], edges[0] + right - left, edges[1] + bottom - top))
 
 
+def piece_of_file(engine: Engine, file: CandidateFile | Path, mask: Mask, scale: int) -> Piece:
+    """A file as a piece of the place's size, on white where it is transparent. scale: of the large picture.
+
+    Raises: ImageError: it cannot be read, or is too large. InputError: what fits the place of it is too small.
+    """
+    left, top, right, bottom = mask.support
+    source, name = (file, file.name) if isinstance(file, Path) else (file.content, file.name)
+    try:
+        pixels = engine.read_picture(source, _MAX_PIXELS).on_white()
+        fitted, note = fit_crop(pixels, (bottom - top) * scale, (right - left) * scale)
+    except (ImageError, InputError) as error:
+        raise type(error)(f"“{name}” cannot be tried. {error}") from error
+    return Piece(f"“{name}”", fitted, note)
+
+
 def try_texts(
     engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, texts: Sequence[str]
 ) -> Iterator[Update]:
@@ -53,20 +88,23 @@ def try_texts(
     names = [f"“{text}”" for text in texts]
     explored, text = _compare(engine, session, job, picture, explored, texts, names, "texts")
     top, bottom = check_candidate_place(explored.mask).support[1::2]
+    if any(len(each.strip()) > 1 for each in texts):
+        text += f" {WORDS_CHECKED}"
     if bottom - top <= _LOWEST + 1:
         text += f" Characters lower than {_LOWEST} input pixels are too small for a reliable result."
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 
 def try_pieces(
-    engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[np.ndarray]
+    engine: Engine, session: Session, job: Job, picture: OpenedPicture, explored: Explored, pieces: Sequence[Piece]
 ) -> Iterator[Update]:
-    """Do the same as `try_texts` with pieces of the region's size, uint8, (H, W, 3) each, named by number."""
+    """Do the same as `try_texts` with pieces of pictures."""
     explored = replace(explored, ways=(), count=len(pieces))
     yield show_explored(explored, f"Trying {len(pieces)} pieces", 0.0)
-    names = [f"Piece {number}" for number in range(1, len(pieces) + 1)]
-    explored, text = _compare(engine, session, job, picture, explored, pieces, names, "pieces")
-    text += " The reliability was checked on lettering, not on pieces of pictures."
+    names, pixels = [piece.name for piece in pieces], [piece.pixels for piece in pieces]
+    explored, text = _compare(engine, session, job, picture, explored, pixels, names, "pieces")
+    text += "".join(f" {piece.name} was {piece.note}." for piece in pieces if piece.note)
+    text += f" {PIECES_CHECKED}"
     yield replace(show_explored(explored, text), kind="done", spoken=True)
 
 

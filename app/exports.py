@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from app.downloads import run_facts
 from app.measuring import Samples, chosen_of, measure_chosen_line, measure_chosen_place
 from app.records import Run, View
-from srflow.contract import Engine, InputError
+from app.tasks import Update
+from srflow.contract import Encoded, Engine, InputError
 from srflow.evaluation.exporting import EXPORTS, LATENTS, ExportFormat, SetData, as_csv, profile_table, write_set
 from srflow.evaluation.reports import place_facts, report_agreement
 
@@ -28,8 +29,10 @@ FORMATS: dict[str, str] = {
 }
 
 
-def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path) -> Path:
+def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path) -> Iterator[Update | Path]:
     """Write the set of a view into a folder. When latents are exported, the explored picture comes last.
+
+    Yields progress, and the file at the end.
 
     Args: form: a key of `FORMATS`. folder: gets a file with a new name.
     Raises: InputError: there are no samples.
@@ -47,12 +50,14 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
             for name, text in _tables(samples, view, run):
                 archive.writestr(name, text)
             archive.writestr("run.json", json.dumps(facts, indent=1))
-        return path
+        yield path
+        return
     kind: ExportFormat = form  # type: ignore[assignment]
     path = target / f"{stem}{EXPORTS[kind]}"
     if form in LATENTS:
-        write_set(path, kind, _with_latents(engine, samples, view, run, facts))
-        return path
+        write_set(path, kind, (yield from _with_latents(engine, samples, view, run, facts)))
+        yield path
+        return
     bars, count = run.bars, len(run.samples)
     is_of_all = bars is not None and bars.num_samples == count
     data = SetData(
@@ -62,10 +67,12 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
         coverage=bars.coverage if bars is not None and is_of_all else None,
     )
     write_set(path, kind, data)
-    return path
+    yield path
 
 
-def _with_latents(engine: Engine, samples: Samples, view: View, run: Run, facts: Mapping[str, Any]) -> SetData:
+def _with_latents(
+    engine: Engine, samples: Samples, view: View, run: Run, facts: Mapping[str, Any]
+) -> Generator[Update, None, SetData]:
     """Return the set with its latents, in the order in which the facts name the samples."""
     pictures, records = [*samples.read(run)], [*run.samples]
     if view.explored is not None and view.explored.has_changes:
@@ -75,7 +82,12 @@ def _with_latents(engine: Engine, samples: Samples, view: View, run: Run, facts:
         {"label": record.label, "recipe": None if record.recipe is None else json.loads(record.recipe.to_json())}
         for record in records
     ]
-    latents = engine.encode(run.picture.lr(), pictures, run.settings.model)
+    latents: Encoded | None = None
+    for event in engine.encode_each(run.picture.lr(), pictures, run.settings.model):
+        if isinstance(event, Encoded):
+            latents = event
+        else:
+            yield Update(text=event.text, fraction=event.fraction)
     return SetData(samples=pictures, facts={**facts, "latents": order}, latents=latents)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -140,7 +141,8 @@ class MeasureEndpoints(EndpointGroup):
                 yield None
         assert ended is not None
         session, view = ended
-        yield str(export(self._engine, Samples(self._engine), view, chosen[0], session.download_folder()))
+        for told in export(self._engine, Samples(self._engine), view, chosen[0], session.download_folder()):
+            yield str(told) if isinstance(told, Path) else None
 
     def _build(self, options: Mapping[str, Any]) -> None:
         """Build the endpoints and their hidden components."""

@@ -1,7 +1,8 @@
 """The page as its panels see it: shared state, how events reach the panels, and how a view is shown.
 
-`Page.start` wires an event whose work changes what is shown; `Page.ask` wires an event that can be answered at once. In
-both cases the handler receives one `Event`. Updates from the work are shown by `Page.show`, which calls every panel.
+`Page.start` wires an event whose work changes what is shown; `Page.ask` wires an event that can be answered at once,
+and `Page.follow` one whose answer takes a while. In all cases the handler receives one `Event`. Updates from the work
+are shown by `Page.show`, which calls every panel.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from app.memory import drop_copies
 from app.opening import Opening
 from app.records import Source, View
 from app.session import KEEP, Job, Session
-from app.tasks import ALL, Part, Update, Values, Work, answer, perform
+from app.tasks import ALL, Part, Update, Values, Work, answer, log_unexpected, perform
 from app.thumbnails import recall
 from app.viewer import LinkedViewer
 from app.views import status_html
 from app.visitors import Sessions
+from app.wording import describe_error
 from srflow.contract import Engine
 
 __all__ = ["NEXT_SERIAL", "Event", "Page", "Panel"]
@@ -245,6 +247,39 @@ class Page:
                 "queue": False,
             }
             | options,
+        )
+
+    def follow(
+        self,
+        trigger: Callable[..., Any],
+        steps: Callable[[Event], Iterator[Values]],
+        inputs: Inputs = (),
+        outputs: Sequence[Any] = (),
+        *,
+        on_error: Values | None = None,
+    ) -> Any:
+        """Have an event answered beside any work under way, as `ask` does, by an answer that comes in steps.
+
+        Args: as of `ask`; steps: gives values to show, again and again.
+        """
+
+        def run(values: dict) -> Iterator[Values]:
+            try:
+                yield from steps(self._event(values, None))
+            except Exception as error:
+                log_unexpected(error)
+                yield self._tell_error(describe_error(error)) | (on_error or {})
+
+        return trigger(
+            run,
+            {self.serial, self.session, *inputs},
+            [self.status, *outputs],
+            js=NEXT_SERIAL,
+            show_progress="hidden",
+            trigger_mode="multiple",
+            api_visibility="private",
+            concurrency_id="beside",
+            concurrency_limit=4,
         )
 
     def stream(

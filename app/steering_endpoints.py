@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from app.candidates import check_candidate_place
+from app.candidates import check_candidate_place, piece_of_file
 from app.checks import read_float
 from app.endpoint_group import EndpointGroup
 from app.gathering import gather
@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.sliders import ANGLES, draw_strips
 from app.tasks import Update
 from app.viewer.asking import MAX_CANDIDATES
-from app.wishes import check_wish_place, look_for_aim
+from app.wishes import check_wish_place, look_for_aim, remark_on
 from srflow.contract import (
     Direction,
     EditEvent,
@@ -37,13 +37,14 @@ from srflow.contract import (
     Variant,
     Verdict,
 )
-from srflow.operations import Draw, Operation, Slide, to_values
-from srflow.steering.wishes import angle_for, remark, wish_from_values
+from srflow.errors import brief
+from srflow.operations import Box, Draw, Operation, Slide, to_values
+from srflow.steering.wishes import angle_for, wish_from_values
 
 __all__ = ["SteeringEndpoints"]
 
 _MOST_DEVIATIONS = 8.0
-_MAX_WISH = 2_000_000  # characters; a reference of 256x256 pixels takes about 1.1 million
+_MAX_JSON = 2_000_000  # characters; a reference of 256x256 pixels takes about 1.1 million
 
 
 class SteeringEndpoints(EndpointGroup):
@@ -74,7 +75,10 @@ class SteeringEndpoints(EndpointGroup):
             height: its height, at most 64.
             wish: JSON: {"type": "roughness"}, {"type": "two-tone"} (sharper), {"type": "brightness"}, {"type":
                 "stripes", "period": 6, "direction": 0} (pixels of the result; degrees), {"type": "colour",
-                "red": 200, "green": 0, "blue": 0}, or {"type": "like", "reference": rows of pixels}.
+                "red": 200, "green": 0, "blue": 0}, {"type": "like", "reference": rows of pixels}, or {"type":
+                "scribble", "strokes": [{"want": "brighter", "width": 2, "points": [3, 3, 20, 9]}]}: lines through
+                points x, y in pixels of the result, measured from the region's corner, 1 to 4 pixels wide; "want" may
+                also be "darker", or "colour" with "colour": [red, green, blue].
             deviations: how much of it, from -8 to 8 standard deviations of 48 versions of the region; 0 is their mean.
             operations: the picture to begin with, as for draw_list; empty: the first sample of seed 0.
             model: key of a model; empty: the default one.
@@ -90,7 +94,7 @@ class SteeringEndpoints(EndpointGroup):
         def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             place = check_wish_place(read_place(left, top, width, height, picture))
-            wanted = wish_from_values(_read_json(wish))
+            wanted = wish_from_values(_read_json(wish, "wish"))
             target = read_float(deviations, "deviations", -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
             engine, lr, recipe = self._engine, picture.lr(), self._recipe(picture, settings, chosen)
             aim = yield from look_for_aim(engine, job, lr, recipe, place, settings.seed, wanted)
@@ -110,7 +114,7 @@ class SteeringEndpoints(EndpointGroup):
                     {
                         "is_reached": is_reached,
                         "deviations": aim.deviations(end.measured),
-                        "remark": remark(wanted, aim),
+                        "remark": remark_on(wanted, aim, place, picture),
                         "lr_psnr": end.lr_psnr,
                         "plausibility": None if end.log_prob is None else aim.plausibility(end.log_prob),
                         "operations": to_values(end.recipe.whole_list),
@@ -210,8 +214,7 @@ class SteeringEndpoints(EndpointGroup):
             recipe = self._recipe(picture, settings, chosen)
             before = yield from self._before(job, picture, recipe)
             if photo is None:
-                first_column, first_row, column, row = (edge * picture.scale_factor for edge in box)
-                source = np.ascontiguousarray(before[first_row:row, first_column:column])
+                source = _cut(before, box, picture.scale_factor)
             else:
                 source = middle_of(self._engine.read_picture(session.adopt(Path(photo))).pixels)
             request = GrainRequest(lr=picture.lr(), recipe=recipe, mask=place, source=source, seed=settings.seed)
@@ -229,55 +232,76 @@ class SteeringEndpoints(EndpointGroup):
         top: float,
         width: float,
         height: float,
-        texts: str,
+        texts: str = "",
         operations: str = "",
         model: str = "",
         high_resolution_input: bool = False,
+        files: list[str] | None = None,
+        pieces: str = "",
     ) -> Iterator[dict[str, Any] | None]:
-        """Find out which of several texts the input rules out in a region. Only the input can rule out a text.
+        """Find out which of several texts, or pictures, the input rules out in a region.
+
+        Only the input can rule out a candidate.
 
         Args:
             image: the picture, in any common format.
             left: left edge of the region, in pixels of the low-resolution picture; it should contain the text and
-            little else.
+                little else.
             top: its top edge.
             width: its width, 4 to 48.
             height: its height, 4 to 48.
-            texts: 2 to 10, separated by commas, for example "3, 8, B".
+            texts: 2 to 10, separated by commas, for example "3, 8, B"; or give pictures instead.
             operations: the super-resolution that shows the surroundings of the region, as for draw_list; empty: the
                 first sample of seed 0.
             model: key of a model; empty: the default one.
             high_resolution_input: scale the picture down first (bicubic).
+            files: pictures to try, any common format; each is scaled to the place, its edges cut off if they stick out.
+            pieces: other places of the super-resolution to try, as large as the place: JSON, [[left, top], ...] in
+                pixels of the low-resolution picture. 2 to 10 files and pieces together.
 
         Returns:
-            A JSON: for each text, the best first, "fits", "cannot tell" or "ruled out", and how much of the input it
-            leaves
-            unexplained, in grey levels. The result holds only if the region showed one of the texts, in a font similar
-            to the
-            one used here. Characters lower than 3 pixels are too small.
+            A JSON: for each text under "texts", or for each file and then each piece under "pieces", the best first,
+            "fits", "cannot tell" or "ruled out", and how much of the input it leaves unexplained, in grey levels. The
+            result holds only if the region showed one of them, and it looked similar. Characters lower than 3 pixels
+            are too small.
         """
 
-        def work(_session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
+        def work(session: Session, job: Job, picture: OpenedPicture, settings: Settings) -> Iterator[Update]:
             chosen = read_operations(operations, Draw(0, 0, settings.temperature))
             place = check_candidate_place(read_place(left, top, width, height, picture))
             wanted = [text.strip() for text in str(texts).split(",") if text.strip()]
-            if len(wanted) > MAX_CANDIDATES:
-                raise InputError(f"There are {len(wanted)} texts; compare 2 to {MAX_CANDIDATES}.")
+            corners = _read_corners(pieces)
+            if wanted and (files or corners):
+                raise InputError("There are both texts and pictures. Compare texts, or compare pictures.")
+            count = len(wanted) or len(files or ()) + len(corners)
+            if count > MAX_CANDIDATES:
+                kind = "texts" if wanted else "pictures"
+                raise InputError(f"There are {count} {kind}; compare 2 to {MAX_CANDIDATES}.")
+            scale = picture.scale_factor
+            given = [piece_of_file(self._engine, session.adopt(Path(file)), place, scale) for file in files or ()]
+            boxes = [read_place(x, y, width, height, picture, "piece's ").box for x, y in corners]
             recipe = self._recipe(picture, settings, chosen)
             before = yield from self._before(job, picture, recipe)
-            judged = self._engine.could_be(picture.lr(), before, place, wanted, recipe.model, job.cancel)
-            found.append(
-                [
-                    {"text": wanted[each.number], "ruling": each.ruling, "residual": each.residual, "share": each.share}
-                    for each in judged
-                ]
-            )
+            pictures = [piece.pixels for piece in given] + [_cut(before, box, scale) for box in boxes]
+            judged = self._engine.could_be(picture.lr(), before, place, wanted or pictures, recipe.model, job.cancel)
+            names: list[dict[str, Any]] = [
+                *({"text": text} for text in wanted),
+                *(
+                    {"file": Path(file).name, "note": piece.note}
+                    for file, piece in zip(files or (), given, strict=True)
+                ),
+                *({"piece": [box[0], box[1]]} for box in boxes),
+            ]
+            found["texts" if wanted else "pieces"] = [
+                names[each.number] | {"ruling": each.ruling, "residual": each.residual, "share": each.share}
+                for each in judged
+            ]
 
-        found: list[list[dict[str, Any]]] = []
+        found: dict[str, list[dict[str, Any]]] = {}
         for ended in self._call((image, model, -1.0, 0, 1, True, high_resolution_input), work):
             if ended is None:
                 yield None
-        yield {"texts": found[0]}
+        yield found
 
     def _recipe(self, picture: OpenedPicture, settings: Settings, operations: Sequence[Operation]) -> SampleRecipe:
         return self._engine.recipe(list_request(picture, settings, operations))
@@ -320,6 +344,8 @@ class SteeringEndpoints(EndpointGroup):
             source = [gr.Number(0, label=name) for name in ("source_left", "source_top")]
             photo = gr.File(label="photo", type="filepath")
             texts = gr.Textbox("", label="texts")
+            candidates = gr.File(file_count="multiple", label="files", type="filepath")
+            pieces = gr.Textbox("", label="pieces")
             operations = gr.Textbox("", label="operations")
             model = gr.Textbox("", label="model")
             seed = gr.Number(0, precision=0, label="seed")
@@ -335,14 +361,30 @@ class SteeringEndpoints(EndpointGroup):
         button.click(self.edit, of_edit, [files, numbers], api_name="edit", **options)
         of_grain = [image, *place, *source, photo, operations, model, seed, consistency, is_hr]
         button.click(self.grain, of_grain, [files, numbers], api_name="grain", **options)
-        of_texts = [image, *place, texts, operations, model, is_hr]
+        of_texts = [image, *place, texts, operations, model, is_hr, candidates, pieces]
         button.click(self.could_be, of_texts, [numbers], api_name="could_be", **options)
 
 
-def _read_json(text: object) -> object:
-    if len(str(text)) > _MAX_WISH:
-        raise InputError(f"The wish has {len(str(text))} characters; the maximum is {_MAX_WISH}.")
+def _read_json(text: object, what: str) -> object:
+    if len(str(text)) > _MAX_JSON:
+        raise InputError(f"The text for {what} has {len(str(text))} characters; the maximum is {_MAX_JSON}.")
     try:
         return json.loads(str(text))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The wish is not valid JSON ({error}).") from error
+        raise InputError(f"What was given for {what} is not valid JSON ({error}).") from error
+
+
+def _read_corners(text: object) -> list[tuple[object, object]]:
+    """Upper left corners as JSON, "" for none; whether they are in the picture is not looked at."""
+    if not str(text).strip():
+        return []
+    values = _read_json(text, "pieces")
+    if not isinstance(values, list) or not all(isinstance(each, list) and len(each) == 2 for each in values):
+        raise InputError(f"The pieces must be pairs, [[left, top], ...]; got {brief(values)}.")
+    return [(left, top) for left, top in values]
+
+
+def _cut(picture: np.ndarray, box: Box, scale: int) -> np.ndarray:
+    """What a box in LR pixels shows of the large picture, uint8."""
+    left, top, right, bottom = (edge * scale for edge in box)
+    return np.ascontiguousarray(picture[top:bottom, left:right])

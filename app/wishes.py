@@ -18,7 +18,7 @@ from srflow.operations import Mask, Reroll
 from srflow.operations.limits import PlaceLimits, check_size
 from srflow.steering.wishes import remark
 
-__all__ = ["carry_out", "check_wish_place", "look_for_aim"]
+__all__ = ["carry_out", "check_wish_place", "look_for_aim", "remark_on"]
 
 _PLACE = PlaceLimits("A wish needs", "Paint over one first, then make a wish for it.", 64)
 
@@ -47,7 +47,9 @@ def carry_out(
     path = session.new_folder(job, "slider") / "strip.png"
     engine.save_png(path, found.strip)
     scale = WishScale(wish=wish, aim=aim, deviations=tuple(map(aim.deviations, found.measured)))
-    slider = Slider(direction=direction, strip=path, ends=wish.words, scale=scale, remark=remark(wish, aim) or "")
+    slider = Slider(
+        direction=direction, strip=path, ends=wish.words, scale=scale, remark=remark_on(wish, aim, mask, picture) or ""
+    )
     explored = replace(explored, sliders=(slider,))
     yield from move_sliders(engine, session, job, picture, explored, (0,), is_first=True)
 
@@ -60,3 +62,9 @@ def look_for_aim(
     request = ExploreRequest(lr=lr, recipe=recipe, variants=rolls, wish=wish, aim=True, draft=True)
     [aim] = yield from gather(engine.explore(request, job.cancel), job, Aim)
     return aim
+
+
+def remark_on(wish: Wish, aim: Aim, mask: Mask, picture: OpenedPicture) -> str | None:
+    """What the input leaves of a wish at a place, if there is anything to be said."""
+    left, top, right, bottom = mask.support
+    return remark(wish, aim, (bottom - top, right - left), picture.scale_factor)

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +25,7 @@ from srflow.contract import SampleRequest, SampleResult
 from srflow.operations import Box
 from srflow.pictures import load_image
 from srflow.sampling.engine import SamplingEngine
-from srflow.steering.candidates import RULED_OUT, UNEXPLAINED, judge
+from srflow.steering.candidates import RULED_OUT, UNEXPLAINED, Candidate, judge
 from srflow.steering.lettering import draw_versions
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,6 +36,7 @@ CHECKED_ON = (
 )  # fmt: skip
 PLATES = {True: ("astronaut", "cat"), False: ("coffee", "rocket")}  # whether thresholds are chosen on these
 HEIGHTS = ((2, 3), (3, 5), (5, 8), (8, 13))  # of a character, in LR pixels
+WIDEST = 48  # LR pixels a side of a place, as on the page
 LOWEST = HEIGHTS[1][0]
 """Smaller characters are not considered reliable."""
 
@@ -50,11 +51,11 @@ _FACTORS = np.arange(1.0, 6.01, 0.05)
 class Case:
     """A text on a plate, the texts tried, and the unexplained part of each. The first one tried is the correct one.
 
-    height: of its characters, in LR pixels. residuals, shares: (texts,), see `Candidate`.
+    height: of its characters, or of the place, in LR pixels. residuals, shares: (texts,), see `Candidate`.
     """
 
     height: float
-    tried: str
+    tried: Sequence[str]
     residuals: np.ndarray
     shares: np.ndarray
 
@@ -80,6 +81,8 @@ def font_file(name: str) -> Path:
 def plate(name: str, side: int, random: np.random.Generator) -> np.ndarray:
     """Return a little texture of a photograph around one grey level: (side, side, 3)."""
     photo = load_image(ROOT / "assets" / "examples" / f"{name}.png").astype(float)
+    missing = [(0, max(0, side - length)) for length in photo.shape[:2]]
+    photo = np.pad(photo, (*missing, (0, 0)), mode="reflect")
     top, left = (random.integers(0, length - side + 1) for length in photo.shape[:2])
     texture = photo[top : top + side, left : left + side]
     return random.uniform(60, 190) + 0.15 * (texture - texture.mean((0, 1)))
@@ -115,28 +118,60 @@ def lettered(
     return picture, tuple(int(edge) for edge in edges)  # type: ignore[return-value]
 
 
-def measure(engine: SamplingEngine, model: str, scale: int, count: int, is_choosing: bool) -> list[Case]:
-    """Measure a number of cases of each height."""
+def characters(random: np.random.Generator) -> Sequence[str]:
+    """Return as many different characters as are tried at once."""
+    return "".join(random.permutation(list(CHARACTERS))[:TEXTS])
+
+
+def measure(
+    engine: SamplingEngine,
+    model: str,
+    scale: int,
+    count: int,
+    is_choosing: bool,
+    texts: Callable[[np.random.Generator], Sequence[str]] = characters,
+    heights: Sequence[tuple[int, int]] = HEIGHTS,
+    side: int = 32,
+) -> list[Case]:
+    """Measure a number of cases of each height.
+
+    Args: texts: returns those to try, the correct one first.  side: of the picture, in LR pixels.
+    """
     random = np.random.default_rng([scale, is_choosing])
     fonts = [font_file(name) for name in (CHOSEN_ON if is_choosing else CHECKED_ON)]
-    cases = []
-    for number in range(count * len(HEIGHTS)):
-        height = random.uniform(*HEIGHTS[number % len(HEIGHTS)])
-        tried = "".join(random.permutation(list(CHARACTERS))[:TEXTS])
-        ground = plate(PLATES[is_choosing][number % 2], 32 * scale, random)
+    cases: list[Case] = []
+    while len(cases) < count * len(heights):
+        number = len(cases)
+        height = random.uniform(*heights[number % len(heights)])
+        tried = texts(random)
+        ground = plate(PLATES[is_choosing][number % 2], side * scale, random)
         hr, box = lettered(tried[0], fonts[number % len(fonts)], height, scale, ground, random)
+        if min(box) < 0 or max(box) > side or max(box[2] - box[0], box[3] - box[1]) > WIDEST:
+            continue  # too wide a word, for which the page takes no box
         lr, _ = engine.scale_down(hr, model)
-        request = SampleRequest(lr=lr, model=model, num_samples=1, seed=number, summaries=False)
-        [picture] = [event.picture for event in engine.sample(request) if isinstance(event, SampleResult)]
-        assert picture is not None
+        picture = sample_of(engine, lr, model, number)
         size = (box[3] - box[1]) * scale, (box[2] - box[0]) * scale
         versions = [draw_versions(text, *size) for text in tried]
-        found = sorted(judge(lr, picture, box, versions, scale, or_negative=True), key=lambda each: each.number)
-        residuals, shares = (np.array([getattr(each, name) for each in found]) for name in ("residual", "share"))
-        cases.append(Case(height, tried, residuals, shares))
+        found = judge(lr, picture, box, versions, scale, or_negative=True)
+        cases.append(case_of(height, tried, found))
         if number % 20 == 0:
-            sys.stderr.write(f"x{scale}: {number} of {count * len(HEIGHTS)}\n")
+            sys.stderr.write(f"x{scale}: {number} of {count * len(heights)}\n")
     return cases
+
+
+def sample_of(engine: SamplingEngine, lr: np.ndarray, model: str, seed: int) -> np.ndarray:
+    """Return a sample, for the surroundings of the region."""
+    request = SampleRequest(lr=lr, model=model, num_samples=1, seed=seed, summaries=False)
+    [picture] = [event.picture for event in engine.sample(request) if isinstance(event, SampleResult)]
+    assert picture is not None
+    return picture
+
+
+def case_of(height: float, tried: Sequence[str], found: Sequence[Candidate]) -> Case:
+    """Return the case of the candidates found, in the order in which they were given."""
+    in_order = sorted(found, key=lambda each: each.number)
+    residuals, shares = (np.array([getattr(each, name) for each in in_order]) for name in ("residual", "share"))
+    return Case(height, tried, residuals, shares)
 
 
 def choose(cases: Sequence[Case]) -> tuple[float, float]:
@@ -194,7 +229,7 @@ def section(key: str, scale: int, choosing: Sequence[Case], checking: Sequence[C
     return [
         "", f"## x{scale}: {key}", "",
         f"This scale alone would choose {factor:g} times the best residual, and {unexplained:g} of the contrast.", "",
-        table(_HEADING, rows), "",
+        table(HEADING, rows), "",
         f"What was not ruled out, of the times it was tried: other fonts, from {LOWEST} LR pixels on.", "",
         table(("there", "not ruled out"), confused(readable(checking), RULED_OUT, UNEXPLAINED)),
     ]  # fmt: skip
@@ -225,7 +260,7 @@ def main() -> None:
     save("lettering.md", "\n".join(lines))
 
 
-_HEADING = (
+HEADING = (
     "", "cases", "right one ruled out", "wrong ones ruled out", "right one alone fits", "a wrong one alone fits",
     "right one explains most", "without the right one: one fits", "without it: all ruled out",
 )  # fmt: skip

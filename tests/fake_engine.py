@@ -307,6 +307,13 @@ class FakeEngine(FakePictures):
         levels = np.stack([picture.transpose(2, 0, 1).astype(np.float32) / 255 for picture in pictures])
         return Encoded(levels=(levels,), log_probs=levels.sum((1, 2, 3), dtype=np.float64))
 
+    def encode_each(self, lr, pictures, model=None, cancel=None) -> Iterator[Progress | Encoded]:
+        for number in range(len(pictures)):
+            self._check(cancel)
+            text = f"Encoding picture {number + 1} of {len(pictures)}"
+            yield Progress(stage="sampling", fraction=number / len(pictures), text=text)
+        yield self.encode(lr, pictures, model, cancel)
+
     def _measure(self, request: ExploreRequest, picture: np.ndarray) -> float | None:
         if request.wish is None:
             return None

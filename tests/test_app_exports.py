@@ -57,6 +57,21 @@ def test_every_format_holds_the_samples(harness):
     assert set(FORMATS) == {"npz", "tiff", "ome-tiff", "csv", "latents", "latents-npz"}
 
 
+def test_of_latents_the_page_says_how_far_they_are(harness):
+    sampled(harness)
+    harness.values[harness.exports.form] = "latents"
+    shown = harness.fire(harness.exports.button)
+    status = [one[harness.page.status] for one in shown]
+    assert [f"Encoding picture {number} of 4" in text for number, text in enumerate(status, 1)] == [True] * 4 + [False]
+    assert "50" in status[2], "half of it"
+    assert "Exported: tau" in status[4]
+    assert harness.values[harness.exports.file].endswith(".safetensors")
+    harness.fire(harness.controls.sample)
+    before = harness.session.view.run
+    harness.fire(harness.exports.button)
+    assert harness.session.view.run is before, "nothing that is shown is touched"
+
+
 def test_without_calibration_there_is_no_interval(harness):
     harness.change("temperature", 0.2)
     sampled(harness)

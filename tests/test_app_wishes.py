@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import test_app_exploring as exploring
+from PIL import Image
 from test_app_exploring import ask, mask_of, pixels
 
 from app.candidates import piece_at
@@ -14,6 +18,8 @@ from app.verdicts import wish_verdict
 from app.viewer import SourcePlace
 from srflow.contract import Aim, Variant
 from srflow.operations import Mask, Reroll, Slide
+from srflow.pictures import MAX_PIXELS
+from srflow.pictures import read_picture as load_picture
 from srflow.steering.wishes import Brightness, Roughness
 
 harness = exploring.harness
@@ -103,8 +109,11 @@ def test_texts_are_shown_with_what_the_input_says_of_them(harness, engine):
     assert "“3” fits; it rules out “8”, provided that the picture shows one of the texts" in harness.status
     assert "one of them may still seem to fit" in harness.status
     assert (pixels(pictures[walk.ids[1]].path)[2 * 4 : 15 * 4, 2 * 4 : 18 * 4] == 10).all()
+    assert "one letter" not in harness.status
     ask(harness, "accept", walk.ids[0])
     assert "cannot be explored further" in harness.status
+    ask(harness, "texts", "s1", mask=mask_of(harness, *PLACE), texts=["TO", "GO"])
+    assert "Words that differ in one letter can seldom be told apart" in harness.status
     ask(harness, "texts", "s1", mask=None, texts=["3", "8"])
     assert "No region is selected" in harness.status
 
@@ -122,11 +131,40 @@ def test_pieces_of_pictures_are_compared_in_the_size_of_the_place(harness, engin
     assert walk.kind == "pieces"
     assert [pictures[name].label for name in walk.ids] == ["Piece 1 fits", "Piece 2 ruled out"]
     assert "Piece 1 fits; it rules out Piece 2, provided that the picture shows one of the pieces" in harness.status
-    assert "checked on lettering, not on pieces" in harness.status
+    assert "if the right one was not tried" in harness.status
     ask(harness, "pieces", "s1", mask=None, sources=sources)
     assert "No region is selected" in harness.status
     ask(harness, "pieces", "s1", mask=mask, sources=[sources[0], {"id": "gone", "box": [0, 0, 8, 8]}])
     assert "Only samples" in harness.status
+    assert len(engine.compared) == 1
+
+
+def sent(name: str, picture: Image.Image) -> dict[str, str]:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return {"name": name, "file": base64.b64encode(file.getvalue()).decode()}
+
+
+def test_files_are_tried_in_the_size_of_the_place_with_pieces_or_without(harness, engine, monkeypatch):
+    monkeypatch.setattr(engine, "read_picture", lambda file, most=MAX_PIXELS: load_picture(file, max_pixels=most))
+    mask = mask_of(harness, 2, 2, 8, 7)
+    half = Image.new("RGBA", (12, 10), (200, 0, 0, 0))  # of the place's size; transparent: white
+    files = [sent("glass.png", half), sent("grey.png", Image.new("L", (60, 40), 90))]
+    ask(harness, "pieces", "s1", mask=mask, sources=[*files, {"id": "s1", "box": [6, 2, 14, 10]}])
+    [[glass, grey, piece]] = engine.compared
+    assert glass.shape == grey.shape == piece.shape == (20, 24, 3)
+    assert (glass == 255).all()
+    assert (grey == 90).all()
+    assert "“glass.png” fits; it rules out “grey.png”, Piece 3" in harness.status
+    assert "“glass.png” was scaled from 12×10." in harness.status
+    assert "“grey.png” was scaled from 60×40, its edges cut off." in harness.status
+    labels = {one.id: one.label for one in harness.scene.pictures}
+    assert labels[harness.scene.walk.ids[0]] == "“glass.png” fits"
+    broken = {"name": "a.png", "file": base64.b64encode(b"no picture").decode()}
+    ask(harness, "pieces", "s1", mask=mask, sources=[files[0], broken])
+    assert "“a.png” cannot be tried." in harness.status
+    ask(harness, "pieces", "s1", mask=mask, sources=[files[0], sent("thin.png", Image.new("L", (90, 2)))])
+    assert "“thin.png” cannot be tried. The picture is 90×2" in harness.status
     assert len(engine.compared) == 1
 
 

@@ -77,6 +77,42 @@ def test_a_download_that_was_edited_is_brought_back(visit: Explorer, engine, tmp
     assert engine.edited[-1].mask.support == (12, 10, 23, 15)
 
 
+def test_strokes_that_are_drawn_are_wished_for(visit: Explorer, engine) -> None:
+    visit.choose_box(4, 4, 8, 10)
+    more = visit.page.get_by_role("button", name="More ways")
+    more.click()
+    visit.page.get_by_label("Kind of wish").select_option("scribble")
+    visit.page.get_by_label("How wide the strokes are").select_option("1")
+    visit.page.get_by_role("button", name="Draw strokes").click()
+    expect(visit.page.locator(".lv-explore-hint")).to_contain_text("Draw strokes inside the selected region")
+    view = visit.viewer("[viewer.view.x, viewer.view.y]")
+    frame = visit.viewer("[viewer.frame.width, viewer.frame.height]")
+    box = visit.canvas(1).bounding_box()
+    tall = box["width"] * frame[1] / frame[0]  # of the picture, in the middle of its pane
+    above = (box["height"] - tall) / 2
+    places = (20.5, 30.5), (40.5, 46.5)
+    start, end = ((x / frame[0], (above + y / frame[1] * tall) / box["height"]) for x, y in places)
+    visit.drag(1, start, end)
+    visit.drag(1, end, (0.99, 0.99))  # its end is moved to the place's corner
+    visit.press("Backspace")
+    assert visit.viewer("viewer.exploring.scribble.strokes.length") == 1
+    assert visit.viewer("[viewer.view.x, viewer.view.y]") == view, "strokes do not move the picture"
+    visit.press("Enter")
+    handle = visit.page.get_by_role("slider", name="Slider 1: the opposite of the strokes to as drawn")
+    expect(handle).to_be_focused()
+    [stroke] = last_wish(engine).strokes
+    assert (stroke.want, stroke.width, stroke.colour) == ("brighter", 1, ())
+    corner, far = stroke.points[:2], stroke.points[-2:]
+    assert np.allclose(corner, (4.5, 14.5), atol=1)  # the place begins at 16, 16
+    assert np.allclose(far, (24.5, 30.5), atol=1)
+    assert visit.viewer("viewer.exploring.scribble.isOn") is False
+    handle.press("End")
+    visit.wait_for_viewer("viewer.scene.walk?.sliders?.angles[0] === 90")
+    kept = visit.keep()
+    assert kept != ""
+    visit.undo(None)
+
+
 def last_wish(engine):
     """Return the last wish; the page may have sent other requests since, ahead of the next action."""
     *_, wish = (request.wish for request in engine.explored if request.wish is not None)
@@ -139,7 +175,21 @@ def test_a_wish_for_another_place_s_look_asks_for_that_place(visit: Explorer, en
     assert last_wish(engine).reference.shape == (40, 32, 3)
 
 
-def test_pieces_are_clicked_one_by_one_and_compared(visit: Explorer, engine) -> None:
+DROP = """(node) => {
+  const bitmap = new Uint8Array(54 + 192); // of 8x8 pixels: 24 bytes a row
+  const view = new DataView(bitmap.buffer);
+  bitmap.set([0x42, 0x4d]);
+  view.setUint32(2, bitmap.length, true); view.setUint32(10, 54, true); view.setUint32(14, 40, true);
+  view.setInt32(18, 8, true); view.setInt32(22, 8, true);
+  view.setUint16(26, 1, true); view.setUint16(28, 24, true);
+  for (let at = 54; at < bitmap.length; at += 3) bitmap.set([10, 20, 30], at);
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bitmap], "dropped.bmp", { type: "image/bmp" }));
+  node.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+}"""
+
+
+def test_pieces_are_clicked_one_by_one_and_compared_with_files(visit: Explorer, engine, tmp_path) -> None:
     visit.choose_box(4, 4, 8, 10)
     more = visit.page.get_by_role("button", name="More ways")
     asker = visit.page.get_by_role("button", name="Could it be one of these?")
@@ -152,7 +202,25 @@ def test_pieces_are_clicked_one_by_one_and_compared(visit: Explorer, engine) -> 
     asker.click()
     visit.wait_for_viewer("viewer.scene.walk?.kind === 'pieces' && viewer.scene.walk.ids.length === 2")
     assert [piece.shape for piece in engine.compared[-1]] == [(40, 32, 3)] * 2
-    expect(visit.page.locator("#status .done")).to_contain_text("checked on lettering, not on pieces")
+    expect(visit.page.locator("#status .done")).to_contain_text("if the right one was not tried")
+    visit.press("Escape")
+    visit.wait_for_viewer("!viewer.scene.walk")
+    visit.settle()
+    more.click()
+    menu = visit.page.get_by_role("group", name="More ways")
+    Image.fromarray(np.full((64, 90, 3), 90, np.uint8)).save(tmp_path / "wall.png")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_role("button", name="Add a file").click()
+    chooser.value.set_files(tmp_path / "wall.png")
+    expect(menu).to_contain_text("2 pieces, wall.png")
+    visit.page.get_by_role("button", name="Add a piece").evaluate(DROP)  # beside it counts, too
+    expect(menu).to_contain_text("2 pieces, wall.png, dropped.bmp")
+    asker.click()
+    visit.wait_for_viewer("viewer.scene.walk?.kind === 'pieces' && viewer.scene.walk.ids.length === 4")
+    assert [piece.shape for piece in engine.compared[-1]] == [(40, 32, 3)] * 4
+    assert (engine.compared[-1][2] == 90).all()
+    assert (engine.compared[-1][3] == (30, 20, 10)).all()
+    expect(visit.page.locator("#status .done")).to_contain_text("“wall.png” was scaled from 90×64, its edges cut off.")
     visit.press("Escape")
     visit.wait_for_viewer("!viewer.scene.walk")
     visit.settle()

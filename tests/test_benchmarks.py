@@ -11,7 +11,7 @@ import torch
 from conftest import make_toy
 from PIL import Image
 
-from benchmarks import report
+from benchmarks import pieces, report, words
 from benchmarks.crop_sheet import Place, read_places, row, surroundings
 from benchmarks.lettering import CHECKED_ON, CHOSEN_ON, Case, choose, confused, font_file, lettered
 from benchmarks.lettering import row as lettering_row
@@ -117,3 +117,32 @@ def test_a_sheet_of_the_documentation_shows_its_pictures_side_by_side(tmp_path: 
     assert drawn[80, 240].tolist() == [0, 0, 0]
     assert (drawn[:8] == 255).all()
     assert (drawn[160:, :158] < 128).any(), "its words"
+
+
+def test_wrong_words_differ_in_one_letter_or_are_any() -> None:
+    for seed in range(20):
+        there, *others = words.words(np.random.default_rng(seed))
+        assert len({there, *others}) == 1 + words.NEAR + words.FAR
+        assert {len(each) for each in others} == {len(there)}
+        assert 2 <= len(there) <= 5
+        near = [sum(a != b for a, b in zip(there, each, strict=True)) for each in others[: words.NEAR]]
+        assert near == [1] * words.NEAR
+
+
+def test_pieces_that_look_alike_are_found_and_photographed_again() -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(60, 200, (24, 24, 3)).astype(np.uint8)
+    own, other = (np.kron(each, np.ones((4, 4, 1), np.uint8)) for each in (noise, 255 - noise))
+    there = (5, 6, 13, 14)
+    again = pieces.as_photographed(own, there, 4, random)
+    assert again.shape == (32, 32, 3)
+    crop = own[24:56, 20:52].astype(float)
+    assert np.corrcoef(again.ravel().astype(float), crop.ravel())[0, 1] > 0.4
+    picture, place = pieces.most_alike([own // 2, other], own, there, 4, random)[0]
+    likeness = (pieces.small(own, there, 4) * pieces.small(picture, place, 4)).sum()
+    anywhere = [pieces.elsewhere_in([own, other], there, 4, random) for _ in range(20)]
+    assert likeness > np.median([(pieces.small(own, there, 4) * pieces.small(*each, 4)).sum() for each in anywhere])
+    assert pieces.small(own, there, 4).mean() == pytest.approx(0, abs=1e-9)
+    assert np.square(pieces.small(own, there, 4)).sum() == pytest.approx(1)
+    for overlapping in (place for picture, place in pieces.most_alike([own], own, there, 4, random)):
+        assert any(abs(overlapping[axis] - there[axis]) >= 8 for axis in (0, 1))

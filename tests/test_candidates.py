@@ -9,9 +9,20 @@ import torch
 from srflow.contract import InputError
 from srflow.images import bicubic_downscale, downscale_uint8, upscale_uint8
 from srflow.operations import Mask
+from srflow.sampling import engine as engine_module
 from srflow.sampling.engine import SamplingEngine
-from srflow.steering.candidates import MAX_CANDIDATES, RULED_OUT, Candidate, _moved, _reductions
+from srflow.steering.candidates import (
+    CHARACTERS,
+    MAX_CANDIDATES,
+    RULED_OUT,
+    WORDS,
+    Candidate,
+    Limits,
+    _moved,
+    _reductions,
+)
 from srflow.steering.candidates import judge as judge_versions
+from srflow.steering.crops import fit_crop
 from srflow.steering.lettering import draw_versions
 
 BOX = (4, 4, 12, 12)
@@ -162,3 +173,60 @@ def test_pictures_are_taken_as_they_are_and_texts_as_their_negatives_too() -> No
     both = [engine.could_be(*each, mask, ["O", "I"], "srflow-da-r-x4-compact") for each in ((lr, picture), negative)]
     assert [found[0].number for found in both] == [0, 0]
     assert both[0][0].gain > 0 > both[1][0].gain
+
+
+def test_a_file_of_another_size_is_scaled_to_the_place_and_is_what_was_there() -> None:
+    lr, picture = scene(2)
+    large = np.repeat(np.repeat(glyph(2), 3, 0), 3, 1)
+    sides = np.pad(large, ((0, 0), (40, 40), (0, 0)))  # cut off again
+    fitted, note = fit_crop(sides, 32, 32)
+    assert note == "scaled from 176×96, its edges cut off"
+    assert np.abs(fitted.astype(int) - glyph(2)).mean() < 3, "Lanczos rings a little at edges"
+    best, *others = judge(lr, picture, BOX, [glyph(0), fitted, glyph(3)], 4)
+    assert (best.number, best.ruling) == (1, "fits")
+    assert {each.ruling for each in others} == {"ruled out"}
+
+
+def test_a_file_of_the_place_s_size_is_taken_as_it_is() -> None:
+    own = glyph(1)
+    fitted, note = fit_crop(own, 32, 32)
+    assert np.array_equal(fitted, own)
+    assert note == ""
+    assert fit_crop(own[:20, :30], 40, 60)[1] == "scaled from 30×20"
+    flat = np.full((17, 90, 3), 77, np.uint8)
+    assert (fit_crop(flat, 32, 20)[0] == 77).all()
+    ramp = np.repeat(np.repeat(np.arange(128, dtype=np.uint8)[None, :, None], 128, 0), 3, 2)
+    middle = fit_crop(ramp, 32, 32)[0][16, 4:-4, 0].astype(float)
+    np.testing.assert_allclose(middle, np.arange(4, 28) * 4 + 1.5, atol=0.5)  # the mean of the four under each pixel
+
+
+def test_files_that_cannot_fill_the_place_are_refused() -> None:
+    with pytest.raises(InputError, match=r"50×3; .* 3.0 pixels remain on a side; 4"):
+        fit_crop(np.zeros((3, 50, 3), np.uint8), 32, 32)
+    for wrong in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((9, 9, 4), np.uint8)):
+        with pytest.raises(InputError, match="colour picture of 8 bits"):
+            fit_crop(wrong, 32, 32)
+
+
+def test_words_are_drawn_in_several_widths_and_single_characters_in_one() -> None:
+    def columns(picture: np.ndarray) -> int:
+        return int((picture[..., 0] > 130).any(0).sum())
+
+    assert len(draw_versions("A", 32, 64)) == 5
+    narrow, own, wide = (columns(each) for each in draw_versions("AB", 32, 96)[2::5])
+    assert narrow / own == pytest.approx(0.8, abs=0.08)
+    assert wide / own == pytest.approx(1.25, abs=0.08)
+
+
+def test_words_have_limits_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    lr, picture = scene(2)
+    place = np.zeros(lr.shape[:2], np.uint8)
+    place[4:12, 4:12] = 255
+    given = []
+    monkeypatch.setattr(engine_module, "judge", lambda *_, limits, **__: given.append(limits))
+    engine, mask = SamplingEngine("cpu", "float32"), Mask.from_array(place)
+    for candidates in (["O", "I"], ["O", "IT"], [glyph(0), glyph(1)]):
+        engine.could_be(lr, picture, mask, candidates, "srflow-da-r-x4-compact")
+    assert given == [CHARACTERS, WORDS, CHARACTERS]
+    first = judge_versions(lr, picture, BOX, [[glyph(0)], [glyph(3)]], 4, limits=Limits(1e9, 1e9))
+    assert {each.ruling for each in first} == {"cannot tell"}

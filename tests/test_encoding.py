@@ -65,6 +65,21 @@ def test_samples_and_explored_pictures_come_back(engine: SamplingEngine, model: 
     assert found.log_probs[1] == pytest.approx(log_prob.item(), rel=1e-5)
 
 
+def test_it_tells_how_far_it_is_and_stops_in_between(engine: SamplingEngine, lr: np.ndarray) -> None:
+    pictures = [np.full((88, 108, 3), level, np.uint8) for level in (90, 100, 110)]
+    *told, found = engine.encode_each(lr, pictures)
+    assert [(each.text, round(3 * each.fraction)) for each in told] == [
+        (f"Encoding picture {number + 1} of 3", number) for number in range(3)
+    ]
+    assert found.log_probs.shape == (3,)
+    stop = threading.Event()
+    events = engine.encode_each(lr, pictures, cancel=stop)
+    next(events)
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(events)
+
+
 def test_sixteen_bits_are_encoded_as_such(engine: SamplingEngine, lr: np.ndarray) -> None:
     request = SampleRequest(lr=lr, num_samples=1, seed=3, summaries=False, deep=True)
     result = draw(engine, request)

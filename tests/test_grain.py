@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import test_editing as editing
+import torch
 from test_editing import draw, laid_in
 
 from srflow.contract import GrainRequest, InputError, SampleRecipe, SampleRequest, SampleResult, Variant, Verdict
 from srflow.images import downscale_uint8, upscale_uint8
 from srflow.operations import Given, Mask, describe_list
+from srflow.sampling import graining
 from srflow.sampling.engine import SamplingEngine
+from srflow.sampling.graining import Graining
 from srflow.steering.grain import lay_grain
 
 engine, lr, drawn = editing.engine, editing.lr, editing.drawn
@@ -112,3 +115,12 @@ def test_what_is_no_grain_is_refused(engine: SamplingEngine, lr: np.ndarray, dra
         ask(engine, lr, drawn.recipe, seed=-1)
     with pytest.raises(InputError, match="another LR picture"):
         ask(engine, 255 - lr, replace(drawn.recipe))
+
+
+def test_grain_is_tried_weaker_then_with_noise_then_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graining, "to_usual", lambda drawn, *_: [torch.full_like(level, 2.0) for level in drawn])
+    before, drawn = [torch.tensor([[[3.0]]])], [torch.tensor([[[10.0]]])]
+    ways = [level.item() for [level] in Graining._natural(None, before, drawn, [], None)]
+    assert ways[:4] == pytest.approx([20, 17, 14, 12]), "at the size of samples' latents, then weaker"
+    assert ways[4] == pytest.approx(np.sqrt(0.4) * 3 + np.sqrt(0.6) * 20)
+    assert ways[-6:] == pytest.approx([23, 26, 28, 30, 32, 36]), "all of it, stronger"

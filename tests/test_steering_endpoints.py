@@ -94,3 +94,35 @@ def test_texts_are_ruled_on(harness, engine, image) -> None:
     assert engine.explored[-1].recipe.whole_list == (Draw(0, 0, 0.9),)
     with pytest.raises(gr.Error, match="11 texts"):
         call(harness, "could_be", image, *PLACE, ",".join("abcdefghijk"), "", "", False)
+
+
+def test_files_and_pieces_are_ruled_on(harness, engine, image, tmp_path) -> None:
+    size = PLACE[2] * 4, PLACE[3] * 4
+    Image.new("RGB", size, (9, 8, 7)).save(tmp_path / "own.png")
+    Image.new("L", (50, 50), 90).save(tmp_path / "grey.png")
+    files = [str(tmp_path / name) for name in ("own.png", "grey.png")]
+
+    def could_be(texts: str = "", pieces: str = "", files: list[str] = files) -> dict:
+        return call(harness, "could_be", image, *PLACE, texts, "", "", False, files, pieces)
+
+    numbers = could_be(pieces="[[0, 1]]")
+    [[own, grey, piece]] = engine.compared
+    assert (own == (9, 8, 7)).all()
+    assert (grey == 90).all()
+    [state] = [event.patch for event in engine.explore(engine.explored[-1]) if isinstance(event, Variant)]
+    assert np.array_equal(piece, state[4 : 4 + size[1], : size[0]])
+    assert [each["ruling"] for each in numbers["pieces"]] == ["fits", "ruled out", "ruled out"]
+    assert [each.get("file") for each in numbers["pieces"]] == ["own.png", "grey.png", None]
+    assert [each.get("note") for each in numbers["pieces"]] == ["", "scaled from 50×50, its edges cut off", None]
+    assert numbers["pieces"][2]["piece"] == [0, 1]
+    json.dumps(numbers)
+    for wrong, message in (
+        ({"texts": "3, 8"}, "both texts and pictures"),
+        ({"pieces": "[[0, 0, 1]]"}, "must be pairs"),
+        ({"pieces": "[[0, 0]"}, "not valid JSON"),
+        ({"pieces": f"[[{WIDTH}, 0]]"}, "piece's left"),
+        ({"files": files * 6}, "12 pictures"),
+    ):
+        with pytest.raises(gr.Error, match=message):
+            could_be(**wrong)
+    assert len(engine.compared) == 1

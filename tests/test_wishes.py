@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from srflow.contract import InputError
+from srflow.steering.strokes import Stroke, open_share
 from srflow.steering.wishes import (
     Brightness,
     Colour,
     Like,
     Roughness,
+    Scribble,
     Stripes,
     TwoTone,
     Wish,
     angle_for,
     find_aim,
+    remark,
     wish_from_values,
 )
 
@@ -171,3 +175,91 @@ def test_a_place_too_narrow_for_stripes_is_refused() -> None:
     with pytest.raises(InputError, match="too narrow for stripes every 12"):
         Stripes(12, 0).measure(NOISE[:, :12], ONES[:, :12])
     Stripes(12, 90).measure(NOISE[:, :12], ONES[:, :12])
+
+
+# ---------------------------------------------------------------- scribbles
+
+
+def line(want: str = "brighter", width: float = 2, points: tuple = (4, 8, 20, 8), colour: tuple = ()) -> Stroke:
+    return Stroke(want, width, points, colour)
+
+
+def test_a_stroke_covers_what_it_says() -> None:
+    coverage = line().coverage(16, 24)
+    assert (coverage[7:9, 4:20] == 1).all()  # y = 8 is the edge of two rows
+    assert coverage[:6].max() == coverage[10:].max() == 0
+    assert coverage.sum() == pytest.approx(2 * 16 + math.pi, abs=0.6), "with round ends"
+    assert line(width=3, points=(10, 8)).coverage(16, 24).sum() == pytest.approx(math.pi * 1.5**2, rel=0.05), "a dot"
+    assert np.allclose(line(points=(4, 8, 20, 8, 20, 2)).coverage(16, 24)[3:7, 19:21], 1), "round the corner"
+    assert line(points=(4.1, 8.13, 1.0, 2)).points == (4.0, 8.25, 1.0, 2.0)
+
+
+def test_a_scribble_is_measured_under_its_strokes_alone() -> None:
+    picture = np.full((16, 24, 3), 100, np.uint8)
+    picture[7:9] = 160
+    ones = np.ones((16, 24))
+    middle = line(points=(8, 8, 16, 8), width=1)  # half of both rows: nothing else
+    assert Scribble((middle,)).measure(picture, ones) == pytest.approx(160)
+    assert Scribble((line("darker", 1, (8, 8, 16, 8)),)).measure(picture, ones) == pytest.approx(-160)
+    red = Scribble((line("colour", 1, (8, 8, 16, 8), (160, 160, 130)),))
+    assert red.measure(picture, ones) == pytest.approx(-math.sqrt(300))
+    below = line("darker", 1, (8, 12, 16, 12))
+    assert Scribble((middle, below)).measure(picture, ones) == pytest.approx((160 - 100) / 2), "by area"
+    assert Scribble((middle,)).measure(picture, ones) > Scribble((middle,)).measure(picture[::-1] // 2, ones)
+    with pytest.raises(InputError, match="No stroke is inside"):
+        Scribble((line(points=(500, 500)),)).measure(picture, ones)
+
+
+def test_a_scribble_comes_back_from_its_values() -> None:
+    scribble = Scribble((line(), line("colour", 1.5, (1, 2), (1, 2, 3))))
+    assert wish_from_values(json.loads(json.dumps(scribble.to_values()))) == scribble
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"want": "lighter"}, "brighter, darker, colour; got 'lighter'"),
+        ({"width": 0.5}, "1 to 4 pixels wide; got 0.5"),
+        ({"width": float("nan")}, "1 to 4 pixels wide"),
+        ({"width": True}, "1 to 4 pixels wide"),
+        ({"points": [1, 2, 3]}, "x and y of 1 to 128"),
+        ({"points": []}, "x and y of 1 to 128"),
+        ({"points": [1, 2] * 129}, "x and y of 1 to 128"),
+        ({"points": [1, -1]}, "from 0 to 1024"),
+        ({"points": [1, "2"]}, "from 0 to 1024"),
+        ({"points": "1, 2"}, "are lists"),
+        ({"colour": [1, 2, 3]}, "others none"),
+        ({"want": "colour"}, "take red, green and blue"),
+        ({"want": "colour", "colour": [1, 2, 256]}, "from 0 to 255"),
+        ({"more": 1}, "want, width and points"),
+    ],
+)
+def test_strokes_that_cannot_be_are_refused(changes: dict, message: str) -> None:
+    stroke = {"want": "brighter", "width": 2, "points": [1, 2, 3, 4]} | changes
+    with pytest.raises(InputError, match=message):
+        wish_from_values({"type": "scribble", "strokes": [stroke]})
+
+
+@pytest.mark.parametrize("strokes", [None, [], "none", [1], [{"want": "brighter", "width": 2, "points": [1, 2]}] * 33])
+def test_too_many_strokes_or_none_are_refused(strokes: object) -> None:
+    with pytest.raises(InputError):
+        wish_from_values({"type": "scribble", "strokes": strokes})
+
+
+def test_what_the_input_fixes_of_strokes_is_known() -> None:
+    everywhere = [line(width=4, points=(0, y, 48, y)) for y in range(0, 49, 2)]
+    assert open_share(everywhere, 48, 48, 4) < 0.1, "all of a place: the input knows its mean"
+    comb = [line("darker" if y % 2 else "brighter", 1, (0, y + 0.5, 48, y + 0.5)) for y in range(48)]
+    assert open_share(comb, 48, 48, 4) > 0.9, "rows in turns: the input sees nothing of them"
+    wide, narrow = (open_share([line(width=width, points=(8, 20, 40, 20))], 48, 48, 4) for width in (4, 1))
+    assert wide < 0.4 < narrow
+
+
+def test_of_strokes_it_is_said_what_contradicts_the_input() -> None:
+    loose = find_aim(Scribble((line(),)), list(np.linspace(0, 40, 24)), 20, [0.0] * 24)
+    tight = find_aim(Scribble((line(),)), list(np.linspace(0, 1, 24)), 0.5, [0.0] * 24)
+    broad, fine = Scribble((line(width=4, points=(4, 4, 30, 30)),)), Scribble((line(width=1, points=(9, 9)),))
+    assert "The input fixes 8" in (remark(broad, loose, (12, 12), 4) or "")
+    assert remark(fine, loose, (12, 12), 4) is None
+    assert "The model leaves little open along these strokes" in (remark(fine, tight, (12, 12), 4) or "")
+    assert "±0.3 grey levels only. More would contradict it." in (remark(Brightness(), tight, (12, 12), 4) or "")

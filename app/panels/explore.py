@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 import gradio as gr
-import numpy as np
 
-from app.candidates import check_candidate_place, piece_at, try_pieces, try_texts
+from app.candidates import Piece, check_candidate_place, piece_at, piece_of_file, try_pieces, try_texts
 from app.edits import draw_edit, edit_place
 from app.exploring import accept, find_base
 from app.grain import draw_grain, pixels_of
@@ -24,7 +23,7 @@ from app.records import Explored, OpenedPicture, PictureRecord, View
 from app.session import Job, Session
 from app.sliders import check_place, find_sliders, move_sliders
 from app.tasks import Part, Update, Values, Work
-from app.viewer import Asked, FoundName, Paste, SourcePlace, WayKind, parse_asked, parse_subject
+from app.viewer import Asked, CandidateFile, FoundName, Paste, SourcePlace, WayKind, parse_asked, parse_subject
 from app.ways import draw_ways, plain_ways
 from app.wishes import carry_out, check_wish_place
 from srflow.contract import InputError, Wish
@@ -120,9 +119,9 @@ class ExplorePanel:
             check_wish_place(asked.mask)
         if asked.texts or asked.sources:
             check_candidate_place(asked.mask)
-        pieces = [
-            self._piece(session, each, asked, picture) for each in asked.sources
-        ]  # check before a variant is kept
+        pieces = [  # check before a variant is kept
+            self._piece(session, each, number, asked, picture) for number, each in enumerate(asked.sources, 1)
+        ]
         if asked.action == "families":
             check_tree_place(asked.mask)
         if _is_unmoved(session, base):
@@ -197,11 +196,16 @@ class ExplorePanel:
             base, _ = find_base(session, asked.id)
         yield from draw_grain(engine, session, job, picture, base, asked.mask, source, new_seed())
 
-    def _piece(self, session: Session, source: SourcePlace, asked: Asked, picture: OpenedPicture) -> np.ndarray:
-        """Return the pixels at a source region, in the size of the selected one."""
+    def _piece(
+        self, session: Session, source: SourcePlace | CandidateFile, number: int, asked: Asked, picture: OpenedPicture
+    ) -> Piece:
+        """Return what a source region or a file shows, in the size of the selected region."""
+        mask = check_candidate_place(asked.mask)
+        if isinstance(source, CandidateFile):
+            return piece_of_file(self.page.engine, source, mask, picture.scale_factor)
         record, _ = find_base(session, source.id)
-        place = piece_at(source, check_candidate_place(asked.mask))
-        return pixels_of(self.page.engine, record, place, picture.scale_factor)
+        place = piece_at(source, mask)
+        return Piece(f"Piece {number}", pixels_of(self.page.engine, record, place, picture.scale_factor))
 
     def _likeness(self, session: Session, source: SourcePlace, scale: int) -> Wish:
         """Return the wish for the appearance of a source region."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ from app.panels.download import SAVE
 from app.panels.measure import MeasurePanel
 from app.records import View
 from app.tasks import Part, Values
+from app.views import status_html
 
 __all__ = ["ExportPanel"]
 
@@ -42,12 +44,16 @@ class ExportPanel:
 
     def wire(self, page: Page) -> None:
         """Wire the button: the file is prepared, then the browser saves it."""
-        ready = page.ask(self.button.click, self.give, [self.form], [self.file], on_error={self.file: None})
+        ready = page.follow(self.button.click, self.give, [self.form], [self.file], on_error={self.file: None})
         ready.then(None, self.file, None, js=SAVE)
 
-    def give(self, event: Event) -> Values:
-        """Prepare the file."""
+    def give(self, event: Event) -> Iterator[Values]:
+        """Prepare the file, and show the progress."""
         form = read_choice(event.values[self.form], "The format", FORMATS)
         session = event.session
-        path = export(self.page.engine, self.measure.samples, session.view, form, session.download_folder())
-        return {self.file: str(path)}
+        for told in export(self.page.engine, self.measure.samples, session.view, form, session.download_folder()):
+            if isinstance(told, Path):
+                done = status_html(f"Exported: {told.name}", kind="done", spoken=True)
+                yield {self.file: str(told), self.page.status: done}
+            else:
+                yield {self.page.status: status_html(told.text, told.fraction, spoken=False)}

@@ -69,6 +69,7 @@
     const { files, types } = event.dataTransfer ?? { files: [], types: [] };
     const isLink = !files.length && types.includes("text/uri-list");
     if (isEditable(event.target) || (!files.length && !isLink)) return;
+    if (event.target.closest?.("[data-takes-files]") && files.length) return;
     seize(event);
     if (isLink) show(NO_LINKS);
     else take(files);

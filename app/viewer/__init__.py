@@ -1,6 +1,7 @@
 """The linked viewer: pictures side by side that share position and zoom."""
 
 from app.viewer.asking import MAX_SLIDERS, Asked, Detail, WayKind, parse_asked
+from app.viewer.candidate_file import CandidateFile
 from app.viewer.clicks import parse_picture_id, parse_place, parse_subject
 from app.viewer.component import LinkedViewer
 from app.viewer.edit import Contrast, Edit, Paint, Paste
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_SLIDERS",
     "Asked",
     "Blend",
+    "CandidateFile",
     "Contrast",
     "Detail",
     "Edit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from app.viewer.candidate_file import CandidateFile, is_file, parse_file
 from app.viewer.edit import Edit, parse_edit
 from app.viewer.heat import FoundName, parse_heat
 from app.viewer.masks import parse_mask
@@ -61,7 +62,8 @@ class Asked:
     does. id: of the picture concerned. mask: the region; None: none is selected. dial: how different neighbours are, or
     the point between two pictures, in percent. others: ids of the pictures that it is mixed with. detail: the latents
     in which neighbours differ. heat: what is painted. angles: position of each slider, in degrees. wish: what is wished
-    for. edit: the change. texts: to try. source: the other region. sources: the regions of the pieces to try.
+    for. edit: the change. texts: to try. source: the other region. sources: the regions of the pieces to try, or files
+    that show them.
     """
 
     action: Action
@@ -76,7 +78,7 @@ class Asked:
     edit: Edit | None = None
     texts: tuple[str, ...] = ()
     source: SourcePlace | None = None
-    sources: tuple[SourcePlace, ...] = ()
+    sources: tuple[SourcePlace | CandidateFile, ...] = ()
 
 
 def parse_asked(value: Any, width: int, height: int) -> Asked:
@@ -130,7 +132,7 @@ def parse_asked(value: Any, width: int, height: int) -> Asked:
         edit=None if edit is None else parse_edit(edit),
         texts=tuple(texts),
         source=None if source is None else parse_source(source, width, height),
-        sources=tuple(parse_source(each, width, height) for each in sources),
+        sources=tuple(parse_file(each) if is_file(each) else parse_source(each, width, height) for each in sources),
     )
 
 

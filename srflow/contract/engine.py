@@ -14,7 +14,7 @@ from srflow.calibration.file import Calibration
 from srflow.contract.exploring import EditEvent, EditRequest, Encoded, ExploreEvent, ExploreRequest, GrainRequest
 from srflow.contract.pictures import Metadata, Picture
 from srflow.contract.recipe import Precision, SampleRecipe
-from srflow.contract.sampling import Estimate, Reference, SampleEvent, SampleRequest
+from srflow.contract.sampling import Estimate, Progress, Reference, SampleEvent, SampleRequest
 from srflow.operations import Mask
 
 if TYPE_CHECKING:
@@ -139,6 +139,16 @@ class Engine(Protocol):
 
         Raises: InputError: sizes or types do not fit. MemoryBudgetError: they are too large. Cancelled.
         """
+        ...
+
+    def encode_each(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Progress | Encoded]:
+        """The same, telling how far it is; the latents come last. Raises: as `encode`."""
         ...
 
     def calibration(self, model: str | None = None) -> Calibration:

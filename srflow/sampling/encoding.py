@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srflow.contract import Encoded, InputError, MemoryBudgetError
+from srflow.contract import Encoded, InputError, MemoryBudgetError, Progress
 from srflow.images import to_tensor
 from srflow.model import Conditioning, SRFlow, pad_to_multiple
 from srflow.sampling.turn import Turn
@@ -26,7 +26,7 @@ def encode_pictures(
     """Encode pictures; see `srflow.contract.Engine.encode`.
 
     Args:
-        turn: the request's turn at the device.
+        turn: the request's turn at the device; it reports progress before each picture.
         find: returns the model in float32, on the device; a piece of work.
         scale, multiple: its scale factor, and the number of which LR sides must be multiples.
     """
@@ -49,7 +49,11 @@ def encode_pictures(
     try:
         model = turn.run(find)
         conditioning = turn.run(lambda: model.condition(padded.to(model.device), turn.stop))
-        found = [_encode(turn, model, _floats(picture, size), conditioning) for picture in pictures]
+        found = []
+        for number, picture in enumerate(pictures):
+            text = f"Encoding picture {number + 1} of {len(pictures)}"
+            turn.tell(Progress(stage="sampling", fraction=number / len(pictures), text=text))
+            found.append(_encode(turn, model, _floats(picture, size), conditioning))
     except OutOfMemory as error:
         raise MemoryBudgetError(
             "The device does not have enough memory to encode this. Use a smaller region."

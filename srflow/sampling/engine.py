@@ -61,7 +61,7 @@ from srflow.sampling.task import Task
 from srflow.sampling.turn import Turn, named_memory_error
 from srflow.sampling.weighing import Scales, Yardsticks
 from srflow.sampling.worker import Work, Worker
-from srflow.steering.candidates import Candidate, judge
+from srflow.steering.candidates import CHARACTERS, WORDS, Candidate, judge
 from srflow.steering.grain import lay_grain
 from srflow.steering.lettering import draw_versions
 
@@ -227,10 +227,11 @@ class SamplingEngine:
         size = (bottom - top) * scale, (right - left) * scale
         versions = [draw_versions(each, *size) if isinstance(each, str) else [each] for each in candidates]
         are_texts = all(isinstance(each, str) for each in candidates)
-        turn = Turn(self._worker, cancel)
+        limits = WORDS if are_texts and any(len(str(each).strip()) > 1 for each in candidates) else CHARACTERS
+        turn, box = Turn(self._worker, cancel), mask.support
         with named_memory_error():
             return turn.run(
-                lambda: judge(lr, picture, mask.support, versions, scale, or_negative=are_texts, stop=turn.stop)
+                lambda: judge(lr, picture, box, versions, scale, or_negative=are_texts, limits=limits, stop=turn.stop)
             )
 
     def encode(
@@ -241,10 +242,28 @@ class SamplingEngine:
         cancel: threading.Event | None = None,
     ) -> Encoded:
         """Return the latents of super-resolutions. See `srflow.contract.Engine`."""
+        *_, found = self.encode_each(lr, pictures, model, cancel)
+        assert isinstance(found, Encoded)
+        return found
+
+    def encode_each(
+        self,
+        lr: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        model: str | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Progress | Encoded]:
+        """Encode with progress. See `srflow.contract.Engine`."""
         loaded = self._models.get(model)
         scale, multiple = loaded.info.scale_factor, loaded.info.lr_multiple
         find = partial(self._models.exact, loaded)
-        return encode_pictures(Turn(self._worker, cancel), find, lr, pictures, scale, multiple)
+
+        def work(turn: Turn) -> None:
+            turn.send(encode_pictures(turn, find, lr, pictures, scale, multiple))
+
+        events = self._in_turn(work, "encode", cancel)
+        with closing(events):
+            yield from (event for event in events if isinstance(event, Progress | Encoded))
 
     def _exploration(self, request: ExploreRequest, task: Task, turn: Turn) -> Exploration:
         padded = pad_to_multiple(to_tensor(request.lr), task.loaded.info.lr_multiple)

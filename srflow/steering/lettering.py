@@ -13,6 +13,7 @@ MAX_TEXT = 12
 """Maximum number of characters of one text."""
 
 _SIZES = (0.55, 0.65, 0.75, 0.85, 0.95)  # of the region that the text fills, in height or in width
+_WIDTHS = (0.8, 1.0, 1.25)  # of a word, relative to this font: fonts differ more in it than in single characters
 _FINER = 4  # times oversampled, then averaged, so that edges are as smooth as a camera's
 _PAPER, _INK = 60, 200
 _NO_CHARACTER = "\uffff"  # fonts draw the same glyph for it as for any missing character
@@ -20,6 +21,8 @@ _NO_CHARACTER = "\uffff"  # fonts draw the same glyph for it as for any missing 
 
 def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
     """Draw a text in the middle of a region, light on dark, in several sizes: uint8, (height, width, 3) each.
+
+    Texts of two or more characters are also drawn narrower and wider.
 
     Raises: InputError: it is empty or too long, or nothing of it is visible.
     """
@@ -30,11 +33,12 @@ def draw_versions(text: str, height: int, width: int) -> list[np.ndarray]:
     missing = [each for each in text if not each.isspace() and _looks(font, each) == _looks(font, _NO_CHARACTER)]
     if missing:
         raise InputError(f"The font has no {' '.join(map(brief, missing))}; use other characters.")
-    return [_draw(text, height, width, size) for size in _SIZES]
+    widths = _WIDTHS if len(text) > 1 else (1.0,)
+    return [_draw(text, height, width, size, wider) for wider in widths for size in _SIZES]
 
 
-def _draw(text: str, height: int, width: int, size: float) -> np.ndarray:
-    large = height * _FINER, width * _FINER
+def _draw(text: str, height: int, width: int, size: float, wider: float) -> np.ndarray:
+    large = height * _FINER, round(width * _FINER / wider)  # resized to the width of the region at the end
     # The size of the font differs from that of the letters, so the letters are measured first.
     left, top, right, bottom = _font(100).getbbox(text)
     if right <= left or bottom <= top:

@@ -20,6 +20,7 @@ import numpy as np
 from srflow.errors import InputError, brief
 from srflow.luma import LUMA
 from srflow.operations.slide import MAX_WEIGHT
+from srflow.steering.strokes import MAX_STROKES, Stroke, open_share
 
 __all__ = [
     "MAX_REFERENCE",
@@ -29,6 +30,7 @@ __all__ = [
     "Colour",
     "Like",
     "Roughness",
+    "Scribble",
     "Stripes",
     "TwoTone",
     "Wish",
@@ -47,6 +49,7 @@ _MAX_PATCHES = 400
 MAX_REFERENCE = 256
 """Maximum side of a patch to imitate, in pixels."""
 
+_LITTLE = 0.5  # of strokes; if the input leaves less than that undetermined, they are too broad
 _OPEN = 1.5  # 8-bit units; below, a wish has no visible effect
 
 
@@ -181,6 +184,41 @@ class Colour(Wish):
         return -math.sqrt(_mean(distances, weight))
 
 
+@dataclass(frozen=True)
+class Scribble(Wish):
+    """How well a picture agrees with strokes drawn into the region: the mean of `Stroke.agreement` over their pixels.
+
+    Args: strokes: 1 to 32.
+    """
+
+    name: ClassVar[str] = "scribble"
+    words: ClassVar[tuple[str, str]] = ("the opposite of the strokes", "as drawn")
+    strokes: tuple[Stroke, ...]
+
+    def __post_init__(self) -> None:
+        strokes = self.strokes
+        if not isinstance(strokes, tuple) or not all(isinstance(stroke, Stroke) for stroke in strokes):
+            raise InputError(f"A scribble is a tuple of strokes; got {brief(strokes)}.")
+        if not 1 <= len(strokes) <= MAX_STROKES:
+            raise InputError(f"A scribble has 1 to {MAX_STROKES} strokes; got {len(strokes)}.")
+
+    def measure(self, picture: np.ndarray, weight: np.ndarray) -> float:
+        """See `Wish`. Only strokes inside the region count. Raises: InputError: none of them is inside."""
+        total = area = 0.0
+        for stroke in self.strokes:
+            coverage = stroke.coverage(*weight.shape) * weight
+            own = float(coverage.sum())
+            if own > 0:
+                total, area = total + own * stroke.agreement(picture, coverage), area + own
+        if not area:
+            raise InputError("No stroke is inside the selected region. Draw inside it.")
+        return total / area
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the values for JSON."""
+        return {"type": self.name, "strokes": [stroke.to_values() for stroke in self.strokes]}
+
+
 @dataclass(frozen=True, eq=False)
 class Like(Wish):
     """How well patches of 6x6 pixels, without their means, match a reference: the mean log-likelihood of a patch under
@@ -228,7 +266,9 @@ class Like(Wish):
 
 
 _NO_REFERENCE = "The reference of a wish must be rows of pixels, each of three whole numbers from 0 to 255."
-_KINDS: dict[str, type[Wish]] = {kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Like)}
+_KINDS: dict[str, type[Wish]] = {
+    kind.name: kind for kind in (Roughness, Brightness, TwoTone, Stripes, Colour, Scribble, Like)
+}
 
 
 def wish_from_values(values: object) -> Wish:
@@ -240,6 +280,11 @@ def wish_from_values(values: object) -> Wish:
     known = [each.name for each in fields(_KINDS[name])]
     if set(given) != set(known):
         raise InputError(f"A wish for {name} takes {', '.join(known) or 'nothing else'}; got {brief(sorted(given))}.")
+    if name == Scribble.name:
+        strokes = given["strokes"]
+        if not isinstance(strokes, list) or len(strokes) > MAX_STROKES:
+            raise InputError(f"The strokes of a scribble are a list of 1 to {MAX_STROKES}; got {brief(strokes)}.")
+        return Scribble(tuple(map(Stroke.from_values, strokes)))
     if name == Like.name:
         try:
             rows = np.array(given["reference"])
@@ -306,16 +351,27 @@ def find_aim(wish: Wish, values: Sequence[float], present: float, log_probs: Seq
     )
 
 
-def remark(wish: Wish, aim: Aim) -> str | None:
+def remark(wish: Wish, aim: Aim, size: tuple[int, int], scale: int) -> str | None:
     """Return a remark on a wish about levels if the input leaves little freedom: it fixes the mean of all but tiny
     regions.
+
+    Args: size: (height, width) of the region, in LR pixels. scale: scale factor of the picture.
     """
+    if isinstance(wish, Scribble):
+        share = open_share(wish.strokes, size[0] * scale, size[1] * scale, scale)
+        if share < _LITTLE:
+            return (
+                f"The input determines {100 * (1 - share):.0f} % of these strokes: more would contradict it. Draw "
+                "thinner ones, or lines side by side that are brighter and darker."
+            )
+        return None if aim.deviation >= _OPEN else _narrow("The model leaves little freedom along these strokes", aim)
     if not isinstance(wish, Brightness | Colour) or aim.deviation >= _OPEN:
         return None
-    return (
-        f"The input nearly fixes this: versions that match it differ by only ±{aim.deviation:.1f} grey levels. More "
-        "would contradict the input."
-    )
+    return f"{_narrow('The input nearly fixes this', aim)} More would contradict the input."
+
+
+def _narrow(reason: str, aim: Aim) -> str:
+    return f"{reason}: versions that match it differ by only ±{aim.deviation:.1f} grey levels."
 
 
 def angle_for(target: float, angles: Sequence[float], values: Sequence[float]) -> tuple[float, bool]:

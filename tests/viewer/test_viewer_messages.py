@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from app.viewer import (
+    CandidateFile,
     LinkedViewer,
     Overlay,
     Paint,
@@ -35,7 +36,8 @@ from app.viewer import (
 )
 from app.viewer.script import SOURCE_FOLDER
 from srflow.contract import ImageError, InputError
-from srflow.steering.wishes import Stripes
+from srflow.steering.strokes import Stroke
+from srflow.steering.wishes import Scribble, Stripes
 from viewer.viewer_page import HEIGHT, SCHEMA, WIDTH, validator
 
 
@@ -305,6 +307,10 @@ def test_what_is_asked_for_is_read():
     assert (asked.others, asked.detail, asked.angles) == (("s2",), "fine", (-90, 0, 15))
     wish = {"type": "stripes", "period": 6.5, "direction": 90}
     assert parse_asked(ASKED | {"action": "wish", "wish": wish}, 5, 4).wish == Stripes(6.5, 90)
+    stroke = {"want": "colour", "width": 2, "points": [0, 0.25, 8, 8], "colour": [9, 8, 7]}
+    scribble = ASKED | {"action": "wish", "wish": {"type": "scribble", "strokes": [stroke]}}
+    assert list(validator("ExploreEvent").iter_errors(scribble)) == []
+    assert parse_asked(scribble, 5, 4).wish == Scribble((Stroke("colour", 2, (0, 0.25, 8, 8), (9, 8, 7)),))
     edit = {"type": "paint", "red": 1, "green": 2, "blue": 3}
     assert parse_asked(ASKED | {"action": "edit", "edit": edit}, 5, 4).edit == Paint(1, 2, 3)
     assert parse_asked(ASKED | {"action": "texts", "texts": ["3", "8"]}, 5, 4).texts == ("3", "8")
@@ -315,6 +321,9 @@ def test_what_is_asked_for_is_read():
     both = ASKED | {"action": "pieces", "sources": [source, source]}
     assert list(validator("ExploreEvent").iter_errors(both)) == []
     assert parse_asked(both, 5, 4).sources == (SourcePlace("s2", (0, 1, 5, 4)),) * 2
+    files = ASKED | {"action": "pieces", "sources": [source, {"name": "eye.png", "file": "aGk="}]}
+    assert list(validator("ExploreEvent").iter_errors(files)) == []
+    assert parse_asked(files, 5, 4).sources == (SourcePlace("s2", (0, 1, 5, 4)), CandidateFile("eye.png", b"hi"))
     [heat] = asked.heat
     assert (heat.temperature, heat.mask.box) == (0.25, (2, 1, 4, 4))
     assert parse_asked({name: value for name, value in ASKED.items() if name != "heat"}, 5, 4).heat == ()
@@ -396,6 +405,13 @@ def test_what_is_asked_for_is_read():
         {"action": "pieces", "sources": [{"id": "s2", "box": [0, 0, 5, 4]}] * 11},
         {"action": "pieces", "sources": [{"id": "s2", "box": [0, 0, 6, 4]}]},
         {"action": "pieces", "sources": {"id": "s2", "box": [0, 0, 5, 4]}},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": "no base64!"}]},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": "aGk=", "id": "s2"}]},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": ""}]},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": ["aGk="]}]},
+        {"action": "pieces", "sources": [{"name": "a" * 101, "file": "aGk="}]},
+        {"action": "pieces", "sources": [{"name": 1, "file": "aGk="}]},
+        {"action": "pieces", "sources": [{"name": "a.png", "file": "aGkh" * (2**20)}]},
     ],
     ids=lambda changes: repr(list(changes)),
 )

@@ -1,6 +1,7 @@
 // The row of buttons for exploring: select a region, roll it, draw neighbours at a dial; and a hint for newcomers.
 
 import { make, makeButton, makeGroup, recall, remember, setPressed, setText } from "./dom.js";
+import { SCRIBBLE_HINT } from "./scribble.js";
 import { SOURCE_HINT } from "./sourcetool.js";
 import { WaysMenu } from "./waysmenu.js";
 
@@ -92,6 +93,7 @@ export class ExploreBar {
   /** What to do next, in words; "" for visitors who know it. */
   hintText() {
     if (this.viewer.exploring.source.isOn) return SOURCE_HINT;
+    if (this.viewer.exploring.scribble.isOn) return SCRIBBLE_HINT;
     const { isEmpty } = this.viewer.exploring.mask;
     if (this.isWaitingForPlace) return isEmpty ? PLACE_FIRST : NOW_MORE;
     if (this.hasExplored) return "";
@@ -106,7 +108,7 @@ export class ExploreBar {
    * @param {import("./messages.js").WayKind | "like"} action
    * @param {string | undefined} id
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").PieceMessage[]}} [settings]
    */
   ask(action, id, settings) {
     if (id === undefined) return;
@@ -114,6 +116,7 @@ export class ExploreBar {
     this.isWaitingForPlace = false;
     remember("explored", true);
     this.viewer.exploring.editor.toggle(false);
+    this.viewer.exploring.scribble.end();
     this.viewer.exploring.ask(action, id, settings);
     this.refresh();
   }
@@ -144,9 +147,9 @@ export class ExploreBar {
     this.roll.classList.toggle("lv-inviting", hasBase && !viewer.exploring.mask.isEmpty && !viewer.exploring.walk.isOpen);
     this.menu.refresh();
     setText(this.hint, this.hintText());
-    const { walk, editor, heat, source } = viewer.exploring;
+    const { walk, editor, heat, source, scribble } = viewer.exploring;
     // While the visitor paints, the hint is below the tools: another line here would move the pictures.
     const isSaidBelow = heat.isChoosing || Boolean(editor.tool);
-    this.hint.hidden = !this.hint.textContent || (!source.isOn && (walk.isOpen || isSaidBelow));
+    this.hint.hidden = !this.hint.textContent || (!source.isOn && !scribble.isOn && (walk.isOpen || isSaidBelow));
   }
 }

@@ -7,6 +7,7 @@ import { MaskEditor } from "./maskeditor.js";
 import { BrushRing } from "./maskring.js";
 import { exploreEvent } from "./messages.js";
 import { Parents } from "./parents.js";
+import { ScribbleTool } from "./scribble.js";
 import { Sliders } from "./sliders.js";
 import { SourceTool } from "./sourcetool.js";
 import { Walk } from "./walk.js";
@@ -21,6 +22,7 @@ export class Exploring {
     this.parents = new Parents(viewer);
     this.sliders = new Sliders(viewer);
     this.source = new SourceTool(viewer);
+    this.scribble = new ScribbleTool(viewer);
     this.walk.node.append(this.sliders.node);
     this.bar = new ExploreBar(viewer);
     this.node = make("div", { class: "lv-exploring" }, this.bar.node, this.mask.row.node, this.heat.row.node);
@@ -36,6 +38,7 @@ export class Exploring {
   /** Only one editor paints at a time. @param {MaskEditor} editor */
   endOthers(editor) {
     this.source.end();
+    this.scribble.end();
     for (const other of [this.mask, this.heat]) if (other !== editor) other.toggle(false);
   }
 
@@ -46,6 +49,7 @@ export class Exploring {
     this.parents.takeScene();
     this.walk.takeScene();
     this.sliders.takeScene();
+    this.scribble.takeScene();
     if (!this.viewer.scene?.grid) this.source.end();
   }
 
@@ -68,7 +72,7 @@ export class Exploring {
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key had a meaning here */
   onKey(event) {
-    return this.source.onKey(event) || this.editor.onKey(event) || this.walk.onKey(event);
+    return this.source.onKey(event) || this.scribble.onKey(event) || this.editor.onKey(event) || this.walk.onKey(event);
   }
 
   /**
@@ -77,7 +81,7 @@ export class Exploring {
    * @param {string} id
    * @param {{others?: string[], dial?: number, heat?: import("./messages.js").HeatMessage[], angles?: number[],
    *   wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").PieceMessage[]}} [settings]
    */
   ask(action, id, settings = {}) {
     const mask = this.mask.painted?.message() ?? null;

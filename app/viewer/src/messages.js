@@ -35,9 +35,11 @@
 /** @typedef {"flat" | "uncertain"} FoundName */
 /** @typedef {{name: FoundName, mask: MaskMessage}} FoundMessage */
 /** @typedef {{temperature: number, mask: MaskMessage}} HeatMessage */
-/** @typedef {{type: string, [parameter: string]: string | number}} WishMessage see srflow.steering.wishes */
+/** @typedef {{type: string, [parameter: string]: string | number | object[]}} WishMessage see srflow.steering.wishes */
 /** @typedef {{type: string, [parameter: string]: string | number}} EditMessage of the selected region */
 /** @typedef {{id: string, box: number[]}} SourceMessage a source region */
+/** @typedef {{name: string, file: string}} CandidateFileMessage its content in base64 */
+/** @typedef {SourceMessage | CandidateFileMessage} PieceMessage what a region may show */
 /** @typedef {{id: string, ends: string[], percent: number}} BlendMessage */
 /** @typedef {{image: FileData | null, low: string, high: string, share: number, deviations: number[] | null, remark: string}} SliderMessage */
 /** @typedef {{strips: SliderMessage[], angles: number[]}} SlidersMessage */
@@ -124,7 +126,7 @@
  * @property {EditMessage | null} edit
  * @property {string[]} texts
  * @property {SourceMessage | null} source
- * @property {SourceMessage[]} sources
+ * @property {PieceMessage[]} sources
  * @property {string} subject
  */
 /** @typedef {{number: number}} TravelEvent */
@@ -197,7 +199,7 @@ export function maskEvent(scene, mask, id) {
  * @param {string} id
  * @param {MaskMessage | null} mask
  * @param {{dial: number, detail: Detail, others?: string[], heat?: HeatMessage[], angles?: number[], wish?: WishMessage | null,
- *   edit?: EditMessage | null, texts?: string[], source?: SourceMessage | null, sources?: SourceMessage[]}} settings
+ *   edit?: EditMessage | null, texts?: string[], source?: SourceMessage | null, sources?: PieceMessage[]}} settings
  * @returns {ExploreEvent}
  */
 export function exploreEvent(scene, action, id, mask, settings) {

@@ -86,12 +86,13 @@ export class LinkedViewer extends VisitorActions {
   /** The tool that has the pointer. @returns {import("./tools.js").Tool} */
   get tool() {
     if (this.exploring.source.isOn) return this.exploring.source;
+    if (this.exploring.scribble.isOn) return this.exploring.scribble;
     if (this.exploring.editor.tool) return this.exploring.editor.tool;
     return this.line.isOn ? this.line : this.loupe ? this.tools.loupe : this.tools.move;
   }
 
   isFingerBusy() {
-    return this.loupe || this.line.isOn || Boolean(this.exploring.editor.tool);
+    return this.loupe || this.line.isOn || this.exploring.scribble.isOn || Boolean(this.exploring.editor.tool);
   }
 
   hasFocus() {
@@ -198,6 +199,7 @@ export class LinkedViewer extends VisitorActions {
   escape() {
     if (this.help.isOpen) this.help.toggle(false);
     else if (this.exploring.source.isOn) this.exploring.source.end();
+    else if (this.exploring.scribble.isOn) this.exploring.scribble.end();
     else if (this.exploring.editor.tool) this.exploring.editor.toggle(false);
     else if (this.line.isOn) this.line.toggle(false);
     else if (this.exploring.parents.isOpen) this.exploring.parents.close();
@@ -208,6 +210,7 @@ export class LinkedViewer extends VisitorActions {
     super.toggleLoupe();
     if (!this.loupe) return;
     this.exploring.source.end();
+    this.exploring.scribble.end();
     this.exploring.editor.toggle(false);
     this.line.toggle(false);
   }

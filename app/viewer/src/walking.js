@@ -121,6 +121,20 @@ export function wishMessage(type, { period, direction, colour }) {
   return type === "colour" ? { type, ...colourParts(colour) } : { type };
 }
 
+/** @typedef {{want: string, width: number, colour: string, points: import("./geometry.js").Point[]}} Stroke a colour is "#rrggbb" */
+
+/**
+ * A stroke as Python reads it: x, y, x, y … from the place's corner, in quarters of a pixel.
+ * @param {Stroke} stroke in pixels of the large picture
+ * @param {number[]} box of the place, likewise; what lies outside is moved to its edge
+ */
+export function strokeMessage({ want, width, colour, points }, [left, top, right, bottom]) {
+  const quarter = (/** @type {number} */ value) => Math.round(4 * value) / 4;
+  const flat = points.flatMap(({ x, y }) => [quarter(clamp(x, left, right) - left), quarter(clamp(y, top, bottom) - top)]);
+  const { red, green, blue } = colourParts(colour);
+  return { want, width, points: flat, ...(want === "colour" ? { colour: [red, green, blue] } : {}) };
+}
+
 /**
  * An edit in the form that Python reads.
  * @param {string} kind
@@ -137,6 +151,14 @@ export function editMessage(kind, { colour, from }) {
 export function splitTexts(value) {
   const texts = value.split(",").map((text) => text.trim());
   return [...new Set(texts)].filter(Boolean).slice(0, 10);
+}
+
+/** How many pieces and files there are, and what the files are called. @param {import("./messages.js").PieceMessage[]} sources */
+export function pieceWords(sources) {
+  const names = sources.flatMap((source) => ("file" in source ? [source.name] : []));
+  const count = sources.length - names.length;
+  const pieces = count || !names.length ? [`${count} ${count === 1 ? "piece" : "pieces"}`] : [];
+  return [...pieces, ...names].join(", ");
 }
 
 /** @param {string} colour "#rrggbb" */

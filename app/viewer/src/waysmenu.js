@@ -12,8 +12,9 @@ const SLIDERS_TEXT =
   "The main ways in which the selected region can differ, each on a slider. For a region of 12 to 48 pixels a side.";
 
 const WISHES_TEXT = "A slider towards what you wish for in the selected region, and how likely the model finds the result.";
-const TEXTS_TEXT = "Finds out which of several texts the input rules out in the selected region. Box one character or one word.";
-const PIECES_TEXT = "The same for two to ten pieces of pictures, each as large as the selected region. Checked on lettering only.";
+const TEXTS_TEXT =
+  "Finds out which of several texts the input rules out in the selected region. Box one character or one word; characters are more reliable.";
+const PIECES_TEXT = "The same for two to ten pictures: pieces as large as the selected region, and files, which are scaled to it.";
 const EDITS_TEXT = "Change the selected region by hand: see how much of the change matches the input and looks natural.";
 
 const GRAIN_TEXT =
@@ -43,7 +44,7 @@ export class WaysMenu {
       viewer.exploring.parents.toggleChoosing();
     });
     this.sliders = makeButton("Sliders of this region", "", () => this.askSliders());
-    this.wishes = new WishMenu(viewer, () => this.askWish());
+    this.wishes = new WishMenu(viewer, () => this.askWish(), () => this.drawStrokes());
     this.edits = new EditMenu(viewer, () => this.askEdit());
     this.grain = makeButton("Grain from another region", "", () => this.askSource("grain"));
     this.texts = new TextMenu(() => this.askTexts());
@@ -119,7 +120,17 @@ export class WaysMenu {
 
   askWish() {
     if (this.wishes.needsSource) this.askSource("like");
+    else if (this.wishes.isScribble && !this.viewer.exploring.scribble.strokes.length) this.drawStrokes();
     else if (this.hasPlace()) this.ask("wish", { wish: this.wishes.message() });
+  }
+
+  /** Lets the visitor draw into the selected region; Enter then asks for the wish. */
+  drawStrokes() {
+    if (!this.hasPlace()) return;
+    this.wishes.refresh();
+    this.toggle(false);
+    this.viewer.exploring.scribble.begin(() => this.askWish());
+    this.viewer.stage.focus({ preventScroll: true });
   }
 
   /** Requests about a region that is clicked; then the menu opens again. */
@@ -163,7 +174,7 @@ export class WaysMenu {
   /**
    * @param {Choice | "extremes" | "families" | "sliders" | "wish" | "like" | "edit" | "grain" | "texts" | "pieces"} action
    * @param {{wish?: import("./messages.js").WishMessage, edit?: import("./messages.js").EditMessage, texts?: string[],
-   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").SourceMessage[]}} [settings]
+   *   source?: import("./messages.js").SourceMessage, sources?: import("./messages.js").PieceMessage[]}} [settings]
    */
   ask(action, settings) {
     const { exploring } = this.viewer;
@@ -178,6 +189,7 @@ export class WaysMenu {
     this.opener.disabled = !hasBase;
     setPressed(this.mix, exploring.parents.isOpen);
     this.edits.refresh();
+    this.wishes.refresh();
     this.pieces.refresh();
     for (const [name, node] of Object.entries(this.choices)) setPressed(node, name === this.choice);
     const many = exploring.mask.isEmpty ? "24 other pictures" : "64 rolls of the selected region";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { fitBox, haveFamilies, mixWords, stepAlong, walkKey, walkTitle, wayCaption } from "../../../app/viewer/src/walking.js";
-import { deviationAt, deviationWords, isLookOnly, slidersTitle, slidersWords, sliderValue, splitTexts, wishMessage } from "../../../app/viewer/src/walking.js";
+import { deviationAt, deviationWords, isLookOnly, pieceWords, slidersTitle, slidersWords, sliderValue, splitTexts, strokeMessage, wishMessage } from "../../../app/viewer/src/walking.js";
 
 test("arrows walk, Enter keeps, Escape leaves; with Shift or Ctrl they mean what they always do", () => {
   const press = (key, held = {}) =>
@@ -106,6 +106,22 @@ test("texts are told apart by commas", () => {
   assert.deepEqual(splitTexts(" 3, 8,B ,, 3"), ["3", "8", "B"]);
   assert.deepEqual(splitTexts(" "), []);
   assert.equal(splitTexts("abcdefghijkl".split("").join()).length, 10);
+});
+
+test("strokes are told from the corner of the place, in quarters of a pixel, and end at its edges", () => {
+  const points = [{ x: 12.3, y: 9.9 }, { x: 99, y: 5 }];
+  const stroke = { want: "darker", width: 2, colour: "#ff8001", points };
+  assert.deepEqual(strokeMessage(stroke, [8, 8, 40, 32]), { want: "darker", width: 2, points: [4.25, 2, 32, 0] });
+  const coloured = strokeMessage({ ...stroke, want: "colour" }, [8, 8, 40, 32]);
+  assert.deepEqual(coloured, { want: "colour", width: 2, points: [4.25, 2, 32, 0], colour: [255, 128, 1] });
+});
+
+test("pieces are counted, and files named", () => {
+  const [piece, file] = [{ id: "s1", box: [0, 0, 8, 8] }, { name: "eye.png", file: "aGk=" }];
+  assert.equal(pieceWords([]), "0 pieces");
+  assert.equal(pieceWords([piece]), "1 piece");
+  assert.equal(pieceWords([file]), "eye.png");
+  assert.equal(pieceWords([file, piece, piece]), "2 pieces, eye.png");
 });
 
 test("what is cannot be explored further is told by its badge", () => {
