@@ -120,7 +120,7 @@ def test_where_nothing_stands_out_that_is_said(harness, engine):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ((2, 2, 13, 15), "11×13. Choose a larger one"),
+        ((2, 2, 13, 15), "11×13. Select a larger one"),
         ((0, 0, 0, 0), "No region is selected"),
     ],
 )
@@ -141,7 +141,7 @@ def test_moves_that_do_not_fit_are_refused(harness, engine):
     open_sliders(harness)
     drawn = len(engine.explored)
     slide(harness, 10)
-    assert "has 3 sliders; 1 were moved" in harness.status
+    assert "has 3 sliders, but 1 were moved" in harness.status
     for angles in ([91, 0, 0], [1.5, 0, 0], [True, 0, 0], "abc", [0] * 6):
         ask(harness, "slide", "s1", mask=mask_of(harness, *PLACE), angles=angles)
         assert "-90 to 90 degrees" in harness.status
