@@ -259,7 +259,7 @@ def test_of_strokes_it_is_said_what_contradicts_the_input() -> None:
     loose = find_aim(Scribble((line(),)), list(np.linspace(0, 40, 24)), 20, [0.0] * 24)
     tight = find_aim(Scribble((line(),)), list(np.linspace(0, 1, 24)), 0.5, [0.0] * 24)
     broad, fine = Scribble((line(width=4, points=(4, 4, 30, 30)),)), Scribble((line(width=1, points=(9, 9)),))
-    assert "The input fixes 8" in (remark(broad, loose, (12, 12), 4) or "")
+    assert "The input determines 8" in (remark(broad, loose, (12, 12), 4) or "")
     assert remark(fine, loose, (12, 12), 4) is None
-    assert "The model leaves little open along these strokes" in (remark(fine, tight, (12, 12), 4) or "")
+    assert "The model leaves little freedom along these strokes" in (remark(fine, tight, (12, 12), 4) or "")
     assert "±0.3 grey levels only. More would contradict it." in (remark(Brightness(), tight, (12, 12), 4) or "")

@@ -22,8 +22,8 @@ thresholds of characters, and without versions of other widths, 8 % and 10 % of 
 
 Pieces of pictures (`python -m benchmarks.pieces`): the correct piece, as a second photograph would show it, among six
 similar pieces and three random ones. In 90 regions it was ruled out in 1.1 % (x4) and 0 % (x8), the others in 99.9 %.
-If it was not tried, a single other piece remained in 9 % and 10 %, none in 47 % and 51 %. Pieces that the model drew for
-the region fit by construction, so they cannot be told apart.
+If it was not tried, a single other piece remained in 9 % and 10 %, none in 47 % and 51 %. Pieces that the model drew
+for the region fit by construction, so they cannot be told apart.
 """
 
 from __future__ import annotations
