@@ -242,7 +242,7 @@ def test_names_and_pins_are_shown_and_stay(harness):
     assert harness.scene.steps[0].number == root
     assert len(harness.scene.steps) == 24
     mark(harness, "name", one)
-    assert "is gone" in harness.status
+    assert "no longer exists" in harness.status
     mark(harness, "name", root, name="x" * 41)
     assert "error" in harness.status
     mark(harness, "pin", root)
@@ -286,7 +286,7 @@ def test_any_two_of_the_same_subject_can_be_compared(harness):
     go(harness, one.number)
     assert not [one for one in harness.scene.pictures if one.id.startswith("step-")], "not with itself"
     mark(harness, "compare", 99)
-    assert "is gone" in harness.status
+    assert "no longer exists" in harness.status
 
 
 def test_another_picture_cannot_be_compared(harness):
@@ -401,7 +401,7 @@ def of_other_size() -> str:
         ({"explored": "A"}, "damaged"),
         ({"explored": "../../etc/passwd"}, "damaged"),
         ({"explored": to_address((Draw(0, 1, 0.9),))[:-4]}, "cut off"),
-        ({"explored": bomb()}, "4000000 are the most"),
+        ({"explored": bomb()}, "the maximum is 4000000"),
         ({"explored": to_address((Draw(0, 1, 0.9),))}, "no change"),
         ({"explored": of_other_size()}, "is for a picture of 5x5"),
         ({"explored_model": "other"}, "The model"),

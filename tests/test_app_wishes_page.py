@@ -27,7 +27,7 @@ def test_a_wish_is_moved_and_kept(visit: Explorer, engine) -> None:
     visit.page.get_by_role("button", name="More ways").click()
     inside = "([a, b]) => a.getBoundingClientRect().right <= b.getBoundingClientRect().right + 1"
     assert visit.page.evaluate(inside, [menu.element_handle(), visit.page.locator("#viewer .lv").element_handle()])
-    every = visit.page.get_by_label("every")
+    every = visit.page.get_by_label("Period of the stripes in pixels")
     expect(every).to_be_hidden()
     visit.page.get_by_label("Kind of wish").select_option("stripes")
     every.fill("6")

@@ -105,7 +105,7 @@ def test_the_grain_of_another_sample_is_as_likely_as_a_sample(
 
 
 def test_what_is_no_grain_is_refused(engine: SamplingEngine, lr: np.ndarray, drawn: SampleResult) -> None:
-    with pytest.raises(InputError, match="has 40x20 pixels; at x4 each side needs 24"):
+    with pytest.raises(InputError, match="has 40x20 pixels; at x4 each side needs at least 24"):
         ask(engine, lr, drawn.recipe, source=stripes(20, 40))
     with pytest.raises(InputError, match="of 8 bits"):
         ask(engine, lr, drawn.recipe, source=stripes(40, 40)[..., 0])

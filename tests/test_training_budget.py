@@ -97,7 +97,7 @@ def test_minutes_set_the_steps_of_a_new_run_and_not_of_one_that_goes_on(data, tm
     assert (saved["pretraining"]["steps"], saved["training"]["steps"]) == (1, 2)
     again, said = train(data, tmp_path / "run", *settings, minutes=700)
     assert [stage.last for stage in plan(again.recipe)] == [1, 2, 3]
-    assert any("began with" in line for line in said)
+    assert any("as at the start of the run" in line for line in said)
 
 
 def test_a_dry_run_says_what_fits(capsys):

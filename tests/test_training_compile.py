@@ -58,7 +58,9 @@ def test_a_machine_that_cannot_compile_says_so_before_anything_else(data, tmp_pa
         raise RuntimeError("No working C++ compiler found.\nA long story follows.")
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.raises(TrainingRecipeError, match=r"here: No working C\+\+ compiler found\. Install .*or do without"):
+    with pytest.raises(
+        TrainingRecipeError, match=r"here: No working C\+\+ compiler found\. Install .*or leave the option out"
+    ):
         run(data, tmp_path / "run", "runtime.compile=true")
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
@@ -78,7 +80,7 @@ def test_without_a_compiler_the_command_ends_with_one_line(data, tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    assert "srflow train: runtime.compile=true asks for torch.compile, which does not work here" in done.stderr
+    assert "srflow train: runtime.compile=true needs torch.compile, which does not work here" in done.stderr
     assert "Traceback" not in done.stderr
 
 

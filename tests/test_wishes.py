@@ -262,4 +262,4 @@ def test_of_strokes_it_is_said_what_contradicts_the_input() -> None:
     assert "The input determines 8" in (remark(broad, loose, (12, 12), 4) or "")
     assert remark(fine, loose, (12, 12), 4) is None
     assert "The model leaves little freedom along these strokes" in (remark(fine, tight, (12, 12), 4) or "")
-    assert "±0.3 grey levels only. More would contradict it." in (remark(Brightness(), tight, (12, 12), 4) or "")
+    assert "only ±0.3 grey levels. More would contradict the input." in (remark(Brightness(), tight, (12, 12), 4) or "")

@@ -1,4 +1,4 @@
-"""Strokes scribbled into a place, finer than the pixels of the LR picture, and how far a picture has them."""
+"""Strokes drawn into a region, finer than the pixels of the LR picture, and how well a picture agrees with them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from srflow.consistency import back_project
 from srflow.errors import InputError, brief
 from srflow.luma import LUMA
 
@@ -18,13 +16,13 @@ __all__ = ["MAX_POINTS", "MAX_STROKES", "MAX_WIDTH", "Stroke", "open_share"]
 
 MAX_STROKES = 32
 MAX_POINTS = 128
-"""Of one stroke."""
+"""Maximum number of points of one stroke."""
 
 MAX_WIDTH = 4.0
-"""Pixels of the large picture. What is as wide as an LR pixel or wider, the input fixes anyhow."""
+"""Maximum width, in pixels of the super-resolution. The input determines anything as wide as an LR pixel."""
 
-_MAX_SIDE = 1024.0  # of a place, in the large picture
-_AROUND = 4  # LR pixels about a place, for the bicubic kernel
+_MAX_SIDE = 1024.0  # of a region, in pixels of the super-resolution
+_AROUND = 4  # LR pixels around a region, for the bicubic kernel
 _ROUNDS = 8
 _STEP = 4  # parts of a pixel to which coordinates are rounded
 _WANTS = ("brighter", "darker", "colour")
@@ -113,15 +111,21 @@ class Stroke:
 
 
 def open_share(strokes: Sequence[Stroke], height: int, width: int, scale: int) -> float:
-    """Which share of a change under the strokes the LR picture leaves open, 0 to 1.
+    """Return the share of a change along the strokes that the LR picture does not determine, 0 to 1.
 
-    With c the strokes' coverage, negated for "darker", and c' what is left of c once it is made to scale down to
-    nothing: <c', c> / <c, c>. Broad strokes have nearly 0, lines of a pixel and patterns finer than LR pixels up to 1.
+    With c the coverage of the strokes, negated for "darker", and c' the part of c that remains after it is projected so
+    that it downscales to zero, the share is <c', c> / <c, c>. It is nearly 0 for broad strokes, and up to 1 for lines
+    of one pixel and patterns finer than LR pixels.
 
     Args:
-        height: of the place, a multiple of the scale.
-        width: likewise.
+        height: of the region, a multiple of the scale.
+        width: of the region, a multiple of the scale.
     """
+    # The contract imports this module, and must not need torch.
+    import torch
+
+    from srflow.consistency import back_project
+
     signs = [-1.0 if stroke.want == "darker" else 1.0 for stroke in strokes]
     pattern = sum(
         (sign * stroke.coverage(height, width) for sign, stroke in zip(signs, strokes, strict=True)),

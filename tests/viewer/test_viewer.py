@@ -472,11 +472,11 @@ def test_choices_survive_fewer_pictures_and_none(viewer):
 @browser_test
 def test_hostile_events_reach_python_only_as_refusals(viewer):
     for data, reason in (
-        ({"x": -1, "y": 0, "id": "s0"}, "x lies in"),
-        ({"x": 3, "y": "<script>", "id": "s0"}, "y is a whole number"),
+        ({"x": -1, "y": 0, "id": "s0"}, "x must be in"),
+        ({"x": 3, "y": "<script>", "id": "s0"}, "y must be a whole number"),
         ({"x": 3, "y": 4, "id": "../../etc/passwd", "subject": "one"}, "not in the scene"),
         ({"x": 3, "y": 4, "id": "s0", "subject": "two"}, "no longer shown"),
-        ({}, "x is a whole number"),
+        ({}, "x must be a whole number"),
     ):
         viewer.evaluate("viewer.trigger('place', argument)", data)
         viewer.wait_for_text("place", f"refused: .*{reason}.*")
