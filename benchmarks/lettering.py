@@ -8,9 +8,7 @@ higher ones over all scales), and checked on others. The fonts come with Gradio,
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.exploring import ROOT
-from benchmarks.report import machine, save, table
+from benchmarks.report import publish, table
 from srflow.contract import SampleRequest, SampleResult
 from srflow.operations import Box
 from srflow.pictures import load_image
@@ -240,24 +238,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60, help="of each height, for choosing and for checking")
     count = parser.parse_args().count
-    lines = ["# Could it be …?", "", f"{machine()}. Load before it: {os.getloadavg()[0]:.1f}."]
-    engine, started, sections, best = SamplingEngine(), time.process_time(), [], []
+    engine = SamplingEngine()
+    publish("lettering.md", "Could it be …?", lambda: report(engine, count))
+
+
+def report(engine: SamplingEngine, count: int) -> list[str]:
+    """Measure all models, and return the report on them."""
+    sections, best = [], []
     for info in engine.info().models:
         choosing, checking = (measure(engine, info.key, info.scale_factor, count, chosen) for chosen in (True, False))
         best.append(choose(readable(choosing)))
         sections += section(info.key, info.scale_factor, choosing, checking)
     factor, unexplained = np.max(best, axis=0)
-    lines += [
+    return [
         "",
         f"Single characters; of {TEXTS} tried, one was there, in another font; {len(CHOSEN_ON)} fonts to choose "
         f"thresholds on, {len(CHECKED_ON)} others to check them. Thresholds rule out {100 * WRONGLY:g} % of the right "
         f"ones at most where they are chosen, of {LOWEST} LR pixels and more: {factor:g} times the best residual, "
         f"and {unexplained:g} of the contrast. In use: {RULED_OUT:g} and {UNEXPLAINED:g}.",
         *sections,
-        "",
-        f"{time.process_time() - started:.0f} s of processor time.",
     ]
-    save("lettering.md", "\n".join(lines))
 
 
 HEADING = (

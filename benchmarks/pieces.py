@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks.lettering import HEADING, Case, case_of, choose, row, sample_of
-from benchmarks.report import machine, save, table
+from benchmarks.report import publish, table
 from srflow.contract import InputError
 from srflow.operations import Box
 from srflow.pictures import load_image
@@ -168,24 +166,26 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=90, help="places of each size, for choosing and for checking")
     arguments = parser.parse_args()
     pictures = [load_image(file) for file in sorted(arguments.pictures.glob("*.png"))]
-    lines = ["# Could it be …? Pieces of pictures", "", f"{machine()}. Load before it: {os.getloadavg()[0]:.1f}."]
-    engine, started, sections = SamplingEngine(), time.process_time(), []
+    engine = SamplingEngine()
+    publish("pieces.md", "Could it be …? Pieces of pictures", lambda: report(engine, arguments.count, pictures))
+
+
+def report(engine: SamplingEngine, count: int, pictures: Sequence[np.ndarray]) -> list[str]:
+    """Measure all models, and return the report on them."""
+    sections = []
     for info in engine.info().models:
         choosing, checking = (
-            measure(engine, info.key, info.scale_factor, arguments.count, pictures[part::2], part) for part in (0, 1)
+            measure(engine, info.key, info.scale_factor, count, pictures[part::2], part) for part in (0, 1)
         )
         sections += section(info.key, info.scale_factor, choosing, checking)
-    lines += [
+    return [
         "",
         f"Places of {len(pictures)} validation pictures; of {1 + 2 * ALIKE + ANYWHERE} pieces tried, one "
         "shows what was there, as another photograph would have it. Thresholds in use: "
         f"{RULED_OUT:g} times the best residual, and {UNEXPLAINED:g} of the contrast; they were chosen on single "
         "characters (lettering.md).",
         *sections,
-        "",
-        f"{time.process_time() - started:.0f} s of processor time.",
     ]
-    save("pieces.md", "\n".join(lines))
 
 
 _MORE = "ruled out of look-alikes from the same picture", "from others", "of those from anywhere"

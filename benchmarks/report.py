@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import sys
@@ -14,7 +15,7 @@ import torch
 
 from srflow.environment import processor_name, source_commit
 
-__all__ = ["interleaved", "machine", "peak_bytes", "save", "table"]
+__all__ = ["interleaved", "machine", "peak_bytes", "publish", "save", "table"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -66,3 +67,12 @@ def save(name: str, text: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / name).write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
+
+
+def publish(file: str, title: str, measured: Callable[[], list[str]]) -> None:
+    """Measure, and print and save a report: the machine, what was measured, and the processor time that it took."""
+    lines = [f"# {title}", "", f"{machine()}. Load before it: {os.getloadavg()[0]:.1f}."]
+    started = time.process_time()
+    lines += measured()
+    lines += ["", f"{time.process_time() - started:.0f} s of processor time."]
+    save(file, "\n".join(lines))

@@ -7,14 +7,12 @@ the nine others of its length, three differ from it in one letter, and six are a
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from benchmarks.lettering import HEADING, Case, choose, measure, row
-from benchmarks.report import machine, save, table
+from benchmarks.report import publish, table
 from srflow.sampling.engine import SamplingEngine
 from srflow.steering.candidates import WORDS
 
@@ -78,15 +76,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=30, help="of each height, for choosing and for checking")
     count = parser.parse_args().count
-    lines = ["# Could it be …? Words", "", f"{machine()}. Load before it: {os.getloadavg()[0]:.1f}."]
-    engine, started = SamplingEngine(), time.process_time()
+    engine = SamplingEngine()
+    publish("words.md", "Could it be …? Words", lambda: report(engine, count))
+
+
+def report(engine: SamplingEngine, count: int) -> list[str]:
+    """Measure all models, and return the report on them."""
     models = engine.info().models
     measured = [
         [measure(engine, info.key, info.scale_factor, count, chosen, words, HEIGHTS, _SIDE) for chosen in (True, False)]
         for info in models
     ]
     factor, unexplained = np.max([choose(choosing) for choosing, _ in measured], axis=0)
-    lines += [
+    lines = [
         "",
         f"Words of {LENGTHS[0]} to {LENGTHS[1]} capital letters; of {1 + NEAR + FAR} tried, one was there, in another "
         f"font. Thresholds chosen on some fonts, the higher ones of all scales: {factor:g} times the best residual, "
@@ -94,8 +96,7 @@ def main() -> None:
     ]
     for info, (choosing, checking) in zip(models, measured, strict=True):
         lines += section(info.key, info.scale_factor, choosing, checking, factor, unexplained)
-    lines += ["", f"{time.process_time() - started:.0f} s of processor time."]
-    save("words.md", "\n".join(lines))
+    return lines
 
 
 if __name__ == "__main__":
