@@ -114,3 +114,16 @@ def test_a_shipped_checkpoint_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
     model, _ = initial_model(toy_recipe(), "srflow-toy")
     assert torch.equal(model.encoder.conv_first.weight, given.encoder.conv_first.weight)
+
+
+def test_a_given_encoder_is_trained_further_if_the_recipe_does_nothing_else(tmp_path):
+    given = save_toy(tmp_path / "given")
+    pictures = write_pictures(tmp_path / "pictures", [(48, 48)])
+    recipe = toy_recipe("training.steps=0", "validation.every_steps=0")
+    trainer = Trainer(recipe, pictures, tmp_path / "run", initial=tmp_path / "given", minutes=0.05)
+    assert trainer.progress.step == 0
+    assert trainer.run() == "finished"
+    trained = SRFlow.from_pretrained(tmp_path / "run" / "last")
+    assert not torch.equal(trained.encoder.conv_first.weight, given.encoder.conv_first.weight)
+    flows = [dict(model.flow.named_parameters()) for model in (trained, given)]
+    assert all(torch.equal(flows[0][name], flows[1][name]) for name in flows[0])

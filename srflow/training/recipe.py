@@ -177,7 +177,6 @@ class FinetuningRecipe(PhaseRecipe):
     heads and its patch network.
     """
 
-    optimizer: Literal["adam"] = "adam"  # Muon's full-length steps are unsuitable for small corrections
     likelihood_weight: float = _setting(0.05, 1e-4, 1000)
     num_samples: int = _setting(2, 1, 16)
     temperatures: tuple[float, ...] = _setting((0.8, 0.8), 0, 2)

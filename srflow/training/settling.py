@@ -15,7 +15,7 @@ from srflow.training.budget import fit_to_minutes, seconds_per_step, steps_of
 from srflow.training.precision import choose_precision
 from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
-from srflow.training.stages import plan
+from srflow.training.stages import leaves_out_pretraining, plan
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -48,7 +48,7 @@ def settle_steps(
     """Return the recipe with as many steps as fit into `minutes`: measured in a new run, kept in a resumed one.
 
     Args:
-        encoder_given: whether the encoder's weights are given, so that its own training needs no time.
+        encoder_given: whether the encoder's weights are given, so that its own training may be left out.
         processes, report: as in `settle_precision`.
     Raises: TrainingRecipeError: not even one step of every phase fits.
     """
@@ -82,7 +82,7 @@ def _fitted(
     if saved is not None:
         report("Steps: as many as at the start of the run.")
         return steps_of(recipe, saved)
-    if encoder_given:
+    if leaves_out_pretraining(recipe, encoder_given):
         recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
     seconds = seconds_per_step(recipe, processes.device)
     fitted = fit_to_minutes(recipe, minutes, seconds)

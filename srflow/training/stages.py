@@ -31,6 +31,7 @@ __all__ = [
     "build_objective",
     "build_optimizer",
     "freeze_all_but",
+    "leaves_out_pretraining",
     "phase_parameters",
     "placeholder_batch",
     "plan",
@@ -141,6 +142,14 @@ def plan(recipe: TrainingRecipe) -> list[Stage]:
               all_parts, all_parts, finetuning_objective, True, "samples", 2),
     ]  # fmt: skip
     return [stage for stage in stages if stage.last > stage.first]
+
+
+def leaves_out_pretraining(recipe: TrainingRecipe, encoder_given: bool) -> bool:
+    """Return whether a run leaves out the encoder's own training, because a trained encoder is given.
+
+    A recipe with nothing else to do trains the given encoder further.
+    """
+    return encoder_given and bool(recipe.pretraining.steps) and bool(recipe.training.steps or recipe.finetuning.steps)
 
 
 def placeholder_batch(stage: Stage, model: SRFlow) -> Batch:

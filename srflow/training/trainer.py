@@ -35,7 +35,7 @@ from srflow.training.recipe import TrainingRecipe
 from srflow.training.run_folder import RunFolder
 from srflow.training.settling import settle_precision, settle_steps
 from srflow.training.stage_run import Outcome, StageRun
-from srflow.training.stages import Stage, plan
+from srflow.training.stages import Stage, leaves_out_pretraining, plan
 from srflow.training.step import StageParts
 from srflow.training.store import PictureStore
 from srflow.training.validation import ValidationSet
@@ -217,9 +217,8 @@ class Trainer:
             self.model, given_parts = initial_model(self.recipe, initial, self._report)
             if initial is not None:
                 self._parent = Parent.of(initial, self.model.metadata, given_parts)
-            first = plan(self.recipe)[0]
-            if given_parts and first.scores == "encoder":
-                self.progress.step = self.progress.left_out = first.last
+            if leaves_out_pretraining(self.recipe, encoder_given=bool(given_parts)):
+                self.progress.step = self.progress.left_out = plan(self.recipe)[0].last
                 self._report(f"The encoder comes from {initial}: its own training is skipped.")
         else:
             self.model = SRFlow(self.recipe.model.config())
