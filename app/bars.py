@@ -27,10 +27,11 @@ _OF_WHAT: Mapping[Value, str] = {"luma": "pixels", "rgb": "values of red, green 
 class SetBars:
     """The calibrated bars of a set of samples, or the reason why there are none.
 
-    num_samples: the size of the set. calibration: None: the model has none. pixels: the bars of single pixels, by
-    measure; empty: there are none, and `why_not` says why. is_reduction_known: whether the LR picture was made by the
-    bicubic interpolation for which the bars were checked. check: how well the bars contain the truth; None: the truth
-    is unknown.
+    num_samples: the size of the set.
+    calibration: None: the model has none.
+    pixels: the bars of single pixels, by measure; empty: there are none, and `why_not` says why.
+    is_reduction_known: whether the LR picture was made by the bicubic interpolation for which the bars were checked.
+    check: how well the bars contain the truth; None: the truth is unknown.
     """
 
     num_samples: int

@@ -62,9 +62,13 @@ def piece_at(source: SourcePlace, mask: Mask) -> SourcePlace:
 
 
 def piece_of_file(engine: Engine, file: CandidateFile | Path, mask: Mask, scale: int) -> Piece:
-    """A file as a piece of the place's size, on white where it is transparent. scale: of the large picture.
+    """A file as a piece of the place's size, on white where it is transparent.
 
-    Raises: ImageError: it cannot be read, or is too large. InputError: what fits the place of it is too small.
+    scale: of the large picture.
+
+    Raises:
+        ImageError: it cannot be read, or is too large.
+        InputError: what fits the place of it is too small.
     """
     left, top, right, bottom = mask.support
     source, name = (file, file.name) if isinstance(file, Path) else (file.content, file.name)

@@ -31,8 +31,11 @@ _TOLERANCE = 12  # 8-bit units: changes by lossy file formats stay below this
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """A picture after an edit. base: its record. before, pixels: the pictures before and after, uint8, (H, W, 3). mask:
-    the region.
+    """A picture after an edit.
+
+    base: its record.
+    before, pixels: the pictures before and after, uint8, (H, W, 3).
+    mask: the region.
     """
 
     base: PictureRecord
@@ -119,7 +122,10 @@ def draw_forms(
     """Show the results of an edit or of grain (consistent, natural, and the map of where it is unusual), and the
     verdict.
 
-    Args: explored: with the variants shown so far. before: the picture without the change, uint8, (H, W, 3).
+    Args:
+        explored: with the variants shown so far.
+        before: the picture without the change, uint8, (H, W, 3).
+
     Raises: all errors of the engine; Cancelled: the job was cancelled.
     """
     yield show_explored(explored, f"Making the {explored.kind} match the input", 0.0)

@@ -34,7 +34,10 @@ def export(engine: Engine, samples: Samples, view: View, form: str, folder: Path
 
     Yields progress, and the file at the end.
 
-    Args: form: a key of `FORMATS`. folder: gets a file with a new name.
+    Args:
+        form: a key of `FORMATS`.
+        folder: gets a file with a new name.
+
     Raises: InputError: there are no samples.
     """
     run = view.run

@@ -12,10 +12,14 @@ __all__ = ["History", "Step"]
 
 @dataclass(eq=False)
 class Step:
-    """A view and its position in the tree. number: increases with each step, and is never reused.
+    """A view and its position in the tree.
 
-    num_bytes: size of the files that this step added. newest: the child that Redo leads to. name: given by the visitor,
-    or "". is_pinned: whether it is kept longer than others. look: its thumbnail, once the step is finished.
+    number: increases with each step, and is never reused.
+    num_bytes: size of the files that this step added.
+    newest: the child that Redo leads to.
+    name: given by the visitor, or "".
+    is_pinned: whether it is kept longer than others.
+    look: its thumbnail, once the step is finished.
     """
 
     number: int

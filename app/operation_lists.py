@@ -66,7 +66,9 @@ def give_drawn(
 ) -> Iterator[tuple[list[str] | None, dict[str, Any] | None]]:
     """Yield what an endpoint returns: nothing while its call is running, then files and numbers.
 
-    Args: progress: of the call, see `app.endpoints.Endpoints`. drawn: holds the result after the call has ended.
+    Args:
+        progress: of the call, see `app.endpoints.Endpoints`.
+        drawn: holds the result after the call has ended.
     """
     for ended in progress:
         if ended is None:
@@ -90,7 +92,9 @@ def read_operations(text: object, default: Draw) -> tuple[Operation, ...]:
 def read_place(
     left: object, top: object, width: object, height: object, picture: OpenedPicture, which: str = ""
 ) -> Mask:
-    """Read a box of LR pixels as a mask that selects all of it. Raises: InputError: it is not inside the picture.
+    """Read a box of LR pixels as a mask that selects all of it.
+
+    Raises: InputError: it is not inside the picture.
 
     Args: which: prefix of the names of its corner in error messages.
     """
@@ -205,9 +209,13 @@ def reroll(
 def save_variants(
     engine: Engine, folder: Path, job: Job, picture: OpenedPicture, state: np.ndarray, named: Mapping[str, Variant]
 ) -> tuple[Path, ...]:
-    """Write variants as whole pictures, each with its recipe inside. Raises: Cancelled: the job was cancelled.
+    """Write variants as whole pictures, each with its recipe inside.
 
-    Args: state: the picture that the variants change, uint8 (s h, s w, 3). named: prefix of the file names.
+    Raises: Cancelled: the job was cancelled.
+
+    Args:
+        state: the picture that the variants change, uint8 (s h, s w, 3).
+        named: prefix of the file names.
     """
     text_of, alpha = sample_text(picture), picture.alpha()
     files = []

@@ -43,7 +43,9 @@ Inputs = Collection[Any]
 class Event:
     """The argument of a handler.
 
-    values: of the inputs, by component. serial: number of the event. data: from the browser.
+    values: of the inputs, by component.
+    serial: number of the event.
+    data: from the browser.
     """
 
     session: Session
@@ -87,12 +89,15 @@ class Page:
     Must be created inside `gr.Blocks`, before any panel.
 
     Attributes:
-        serial: counts the page's events. session: the visitor's `Session`, None until the page is set up.
-        query: the query of the page's address. memory: settings that the browser remembers.
-        status: the status line. panels: in the order in which they are laid out.
+        serial: counts the page's events.
+        session: the visitor's `Session`, None until the page is set up.
+        query: the query of the page's address.
+        memory: settings that the browser remembers.
+        status: the status line.
+        panels: in the order in which they are laid out.
         tabs: panels with figures, by the labels of their tabs; the tab that is open at first comes first.
-        opening: the finished set of the first example; None: there is none. ahead: prepares pictures; None: nothing is
-        prepared.
+        opening: the finished set of the first example; None: there is none.
+        ahead: prepares pictures; None: nothing is prepared.
     """
 
     def __init__(

@@ -35,7 +35,8 @@ _WALK_HOW = Words("", "").how
 class Pool:
     """Versions that have been compared. Their pictures are not stored: the engine draws the chosen ones again.
 
-    recipe: of the picture that they are versions of. mask: the region; None: they are whole pictures.
+    recipe: of the picture that they are versions of.
+    mask: the region; None: they are whole pictures.
     """
 
     recipe: SampleRecipe
@@ -85,7 +86,10 @@ class Pool:
     def family(self, kind: str, recipe: SampleRecipe) -> tuple[list[Way], Words]:
         """Return all versions that one of the shown ones represents: itself first, then the others by similarity.
 
-        Args: kind: "different" or "typical". recipe: of the shown version.
+        Args:
+            kind: "different" or "typical".
+            recipe: of the shown version.
+
         Raises: InputError: it is not one of those shown.
         """
         chosen = next((one for one in self._families(kind) if self.leads_to(one.number, recipe)), None)

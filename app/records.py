@@ -47,8 +47,10 @@ class Region:
 class Source:
     """A requested picture file, and how it is to be read.
 
-    path: of the file; the session keeps its own copy of an upload. kind: "lr", or "hr": to be scaled down first.
-    name: of the example, otherwise "". restored: whether it came out of a PNG of this page, with that PNG's settings.
+    path: of the file; the session keeps its own copy of an upload.
+    kind: "lr", or "hr": to be scaled down first.
+    name: of the example, otherwise "".
+    restored: whether it came out of a PNG of this page, with that PNG's settings.
     """
 
     path: Path
@@ -61,9 +63,13 @@ class Source:
 class OpenedPicture:
     """The visitor's picture, stored on disk as arrays: LR, and the ground truth if it was scaled down here.
 
-    folder: of the arrays. files: folder of the crop's PNG files: input, truth (if there is one) and preview. width,
-    height: of the whole LR picture. region: the crop that is enlarged. subject: id that changes whenever LR pixels,
-    crop or scale change. has_alpha: whether there is an opacity channel. notes: how the file was converted.
+    folder: of the arrays.
+    files: folder of the crop's PNG files: input, truth (if there is one) and preview.
+    width, height: of the whole LR picture.
+    region: the crop that is enlarged.
+    subject: id that changes whenever LR pixels, crop or scale change.
+    has_alpha: whether there is an opacity channel.
+    notes: how the file was converted.
     """
 
     folder: Path
@@ -129,9 +135,9 @@ class Numbers:
 class PictureRecord:
     """A finished picture of a set, as the viewer, table, downloads and zip use it.
 
-    id: unique in the set; a picture with the same role in the next set has the same id. kind: "sample": drawn, with its
-    recipe and numbers; or "reference": something to compare samples with. key: letter that shows it in the viewer, or
-    "".
+    id: unique in the set; a picture with the same role in the next set has the same id.
+    kind: "sample": drawn, with its recipe and numbers; or "reference": something to compare samples with.
+    key: letter that shows it in the viewer, or "".
     """
 
     id: str
@@ -147,11 +153,14 @@ class PictureRecord:
 class Run:
     """A set of samples of one picture, drawn with one set of settings.
 
-    folder: of its files; it may also contain files of earlier sets. pictures: finished ones, samples first. parts:
-    finished rows of unfinished samples, by sample number. diversity, …: see `srflow.contract.SetSummary`. atlas:
-    positions in -1 to 1, one per sample. overlays: the map of the standard deviation of luma and of RGB, by the keys of
-    `MEASURES`. is_drawing: whether more is still to come. place: (x, y) in SR pixels, an interesting position; None:
-    not known. bars: the calibrated bars; None: not known yet, or there is a single sample.
+    folder: of its files; it may also contain files of earlier sets.
+    pictures: finished ones, samples first.
+    parts: finished rows of unfinished samples, by sample number. diversity, …: see `srflow.contract.SetSummary`.
+    atlas: positions in -1 to 1, one per sample.
+    overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
+    is_drawing: whether more is still to come.
+    place: (x, y) in SR pixels, an interesting position; None: not known.
+    bars: the calibrated bars; None: not known yet, or there is a single sample.
     """
 
     folder: Path
@@ -207,7 +216,9 @@ class Run:
 class Sweep:
     """The same latents at several temperatures.
 
-    width, height: in SR pixels. paths: of the first sample at each temperature. points: numbers, averaged over samples.
+    width, height: in SR pixels.
+    paths: of the first sample at each temperature.
+    points: numbers, averaged over samples.
     is_drawing: whether more is still to come.
     """
 
@@ -233,8 +244,10 @@ class WishScale:
 class Slider:
     """A way in which a region can differ, shown as a slider.
 
-    strip: pictures of the region along it. ends: what its ends show, in words. scale: only for a wish. remark: a remark
-    for the visitor, or "".
+    strip: pictures of the region along it.
+    ends: what its ends show, in words.
+    scale: only for a wish.
+    remark: a remark for the visitor, or "".
     """
 
     direction: Direction
@@ -248,12 +261,19 @@ class Slider:
 class Explored:
     """The picture that a visitor explores, and its variants while they are shown.
 
-    state: the picture, a sample or a changed one. ways: finished variants. count: how many there will be; 0: none are
-    shown. kind: the kind of variants, see `app.viewer.Asked`. mask: the region; None: the whole picture. seed: of the
-    variants' noise. dial: how different neighbours are, in percent. detail: the latents in which they differ. blend:
-    the variant that lies between two pictures, if any. found: a region that was requested for painting. sliders: of the
-    region, once they are found; () if there are none. angles: position of each slider, in degrees. levels: depth of
-    each variant in a tree, from 0 on.
+    state: the picture, a sample or a changed one.
+    ways: finished variants.
+    count: how many there will be; 0: none are shown.
+    kind: the kind of variants, see `app.viewer.Asked`.
+    mask: the region; None: the whole picture.
+    seed: of the variants' noise.
+    dial: how different neighbours are, in percent.
+    detail: the latents in which they differ.
+    blend: the variant that lies between two pictures, if any.
+    found: a region that was requested for painting.
+    sliders: of the region, once they are found; () if there are none.
+    angles: position of each slider, in degrees.
+    levels: depth of each variant in a tree, from 0 on.
     """
 
     state: PictureRecord
@@ -295,7 +315,8 @@ class Explored:
 class Chosen:
     """What a visitor selected to measure: a region of the LR picture, and a line between two points in SR pixels.
 
-    subject: id of the picture that they belong to. base: id of the sample whose region was selected.
+    subject: id of the picture that they belong to.
+    base: id of the sample whose region was selected.
     """
 
     subject: str
@@ -308,10 +329,12 @@ class Chosen:
 class View:
     """Everything that a visitor's page shows; the history consists of these.
 
-    explored: the picture that is explored; None: none yet. settings: those with which the picture was opened, or last
-    sampled. measure: the map that is shown. steps: the history that contains the view, for display; views inside the
-    history have none. chosen: selected for measuring; None: nothing. revision: increases with each change of the
-    session, so that the browser can detect outdated messages.
+    explored: the picture that is explored; None: none yet.
+    settings: those with which the picture was opened, or last sampled.
+    measure: the map that is shown.
+    steps: the history that contains the view, for display; views inside the history have none.
+    chosen: selected for measuring; None: nothing.
+    revision: increases with each change of the session, so that the browser can detect outdated messages.
     """
 
     picture: OpenedPicture | None = None
@@ -358,7 +381,9 @@ class View:
 class Look:
     """The appearance of a history step in the strip.
 
-    kind: what was new in the step. path: of the thumbnail. key: changes when the thumbnail changes.
+    kind: what was new in the step.
+    path: of the thumbnail.
+    key: changes when the thumbnail changes.
     """
 
     kind: Literal["picture", "samples", "sweep", "explored"]
@@ -370,8 +395,11 @@ class Look:
 class PastStep:
     """A step of the history at the time when it is shown.
 
-    number: never reused. parent: number of the previous step. name: given by the visitor, or "". is_current: whether it
-    is shown now. is_compared: whether the visitor compares others with it.
+    number: never reused.
+    parent: number of the previous step.
+    name: given by the visitor, or "".
+    is_current: whether it is shown now.
+    is_compared: whether the visitor compares others with it.
     """
 
     number: int

@@ -124,7 +124,10 @@ def draw(
 class _Writer:
     """Writes the events of one drawing to disk and into its `Run`.
 
-    Attributes: run: the set so far. earlier: reused samples. missing: numbers of the samples to draw.
+    Attributes:
+        run: the set so far.
+        earlier: reused samples.
+        missing: numbers of the samples to draw.
     """
 
     def __init__(

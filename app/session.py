@@ -43,10 +43,13 @@ KEEP = object()
 class Job:
     """Work in progress for a session.
 
-    cancel: set when the job must end, because of Stop or a newer job. folders: created for it, and kept while it runs.
-    has_committed: whether any of its results is shown. step: the history step that it added. replaces: the step of an
-    unfinished job that this job replaces. wants_samples: whether it draws samples, or replaces an unfinished job that
-    did. had_draft: whether the previous job was cancelled before any of its results was shown.
+    cancel: set when the job must end, because of Stop or a newer job.
+    folders: created for it, and kept while it runs.
+    has_committed: whether any of its results is shown.
+    step: the history step that it added.
+    replaces: the step of an unfinished job that this job replaces.
+    wants_samples: whether it draws samples, or replaces an unfinished job that did.
+    had_draft: whether the previous job was cancelled before any of its results was shown.
     """
 
     serial: int

@@ -96,8 +96,14 @@ def move_sliders(
 ) -> Iterator[Update]:
     """Draw the picture at the sliders' positions. It is shown as the only variant, and is not a step of the history.
 
-    Args: angles: of each slider, degrees. is_first: whether to tell the visitor how to continue.
-    Raises: InputError: the number of angles is wrong. All errors of the engine; Cancelled: the job was cancelled.
+    Args:
+        angles: of each slider, degrees.
+        is_first: whether to tell the visitor how to continue.
+
+    Raises:
+        InputError: the number of angles is wrong.
+        Cancelled: the job was cancelled.
+        All errors of the engine.
     """
     recipe, mask, sliders = explored.state.recipe, explored.mask, explored.sliders
     if recipe is None or mask is None or sliders is None:
@@ -141,7 +147,9 @@ def draw_strips(
     directions: Sequence[Direction],
     wish: Wish | None = None,
 ) -> Generator[Update, None, list[Found]]:
-    """Draw pictures of the region along each direction, and describe them in words. Raises: as `find_sliders`.
+    """Draw pictures of the region along each direction, and describe them in words.
+
+    Raises: as `find_sliders`.
 
     Args: wish: what to measure of the pictures.
     """

@@ -55,10 +55,15 @@ ALL = frozenset(Part)
 class Update:
     """A report from a piece of work.
 
-    text: for the status line. fraction: of the work, 0 to 1; None: no progress bar. changed: parts that panels must
-    update. changes: fields of `View` to commit. draft: a view to show without committing it. is_step: False: the commit
-    adds no step. values: for components that belong to no panel. kind: of the status line. spoken: whether a screen
-    reader reads `text` aloud.
+    text: for the status line.
+    fraction: of the work, 0 to 1; None: no progress bar.
+    changed: parts that panels must update.
+    changes: fields of `View` to commit.
+    draft: a view to show without committing it.
+    is_step: False: the commit adds no step.
+    values: for components that belong to no panel.
+    kind: of the status line.
+    spoken: whether a screen reader reads `text` aloud.
     """
 
     text: str = ""

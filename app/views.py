@@ -73,8 +73,10 @@ def grey(values: np.ndarray, top: float) -> np.ndarray:
 def status_html(text: str, fraction: float | None = None, kind: str = "", *, spoken: bool = True) -> str:
     """Return the status line as HTML.
 
-    fraction: for a progress bar; None: no bar. kind: "", "error", "done". spoken: whether page.js makes a screen reader
-    read the text aloud; progress messages several times a second would drown out everything else.
+    fraction: for a progress bar; None: no bar.
+    kind: "", "error", "done".
+    spoken: whether page.js makes a screen reader read the text aloud; progress messages several times a second would
+        drown out everything else.
     """
     bar = (
         ""

@@ -111,8 +111,8 @@ UNEXPECTED = (
 def preset_choices(presets: Mapping[str, tuple[float | None, bool]], default: float | None) -> list[tuple[str, str]]:
     """Return label and name of each preset; the label says what the preset sets.
 
-    presets: name → temperature (None: the model's default) and whether the input is matched. default: the default
-    temperature of the model; None: it is not loaded yet.
+    presets: name → temperature (None: the model's default) and whether the input is matched.
+    default: the default temperature of the model; None: it is not loaded yet.
     """
     choices = []
     for name, (temperature, is_matched) in presets.items():

@@ -49,7 +49,8 @@ _FACTORS = np.arange(1.0, 6.01, 0.05)
 class Case:
     """A text on a plate, the texts tried, and the unexplained part of each. The first one tried is the correct one.
 
-    height: of its characters, or of the place, in LR pixels. residuals, shares: (texts,), see `Candidate`.
+    height: of its characters, or of the place, in LR pixels.
+    residuals, shares: (texts,), see `Candidate`.
     """
 
     height: float

@@ -19,7 +19,10 @@ def standard_normal_log_prob(x: Tensor) -> Tensor:
 def log_likelihood(latents: Sequence[Tensor], log_dets: Sequence[Tensor]) -> Tensor:
     """Return log p(hr | lr) = sum log N(latent; 0, I) + sum log_det (eq. 2 of the paper, negated).
 
-    Args: latents: (B, C, H, W) each. log_dets: per position, (B or 1, H, W) each.
+    Args:
+        latents: (B, C, H, W) each.
+        log_dets: per position, (B or 1, H, W) each.
+
     Returns: (B,), in nats.
     """
     total = sum(standard_normal_log_prob(latent).flatten(1).sum(1) for latent in latents)

@@ -36,8 +36,9 @@ __all__ = ["Conditioning", "SRFlow", "pad_to_multiple"]
 class Conditioning:
     """Everything that a flow needs of one LR picture (or a batch of them), for any number of samples.
 
-    levels: per level, the data for its steps. height, width: of the LR picture. base: its bicubic upscaling,
-    (B, 3, s h, s w), for flows that model only the difference from it; otherwise None.
+    levels: per level, the data for its steps.
+    height, width: of the LR picture.
+    base: its bicubic upscaling, (B, 3, s h, s w), for flows that model only the difference from it; otherwise None.
     """
 
     levels: list[PreparedLevel] = field(repr=False)
@@ -186,7 +187,9 @@ class SRFlow(nn.Module, ModelHubMixin):
     def log_prob(self, hr: Tensor, lr: Tensor) -> Tensor:
         """Return log p(hr | lr), (B,), in nats: the training objective, negated. Values are not checked.
 
-        Args: hr: (B, 3, s h, s w). lr: (B, 3, h, w).
+        Args:
+            hr: (B, 3, s h, s w).
+            lr: (B, 3, h, w).
         """
         latents, log_dets = self._encode(hr, self._condition(lr, None))
         return log_likelihood(latents, log_dets)
@@ -205,8 +208,10 @@ class SRFlow(nn.Module, ModelHubMixin):
         """Return the inputs of all losses on samples, from one pass of the encoder; values are not checked.
 
         Args:
-            hr: (B, 3, s h, s w). lr: (B, 3, h, w).
+            hr: (B, 3, s h, s w).
+            lr: (B, 3, h, w).
             latent_sets: for each sample of the batch its latents, at its temperature: per level (B, C, H, W).
+
         Returns: log p(hr | lr), (B,), in nats; for each set its pictures, (B, 3, s h, s w), not clipped; and the
             encoder's own super-resolution, (B, 3, s h, s w), whose gradients reach only the super-resolution tail.
         """

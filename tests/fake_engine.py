@@ -54,7 +54,9 @@ from srflow.steering.wishes import find_aim
 
 
 class FakeEngine(FakePictures):
-    """An implementation of `srflow.contract.Engine` for tests. delay: seconds per sample, cancellable in small steps.
+    """An implementation of `srflow.contract.Engine` for tests.
+
+    delay: seconds per sample, cancellable in small steps.
 
     Set `error` to raise it before the next sample, `notice` to send it after each row of tiles, `num_restarts` to
     restart the tiles after the first row, `is_held` to wait for Stop after each row or, without tiles, each sample, and

@@ -368,7 +368,6 @@ def test_an_unknown_backbone_is_named(train):
         (["finetuning.temperatures=[0.9, 0.7]"], ["finetuning.temperatures"]),
         (["finetuning.num_samples=1"], ["finetuning.num_samples", "1"]),
         (["finetuning.likelihood_weight=0"], ["finetuning.likelihood_weight", "0"]),
-        (["finetuning.optimizer=muon"], ["finetuning.optimizer", "muon"]),
         (["finetuning.patch_size=34"], ["finetuning.patch_size", "34"]),
         (["validation.best_diversity=10"], ["validation.num_samples", "best_diversity"]),
     ],

@@ -53,17 +53,25 @@ class Asked:
     """One "explore" event.
 
     action: "roll": new noise in the region. "more": neighbours. "different", "typical": a few of many rolls, with the
-    number that each represents; "extremes" of these rolls; "families": groups of similar rolls, as a tree; "family":
-    all rolls that a variant represents. "children": mixtures of several pictures. "between": one between two pictures.
-    "heat": the picture with painted temperatures; "flat", "uncertain": a region to paint. "sliders": the main ways in
-    which the region differs; "slide": the sliders were moved. "wish": a slider towards a wish for the region. "like": a
-    slider towards the appearance of another region. "edit": the region is changed by hand. "grain": it gets the grain
-    of another region. "texts", "pieces": could they be there? "accept": a variant becomes the state. "leave": none
-    does. id: of the picture concerned. mask: the region; None: none is selected. dial: how different neighbours are, or
-    the point between two pictures, in percent. others: ids of the pictures that it is mixed with. detail: the latents
-    in which neighbours differ. heat: what is painted. angles: position of each slider, in degrees. wish: what is wished
-    for. edit: the change. texts: to try. source: the other region. sources: the regions of the pieces to try, or files
-    that show them.
+        number that each represents; "extremes" of these rolls; "families": groups of similar rolls, as a tree;
+        "family": all rolls that a variant represents. "children": mixtures of several pictures. "between": one between
+        two pictures. "heat": the picture with painted temperatures; "flat", "uncertain": a region to paint. "sliders":
+        the main ways in which the region differs; "slide": the sliders were moved. "wish": a slider towards a wish for
+        the region. "like": a slider towards the appearance of another region. "edit": the region is changed by hand.
+        "grain": it gets the grain of another region. "texts", "pieces": could they be there? "accept": a variant
+        becomes the state. "leave": none does.
+    id: of the picture concerned.
+    mask: the region; None: none is selected.
+    dial: how different neighbours are, or the point between two pictures, in percent.
+    others: ids of the pictures that it is mixed with.
+    detail: the latents in which neighbours differ.
+    heat: what is painted.
+    angles: position of each slider, in degrees.
+    wish: what is wished for.
+    edit: the change.
+    texts: to try.
+    source: the other region.
+    sources: the regions of the pieces to try, or files that show them.
     """
 
     action: Action

@@ -52,15 +52,15 @@ class Picture:
 
     id: unique in the scene; in the next scene, the same id has the same position in the grid. Until the visitor chooses
         another picture, differences subtract the picture "mean", otherwise "truth".
-    label: short text for people. path: PNG file, or None while the picture is being made: then its position is
-    reserved, and shows the previous picture
-        dimmed or, if there was none, the scene's `placeholder`.
-    parts: finished rows, while `path` is None. kind: "sample" (in the grid, selected by digits) or "reference"
-    (bicubic, mean, ground truth, …: for flipping, wiping
-        and, on request, the grid); or "way": a variant in `Scene.walk`, which is in no grid. A reference smaller than
-        the
-        frame is enlarged without interpolation.
-    badge: short mark beside the label, for example "flagged". key: lower-case letter that shows a reference, or "".
+    label: short text for people.
+    path: PNG file, or None while the picture is being made: then its position is reserved, and shows the previous
+        picture dimmed or, if there was none, the scene's `placeholder`.
+    parts: finished rows, while `path` is None.
+    kind: "sample" (in the grid, selected by digits) or "reference" (bicubic, mean, ground truth, …: for flipping,
+        wiping and, on request, the grid); or "way": a variant in `Scene.walk`, which is in no grid. A reference smaller
+        than the frame is enlarged without interpolation.
+    badge: short mark beside the label, for example "flagged".
+    key: lower-case letter that shows a reference, or "".
     file_name: name under which the browser saves the PNG file; "": made from the label.
     """
 
@@ -126,7 +126,9 @@ class Overlay:
 class Blend:
     """A variant between two pictures, which the visitor moves from one to the other.
 
-    id: of the variant. ends: ids of the two pictures. percent: its position between them.
+    id: of the variant.
+    ends: ids of the two pictures.
+    percent: its position between them.
     """
 
     id: str
@@ -142,9 +144,11 @@ LOOK_ONLY = "to look at"
 class SliderStrip:
     """One slider of a region.
 
-    path: PNG of the region at positions from one end to the other, side by side. ends: what the two ends show, in
-    words. share: of the variance in the region, 0 to 1. deviations: of a wish's measure at each position, in standard
-    deviations; None: it is not a wish. remark: a remark for the visitor, or "".
+    path: PNG of the region at positions from one end to the other, side by side.
+    ends: what the two ends show, in words.
+    share: of the variance in the region, 0 to 1.
+    deviations: of a wish's measure at each position, in standard deviations; None: it is not a wish.
+    remark: a remark for the visitor, or "".
     """
 
     path: str | Path
@@ -166,10 +170,16 @@ class SliderBank:
 class Walk:
     """Variants of a picture, which the visitor steps through in place.
 
-    start: id of that picture. ids: of the finished variants. count: how many there will be. box: left, top, right,
-    bottom of the region that differs, in SR pixels. kind: the kind of variants. dial: how different neighbours are, in
-    percent. blend: the variant, if any, that lies between two pictures. found: a region that was requested for
-    painting. sliders: those that lead to the one variant, once they are found. levels: depth of each variant in a tree.
+    start: id of that picture.
+    ids: of the finished variants.
+    count: how many there will be.
+    box: left, top, right, bottom of the region that differs, in SR pixels.
+    kind: the kind of variants.
+    dial: how different neighbours are, in percent.
+    blend: the variant, if any, that lies between two pictures.
+    found: a region that was requested for painting.
+    sliders: those that lead to the one variant, once they are found.
+    levels: depth of each variant in a tree.
     """
 
     start: str
@@ -188,9 +198,14 @@ class Walk:
 class StripStep:
     """One step of the history, as the strip below the pictures shows it.
 
-    number: identifies it in events. parent: number of the previous step in the strip. path: PNG of its thumbnail.
-    caption: two or three words. name: given by the visitor, or "". words: a full description. difference: the changes
-    from it to the current step; None: the two cannot be compared. kind: what was new in it.
+    number: identifies it in events.
+    parent: number of the previous step in the strip.
+    path: PNG of its thumbnail.
+    caption: two or three words.
+    name: given by the visitor, or "".
+    words: a full description.
+    difference: the changes from it to the current step; None: the two cannot be compared.
+    kind: what was new in it.
     """
 
     number: int
@@ -209,9 +224,9 @@ class StripStep:
 class Scene:
     """Everything that the viewer shows.
 
-    width, height: the frame in SR pixels; pictures of other sizes are scaled to it. pictures: in the order of grid,
-    buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7. overlay: map of where the samples differ, or None. The
-    visitor can show it as a tile of the grid (on at first, with
+    width, height: the frame in SR pixels; pictures of other sizes are scaled to it.
+    pictures: in the order of grid, buttons and keys: samples have 1 … 9, then Shift+1 … Shift+7.
+    overlay: map of where the samples differ, or None. The visitor can show it as a tile of the grid (on at first, with
         two samples or more) and over all pictures.
     overlay_expected: reserve a position for the map's tile while `overlay` is None, so that the grid does not change
         when the map arrives.
@@ -220,20 +235,20 @@ class Scene:
     mode, selected, compare, place: settings to apply once, when they differ from those of the previous scene: the mode,
         the id of the picture shown alone, the ids (left, right) of the wipe, the (x, y) of the close-ups in SR pixels.
         None: keep the visitor's choice.
-    placeholder: id of a picture that is shown dimmed instead of pictures that are not finished. suggested_place: the
-    (x, y) of the close-ups until the visitor chooses a position, meant to be where samples differ
+    placeholder: id of a picture that is shown dimmed instead of pictures that are not finished.
+    suggested_place: the (x, y) of the close-ups until the visitor chooses a position, meant to be where samples differ
         most. None: the viewer finds that position on the map; without a map, there are no close-ups before the first
         click.
     grid: (width, height) of the low-resolution picture, on whose pixels the visitor may select a region. None: the
         selection tools are hidden.
-    walk: variants, while the visitor looks at them; None: there are none. explored: id of the explored picture, which
-    is shown alone whenever it changes. steps: the history, oldest first; the strip is shown from two steps on. A step
-    that is compared with the current one is
-        a reference of the scene, with the id "step-NUMBER".
-    note: a line over the pictures, e.g. how to get some; then none of them is called "waiting". temperature: of the
-    samples, or of the explored picture; None: not known. serial: identifies the scene. The element `.lv` has it as
-    `data-shown` once the map and all finished pictures are drawn,
-        or have failed to load.
+    walk: variants, while the visitor looks at them; None: there are none.
+    explored: id of the explored picture, which is shown alone whenever it changes.
+    steps: the history, oldest first; the strip is shown from two steps on. A step that is compared with the current one
+        is a reference of the scene, with the id "step-NUMBER".
+    note: a line over the pictures, e.g. how to get some; then none of them is called "waiting".
+    temperature: of the samples, or of the explored picture; None: not known.
+    serial: identifies the scene. The element `.lv` has it as `data-shown` once the map and all finished pictures are
+        drawn, or have failed to load.
     revision: the viewer ignores a scene with a lower revision than it has already shown, because it arrived too late.
     """
 

@@ -75,8 +75,10 @@ def sigma_floor(box: int, scale_factor: int) -> float:
 def prediction_sigma(sigma: np.ndarray, num_samples: int, floor: float) -> np.ndarray:
     """Return the factor of λ: sqrt(1 + 1/K) max(σ, floor).
 
-    Args: sigma: of the samples, with the divisor K - 1, any shape, grey levels. num_samples: K, at least 2. floor:
-    above 0.
+    Args:
+        sigma: of the samples, with the divisor K - 1, any shape, grey levels.
+        num_samples: K, at least 2.
+        floor: above 0.
     """
     return math.sqrt(1 + 1 / num_samples) * np.maximum(sigma, floor)
 
@@ -105,7 +107,10 @@ def outside_shares(ratios: np.ndarray) -> np.ndarray:
 def conformal_lambda(losses: np.ndarray, coverage: float) -> float:
     """Conformal risk control: return the smallest λ whose mean coverage over new pictures is at least `coverage`.
 
-    Args: losses: of n pictures, (n, len(LAMBDAS)). coverage: 1 - α, between 0 and 1.
+    Args:
+        losses: of n pictures, (n, len(LAMBDAS)).
+        coverage: 1 - α, between 0 and 1.
+
     Raises: InputError: n is too small for that coverage, see `min_pictures`.
     """
     _check_number(len(losses), coverage, None)
@@ -116,7 +121,11 @@ def conformal_lambda(losses: np.ndarray, coverage: float) -> float:
 def rcps_lambda(losses: np.ndarray, coverage: float, confidence: float) -> float:
     """Return the smallest λ whose coverage is at least `coverage`, with a confidence over the calibration pictures.
 
-    Args: losses: of n pictures, (n, len(LAMBDAS)). coverage: 1 - α. confidence: 1 - δ; both between 0 and 1.
+    Args:
+        losses: of n pictures, (n, len(LAMBDAS)).
+        coverage: 1 - α.
+        confidence: 1 - δ; both between 0 and 1.
+
     Raises: InputError: n is too small for them, see `min_pictures`.
     """
     _check_number(len(losses), coverage, confidence)
@@ -165,7 +174,10 @@ def check_targets(coverage: float, confidence: float | None) -> None:
 def cross_fit(losses: np.ndarray, folds: np.ndarray, choose: Choose) -> np.ndarray:
     """Return a λ for every picture, chosen without the pictures of its own fold, so that it can be checked there.
 
-    Args: losses: (n, len(LAMBDAS)). folds: the fold of every picture, (n,), whole numbers.
+    Args:
+        losses: (n, len(LAMBDAS)).
+        folds: the fold of every picture, (n,), whole numbers.
+
     Returns: (n,), one value per fold.
     """
     lambdas = np.empty(len(losses))
@@ -177,7 +189,10 @@ def cross_fit(losses: np.ndarray, folds: np.ndarray, choose: Choose) -> np.ndarr
 def box_means(values: np.ndarray, box: int) -> np.ndarray:
     """Return means over boxes side by side; remaining pixels at the right and the bottom are left out.
 
-    Args: values: (H, W, C). box: pixels a side, at most H and W.
+    Args:
+        values: (H, W, C).
+        box: pixels a side, at most H and W.
+
     Returns: (H // box, W // box, C), float32.
     """
     height, width = (side // box for side in values.shape[:2])
@@ -191,9 +206,11 @@ def rank_histogram(
     """Count how often the truth is above 0, 1, … K of the samples: flat if the truth is distributed like the samples.
 
     Args:
-        truth: (P,). samples: (K, P).
+        truth: (P,).
+        samples: (K, P).
         random: breaks ties, evenly.
         stretch: the samples are first moved away from their mean by this factor.
+
     Returns: counts, (K + 1,), of whole numbers.
     """
     if stretch != 1.0:  # moving the truth instead gives the same order, and leaves ties at 1 exact

@@ -51,12 +51,15 @@ _TOLERANCE = 1e-6  # for temperatures that were written as decimals
 class MeasuredBar:
     """The measurements for one quantity at one setting.
 
-    value: see `Value`. box: side in pixels of the boxes whose means have these bars; 1: single pixels. sigma_floor: in
-    grey levels. lam: λ, chosen with all pictures. error_ratio: root mean square error of the mean / root mean square of
-    sqrt(1 + 1/K) σ; 1 if the spread is right. coverage_before: share of the truth inside bars with the λ of samples
-    with the right spread. coverage: the same with the calibrated λ, chosen for each picture without it; the mean over
-    pictures. coverage_tenth: a tenth of the pictures have a smaller coverage. coverage_checked: the mean coverage over
-    the pictures of `Calibration.check`; None without such a check.
+    value: see `Value`.
+    box: side in pixels of the boxes whose means have these bars; 1: single pixels.
+    sigma_floor: in grey levels.
+    lam: λ, chosen with all pictures.
+    error_ratio: root mean square error of the mean / root mean square of sqrt(1 + 1/K) σ; 1 if the spread is right.
+    coverage_before: share of the truth inside bars with the λ of samples with the right spread.
+    coverage: the same with the calibrated λ, chosen for each picture without it; the mean over pictures.
+    coverage_tenth: a tenth of the pictures have a smaller coverage.
+    coverage_checked: the mean coverage over the pictures of `Calibration.check`; None without such a check.
     """
 
     value: Value
@@ -97,10 +100,12 @@ class MeasuredSetting:
 
 @dataclass(frozen=True)
 class Bar:
-    """The parameters of a bar. lam: λ. sigma_floor: in grey levels.
+    """The parameters of a bar.
 
+    lam: λ.
+    sigma_floor: in grey levels.
     coverage_checked: the smallest coverage of such bars on the pictures of `Calibration.check`; None without such a
-    check.
+        check.
     """
 
     lam: float
@@ -110,8 +115,10 @@ class Bar:
     def half_width(self, sigma: np.ndarray | float, num_samples: int) -> np.ndarray:
         """Return λ sqrt(1 + 1/K) max(σ, floor), in grey levels: the truth is promised to lie within the mean ± this.
 
-        Args: sigma: the samples' standard deviation, with the divisor K - 1, any shape; for a box: that of the samples'
-            box means. num_samples: K.
+        Args:
+            sigma: the samples' standard deviation, with the divisor K - 1, any shape; for a box: that of the samples'
+                box means.
+            num_samples: K.
         """
         return self.lam * prediction_sigma(np.asarray(sigma), num_samples, self.sigma_floor)
 
@@ -120,12 +127,12 @@ class Bar:
 class Calibration:
     """The calibration of one file of weights.
 
-    coverage: the share of the truth that is promised to lie inside the bars, on average over pictures. confidence: None
-    for conformal risk control; otherwise that of the risk-controlling sets. hr, num_pictures, pictures_sha256, crop:
-    the folder's name, the number of pictures and their hash; side in pixels of the
-        central crops, None for whole pictures.
-    folds: number of folds of the cross-fitting. check: other pictures, on which the coverage was measured afterwards;
-    None if it was not.
+    coverage: the share of the truth that is promised to lie inside the bars, on average over pictures.
+    confidence: None for conformal risk control; otherwise that of the risk-controlling sets.
+    hr, num_pictures, pictures_sha256, crop: the folder's name, the number of pictures and their hash; side in pixels of
+        the central crops, None for whole pictures.
+    folds: number of folds of the cross-fitting.
+    check: other pictures, on which the coverage was measured afterwards; None if it was not.
     """
 
     weights_sha256: str
@@ -149,11 +156,11 @@ class Calibration:
     ) -> Bar:
         """Return the bar for samples with the given settings. Nothing is extrapolated.
 
-        temperature: between measured values, λ is interpolated; outside there is no bar. num_samples: the largest
-        measured number that is not larger is used; λ decreases as the number grows, so that the bar is
-            too wide rather than too narrow.
-        consistency_rounds: only measured values. box: between measured sizes, the wider bar of the two is used; for a
-        region, pass the square root of its area.
+        temperature: between measured values, λ is interpolated; outside there is no bar.
+        num_samples: the largest measured number that is not larger is used; λ decreases as the number grows, so that
+            the bar is too wide rather than too narrow.
+        consistency_rounds: only measured values.
+        box: between measured sizes, the wider bar of the two is used; for a region, pass the square root of its area.
 
         Raises: NotCalibratedError: the setting was not measured; the message says what was.
         """

@@ -11,9 +11,10 @@ __all__ = ["Metadata"]
 class Metadata:
     """Licence, origin and identity of a model's weights, stored with them.
 
-    license: an SPDX identifier in lower case, as on the Hub. provenance: where they come from, as text for people.
+    license: an SPDX identifier in lower case, as on the Hub.
+    provenance: where they come from, as text for people.
     weights_sha256: of the weights file last loaded or saved, so that a picture can name its weights; None for weights
-    that were never saved.
+        that were never saved.
     """
 
     license: str = "apache-2.0"

@@ -34,7 +34,9 @@ def export_samples(
         pngs: of all its samples, in order.
         stem: of the files to write, without a suffix.
         bits: of the PNGs.
-    Returns: the files. Raises: InputError: too much data for a format.
+
+    Returns: the files.
+    Raises: InputError: too much data for a format.
     """
     from srflow.contract import RECIPE_KEY, CalibrationError, SampleRecipe
     from srflow.evaluation.exporting import EXPORTS, LATENTS, SetData, write_set

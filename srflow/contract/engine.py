@@ -43,8 +43,9 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """The engine's machine and models. device, precision_reason: a short text for people.
+    """The engine's machine and models.
 
+    device, precision_reason: a short text for people.
     memory_limit: maximum bytes for a request.
     """
 

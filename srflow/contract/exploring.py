@@ -32,16 +32,20 @@ __all__ = [
 class ExploreRequest:
     """Several variants of a sample: e.g. eight rolls of one region.
 
-    lr: uint8, (h, w, 3). recipe: of the sample to change, including its operations so far: the `state`. variants: for
-    each variant its further operations, often one; an empty tuple requests the state itself. Variants of the same
-    region are decoded together. choose: number of variants to choose for a `Comparison` at the end; all variants must
-    then be of one region, or all of the whole picture. 0: no comparison. directions: maximum number of directions to
-    find; the variants must then be at least 8 rolls 0, 1, 2 … of one region and seed. 0: none. wish: what to measure of
-    every variant, in the region of its last operation; except for the state itself, all must have the same region. aim:
-    whether to find the direction of the wish among the variants, which must then be at least 16 such rolls. draft:
-    whether to decode less around the region of each last operation, which is faster and less exact (.08 grey levels RMS
-    with the shipped ×4 model). Drafts are for pictures that are only measured or shown small; their recipes draw the
-    exact pictures.
+    lr: uint8, (h, w, 3).
+    recipe: of the sample to change, including its operations so far: the `state`.
+    variants: for each variant its further operations, often one; an empty tuple requests the state itself. Variants of
+        the same region are decoded together.
+    choose: number of variants to choose for a `Comparison` at the end; all variants must then be of one region, or all
+        of the whole picture. 0: no comparison.
+    directions: maximum number of directions to find; the variants must then be at least 8 rolls 0, 1, 2 … of one region
+        and seed. 0: none.
+    wish: what to measure of every variant, in the region of its last operation; except for the state itself, all must
+        have the same region.
+    aim: whether to find the direction of the wish among the variants, which must then be at least 16 such rolls.
+    draft: whether to decode less around the region of each last operation, which is faster and less exact (.08 grey
+        levels RMS with the shipped ×4 model). Drafts are for pictures that are only measured or shown small; their
+        recipes draw the exact pictures.
     """
 
     lr: np.ndarray
@@ -58,12 +62,15 @@ class ExploreRequest:
 class Variant:
     """A drawn variant. Its picture is the state's, with `patch` laid into it at row `top`, column `left`.
 
-    number: in the request's `variants`. patch: uint8, (h, w, 3), everything that differs from the state; the whole
-    picture if the last operations were on the whole picture, or if the state itself was requested. recipe: draws this
-    variant, and is the next state if it is kept. lr_psnr: of the whole picture, as in `SampleResult`. log_prob: the
-    log-likelihood of what was decoded last, inside the mask's box or everywhere, in nats, before the consistency step.
-    It can be compared only with that of other variants of the same region at the same temperature. measured: of the
-    request's wish.
+    number: in the request's `variants`.
+    patch: uint8, (h, w, 3), everything that differs from the state; the whole picture if the last operations were on
+        the whole picture, or if the state itself was requested.
+    recipe: draws this variant, and is the next state if it is kept.
+    lr_psnr: of the whole picture, as in `SampleResult`.
+    log_prob: the log-likelihood of what was decoded last, inside the mask's box or everywhere, in nats, before the
+        consistency step. It can be compared only with that of other variants of the same region at the same
+        temperature.
+    measured: of the request's wish.
     """
 
     number: int
@@ -99,8 +106,8 @@ class Family:
 class Direction:
     """A direction in which the rolls of a region differ: `Slide(mask, seed, weights, angle)` moves along it.
 
-    weights: of the rolls. share: of the rolls' variance that it explains, 0 to 1, measured on rolls that were not used
-    to choose it.
+    weights: of the rolls.
+    share: of the rolls' variance that it explains, 0 to 1, measured on rolls that were not used to choose it.
     """
 
     weights: tuple[int, ...]
@@ -112,11 +119,11 @@ class Comparison:
     """Statistics over the variants of a request; all numbers are those of `Variant.number`.
 
     different: those that differ as much as possible, by farthest points in LPIPS (RMSE if the picture is too small for
-    it), each with its family; the first is the most central one. typical: those that represent the others best, the
-    largest family first. left_out: neither offered nor counted, because the model finds them implausible, or they are
-    flagged.
-    extremes: the first choice by each measure of `srflow.evaluation.choosing.EXTREMES`, by its name. distances:
-    float32, (N, N).
+        it), each with its family; the first is the most central one.
+    typical: those that represent the others best, the largest family first.
+    left_out: neither offered nor counted, because the model finds them implausible, or they are flagged.
+    extremes: the first choice by each measure of `srflow.evaluation.choosing.EXTREMES`, by its name.
+    distances: float32, (N, N).
     """
 
     different: tuple[Family, ...]
@@ -144,8 +151,10 @@ ExploreEvent = Progress | Notice | Variant | Comparison | Directions | Aim
 class EditRequest:
     """An edited picture, to be made consistent with the LR picture and natural.
 
-    lr: uint8, (h, w, 3). recipe: of the picture before the edit. picture: uint8, (s h, s w, 3), after it. mask: the
-    edited region; None: found by comparing the two pictures.
+    lr: uint8, (h, w, 3).
+    recipe: of the picture before the edit.
+    picture: uint8, (s h, s w, 3), after it.
+    mask: the edited region; None: found by comparing the two pictures.
     """
 
     lr: np.ndarray
@@ -158,9 +167,12 @@ class EditRequest:
 class GrainRequest:
     """A region to be given the grain of another one.
 
-    lr: uint8, (h, w, 3). recipe: of the picture that gets it. mask: the region there. source: the region from which it
-    is taken, of any picture at the scale of the HR picture, uint8, (H, W, 3), at least
-    `srflow.steering.grain.MIN_SOURCE` LR pixels a side. seed: of the pieces that are taken from it.
+    lr: uint8, (h, w, 3).
+    recipe: of the picture that gets it.
+    mask: the region there.
+    source: the region from which it is taken, of any picture at the scale of the HR picture, uint8, (H, W, 3), at least
+        `srflow.steering.grain.MIN_SOURCE` LR pixels a side.
+    seed: of the pieces that are taken from it.
     """
 
     lr: np.ndarray
@@ -176,12 +188,15 @@ class Verdict:
 
     Pairs are of the two variants: made consistent, made natural.
 
-    mask: the region. drawn_lr_psnr: of the picture as edited, see `SampleResult`. kept: the share of the change that
-    remains, 1: all of it, 0: nothing. deviations: how much more likely the region is than in samples that went through
-    the same steps, in their standard deviations; very negative is implausible, and so is very positive: too flat.
-    plausibility: the share of these samples that are at least as unusual, on either side. num_samples: their number.
+    mask: the region.
+    drawn_lr_psnr: of the picture as edited, see `SampleResult`.
+    kept: the share of the change that remains, 1: all of it, 0: nothing.
+    deviations: how much more likely the region is than in samples that went through the same steps, in their standard
+        deviations; very negative is implausible, and so is very positive: too flat.
+    plausibility: the share of these samples that are at least as unusual, on either side.
+    num_samples: their number.
     unusual: float32, (h, w) of the mask's box (`Mask.support`): how much larger than usual the latents of the
-    consistent form are around every LR pixel, in standard deviations of the samples'.
+        consistent form are around every LR pixel, in standard deviations of the samples'.
     """
 
     mask: Mask
@@ -202,9 +217,9 @@ class Encoded:
     """Pictures as latents of a model.
 
     levels: float32, (K, C, h, w) of every level, finest first, times temperature. With the conditioning of the LR
-    picture, `SRFlow.decode` turns them into the same pictures again, including all changes, within rounding to 8 bits.
-    After the consistency step, or an edit, they are not exactly normal. log_probs: float64, (K,), log p(picture | lr),
-    in nats, for a density over [0, 1].
+        picture, `SRFlow.decode` turns them into the same pictures again, including all changes, within rounding to 8
+        bits. After the consistency step, or an edit, they are not exactly normal.
+    log_probs: float64, (K,), log p(picture | lr), in nats, for a density over [0, 1].
     """
 
     levels: tuple[np.ndarray, ...]

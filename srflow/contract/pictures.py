@@ -19,9 +19,11 @@ __all__ = [
 class Metadata:
     """The metadata of a picture file; all of it may be copied to another file.
 
-    dpi: pixels per inch, horizontally and vertically. exif: a TIFF block (without the "Exif" prefix) of the tags that
-    remain
-    true for an enlarged picture: no orientation, sizes or thumbnail. xmp: an XMP packet. text: of a PNG, by name.
+    dpi: pixels per inch, horizontally and vertically.
+    exif: a TIFF block (without the "Exif" prefix) of the tags that remain true for an enlarged picture: no orientation,
+        sizes or thumbnail.
+    xmp: an XMP packet.
+    text: of a PNG, by name.
     """
 
     dpi: tuple[float, float] | None = None

@@ -40,11 +40,12 @@ class SampleRecipe:
 
     The same recipe on the same LR picture gives the same pixels, on the same machine to the last bit.
 
-    model: the engine's key of the model (see `ModelInfo.key`). weights_sha256: of its weights file; None for weights
-    that were never saved. index: the sample's number among those of `seed`. tile: side of the tiles in LR pixels; 0: no
-    tiles.
-    lr_sha256: `picture_sha256` of the LR picture. operations: applied to the sample after the draw, see
-    `srflow.operations`; a plain sample has none.
+    model: the engine's key of the model (see `ModelInfo.key`).
+    weights_sha256: of its weights file; None for weights that were never saved.
+    index: the sample's number among those of `seed`.
+    tile: side of the tiles in LR pixels; 0: no tiles.
+    lr_sha256: `picture_sha256` of the LR picture.
+    operations: applied to the sample after the draw, see `srflow.operations`; a plain sample has none.
     """
 
     model: str

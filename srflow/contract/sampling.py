@@ -32,19 +32,24 @@ __all__ = [
 class SampleRequest:
     """What to draw. The engine chooses every value that is None; the results say what it chose.
 
-    lr: uint8, (h, w, 3). model: a key of `EngineInfo.models`; None: its default. first_index: number of the first
-    sample.
-    temperature: 0 to 2; None: the checkpoint's default. consistency_rounds: of back-projection onto the LR picture; 0:
-    none.
-    ground_truth: uint8, (s h, s w, 3); adds `TruthScores`. precision, tile: as in `SampleRecipe`.
+    lr: uint8, (h, w, 3).
+    model: a key of `EngineInfo.models`; None: its default.
+    first_index: number of the first sample.
+    temperature: 0 to 2; None: the checkpoint's default.
+    consistency_rounds: of back-projection onto the LR picture; 0: none.
+    ground_truth: uint8, (s h, s w, 3); adds `TruthScores`.
+    precision, tile: as in `SampleRecipe`.
     pairwise_lpips: adds the LPIPS matrix and the medoid to the final summary, at some cost.
-    summaries: whether the set is summarised, after every sample and at the end. weights_sha256: if not None, the model
-    must have these weights. version: of the program that drew the samples before; if another one draws them now, a
-    `Notice` says so. earlier: number and picture, uint8 (s h, s w, 3), of existing samples with the same settings; they
-    are not drawn again, but summaries include them, before the new ones. operations: applied to every sample after the
-    draw, as in `SampleRecipe`. deep: adds every sample with 16 bits; not possible with operations on regions, which are
-    laid into pictures of 8 bits. plain: adds every sample without the consistency step, from the same decoding; not
-    possible with operations on regions either.
+    summaries: whether the set is summarised, after every sample and at the end.
+    weights_sha256: if not None, the model must have these weights.
+    version: of the program that drew the samples before; if another one draws them now, a `Notice` says so.
+    earlier: number and picture, uint8 (s h, s w, 3), of existing samples with the same settings; they are not drawn
+        again, but summaries include them, before the new ones.
+    operations: applied to every sample after the draw, as in `SampleRecipe`.
+    deep: adds every sample with 16 bits; not possible with operations on regions, which are laid into pictures of 8
+        bits.
+    plain: adds every sample without the consistency step, from the same decoding; not possible with operations on
+        regions either.
     """
 
     lr: np.ndarray
@@ -95,10 +100,13 @@ class SampleRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The estimated cost of a request. seconds: to all results; seconds_to_first: to the first sample.
+    """The estimated cost of a request.
 
-    num_bytes: peak memory, in addition to what the engine holds already. tile: as in `SampleRecipe`. cached: whether
-    the picture's conditioning is in the cache.
+    seconds: to all results.
+    seconds_to_first: to the first sample.
+    num_bytes: peak memory, in addition to what the engine holds already.
+    tile: as in `SampleRecipe`.
+    cached: whether the picture's conditioning is in the cache.
     """
 
     seconds: float
@@ -151,14 +159,14 @@ class SampleResult:
     """One finished sample.
 
     picture: uint8, (s h, s w, 3); None if it did not fit into memory: then `path` is a .npy file with it, which exists
-    until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move before that.
+        until the iterator of `Engine.sample` ends or is closed, and which the caller may remove or move before that.
     deep: the same as uint16, if requested; None if it is in the file `deep_path`, likewise.
     plain: as `picture`, but without the consistency step, if requested; None if it is in `plain_path`.
-    lr_psnr: dB, after rounding to 8 bits, at most 100. bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw*
-    sample, before the consistency step, for a density over [0, 1] (add 8 for 8-bit values). It is exact without tiles;
-    with tiles it is the sum over the tiles' own parts, a close approximation. It is that of the padded sample, if the
-    model had to pad the LR picture. None if operations changed only a region, because such a picture was not decoded as
-    a whole.
+    lr_psnr: dB, after rounding to 8 bits, at most 100.
+    bits_per_dimension: -log2 p(sample | lr) / (3 H W) of the *raw* sample, before the consistency step, for a density
+        over [0, 1] (add 8 for 8-bit values). It is exact without tiles; with tiles it is the sum over the tiles' own
+        parts, a close approximation. It is that of the padded sample, if the model had to pad the LR picture. None if
+        operations changed only a region, because such a picture was not decoded as a whole.
     clipped: share of the raw sample's values outside [0, 1].
     flags: remarks for users, e.g. that the sample had to be decoded again from clipped latents.
     """
@@ -193,7 +201,9 @@ class SampleResult:
 class ChallengeScores:
     """Scores of a set of samples (NTIRE 2021 and 2022); smaller is better, except for diversity and PSNR.
 
-    lpips: the mean over samples; lpips_global: the best sample; lpips_local: the best sample at every pixel.
+    lpips: the mean over samples.
+    lpips_global: the best sample.
+    lpips_local: the best sample at every pixel.
     diversity: 100 (global - local) / global, in percent; it depends on the number of samples (the challenge: 10).
     mse_diversity: the same for the squared error. All LPIPS values are None if the picture is too small for it.
     """
@@ -211,13 +221,15 @@ class ChallengeScores:
 class SetSummary:
     """Statistics of the samples drawn so far. The last one of a request is `final`; fields marked * are set only there.
 
-    indices: of the samples, in the order of all per-sample fields. mean: uint8, (H, W, 3). std_rgb: float32, (H, W, 3),
-    standard deviation over the samples (of the set itself: divisor N) in 8-bit units. std_luma: float32, (H, W), of
-    luma (BT.601, 0 to 255). diversity: the mean of `std_luma`.
+    indices: of the samples, in the order of all per-sample fields.
+    mean: uint8, (H, W, 3).
+    std_rgb: float32, (H, W, 3), standard deviation over the samples (of the set itself: divisor N) in 8-bit units.
+    std_luma: float32, (H, W), of luma (BT.601, 0 to 255).
+    diversity: the mean of `std_luma`.
     split_half_change: mean |σ of the even - σ of the odd samples| over mean σ, of luma, each half's σ corrected for its
-    number: how much the map would still change; None below four samples. distances_to_mean*: RMSE, 8-bit units.
-    nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by LPIPS. pairwise_lpips*: float32, (N, N).
-    mean_pairwise_lpips*: over pairs of different samples.
+        number: how much the map would still change; None below four samples. distances_to_mean*: RMSE, 8-bit units.
+        nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by LPIPS. pairwise_lpips*: float32, (N,
+        N). mean_pairwise_lpips*: over pairs of different samples.
     """
 
     final: bool

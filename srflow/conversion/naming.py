@@ -53,7 +53,9 @@ class Network:
 
 
 def pick_network(tensors: dict[str, Tensor], source: str) -> Network:
-    """Find the network among a file's tensors. source: the file's name, for messages.
+    """Find the network among a file's tensors.
+
+    source: the file's name, for messages.
 
     Raises: CheckpointError: there is none, or it is not an RRDB network; the message says what it seems to be.
     """

@@ -42,8 +42,9 @@ _DEAD_PREFIX = "flowUpsamplerNet.f."  # 276,576 parameters in every released flo
 class Converted:
     """The result of converting a released file.
 
-    model: the network. has_flow: False if the file contained only an encoder; the model's flow is then random and must
-    be trained. dead_keys: the keys that were left out, because the released code never uses them.
+    model: the network.
+    has_flow: False if the file contained only an encoder; the model's flow is then random and must be trained.
+    dead_keys: the keys that were left out, because the released code never uses them.
     left_out: parts of a trainer's file that are not the network, such as a discriminator.
     """
 

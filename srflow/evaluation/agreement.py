@@ -66,9 +66,12 @@ def window_of(weights: np.ndarray) -> Window:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far samples agree. size: in pixels; smaller details differ from sample to sample. reaches_end: they agree on
-    everything that pixels can show, down to 2 pixels. frequencies: of the rings, in cycles per pixel. correlation:
-    there.
+    """How far samples agree.
+
+    size: in pixels; smaller details differ from sample to sample.
+    reaches_end: they agree on everything that pixels can show, down to 2 pixels.
+    frequencies: of the rings, in cycles per pixel.
+    correlation: there.
     """
 
     size: float
@@ -80,7 +83,9 @@ class Agreement:
 def find_agreement(
     samples: Sequence[np.ndarray], threshold: float = THRESHOLD, window: Window | None = None
 ) -> Agreement:
-    """Measure how far pictures, (H, W, 3), or their brightness, (H, W), agree. window: of a region; None: a box.
+    """Measure how far pictures, (H, W, 3), or their brightness, (H, W), agree.
+
+    window: of a region; None: a box.
 
     Raises: InputError: there are fewer than two, or they, or the window's side, are smaller than `MIN_SIDE`.
     """

@@ -59,7 +59,8 @@ def calibrate_model(
         source: draws the samples of a model whose weights come from a file.
         pairs: see `pairing.find_pairs`; pictures that the model was not trained on.
         temperatures, sample_counts, consistency_rounds, boxes, crop: see `spread.Survey`.
-        coverage: the promised share. confidence: for risk-controlling sets; None for conformal risk control.
+        coverage: the promised share.
+        confidence: for risk-controlling sets; None for conformal risk control.
         folds: increased if too few pictures would remain without a fold.
         seed: of the samples, and of the division into folds.
         progress: show a bar on stderr.

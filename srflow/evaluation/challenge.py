@@ -133,7 +133,11 @@ def evaluate_bicubic(
 ) -> MethodResult:
     """Score MATLAB's bicubic upscaling of the LR pictures, as a baseline.
 
-    Args: pairs: see `pairing.find_pairs`. features: see `GroundTruth`. progress: show a bar on stderr.
+    Args:
+        pairs: see `pairing.find_pairs`.
+        features: see `GroundTruth`.
+        progress: show a bar on stderr.
+
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
     """
     scores = {}
@@ -154,8 +158,13 @@ def evaluate_files(
 ) -> MethodResult:
     """Score super-resolutions from files, made by any method.
 
-    Args: name: of the method. files: see `pairing.find_samples`. pairs: the ground truth. features: see `GroundTruth`.
+    Args:
+        name: of the method.
+        files: see `pairing.find_samples`.
+        pairs: the ground truth.
+        features: see `GroundTruth`.
         progress: show a bar.
+
     Raises: ImageError: a picture is broken, or its size does not fit; the message names it.
     """
     scores = {}

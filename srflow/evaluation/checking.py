@@ -25,7 +25,10 @@ _UNLIKELY_PSNR = (
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of the check. pairs: those whose files can all be read and fit. problems: a line for each other one.
+    """The result of the check.
+
+    pairs: those whose files can all be read and fit.
+    problems: a line for each other one.
     doubts: a line for each picture that can be scored but looks as if files had been mixed up.
     """
 

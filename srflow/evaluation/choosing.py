@@ -97,8 +97,11 @@ def extremes(
     most energy of the Laplacian; darkest and brightest are by the mean; contrast is the standard deviation. Nearest to
     the mean is the picture whose RGB differs least, in mean square, from the mean of all.
 
-    Args: pictures: uint8, (h, w, 3), of one size, at least 3 pixels a side. weight: (h, w), 0 or more; None: 1.
+    Args:
+        pictures: uint8, (h, w, 3), of one size, at least 3 pixels a side.
+        weight: (h, w), 0 or more; None: 1.
         candidates: bool, (N,): samples that may be chosen; None: all. The mean is that of all in any case.
+
     Raises: InputError: there are none, or sizes differ.
     """
     if len(pictures) == 0 or any(picture.shape != pictures[0].shape for picture in pictures):

@@ -20,9 +20,11 @@ __all__ = ["DrawnSample", "SampleSource"]
 class DrawnSample:
     """A sample as `srflow sample` writes it.
 
-    plain: uint8, (s h, s w, 3), without the consistency step. consistent: the same with it; None: it was not requested.
+    plain: uint8, (s h, s w, 3), without the consistency step.
+    consistent: the same with it; None: it was not requested.
     exploded: whether the flow's inverse exploded, so that the sample was decoded again from clipped latents.
-    seconds: to make the plain one, including the encoder. consistency_seconds: additional time for the other one.
+    seconds: to make the plain one, including the encoder.
+    consistency_seconds: additional time for the other one.
     """
 
     plain: np.ndarray = field(repr=False)

@@ -44,9 +44,10 @@ _MAX_CLASSIC_TIFF = 2**32 - 2**25  # bytes; ImageJ does not read BigTIFF
 class SetData:
     """A set to be written.
 
-    samples: (H, W, 3) each: uint8, or uint16 if they were drawn with 16 bits. facts: settings, recipes and numbers, as
-    JSON values. bars: of single pixels, if they are calibrated, with the share that they promise. latents: of the
-    samples, for the formats that contain these.
+    samples: (H, W, 3) each: uint8, or uint16 if they were drawn with 16 bits.
+    facts: settings, recipes and numbers, as JSON values.
+    bars: of single pixels, if they are calibrated, with the share that they promise.
+    latents: of the samples, for the formats that contain these.
     """
 
     samples: Sequence[np.ndarray]

@@ -55,8 +55,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree of versions. branches: largest first; none: no families, only texture differs.
+    """A tree of versions.
 
+    branches: largest first; none: no families, only texture differs.
     explained: the share of the variance that the branches explain, on versions that were not used to grow them.
     """
 

@@ -60,7 +60,8 @@ class Backbone:
     """A pretrained network that provides features.
 
     build: creates the network, whose forward returns the features; its parameters are named as in the weights file.
-    strides: HR pixels between neighbouring positions of a feature. channels: of each feature.
+    strides: HR pixels between neighbouring positions of a feature.
+    channels: of each feature.
     mean, std: the network takes (x - mean) / std of RGB in [0, 1].
     weights_variable: environment variable that may name the weights file.
     weights_file: its path in the shipped assets; None: users provide their own.
@@ -141,7 +142,10 @@ class FeatureNetwork(nn.Module):
 class FeatureDistance:
     """The distance `feature_distance` of 8-bit pictures, each scaled by the features of its ground truth.
 
-    Args: device: where the network runs. network: an existing one, moved to `device`; None builds the default one.
+    Args:
+        device: where the network runs.
+        network: an existing one, moved to `device`; None builds the default one.
+
     Raises: as `FeatureNetwork`.
     """
 
@@ -188,7 +192,10 @@ def feature_scales(truth: Sequence[Tensor], *, shared: bool = False) -> list[Ten
     energy score) the scales must not depend on the picture that is scored, because outcomes with short features would
     get more weight than others. For such a loss use `shared=True`: one scale for the whole batch, which varies little.
 
-    Args: truth: features of the ground truth, (B, C, H, W) each. shared: mean over the batch, too.
+    Args:
+        truth: features of the ground truth, (B, C, H, W) each.
+        shared: mean over the batch, too.
+
     Returns: for each feature, (B,), or (1,) if shared; float32 or wider, detached, above 0.
     """
     scales = []

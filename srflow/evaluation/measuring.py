@@ -39,9 +39,9 @@ _RANK_PIXELS = 50_000
 class TruthCheck:
     """The comparison of a set with the ground truth.
 
-    inside: share of the true values that lie within their bars, by quantity; empty if there are no bars. ranks: share
-    of the pixels whose true brightness is above 0, 1, … K of the samples; flat if the truth is distributed like the
-    samples.
+    inside: share of the true values that lie within their bars, by quantity; empty if there are no bars.
+    ranks: share of the pixels whose true brightness is above 0, 1, … K of the samples; flat if the truth is distributed
+        like the samples.
     """
 
     inside: Mapping[Value, float]
@@ -91,7 +91,8 @@ def check_truth(truth: np.ndarray, samples: Iterable[np.ndarray], bars: Mapping[
 class PlaceMeans:
     """Means over a region, of each sample.
 
-    values: (K, 4) of R, G, B and brightness, K samples. area: in pixels; for a soft region, the sum of its weights.
+    values: (K, 4) of R, G, B and brightness, K samples.
+    area: in pixels; for a soft region, the sum of its weights.
     """
 
     values: np.ndarray
@@ -114,7 +115,9 @@ class PlaceMeans:
 
 
 def measure_place(samples: Sequence[np.ndarray], weights: np.ndarray | None = None) -> PlaceMeans:
-    """Return weighted means of samples, (h, w, 3) each; weights: (h, w), 0 to 1, None: 1 everywhere.
+    """Return weighted means of samples, (h, w, 3) each.
+
+    weights: (h, w), 0 to 1; None: 1 everywhere.
 
     Raises: InputError: the weights are 0 everywhere, or there are fewer than two samples.
     """

@@ -65,7 +65,10 @@ def crop_ground_truth(hr: np.ndarray) -> np.ndarray:
 def crop_to_ground_truth(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
     """Crop a super-resolution at the right and the bottom to the size of the (cropped) ground truth.
 
-    Args: sr: uint8, (H, W, 3). hr: uint8, not larger than `sr`.
+    Args:
+        sr: uint8, (H, W, 3).
+        hr: uint8, not larger than `sr`.
+
     Raises: InputError: `sr` is the smaller one, in either direction.
     """
     height, width = hr.shape[:2]
@@ -153,8 +156,10 @@ def mse_map(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
 class MapScores:
     """Scores from the error maps of all samples of one picture. Smaller is better, except for the diversity.
 
-    mean: the mean over samples of the maps' means. global_best: the smallest of them, G. local_best: the mean of the
-    smallest value at every pixel, L. diversity: 100 (G - L) / G, in percent; 0 if G is 0, and for one sample.
+    mean: the mean over samples of the maps' means.
+    global_best: the smallest of them, G.
+    local_best: the mean of the smallest value at every pixel, L.
+    diversity: 100 (G - L) / G, in percent; 0 if G is 0, and for one sample.
     """
 
     mean: float

@@ -56,9 +56,13 @@ class BarSource:
 class PlaceReport:
     """Means over a region.
 
-    box: its left, top, right, bottom. area: both in SR pixels. weights: (h, w) of the box, 0 to 1. means, lowest,
-    highest: of the samples' means, by `CHANNELS`. half_width: of the bars; None: they are not calibrated, and `why_not`
-    says why. sigma: standard deviation of the samples' means. truth: None: it is not known.
+    box: its left, top, right, bottom.
+    area: both in SR pixels.
+    weights: (h, w) of the box, 0 to 1.
+    means, lowest, highest: of the samples' means, by `CHANNELS`.
+    half_width: of the bars; None: they are not calibrated, and `why_not` says why.
+    sigma: standard deviation of the samples' means.
+    truth: None: it is not known.
     """
 
     box: Line
@@ -89,8 +93,12 @@ class PlaceReport:
 class LineReport:
     """Brightness along a line.
 
-    pixels: (N, 2) of x and y. distances: from the first one, in pixels. mean: over the samples. half_width: of the bars
-    or, if `coverage` is None, the standard deviation of the samples. samples: (K, N). truth: None: it is not known.
+    pixels: (N, 2) of x and y.
+    distances: from the first one, in pixels.
+    mean: over the samples.
+    half_width: of the bars or, if `coverage` is None, the standard deviation of the samples.
+    samples: (K, N).
+    truth: None: it is not known.
     """
 
     ends: Line
@@ -111,7 +119,10 @@ def report_place(
 
     Bars of means are calibrated for squares; for a region, those of the square of the same area are used.
 
-    Args: samples, truth: (H, W, 3), 0 to 255. scale: SR pixels per LR pixel.
+    Args:
+        samples, truth: (H, W, 3), 0 to 255.
+        scale: SR pixels per LR pixel.
+
     Raises: InputError: see `measure_place`.
     """
     left, top, right, bottom = (edge * scale for edge in place.support)

@@ -53,8 +53,11 @@ class Scores:
 class MethodResult:
     """All scores of one method.
 
-    method: its name. pictures: scores by the picture's name. num_samples: for each LR picture. temperature: None if the
-    method has none. params: number of weights, for a flow without those of the encoder, as the papers count.
+    method: its name.
+    pictures: scores by the picture's name.
+    num_samples: for each LR picture.
+    temperature: None if the method has none.
+    params: number of weights, for a flow without those of the encoder, as the papers count.
     params_total: including the encoder.
     """
 

@@ -34,8 +34,9 @@ class _Change(NamedTuple):
 class _End(NamedTuple):
     """The measurements of one end.
 
-    luma: (h, w). roughness: the median steepness of all cells, so that a single line does not count as rough. lines:
-    (rows, columns), the steepness of each cell in one direction.
+    luma: (h, w).
+    roughness: the median steepness of all cells, so that a single line does not count as rough.
+    lines: (rows, columns), the steepness of each cell in one direction.
     """
 
     luma: np.ndarray

@@ -64,8 +64,11 @@ class ConvBlock(nn.Module, ABC):
         self.last = ZeroConv2d(hidden_channels, out_channels)
 
     def forward(self, x: Tensor | None, projected: Tensor) -> Tensor:
-        """Compute the block. Args: x: (B, in_channels, H, W), or None. projected: (B or 1, hidden, H, W), of
-        `project_conditioning`.
+        """Compute the block.
+
+        Args:
+            x: (B, in_channels, H, W), or None.
+            projected: (B or 1, hidden, H, W), of `project_conditioning`.
 
         Returns: (B, out_channels, H, W), float32 (float64 if the weights are), in whatever type the convolutions ran.
         """
@@ -197,7 +200,10 @@ def _conv_of_repeated(x: Tensor, weight: Tensor, factor: int) -> Tensor:
     transposed convolution: each of its (f + 2)² taps is the sum of the taps that meet the same pixel of x. So an output
     takes 4 products instead of 9 at factor 2, and the backward pass saves as much.
 
-    Args: x: (B, in, h, w). weight: (out, in, 3, 3).
+    Args:
+        x: (B, in, h, w).
+        weight: (out, in, 3, 3).
+
     Returns: (B, out, f h, f w), in the weight's dtype or autocast's.
     """
     x = x.to(weight.dtype, memory_format=torch.channels_last)

@@ -38,8 +38,9 @@ _NOISES = Noises()
 class Place:
     """A box of a picture's latents.
 
-    shapes: (C, H, W) of every level of the whole picture, finest first. height, width: of the LR picture, padded as the
-    model needs it. box: in LR pixels, edges at multiples of the model's `lr_multiple`.
+    shapes: (C, H, W) of every level of the whole picture, finest first.
+    height, width: of the LR picture, padded as the model needs it.
+    box: in LR pixels, edges at multiples of the model's `lr_multiple`.
     """
 
     shapes: tuple[tuple[int, int, int], ...]

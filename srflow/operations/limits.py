@@ -14,8 +14,10 @@ __all__ = ["PlaceLimits", "check_size"]
 class PlaceLimits:
     """What a tool asks of a region.
 
-    subject: the tool, e.g. "Sliders need". first: what to do to select a region and use the tool, as a sentence.
-    smallest, largest: LR pixels a side. instead: what to do if the region is larger, as a sentence.
+    subject: the tool, e.g. "Sliders need".
+    first: what to do to select a region and use the tool, as a sentence.
+    smallest, largest: LR pixels a side.
+    instead: what to do if the region is larger, as a sentence.
     """
 
     subject: str

@@ -99,7 +99,10 @@ def check_operations(
 ) -> None:
     """Check whether a list can be carried out.
 
-    Args: complete: as in `from_values`. size: height and width of the LR picture, which masks must have.
+    Args:
+        complete: as in `from_values`.
+        size: height and width of the LR picture, which masks must have.
+
     Raises: OperationError: it cannot.
     """
     left, runs, noises, latents = MAX_OPERATIONS, MAX_RUNS, MAX_NOISES, MAX_GIVEN

@@ -40,8 +40,10 @@ _NEGLIGIBLE = 1  # 8-bit levels
 class Space:
     """An RGB space that a file declares without a profile.
 
-    name: for people. to_linear: the transfer function, coded → linear, both in [0, 1]. matrix: (3, 3), linear RGB → XYZ
-    under D50; None: sRGB's primaries. full_range: False for video levels, 16 to 235 of 255.
+    name: for people.
+    to_linear: the transfer function, coded → linear, both in [0, 1].
+    matrix: (3, 3), linear RGB → XYZ under D50; None: sRGB's primaries.
+    full_range: False for video levels, 16 to 235 of 255.
     """
 
     name: str

@@ -36,8 +36,10 @@ class TiffPlanes:
     """The decoded page.
 
     values: grey (H, W) or with 3 (RGB, Lab) or 4 (CMYK) channels (H, W, C); uint8, uint16 or float, where 1.0 is white.
-    kind: "grey", "rgb", "cmyk", or "lab": L* from 0 to 100, a*, b*. alpha: (H, W), of the same depth. is_associated:
-    whether the colours were multiplied by it. notes: see `srflow.contract.Picture`.
+    kind: "grey", "rgb", "cmyk", or "lab": L* from 0 to 100, a*, b*.
+    alpha: (H, W), of the same depth.
+    is_associated: whether the colours were multiplied by it.
+    notes: see `srflow.contract.Picture`.
     """
 
     values: np.ndarray
@@ -95,8 +97,9 @@ def _subfile_type(page: tifffile.TiffPage) -> int:
 
 
 def refuse_raw(page: tifffile.TiffPage, name: str) -> None:
-    """Refuse raw files. Raises: ImageError: it is a raw camera file (DNG, NEF, …), of which only a thumbnail could be
-    read.
+    """Refuse raw files.
+
+    Raises: ImageError: it is a raw camera file (DNG, NEF, …), of which only a thumbnail could be read.
     """
     is_thumbnail = bool(_subfile_type(page) & _REDUCED) and 330 in page.tags  # the picture is in a sub-directory
     if 50706 in page.tags or is_thumbnail:

@@ -406,7 +406,9 @@ class Drawing:
 
 @dataclass(frozen=True)
 class _Work:
-    """The amount of work. conditioning, decoding: steps of a tile, and of a sample of one.
+    """The amount of work.
+
+    conditioning, decoding: steps of a tile, and of a sample of one.
 
     A step of conditioning and one of decoding a sample take about equal time.
     """

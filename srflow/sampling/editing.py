@@ -169,8 +169,11 @@ class Editing:
         return Mask.from_array(np.where(mask.array() > 0, 255, 0).astype(np.uint8))
 
     def _check(self, region: Region) -> None:
-        """Check the size. Raises: InputError: the edit is too large for a recipe. MemoryBudgetError: too large to
-        evaluate.
+        """Check the size.
+
+        Raises:
+            InputError: the edit is too large for a recipe.
+            MemoryBudgetError: too large to evaluate.
         """
         left, top, right, bottom = self._box(region)
         height, width = self._padded.shape[-2:]

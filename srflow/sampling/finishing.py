@@ -90,7 +90,10 @@ class Canvas:
         return self._num_clipped / self.picture.size
 
     def add(self, tile: Tile, decoded: Decoded, log_prob: float, on_step: OnStep) -> np.ndarray | None:
-        """Add a tile. log_prob: of its own part, in nats. on_step: called between strips and rounds; it may raise.
+        """Add a tile.
+
+        log_prob: of its own part, in nats.
+        on_step: called between strips and rounds; it may raise.
 
         Returns: the rows that this finished, uint8 (n, W, 3), if any.
         """
@@ -178,8 +181,9 @@ def lr_psnr(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once)
 def squared_lr_error(picture: np.ndarray, lr: np.ndarray, scale: int, run: Run = at_once) -> int:
     """Of a picture, scaled down, against its LR picture, summed over all values, in 8-bit units.
 
-    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece. run: runs each of
-    them.
+    In strips, so that a picture in a file need not fit into memory; to the last bit as in one piece.
+
+    run: runs each of them.
     """
     height, width = lr.shape[:2]
     strip = max(1, STRIP_PIXELS // (width * scale * scale))

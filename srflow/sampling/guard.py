@@ -28,7 +28,9 @@ _WHY = "the flow's inverse explodes on this picture"
 class Decoded:
     """One raw sample (or tile of one), the latents from which it was decoded, and remarks for users.
 
-    raw: (3, s h, s w), float32. latents: (C, H, W) each. log_dets: per level, (H, W), of picture → latents, in nats.
+    raw: (3, s h, s w), float32.
+    latents: (C, H, W) each.
+    log_dets: per level, (H, W), of picture → latents, in nats.
     """
 
     raw: Tensor

@@ -57,7 +57,8 @@ class _PreparedLevel:
 class PreparedPicture:
     """Everything that decoding needs of one LR picture (or a tile of one), for any number of samples.
 
-    height, width: of the LR picture. base: (1, 3, s h, s w), its bicubic upscaling, if the flow models the difference.
+    height, width: of the LR picture.
+    base: (1, 3, s h, s w), its bicubic upscaling, if the flow models the difference.
     """
 
     levels: list[_PreparedLevel] = field(repr=False)
@@ -195,7 +196,10 @@ class RepeatedConv:
     An output pixel sees, along each axis, three neighbours of which at least two are copies of the same small pixel:
     their taps are added up beforehand. Factor 2 leaves 16 products of 36, factor 4 leaves 36 of 144.
 
-    Args: weight: (out, in, 3, 3), float. factor: of the upsampling. dtype: of the computation.
+    Args:
+        weight: (out, in, 3, 3), float.
+        factor: of the upsampling.
+        dtype: of the computation.
     """
 
     def __init__(self, weight: Tensor, factor: int, dtype: torch.dtype) -> None:

@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 class LoadedModel:
     """A loaded checkpoint.
 
-    model: float32, on the CPU; copies of it run elsewhere, or in another precision. folder: its path; None: it came
-    from the Hub.
+    model: float32, on the CPU; copies of it run elsewhere, or in another precision.
+    folder: its path; None: it came from the Hub.
     """
 
     info: ModelInfo

@@ -29,8 +29,10 @@ _SUMMARY_BYTES = 80
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes per LR pixel. kept: conditioning held in memory. conditioning: extra peak while computing it.
+    """Bytes per LR pixel.
 
+    kept: conditioning held in memory.
+    conditioning: extra peak while computing it.
     decoding: peak per sample in the batch.
     """
 
@@ -74,9 +76,12 @@ class Footprint:
 class Plan:
     """How a request is carried out.
 
-    batch: samples decoded together. group: samples whose unfinished rows are in memory together. num_bytes: peak
-    memory.
-    on_disk: results are written to files. kept_bytes: of the conditioning of all tiles. result_bytes: of all samples.
+    batch: samples decoded together.
+    group: samples whose unfinished rows are in memory together.
+    num_bytes: peak memory.
+    on_disk: results are written to files.
+    kept_bytes: of the conditioning of all tiles.
+    result_bytes: of all samples.
     """
 
     grid: Grid

@@ -17,7 +17,9 @@ __all__ = ["Patch", "State", "StateCache"]
 class Patch:
     """The change by one operation.
 
-    left, top: of its corner, in HR pixels. squared_error: of the picture with it. log_prob: see `Variant`.
+    left, top: of its corner, in HR pixels.
+    squared_error: of the picture with it.
+    log_prob: see `Variant`.
     """
 
     left: int
@@ -32,9 +34,10 @@ class Patch:
 class State:
     """A picture, uint8 (H, W, 3), with patches laid into it in order.
 
-    picture: as last drawn as a whole, possibly mapped from a file; must not be changed. squared_error: of the
-    downscaled picture against the LR picture, summed over all values. flags: see `SampleResult`. log_prob: see
-    `Variant`.
+    picture: as last drawn as a whole, possibly mapped from a file; must not be changed.
+    squared_error: of the downscaled picture against the LR picture, summed over all values.
+    flags: see `SampleResult`.
+    log_prob: see `Variant`.
     """
 
     picture: np.ndarray = field(repr=False)

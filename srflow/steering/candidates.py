@@ -75,12 +75,15 @@ _ROUNDING = 0.5  # 8-bit units: maximum rounding error; smaller residuals count 
 class Candidate:
     """How well a candidate explains the input.
 
-    number: in the order of the arguments. ruling: "ruled out": see `RULED_OUT` and `UNEXPLAINED`; "fits": it is the
-    only one that is not ruled out; "cannot tell": others are not, either. residual: root mean square of the unexplained
-    difference, in 8-bit units of the LR picture. share: the residual over the standard deviation of the LR picture in
-    the region. shift: (down, right) in pixels of the HR picture. gain: the factor of its contrast; negative: its
-    negative was used. version: which of its pictures explains most. pixels: uint8, the region with the fitted
-    candidate.
+    number: in the order of the arguments.
+    ruling: "ruled out": see `RULED_OUT` and `UNEXPLAINED`; "fits": it is the only one that is not ruled out; "cannot
+        tell": others are not, either.
+    residual: root mean square of the unexplained difference, in 8-bit units of the LR picture.
+    share: the residual over the standard deviation of the LR picture in the region.
+    shift: (down, right) in pixels of the HR picture.
+    gain: the factor of its contrast; negative: its negative was used.
+    version: which of its pictures explains most.
+    pixels: uint8, the region with the fitted candidate.
     """
 
     number: int
@@ -107,8 +110,8 @@ def judge(
     """Test candidates for a region, the best one first.
 
     Args:
-        lr: uint8, (h, w, 3). picture: uint8, (s h, s w, 3): a super-resolution of it, for the surroundings of the
-        region.
+        lr: uint8, (h, w, 3).
+        picture: uint8, (s h, s w, 3): a super-resolution of it, for the surroundings of the region.
         box: left, top, right, bottom of the region in LR pixels; sides of at least 4.
         candidates: 2 to 10, each with its versions (e.g. a letter in several sizes), of which the best one counts:
             uint8, (s (bottom - top), s (right - left), 3).
@@ -116,6 +119,7 @@ def judge(
         or_negative: whether negatives are tried, too: for lettering of unknown polarity.
         limits: the thresholds above which a candidate is ruled out.
         stop: called repeatedly; it may raise an exception to cancel the work.
+
     Raises: InputError: something of another size, too small a region, one candidate or more than ten; or a region
         without contrast, where nothing can be decided.
     """
@@ -243,7 +247,10 @@ def _fit(
     """Fit wanted ≈ gain reduced + offset level, with the best offset per channel and gain; return the RMS residual and
     gain.
 
-    Args: wanted, level: (h, w, 3). reduced: (S, h, w, 3); each of them is fitted.
+    Args:
+        wanted, level: (h, w, 3).
+        reduced: (S, h, w, 3); each of them is fitted.
+
     Returns: (S,) each.
     """
     # Project out the levels: then only the gain remains.

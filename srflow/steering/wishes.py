@@ -300,8 +300,10 @@ def wish_from_values(values: object) -> Wish:
 class Aim:
     """What the rolls of a region say about a wish.
 
-    weights: of the rolls, for a `Slide`. mean, deviation: of the measure over the rolls. present: the measure of the
-    picture itself. log_probs: of the rolls, sorted (see `Variant.log_prob`).
+    weights: of the rolls, for a `Slide`.
+    mean, deviation: of the measure over the rolls.
+    present: the measure of the picture itself.
+    log_probs: of the rolls, sorted (see `Variant.log_prob`).
     """
 
     weights: tuple[int, ...]
@@ -355,7 +357,9 @@ def remark(wish: Wish, aim: Aim, size: tuple[int, int], scale: int) -> str | Non
     """Return a remark on a wish about levels if the input leaves little freedom: it fixes the mean of all but tiny
     regions.
 
-    Args: size: (height, width) of the region, in LR pixels. scale: scale factor of the picture.
+    Args:
+        size: (height, width) of the region, in LR pixels.
+        scale: scale factor of the picture.
     """
     if isinstance(wish, Scribble):
         share = open_share(wish.strokes, size[0] * scale, size[1] * scale, scale)

@@ -23,8 +23,8 @@ _SLOPE = 0.2
 class Views(NamedTuple):
     """The discriminators' view of N pictures.
 
-    features: of the frozen network, per stride (N, C, h, w). pixels: (N, 6, H, W), the picture and its difference from
-    bicubic upscaling.
+    features: of the frozen network, per stride (N, C, h, w).
+    pixels: (N, 6, H, W), the picture and its difference from bicubic upscaling.
     """
 
     features: list[Tensor]

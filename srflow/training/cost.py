@@ -25,8 +25,9 @@ _BYTES_PER_WEIGHT = 2 * 4  # weight and its average
 
 @dataclass(frozen=True)
 class StageCost:
-    """The cost of one stage. flops: of one step over the whole batch; multiplications and additions count separately.
+    """The cost of one stage.
 
+    flops: of one step over the whole batch; multiplications and additions count separately.
     activation_bytes: what the forward pass keeps for the backward pass.
     """
 

@@ -26,8 +26,9 @@ Features = list[Tensor]
 class Losses(NamedTuple):
     """The result of an objective for one step.
 
-    minimised: a scalar with gradients. reported: scalars without gradients, by name, including "loss". views: the
-    discriminator's training data after the step, (photographs, samples); None if there is no discriminator.
+    minimised: a scalar with gradients.
+    reported: scalars without gradients, by name, including "loss".
+    views: the discriminator's training data after the step, (photographs, samples); None if there is no discriminator.
     """
 
     minimised: Tensor
@@ -61,8 +62,12 @@ class LikelihoodObjective(nn.Module):
         self.dequantisation = _dequantisation(data)
 
     def forward(self, hr: Tensor, noise: Tensor, lr: Tensor) -> Losses:
-        """Compute the loss. Args: hr: (B, 3, s h, s w), in [0, 1]. noise: the same shape, added to hr. lr: (B, 3, h,
-        w).
+        """Compute the loss.
+
+        Args:
+            hr: (B, 3, s h, s w), in [0, 1].
+            noise: the same shape, added to hr.
+            lr: (B, 3, h, w).
         """
         if not self.encoder_output_weight:
             loss = _bits(self.model.log_prob(hr + noise, lr), hr) + self.dequantisation

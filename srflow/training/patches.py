@@ -46,9 +46,9 @@ class Draws:
 class Batch:
     """HR patches (B, 3, P, P) and LR patches (B, 3, P/s, P/s), float32 in [0, 1].
 
-    noise: (B, 3, P, P), to be added to HR for the likelihood, in the unit of HR. latents: for samples of each patch, at
-    the batch's temperature: per level (B, num_samples, C, H, W); empty if a stage
-        draws none.
+    noise: (B, 3, P, P), to be added to HR for the likelihood, in the unit of HR.
+    latents: for samples of each patch, at the batch's temperature: per level (B, num_samples, C, H, W); empty if a
+        stage draws none.
     critic_noise: (B, 1 + num_samples, 3, P, P), standard normal: for HR and for the samples; None if it is not used.
     shift: (2,), whole numbers from 0 to `MAX_SHIFT`: number of rows and columns that are cropped before the feature
         network, so that its strides are not always aligned with the flow's blocks of pixels in the same way.

@@ -35,9 +35,13 @@ _FORMAT = 1
 class Start:
     """The circumstances of one start of a run.
 
-    date: UTC, ISO 8601. step: the run's step from which it resumed. command: the words of the command line; of absolute
-    paths, only the last part. overrides: the command's "key=value". recipe: all settings, as in recipe.json. commit: of
-    the source, see `srflow.environment.source_commit`. hardware: device, processor, cores, threads, processes.
+    date: UTC, ISO 8601.
+    step: the run's step from which it resumed.
+    command: the words of the command line; of absolute paths, only the last part.
+    overrides: the command's "key=value".
+    recipe: all settings, as in recipe.json.
+    commit: of the source, see `srflow.environment.source_commit`.
+    hardware: device, processor, cores, threads, processes.
     pictures, validation_pictures: see `srflow.training.store.Sources`.
     """
 
@@ -92,9 +96,10 @@ class Start:
 class Parent:
     """The checkpoint that a run began with.
 
-    source: the argument of `--init`; of an absolute path, only its last part. parts: the parts whose weights were used:
-    "encoder", "flow". license, provenance, weights_sha256: as in its `Metadata`. record: its own provenance.json; None
-    if it has none.
+    source: the argument of `--init`; of an absolute path, only its last part.
+    parts: the parts whose weights were used: "encoder", "flow".
+    license, provenance, weights_sha256: as in its `Metadata`.
+    record: its own provenance.json; None if it has none.
     """
 
     source: str
@@ -106,8 +111,11 @@ class Parent:
 
     @classmethod
     def of(cls, initial: str | Path, metadata: Metadata, parts: Sequence[str]) -> Parent:
-        """Describe a checkpoint. Args: initial: as given to `initial_model`. metadata, parts: its metadata, and the
-        parts used.
+        """Describe a checkpoint.
+
+        Args:
+            initial: as given to `initial_model`.
+            metadata, parts: its metadata, and the parts used.
         """
         file = Path(resolve_checkpoint(initial)) / PROVENANCE_FILE
         return cls(
@@ -124,10 +132,13 @@ class Parent:
 class Provenance:
     """The provenance of a run's weights at a step.
 
-    name: the recipe's. parent: the checkpoint that the run began with; None for random weights. starts: each start
-    whose circumstances differ from those of the previous one; if the first one has a step above 0, the record of
-    earlier steps was lost. steps: those that this run made (steps that `--init` saved do not count), out of `planned`.
-    skipped: steps without an update, because something was not finite. seconds: spent in steps.
+    name: the recipe's.
+    parent: the checkpoint that the run began with; None for random weights.
+    starts: each start whose circumstances differ from those of the previous one; if the first one has a step above 0,
+        the record of earlier steps was lost.
+    steps: those that this run made (steps that `--init` saved do not count), out of `planned`.
+    skipped: steps without an update, because something was not finite.
+    seconds: spent in steps.
     """
 
     name: str

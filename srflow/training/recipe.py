@@ -157,24 +157,26 @@ class FinetuningRecipe(PhaseRecipe):
     Every loss has a weight. That of the likelihood may be small but not 0, because without it the density would become
     meaningless.
 
-    likelihood_weight: of the negative log-likelihood, in bits per dimension. num_samples: samples drawn for each LR
-    patch in a step, in addition to the picture at temperature 0. temperatures: lowest and highest temperature of the
-    samples; one is drawn for each batch. backbone: the frozen network whose features losses and discriminators use (see
-    `srflow.evaluation.features`). energy_weight: of the energy score, the mean feature distance of samples to the
-        ground truth, minus `energy_spread` / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq.
-        21). With `energy_spread` 1 the score is proper: its minimum is the true distribution, as far as the features
-        distinguish it. Below 1, samples are pulled towards each other. Needs 2 samples or more.
+    likelihood_weight: of the negative log-likelihood, in bits per dimension.
+    num_samples: samples drawn for each LR patch in a step, in addition to the picture at temperature 0.
+    temperatures: lowest and highest temperature of the samples; one is drawn for each batch.
+    backbone: the frozen network whose features losses and discriminators use (see `srflow.evaluation.features`).
+    energy_weight: of the energy score, the mean feature distance of samples to the ground truth, minus `energy_spread`
+        / 2 times their mean distance to each other (Gneiting and Raftery 2007, eq. 21). With `energy_spread` 1 the
+        score is proper: its minimum is the true distribution, as far as the features distinguish it. Below 1, samples
+        are pulled towards each other. Needs 2 samples or more.
     unit_energy_weight: of the energy score of unit-length feature vectors, which does not weight positions by contrast.
     feature_weight: of the mean absolute difference between unit-length features of samples and ground truth. It
         increases similarity at the cost of diversity.
-    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1]. consistency_weight: of the
-    mean absolute difference between downscaled samples and LR, values in [0, 1]. encoder_output_weight: as in
-    `LikelihoodRecipe`. adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0:
-    no discriminator. adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator
-    trains from step 0. adversarial_noise: standard deviation of the noise added to the discriminators' input, in 8-bit
-        units. Otherwise they would recognise samples by the training noise that these contain.
-    discriminator_learning_rate: of the discriminator's own Adam; constant. discriminator_width: channels inside its
-    heads and its patch network.
+    l1_weight: of the mean absolute error of the picture at temperature 0, values in [0, 1].
+    consistency_weight: of the mean absolute difference between downscaled samples and LR, values in [0, 1].
+    encoder_output_weight: as in `LikelihoodRecipe`.
+    adversarial_weight: of the relativistic average GAN loss (see `srflow.training.adversarial`); 0: no discriminator.
+    adversarial_start: the first step of the phase at which the GAN loss counts; the discriminator trains from step 0.
+    adversarial_noise: standard deviation of the noise added to the discriminators' input, in 8-bit units. Otherwise
+        they would recognise samples by the training noise that these contain.
+    discriminator_learning_rate: of the discriminator's own Adam; constant.
+    discriminator_width: channels inside its heads and its patch network.
     """
 
     likelihood_weight: float = _setting(0.05, 1e-4, 1000)

@@ -1,11 +1,12 @@
 """The files of a run, and how they are found again.
 
-RUN/recipe.json                 the resolved recipe RUN/provenance.json             the run's provenance: see
-`srflow.training.provenance`; each folder of weights has a copy RUN/metrics.jsonl               one line per log
-interval and per validation RUN/checkpoints/step-*.pt       everything that is needed to resume, bit for bit; the last
-few RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
-RUN/encoder/                    the same at the end of L1 pretraining, for `--init` RUN/tensorboard/                if
-TensorBoard is installed
+RUN/recipe.json                 the resolved recipe
+RUN/provenance.json             the run's provenance (see `srflow.training.provenance`); each folder of weights has a copy
+RUN/metrics.jsonl               one line per log interval and per validation
+RUN/checkpoints/step-*.pt       everything that is needed to resume, bit for bit; the last few
+RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
+RUN/encoder/                    the same at the end of L1 pretraining, for `--init`
+RUN/tensorboard/                if TensorBoard is installed
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class Stage:
     phase_key: the recipe's table that the stage belongs to.
     phase_start: the run's step at which the phase, and its optimiser, begins.
     first, last: the run's steps [first, last), counted over all phases from 0.
-    parts: the parts that are trained. phase_parts: all parts that the phase trains at any time; its optimiser has them.
+    parts: the parts that are trained.
+    phase_parts: all parts that the phase trains at any time; its optimiser has them.
     objective: (model, recipe, features, adversary) → the module that is minimised.
     noisy: whether the training noise is added to HR.
     scores: what validation scores: the encoder's own super-resolution, or samples.

@@ -28,8 +28,9 @@ __all__ = ["StageParts", "build_parts", "update"]
 
 @dataclass(frozen=True)
 class StageParts:
-    """The parts of a stage. objective: the module that computes its `Losses`.
+    """The parts of a stage.
 
+    objective: the module that computes its `Losses`.
     optimizer: of all parameters that the stage's phase trains at any time; its learning rate is 0 at first.
     parameters: those that this stage trains.
     adversary: the discriminator; None in a stage without one.

@@ -41,9 +41,10 @@ def default_cache_folder() -> Path:
 class Sources:
     """The files from which a store was made.
 
-    folder: the last part of their folder's path. count: number of files. sha256: of the list of the files' SHA-256 sums
-    and paths below the folder, as `sha256sum` prints them, sorted by path; "-" replaces the sum of a file that cannot
-    be read.
+    folder: the last part of their folder's path.
+    count: number of files.
+    sha256: of the list of the files' SHA-256 sums and paths below the folder, as `sha256sum` prints them, sorted by
+        path; "-" replaces the sum of a file that cannot be read.
     """
 
     folder: str

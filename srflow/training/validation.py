@@ -41,7 +41,8 @@ class ValidationResult:
 
     values: what is logged; keys of values from samples end in "@temperature". "features" is the second perceptual
         distance, by EfficientNet's features. The finetuning phase trains on such features; no loss contains LPIPS.
-    score: the best weights have the lowest. pictures: uint8 (H, W, 3), by name.
+    score: the best weights have the lowest.
+    pictures: uint8 (H, W, 3), by name.
     """
 
     values: dict[str, float]
@@ -210,7 +211,9 @@ def best_score(
 def error_over_spread(samples: np.ndarray, truth: np.ndarray) -> float:
     """Return the root mean square error of the samples' mean relative to the expected error, sqrt(1 + 1/K) σ.
 
-    Args: samples: uint8, (K, H, W, 3), K at least 2. truth: uint8, (H, W, 3).
+    Args:
+        samples: uint8, (K, H, W, 3), K at least 2.
+        truth: uint8, (H, W, 3).
     """
     values = samples.astype(np.float64)
     error = np.square(values.mean(0) - truth).mean()
