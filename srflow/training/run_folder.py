@@ -1,7 +1,7 @@
 """The files of a run, and how they are found again.
 
 RUN/recipe.json                 the resolved recipe
-RUN/provenance.json             the run's provenance (see `srflow.training.provenance`); each folder of weights has a copy
+RUN/provenance.json             where the weights come from (`srflow.training.provenance`); a copy is beside all weights
 RUN/metrics.jsonl               one line per log interval and per validation
 RUN/checkpoints/step-*.pt       everything that is needed to resume, bit for bit; the last few
 RUN/last/, RUN/best/            the averaged weights in the model's own format, for `SRFlow.from_pretrained`
