@@ -18,7 +18,14 @@ from srflow.training.memory import recompute_activations
 from srflow.training.objectives import FinetuningObjective, LikelihoodObjective, energy_score
 from srflow.training.patches import MAX_SHIFT, Draws, PatchSampler
 from srflow.training.recipe import DataRecipe, FinetuningRecipe
-from srflow.training.stages import build_adversary, build_features, build_objective, freeze_all_but, plan
+from srflow.training.stages import (
+    build_adversary,
+    build_features,
+    build_objective,
+    build_optimizer,
+    freeze_all_but,
+    plan,
+)
 from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer
 from srflow.training.validation import best_score, error_over_spread
@@ -332,6 +339,12 @@ def test_the_stage_trains_exactly_what_gets_gradients(model):
 
 
 # --- whole runs
+
+
+def test_muon_may_finetune():
+    recipe = toy_recipe(*FINETUNING, "finetuning={optimizer='muon', muon_factor=7}")
+    groups = build_optimizer(plan(recipe)[-1], SRFlow(recipe.model.config())).param_groups
+    assert [(group["kind"], group.get("factor")) for group in groups] == [("muon", 7), ("adam", None)]
 
 
 @pytest.mark.slow
