@@ -155,7 +155,8 @@ class Run:
 
     folder: of its files; it may also contain files of earlier sets.
     pictures: finished ones, samples first.
-    parts: finished rows of unfinished samples, by sample number. diversity, …: see `srflow.contract.SetSummary`.
+    parts: finished rows of unfinished samples, by sample number.
+    diversity, …: see `srflow.contract.SetSummary`.
     atlas: positions in -1 to 1, one per sample.
     overlays: the map of the standard deviation of luma and of RGB, by the keys of `MEASURES`.
     is_drawing: whether more is still to come.

@@ -227,9 +227,11 @@ class SetSummary:
     std_luma: float32, (H, W), of luma (BT.601, 0 to 255).
     diversity: the mean of `std_luma`.
     split_half_change: mean |σ of the even - σ of the odd samples| over mean σ, of luma, each half's σ corrected for its
-        number: how much the map would still change; None below four samples. distances_to_mean*: RMSE, 8-bit units.
-        nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by LPIPS. pairwise_lpips*: float32, (N,
-        N). mean_pairwise_lpips*: over pairs of different samples.
+        number: how much the map would still change; None below four samples.
+    distances_to_mean*: RMSE, 8-bit units.
+    nearest_to_mean*, medoid*: numbers of samples (`indices`), the latter by LPIPS.
+    pairwise_lpips*: float32, (N, N).
+    mean_pairwise_lpips*: over pairs of different samples.
     """
 
     final: bool
