@@ -84,12 +84,12 @@ class FakeEngine(FakePictures):
                 key=f"fake-x{scale}",
                 label=f"Fake ×{scale}",
                 scale_factor=scale,
-                default_temperature=0.9,
+                default_temperature=temperature,
                 weights_sha256=f"{scale}" * 64,
                 license="none",
                 provenance="made up",
             )
-            for scale in (4, 8)
+            for scale, temperature in ((4, 0.9), (8, 0.8))
         )
         return EngineInfo(
             device="numpy",

@@ -591,6 +591,50 @@ def test_a_model_of_another_scale_takes_the_picture_anew(harness, engine):
     assert "done" in harness.status
 
 
+def test_the_balanced_preset_stays_selected_when_the_model_changes(harness, engine):
+    sample(harness)
+    assert engine.requests[-1].temperature == 0.9
+    harness.change("model", "fake-x8")
+    harness.fire(harness.controls.model, "input")
+    assert harness.values[harness.controls.temperature] == 0.8
+    assert harness.values[harness.controls.preset] == "Balanced"
+    sample(harness)
+    assert engine.requests[-1].temperature == 0.8
+    harness.change("model", "fake-x4")
+    harness.fire(harness.controls.model, "input")
+    assert harness.values[harness.controls.temperature] == 0.9
+
+
+def test_a_temperature_of_the_visitor_stays_when_the_model_changes(harness, engine):
+    harness.change("temperature", 0.7)
+    harness.change("model", "fake-x8")  # before the preset shows that it is no longer selected
+    harness.fire(harness.controls.model, "input")
+    assert harness.values[harness.controls.temperature] == 0.7
+    assert harness.values[harness.controls.preset] is None
+    sample(harness)
+    assert engine.requests[-1].temperature == 0.7
+
+
+def test_the_temperature_follows_the_model_without_a_picture_too(harness):
+    harness.fire(harness.picture.image, "clear")
+    harness.change("model", "fake-x8")
+    harness.fire(harness.controls.model, "input")
+    assert "There is no picture" in harness.status
+    assert harness.values[harness.controls.model] == "fake-x8"
+    assert harness.values[harness.controls.temperature] == 0.8
+
+
+def test_a_model_that_does_not_fit_is_set_back_with_its_temperature(harness, upload):
+    bring(harness, upload(100, 100))
+    harness.values[harness.picture.kind] = "hr"
+    harness.fire(harness.picture.kind, "input")
+    harness.change("model", "fake-x8")
+    harness.fire(harness.controls.model, "input")
+    assert "at least 128 pixels" in harness.status
+    assert harness.values[harness.controls.model] == "fake-x4"
+    assert harness.values[harness.controls.temperature] == 0.9
+
+
 def test_a_kind_or_model_that_does_not_fit_is_set_back(harness, upload):
     bring(harness, upload(20, 20))
     harness.values[harness.picture.kind] = "hr"

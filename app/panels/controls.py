@@ -121,6 +121,21 @@ class ControlsPanel:
         default = find_model(info, settings.model).default_temperature
         return gr.update(choices=preset_choices(PRESETS, default), value=settings.preset(info))
 
+    def show_model(self, values: Values, info: EngineInfo) -> Values:
+        """Return what the choice of another model changes: a selected preset stays selected, as that model's.
+
+        values: of `inputs` and `preset`. Raises: InputError: one of them cannot be used.
+        """
+        settings = self.read(values, info)
+        # A change of the temperature may still be on its way, and the preset be that of the temperature before.
+        is_default = any(abs(settings.temperature - model.default_temperature) < 1e-9 for model in info.models)
+        preset = values[self.preset]
+        shown: Values = {}
+        if is_default and preset is not None and PRESETS[read_choice(preset, "The preset", PRESETS)][0] is None:
+            settings = replace(settings, temperature=find_model(info, settings.model).default_temperature)
+            shown = {self.temperature: settings.temperature}
+        return shown | {self.preset: self.show_presets(settings, info)}
+
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """Return which actions are possible with this view."""
         if not {Part.PICTURE, Part.END} & set(changed):

@@ -177,7 +177,7 @@ class PicturePanel:
             )
         page.start(self.kind.input, self.open, [*settings, self.kind], source=self.read_as)
         page.start(self.as_large.click, self.open, settings, source=_as_large)
-        page.start(controls.model.input, self.open, settings, on_error=self.keep_model)
+        page.start(controls.model.input, self.change_model, [*settings, controls.preset], on_error=self.keep_model)
         page.start(self.restore.click, self.bring_back, settings)
         page.start(self.as_picture.click, self.open, settings, **refused)
         page.start(self.region.input, self.resize, [*settings, self.region])
@@ -270,10 +270,27 @@ class PicturePanel:
         text = "" if session.view.picture is None else "Undo brings back the previous picture."
         return Update(text=text, changes=picture_changes(None, None))
 
+    def change_model(self, event: Event) -> Work:
+        """Open the picture for another model, at that model's temperature if a preset with it is selected."""
+
+        def work(job: Job) -> Iterator[Update]:
+            shown = self.controls.show_model(event.values, self.page.engine.info())
+            yield Update(fraction=0.0, values=shown)
+            yield from self._open(replace(event, values=event.values | shown), job)
+
+        return work
+
     def keep_model(self, session: Session, _error: Exception) -> Update:
-        """Go back to the previous model if a new model does not fit the picture."""
+        """Go back to the previous model and its temperature if a new model does not fit the picture."""
         settings = session.view.settings
-        return Update(values={} if settings is None else {self.controls.model: settings.model})
+        if settings is None:
+            return Update()
+        shown = {
+            self.controls.model: settings.model,
+            self.controls.temperature: settings.temperature,
+            self.controls.preset: self.controls.show_presets(settings, self.page.engine.info()),
+        }
+        return Update(values=shown)
 
     def bring_back(self, event: Event) -> Work:
         """Restore the settings of a PNG, and its LR picture if the PNG contains it."""
