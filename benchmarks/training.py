@@ -38,7 +38,8 @@ from srflow.model import SRFlow
 from srflow.training.averaging import AveragedModel
 from srflow.training.memory import recompute_activations
 from srflow.training.precision import AUTOCAST_DTYPES, choose_precision
-from srflow.training.recipe import Precision, TrainingRecipe, load_recipe
+from srflow.training.recipe import Precision, TrainingRecipe
+from srflow.training.recipe_files import load_recipe
 from srflow.training.stages import Stage, freeze_all_but, plan
 from srflow.training.step import build_parts, update
 

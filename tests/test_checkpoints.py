@@ -20,7 +20,7 @@ from srflow.checkpoints.shipped import DEFAULT_CHECKPOINT, resolve_checkpoint, s
 from srflow.contract import CheckpointError, InputError
 from srflow.model import SRFlow
 from srflow.training.initialise import initial_model
-from srflow.training.recipe import load_recipe
+from srflow.training.recipe_files import load_recipe
 
 
 @pytest.fixture

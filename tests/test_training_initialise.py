@@ -14,7 +14,7 @@ from srflow.contract import CheckpointError
 from srflow.encoder import RRDBEncoder
 from srflow.presets import EncoderConfig
 from srflow.training.initialise import initial_model
-from srflow.training.recipe import load_recipe
+from srflow.training.recipe_files import load_recipe
 from srflow.training.trainer import Trainer
 
 # The paper's recipe on a network of a few channels.

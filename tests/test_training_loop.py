@@ -19,7 +19,7 @@ from srflow.training import run_folder
 from srflow.training import trainer as trainer_module
 from srflow.training.averaging import AveragedModel
 from srflow.training.patches import PatchSampler
-from srflow.training.recipe import load_recipe
+from srflow.training.recipe_files import load_recipe
 from srflow.training.stages import freeze_all_but, phase_parameters, plan
 from srflow.training.store import PictureStore
 from srflow.training.trainer import Trainer

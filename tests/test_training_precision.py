@@ -15,7 +15,7 @@ from srflow.training import precision, run_folder, settling
 from srflow.training import trainer as trainer_module
 from srflow.training.cost import estimate
 from srflow.training.precision import choose_precision
-from srflow.training.recipe import load_recipe, recipe_names
+from srflow.training.recipe_files import load_recipe, recipe_names
 from srflow.training.trainer import Trainer
 
 

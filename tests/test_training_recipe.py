@@ -1,11 +1,13 @@
 import json
 import math
+import re
 
 import pytest
 
 from srflow.contract import TrainingRecipeError
 from srflow.presets import PRESETS
-from srflow.training.recipe import PhaseRecipe, TrainingRecipe, load_recipe, recipe_names
+from srflow.training.recipe import PhaseRecipe, TrainingRecipe
+from srflow.training.recipe_files import load_recipe, recipe_names
 
 
 def test_every_preset_has_a_recipe():
@@ -119,6 +121,19 @@ def test_a_bad_override_is_named_with_its_value_and_what_is_allowed(override, wo
 def test_nothing_to_train_is_an_error():
     with pytest.raises(TrainingRecipeError, match="nothing to train"):
         load_recipe("srflow-da-r-x4-compact", ["training.steps=0", "pretraining.steps=0"])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"name": "mine", "training": {"steps": 1}}, "model is missing."),
+        ({"name": "mine", "model": {}}, "model.preset is missing; name one of "),
+        ({"model": {"preset": "srflow-da-r-x4"}}, "name is missing."),
+    ],
+)
+def test_a_setting_without_a_default_must_be_given(values, words):
+    with pytest.raises(TrainingRecipeError, match=re.escape(words)):
+        TrainingRecipe.from_dict(values)
 
 
 def test_a_recipe_file_extends_another(tmp_path):

@@ -15,7 +15,7 @@ from srflow.flow.conv_blocks import build_conv_block, project_conditioning
 from srflow.flow.network import FlowLevel
 from srflow.model import SRFlow
 from srflow.presets import PRESETS
-from srflow.training.recipe import load_recipe
+from srflow.training.recipe_files import load_recipe
 from srflow.training.stages import LikelihoodObjective, freeze_all_but, plan
 
 TINY = [

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srflow.pictures import save_png
-from srflow.training.recipe import TrainingRecipe, load_recipe
+from srflow.training.recipe import TrainingRecipe
+from srflow.training.recipe_files import load_recipe
 
 if TYPE_CHECKING:  # processes that a test starts import this module and need no trainer
     from srflow.training.trainer import Trainer

@@ -83,7 +83,7 @@ def _dry_run(recipe: TrainingRecipe, throughput: float | None, minutes: float | 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train. Exit code 0: finished, or the time of --stop-after is over; 130: stopped by a signal, and saved."""
-    from srflow.training.recipe import load_recipe
+    from srflow.training.recipe_files import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.overrides)
     if arguments.dry_run:

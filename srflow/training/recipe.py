@@ -1,28 +1,16 @@
-"""The recipe of a training run: frozen, checked numbers, read from small TOML files and overrides on the command line.
-
-A recipe file may say `extends = "name"`, and then contains only the differences. It may say `for_presets = [...]`, and
-then serves each of those names, with `model.preset` set to it. The package's recipes are in `srflow/recipes/`.
-"""
+"""The recipe of a training run: frozen, checked settings. `srflow.training.recipe_files` reads it from files."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from srflow.contract import InputError, TrainingRecipeError
 from srflow.presets import PRESETS, ModelConfig, get_preset
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from srflow.training.settings import build, flatten, setting
 
 __all__ = [
     "CheckpointRecipe",
@@ -36,23 +24,16 @@ __all__ = [
     "RuntimeRecipe",
     "TrainingRecipe",
     "ValidationRecipe",
-    "load_recipe",
-    "recipe_names",
 ]
 
 Precision = Literal["float32", "bf16", "fp16"]
-
-
-def _setting(default: Any, minimum: float = -math.inf, maximum: float = math.inf) -> Any:
-    """A field whose number, or each of whose numbers, lies in [minimum, maximum]."""
-    return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
     """The network: a preset, and by name the numbers of its encoder and flow that differ from the preset's."""
 
-    preset: str
+    preset: str = field(metadata={"options": PRESETS})
     encoder: dict[str, Any] = field(default_factory=dict)
     flow: dict[str, Any] = field(default_factory=dict)
 
@@ -80,10 +61,10 @@ class DataRecipe:
         distribution of HR given LR, which is all that the flow learns, stays the same among pictures of one reduction.
     """
 
-    reductions: tuple[int, ...] = _setting((1,), 1, 16)
-    candidates: int = _setting(1, 1, 64)
+    reductions: tuple[int, ...] = setting((1,), 1, 16)
+    candidates: int = setting(1, 1, 64)
     noise: Literal["gaussian", "uniform", "none"] = "gaussian"
-    noise_scale: float = _setting(4 / math.sqrt(3), 0, 64)
+    noise_scale: float = setting(4 / math.sqrt(3), 0, 64)
     flips: bool = True
     rotations: bool = True
 
@@ -104,19 +85,19 @@ class PhaseRecipe:
     ema_decay: of the averaged weights (EMA), which are validated and exported; 0 keeps only the last weights.
     """
 
-    steps: int = _setting(0, 0)
-    batch_size: int = _setting(16, 1)
-    patch_size: int = _setting(160, 16, 4096)
-    learning_rate: float = _setting(2e-4, 1e-9, 1)
+    steps: int = setting(0, 0)
+    batch_size: int = setting(16, 1)
+    patch_size: int = setting(160, 16, 4096)
+    learning_rate: float = setting(2e-4, 1e-9, 1)
     schedule: Literal["constant", "halving", "cosine"] = "halving"
-    milestones: tuple[float, ...] = _setting((0.5, 0.75, 0.9, 0.95), 0, 1)
-    final_learning_rate: float = _setting(0.0, 0, 1)
-    warmup_steps: int = _setting(0, 0)
+    milestones: tuple[float, ...] = setting((0.5, 0.75, 0.9, 0.95), 0, 1)
+    final_learning_rate: float = setting(0.0, 0, 1)
+    warmup_steps: int = setting(0, 0)
     optimizer: Literal["adam", "muon"] = "adam"
-    muon_factor: float = _setting(1.0, 1e-6, 1000)
-    betas: tuple[float, ...] = _setting((0.9, 0.999), 0, 0.999999)
-    clip_norm: float = _setting(0.0, 0)
-    ema_decay: float = _setting(0.999, 0, 0.999999)
+    muon_factor: float = setting(1.0, 1e-6, 1000)
+    betas: tuple[float, ...] = setting((0.9, 0.999), 0, 0.999999)
+    clip_norm: float = setting(0.0, 0)
+    ema_decay: float = setting(0.999, 0, 0.999999)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of step `step`, counted from 0."""
@@ -141,8 +122,8 @@ class LikelihoodRecipe(PhaseRecipe):
         the encoder's own picture stays useful; 0 leaves these layers unchanged (the paper).
     """
 
-    encoder_joins_at: float = _setting(0.5, 0, 1)
-    encoder_output_weight: float = _setting(0.0, 0, 1000)
+    encoder_joins_at: float = setting(0.5, 0, 1)
+    encoder_output_weight: float = setting(0.0, 0, 1000)
 
     @property
     def join_step(self) -> int:
@@ -180,22 +161,22 @@ class FinetuningRecipe(PhaseRecipe):
     discriminator_width: channels inside its heads and its patch network.
     """
 
-    likelihood_weight: float = _setting(0.05, 1e-4, 1000)
-    num_samples: int = _setting(2, 1, 16)
-    temperatures: tuple[float, ...] = _setting((0.8, 0.8), 0, 2)
+    likelihood_weight: float = setting(0.05, 1e-4, 1000)
+    num_samples: int = setting(2, 1, 16)
+    temperatures: tuple[float, ...] = setting((0.8, 0.8), 0, 2)
     backbone: str = "efficientnet-lite0"
-    energy_weight: float = _setting(1.0, 0, 1000)
-    energy_spread: float = _setting(1.0, 0, 1)
-    unit_energy_weight: float = _setting(0.0, 0, 1000)
-    feature_weight: float = _setting(0.0, 0, 1000)
-    l1_weight: float = _setting(0.0, 0, 1000)
-    consistency_weight: float = _setting(0.0, 0, 1000)
-    encoder_output_weight: float = _setting(0.0, 0, 1000)
-    adversarial_weight: float = _setting(0.0, 0, 1000)
-    adversarial_start: int = _setting(0, 0)
-    adversarial_noise: float = _setting(4.0, 0, 64)
-    discriminator_learning_rate: float = _setting(1e-4, 1e-9, 1)
-    discriminator_width: int = _setting(64, 8, 1024)
+    energy_weight: float = setting(1.0, 0, 1000)
+    energy_spread: float = setting(1.0, 0, 1)
+    unit_energy_weight: float = setting(0.0, 0, 1000)
+    feature_weight: float = setting(0.0, 0, 1000)
+    l1_weight: float = setting(0.0, 0, 1000)
+    consistency_weight: float = setting(0.0, 0, 1000)
+    encoder_output_weight: float = setting(0.0, 0, 1000)
+    adversarial_weight: float = setting(0.0, 0, 1000)
+    adversarial_start: int = setting(0, 0)
+    adversarial_noise: float = setting(4.0, 0, 64)
+    discriminator_learning_rate: float = setting(1e-4, 1e-9, 1)
+    discriminator_width: int = setting(64, 8, 1024)
 
     def __post_init__(self) -> None:
         if len(self.temperatures) != 2 or self.temperatures[0] > self.temperatures[1]:
@@ -224,16 +205,17 @@ class RuntimeRecipe:
         with the run and kept when it resumes.
     compile: use `torch.compile`, for GPUs; a CPU was not faster with it (see `benchmarks/results/training.md`). It
         needs Triton (on a CPU, a C++ compiler), and minutes at the start of every stage.
-    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them. max_bad_steps:
-    number of successive steps with non-finite losses or gradients that stops the run.
+    low_memory: recompute activations of the flow steps in the backward pass instead of keeping them.
+    max_bad_steps: number of successive steps with non-finite losses or gradients that stops the run.
+    prefetch: number of batches that are prepared ahead.
     """
 
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
     low_memory: bool = False
-    max_bad_steps: int = _setting(20, 1)
-    prefetch: int = _setting(2, 1, 64)
+    max_bad_steps: int = setting(20, 1)
+    prefetch: int = setting(2, 1, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,29 +229,29 @@ class ValidationRecipe:
     temperature has different effects.
     """
 
-    every_steps: int = _setting(1000, 0)
-    num_pictures: int = _setting(6, 1)
-    crop_size: int = _setting(192, 32, 4096)
-    temperatures: tuple[float, ...] = _setting((0.0, 0.5, 0.9), 0, 2)
-    num_samples: int = _setting(1, 1, 64)
-    best_diversity: float = _setting(0.0, 0, 100)
-    best_temperature: float = _setting(0.9, 0, 2)
+    every_steps: int = setting(1000, 0)
+    num_pictures: int = setting(6, 1)
+    crop_size: int = setting(192, 32, 4096)
+    temperatures: tuple[float, ...] = setting((0.0, 0.5, 0.9), 0, 2)
+    num_samples: int = setting(1, 1, 64)
+    best_diversity: float = setting(0.0, 0, 100)
+    best_temperature: float = setting(0.9, 0, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecipe:
     """When checkpoints are saved: every `every_steps` steps and every `every_minutes`; the last `keep` are kept."""
 
-    every_steps: int = _setting(1000, 1)
-    every_minutes: float = _setting(10.0, 0.01)
-    keep: int = _setting(3, 2)
+    every_steps: int = setting(1000, 1)
+    every_minutes: float = setting(10.0, 0.01)
+    keep: int = setting(3, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogRecipe:
     """The log: means over `every_steps` steps are written to metrics.jsonl and TensorBoard."""
 
-    every_steps: int = _setting(20, 1)
+    every_steps: int = setting(20, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +264,7 @@ class TrainingRecipe:
 
     name: str
     model: ModelRecipe
-    seed: int = _setting(0, 0, 2**63 - 1)
+    seed: int = setting(0, 0, 2**63 - 1)
     data: DataRecipe = field(default_factory=DataRecipe)
     pretraining: PhaseRecipe = field(default_factory=PhaseRecipe)
     training: LikelihoodRecipe = field(default_factory=LikelihoodRecipe)
@@ -330,7 +312,7 @@ class TrainingRecipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecipe:
         """Convert from the values of `to_dict`. Raises TrainingRecipeError: a setting is unknown or out of range."""
-        return _build(cls, values, "")
+        return build(cls, values, "")
 
     def with_precision(self, precision: Precision) -> TrainingRecipe:
         """Return the same recipe with another `runtime.precision`."""
@@ -338,166 +320,13 @@ class TrainingRecipe:
 
     def differences(self, other: TrainingRecipe) -> dict[str, tuple[Any, Any]]:
         """Return the settings that differ, by dotted key: (mine, the other's)."""
-        mine, others = _flatten(self.to_dict()), _flatten(other.to_dict())
+        mine, others = flatten(self.to_dict()), flatten(other.to_dict())
         return {
             key: (mine.get(key), others.get(key)) for key in sorted(mine | others) if mine.get(key) != others.get(key)
         }
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the shipped recipes, including those in `for_presets`."""
-    names = {path.stem: _read(path) for path in _shipped()}
-    served = {name for values in names.values() for name in values.get("for_presets", ())}
-    return sorted(served | {name for name, values in names.items() if "for_presets" not in values})
-
-
-def load_recipe(source: str | Path, overrides: Iterable[str] = ()) -> TrainingRecipe:
-    """Read and check a recipe.
-
-    Args:
-        source: the name of a shipped recipe, or the path of a .toml file or of a run's recipe.json.
-        overrides: "dotted.key=value", the value written as in TOML; quotes around a word may be left out.
-
-    Raises: TrainingRecipeError: no such recipe, an unknown setting, or a value out of range; the message names it.
-    """
-    values = _resolve(str(source), Path.cwd(), ())
-    for override in overrides:
-        _apply(values, override)
-    return TrainingRecipe.from_dict(values)
-
-
-def _shipped() -> list[Path]:
-    folder = resources.files("srflow") / "recipes"
-    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def _resolve(source: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
-    """Return the settings of `source` merged with everything that it extends."""
-    if source in seen:
-        raise TrainingRecipeError(f"Recipes extend each other in a circle: {' -> '.join((*seen, source))}.")
-    path, preset = _find(source, folder)
-    values = _read(path)
-    parent = values.pop("extends", None)
-    served = values.pop("for_presets", None)
-    if preset is not None:
-        values = _merge(values, {"name": preset, "model": {"preset": preset}})
-    elif served is None:
-        values.setdefault("name", path.stem)
-    return _merge(_resolve(str(parent), path.parent, (*seen, source)), values) if parent else values
-
-
-def _find(source: str, folder: Path) -> tuple[Path, str | None]:
-    """Return the file of a recipe, and the preset to serve if `source` is one of its `for_presets`."""
-    if source.endswith((".toml", ".json")):
-        path = folder / source
-        if not path.is_file():
-            raise TrainingRecipeError(f"There is no recipe file {path}.")
-        return path, None
-    by_name = {path.stem: path for path in _shipped()}
-    if source in by_name:
-        return by_name[source], None
-    for path in by_name.values():
-        if source in _read(path).get("for_presets", ()):
-            return path, source
-    raise TrainingRecipeError(
-        f"There is no recipe {source!r}; shipped are {', '.join(recipe_names())}. The path of a .toml file works too."
-    )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise TrainingRecipeError(f"The recipe {path} cannot be read: {error}.") from error
-
-
-def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both_tables else value
-    return merged
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one value; an inline table changes only the settings that it names."""
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise TrainingRecipeError(
-            f"The override {override!r} is not of the form key=value, such as training.steps=1000."
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *tables, last = key.strip().split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise TrainingRecipeError(f"Unknown setting {key!r}: {table!r} is a value, not a table.")
-    values.update(_merge(values, {last: value}))
-
-
-def _build(cls: type, values: Any, prefix: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise TrainingRecipeError(f"{prefix.rstrip('.')} is {values!r}; it must be a table of settings.")
-    known = {f.name: f for f in fields(cls)}
-    for key in values:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f" Did you mean {prefix + close[0]!r}?" if close else ""
-            raise TrainingRecipeError(
-                f"Unknown setting {prefix + key!r} (value {values[key]!r}).{hint} Known are {', '.join(known)}."
-            )
-    if "preset" in known and "preset" not in values:
-        raise TrainingRecipeError(f"{prefix}preset is missing; name one of {', '.join(PRESETS)}.")
-    hints = get_type_hints(cls)
-    built = {}
-    for key, value in values.items():
-        if is_dataclass(hints[key]):
-            built[key] = _build(hints[key], value, f"{prefix}{key}.")
-        else:
-            built[key] = _checked(value, hints[key], known[key].metadata, prefix + key)
-    try:
-        return cls(**built)
-    except TypeError as error:
-        raise TrainingRecipeError(f"The recipe is incomplete: {error}.") from error
-
-
-def _checked(value: Any, kind: Any, bounds: Mapping[str, float], key: str) -> Any:
-    """Return `value` as `kind`, if it has that type and lies within the bounds."""
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise TrainingRecipeError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}.")
-        return value
-    if get_origin(kind) is tuple:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise TrainingRecipeError(f"{key} is {value!r}; it must be a list of numbers.")
-        return tuple(_checked(item, get_args(kind)[0], bounds, key) for item in value)
-    if get_origin(kind) is dict:
-        if not isinstance(value, Mapping):
-            raise TrainingRecipeError(f"{key} is {value!r}; it must be a table of settings.")
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise TrainingRecipeError(f"{key} is {value!r}; it must be {names[kind]}.")
-    if kind in (int, float) and not bounds["minimum"] <= value <= bounds["maximum"]:
-        upper = "" if math.isinf(bounds["maximum"]) else f" and at most {bounds['maximum']:g}"
-        raise TrainingRecipeError(f"{key} is {value}; it must be at least {bounds['minimum']:g}{upper}.")
-    return value
 
 
 def _lists_to_tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _lists_to_tuples(item) for key, item in value.items()}
     return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat

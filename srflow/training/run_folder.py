@@ -27,7 +27,8 @@ from srflow.contract import InputError, TrainingRecipeError
 from srflow.files import atomic_directory, atomic_write
 from srflow.model import SRFlow
 from srflow.training.provenance import Provenance
-from srflow.training.recipe import TrainingRecipe, load_recipe
+from srflow.training.recipe import TrainingRecipe
+from srflow.training.recipe_files import load_recipe
 from srflow.training.stages import plan
 
 __all__ = ["RunFolder"]
