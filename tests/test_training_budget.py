@@ -82,7 +82,8 @@ def test_the_batch_is_measured_in_part_and_scaled(monkeypatch):
     monkeypatch.setattr(budget.time, "perf_counter", lambda: float(next(ticks)))
     recipe = toy_recipe("pretraining.batch_size=12", "training.steps=0")
     assert seconds_per_step(recipe, torch.device("cpu")) == {"encoder": 3.0}
-    assert sizes == [4]
+    assert seconds_per_step(recipe, torch.device("cpu"), num_processes=2) == {"encoder": 1.5}
+    assert sizes == [4, 4]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from srflow.training.trainer import Trainer
 TESTS = Path(__file__).parent
 
 
-def launch_two(*command: str) -> None:
+def launch_two(*command: str, timeout: float = 800) -> None:
     """Two processes on the CPU, which talk by gloo; `accelerate launch` starts such only where there is MPI."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {
@@ -27,7 +27,7 @@ def launch_two(*command: str) -> None:
     }
     environment.pop("ACCELERATE_USE_CPU", None)
     done = subprocess.run(
-        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=800, check=False
+        [*launcher, *command], env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -72,6 +72,17 @@ def test_two_processes_train_like_one(data, tmp_path):
     assert len(curves[1]) == 8
     lines = read_lines(tmp_path / "two" / "metrics.jsonl")
     assert [line["step"] for line in lines if line["kind"] == "validation"] == [2, 4, 8]
+
+
+@pytest.mark.slow
+def test_two_processes_fit_their_steps_into_the_given_time(data, tmp_path):
+    """The measurement initialises actnorms, which wait for all processes: one alone would wait forever."""
+    places = ["--data", str(data), "--cache", str(tmp_path), "--output", str(tmp_path / "run")]
+    command = ["-m", "srflow", "train", "srflow-da-r-x4-compact", *TOY, "runtime.precision=float32", *places]
+    launch_two(*command, "--minutes", "0.1", timeout=300)
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    steps = read_lines(tmp_path / "run" / "metrics.jsonl")[-1]["step"]
+    assert steps == recipe["pretraining"]["steps"] + recipe["training"]["steps"] > 8
 
 
 def read_lines(file: Path) -> list[dict]:

@@ -22,17 +22,19 @@ from srflow.training.step import build_parts, update
 __all__ = ["fit_to_minutes", "planned_minutes", "seconds_per_step", "steps_of"]
 
 _REPEATS = 3
-_MAX_PATCHES_ON_CPU = (
-    4  # on a CPU, a step of the paper's recipe takes half a minute; its time is proportional to the batch size
-)
+# On a CPU, a step of the paper's recipe takes half a minute; its time is proportional to the batch size.
+_MAX_PATCHES_ON_CPU = 4
 _MAX_WARMUP = 0.1  # of a phase's steps, once they are fitted to a time
 
 
-def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, float]:
+def seconds_per_step(recipe: TrainingRecipe, device: torch.device, num_processes: int = 1) -> dict[str, float]:
     """Measure the seconds of one training step, by stage name: the median of three steps, after one to warm up.
 
-    It makes whole updates, on a model with random weights and random pictures, on one process. On a CPU it uses at most
-    4 patches and scales the time up to the batch size. Reading pictures, validation and saving are not included.
+    It makes whole updates, on a model with random weights and random pictures. On a CPU it uses at most 4 patches and
+    scales the time up to the batch size. Reading pictures, the exchange of gradients between processes, validation and
+    saving are not included.
+
+    Args: num_processes: of a run on several processes, which share each batch; all of them must call this at once.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -42,7 +44,7 @@ def seconds_per_step(recipe: TrainingRecipe, device: torch.device) -> dict[str, 
         _initialise(model, device)
         if recipe.runtime.low_memory:
             recompute_activations(model)
-        return {stage.name: _time_stage(stage, model, recipe, device, layout) for stage in plan(recipe)}
+        return {stage.name: _time_stage(stage, model, recipe, device, layout, num_processes) for stage in plan(recipe)}
 
 
 def planned_minutes(recipe: TrainingRecipe, seconds: Mapping[str, float]) -> float:
@@ -102,9 +104,14 @@ def _initialise(model: SRFlow, device: torch.device) -> None:
 
 
 def _time_stage(
-    stage: Stage, model: SRFlow, recipe: TrainingRecipe, device: torch.device, layout: torch.memory_format
+    stage: Stage,
+    model: SRFlow,
+    recipe: TrainingRecipe,
+    device: torch.device,
+    layout: torch.memory_format,
+    num_processes: int,
 ) -> float:
-    count = stage.phase.batch_size
+    count = math.ceil(stage.phase.batch_size / num_processes)
     measured = min(count, _MAX_PATCHES_ON_CPU) if device.type == "cpu" else count
     stage = replace(stage, phase=replace(stage.phase, batch_size=measured))
     parts = build_parts(stage, model, recipe, device)  # the learning rate is 0, so the weights stay the same

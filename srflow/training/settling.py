@@ -52,10 +52,23 @@ def settle_steps(
         processes, report: as in `settle_precision`.
     Raises: TrainingRecipeError: not even one step of every phase fits.
     """
-    settled = None
-    if processes.is_main_process:
-        settled = _fitted(recipe, minutes, encoder_given, folder, processes, report)
-    return broadcast_object_list([settled])[0]
+    saved = None
+    if processes.is_main_process and folder.checkpoints():
+        saved = folder.saved_recipe()
+    saved = broadcast_object_list([saved])[0]
+    if saved is not None:
+        report("Steps: as many as at the start of the run.")
+        return steps_of(recipe, saved)
+    if leaves_out_pretraining(recipe, encoder_given):
+        recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
+    # All processes measure at once: they will share the machine, and every actnorm's first batch needs all of them.
+    measured = seconds_per_step(recipe, processes.device, processes.num_processes)
+    seconds = broadcast_object_list([measured])[0]
+    fitted = fit_to_minutes(recipe, minutes, seconds)
+    found = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
+    steps = ", ".join(f"{stage.name} {stage.last - stage.first:,}" for stage in plan(fitted))
+    report(f"One step takes: {found}. Steps for {minutes:g} minutes: {steps}.")
+    return fitted
 
 
 def _chosen(
@@ -68,25 +81,3 @@ def _chosen(
     precision, reason = choose_precision(processes.device)
     report(f"Precision: {precision} ({reason}).")
     return recipe.with_precision(precision)
-
-
-def _fitted(
-    recipe: TrainingRecipe,
-    minutes: float,
-    encoder_given: bool,
-    folder: RunFolder,
-    processes: PartialState,
-    report: Callable[[str], None],
-) -> TrainingRecipe:
-    saved = folder.saved_recipe() if folder.checkpoints() else None
-    if saved is not None:
-        report("Steps: as many as at the start of the run.")
-        return steps_of(recipe, saved)
-    if leaves_out_pretraining(recipe, encoder_given):
-        recipe = replace(recipe, pretraining=replace(recipe.pretraining, steps=0))
-    seconds = seconds_per_step(recipe, processes.device)
-    fitted = fit_to_minutes(recipe, minutes, seconds)
-    found = ", ".join(f"{name} {value:.3g} s" for name, value in seconds.items())
-    steps = ", ".join(f"{stage.name} {stage.last - stage.first:,}" for stage in plan(fitted))
-    report(f"One step takes: {found}. Steps for {minutes:g} minutes: {steps}.")
-    return fitted
