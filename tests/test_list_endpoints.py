@@ -58,7 +58,7 @@ def test_a_list_is_drawn(harness, engine, image, write) -> None:
 def test_without_a_list_it_is_the_first_sample(harness, engine, image) -> None:
     file, numbers = call(harness, "draw_list", image, "", "fake-x8", False, False)
     recipe = SampleRecipe.from_json(engine.read_png_text(file)[RECIPE_KEY])
-    assert recipe.whole_list == (Draw(0, 0, 0.9),)
+    assert recipe.whole_list == (Draw(0, 0, 0.8),)
     assert (recipe.model, recipe.consistency_rounds) == ("fake-x8", 0)
     assert numbers["truth"] is None
 
