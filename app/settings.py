@@ -10,7 +10,16 @@ from urllib.parse import urlencode
 from app.checks import read_bool, read_choice, read_float, read_int
 from srflow.contract import EngineInfo, InputError, ModelInfo, Precision, SampleRecipe
 
-__all__ = ["CONSISTENCY_ROUNDS", "MAX_SAMPLES", "MAX_SEED", "MAX_TEMPERATURE", "PRESETS", "Settings", "find_model"]
+__all__ = [
+    "CONSISTENCY_ROUNDS",
+    "MAX_SAMPLES",
+    "MAX_SEED",
+    "MAX_TEMPERATURE",
+    "PRESETS",
+    "Settings",
+    "find_model",
+    "preset_temperature",
+]
 
 MAX_SAMPLES = 16
 MAX_TEMPERATURE = 1.2
@@ -119,12 +128,15 @@ class Settings:
 
     def preset(self, info: EngineInfo) -> str | None:
         """Return the name of the preset with these settings, if any."""
-        default = find_model(info, self.model).default_temperature
-        for name, (temperature, consistency) in PRESETS.items():
-            same = abs(self.temperature - (default if temperature is None else temperature)) < 1e-9
-            if same and consistency == (self.consistency_rounds > 0):
+        model = find_model(info, self.model)
+        for name, (_, consistency) in PRESETS.items():
+            if self.has_temperature_of(name, model) and consistency == (self.consistency_rounds > 0):
                 return name
         return None
+
+    def has_temperature_of(self, preset: str, model: ModelInfo) -> bool:
+        """Return whether the temperature is that of a preset with this model."""
+        return abs(self.temperature - preset_temperature(preset, model)) < 1e-9
 
     def to_query(self, **more: str) -> str:
         """Return the query of the page's address, which `read` understands.
@@ -137,6 +149,12 @@ class Settings:
         defaults = {"first_index": 0, "pairwise": "false"}
         shown = {name: value for name, value in values.items() if defaults.get(name) != value}
         return urlencode(shown | more)
+
+
+def preset_temperature(preset: str, model: ModelInfo) -> float:
+    """Return the temperature that a preset sets with this model."""
+    temperature = PRESETS[preset][0]
+    return model.default_temperature if temperature is None else temperature
 
 
 def find_model(info: EngineInfo, key: Any) -> ModelInfo:

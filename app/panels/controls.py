@@ -15,7 +15,7 @@ from app.history import History
 from app.page import Event, Page
 from app.records import View
 from app.session import Job
-from app.settings import AUTO, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings, find_model
+from app.settings import AUTO, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, PRESETS, Settings, find_model, preset_temperature
 from app.tasks import ALL, Part, Update, Values, Work
 from app.wording import preset_choices
 from srflow.contract import EngineInfo, InputError
@@ -127,14 +127,13 @@ class ControlsPanel:
         values: of `inputs` and `preset`. Raises: InputError: one of them cannot be used.
         """
         settings = self.read(values, info)
+        preset = None if values[self.preset] is None else read_choice(values[self.preset], "The preset", PRESETS)
+        temperature = settings.temperature
         # A change of the temperature may still be on its way, and the preset be that of the temperature before.
-        is_default = any(abs(settings.temperature - model.default_temperature) < 1e-9 for model in info.models)
-        preset = values[self.preset]
-        shown: Values = {}
-        if is_default and preset is not None and PRESETS[read_choice(preset, "The preset", PRESETS)][0] is None:
-            settings = replace(settings, temperature=find_model(info, settings.model).default_temperature)
-            shown = {self.temperature: settings.temperature}
-        return shown | {self.preset: self.show_presets(settings, info)}
+        if preset is not None and any(settings.has_temperature_of(preset, model) for model in info.models):
+            temperature = preset_temperature(preset, find_model(info, settings.model))
+        shown: Values = {} if temperature == settings.temperature else {self.temperature: temperature}
+        return shown | {self.preset: self.show_presets(replace(settings, temperature=temperature), info)}
 
     def show(self, view: View, changed: Collection[Part]) -> Values:
         """Return which actions are possible with this view."""
@@ -209,10 +208,9 @@ class ControlsPanel:
 
         def work(job: Job) -> Iterator[Update]:
             info = self.page.engine.info()
-            temperature, consistency = PRESETS[read_choice(event.values[self.preset], "The preset", PRESETS)]
-            if temperature is None:
-                temperature = find_model(info, event.values[self.model] or None).default_temperature
-            shown = {self.temperature: temperature, self.consistency: consistency}
+            preset = read_choice(event.values[self.preset], "The preset", PRESETS)
+            temperature = preset_temperature(preset, find_model(info, event.values[self.model] or None))
+            shown = {self.temperature: temperature, self.consistency: PRESETS[preset][1]}
             settings = self.read(event.values | shown, info)
             yield Update(values=shown, fraction=0.0)
             yield from redraw(self.page, event.session, job, settings)
